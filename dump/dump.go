@@ -1,0 +1,162 @@
+// Package dump writes the header, the exceptions and the usage of a store as
+// text for people and for programs. It knows nothing of terminals.
+package dump
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"dmcow/format"
+)
+
+// Store is a store to dump.
+type Store struct {
+	Device string         // its name, for the output
+	State  string         // as usage tells it
+	Header *format.Header // nil for a blank device
+	// Walk leads through the exceptions. With a zero Geometry there are none.
+	Walk format.Walk
+}
+
+// Exceptions writes the exceptions of a store that sel selects, one a row, as
+// it reads them: memory does not grow with their number. Visit is called after
+// each stretch of them; its error ends the dump.
+//
+// Where the walk fails, what was read before is written all the same, and the
+// output is whole in its format; then the walk's error is returned. Other
+// errors are those of w and of visit.
+func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func() error) (format.End, error) {
+	d := &dumper{out: w, layout: newLayout(f, sel), sel: sel, visit: visit}
+	if err := d.open(s, f); err != nil {
+		return format.End{}, err
+	}
+	end, err := d.walk(s.Walk)
+	if d.broken {
+		return end, err
+	}
+	if e := d.close(f, err); e != nil {
+		return end, e
+	}
+	return end, err
+}
+
+// dumper is a dump on its way.
+type dumper struct {
+	out    io.Writer
+	layout *layout
+	sel    Selection
+	visit  func() error
+	rows   bool // some were written
+	broken bool // out does not take any more
+}
+
+// open writes what stands before the rows.
+func (d *dumper) open(s Store, f Format) error {
+	if f != JSON {
+		return d.write([]byte(d.layout.title))
+	}
+	type header struct {
+		Magic        string `json:"magic"`
+		Valid        uint32 `json:"valid"`
+		Version      uint32 `json:"version"`
+		ChunkSectors uint32 `json:"chunk_sectors"`
+	}
+	var h *header
+	if x := s.Header; x != nil {
+		h = &header{x.MagicText(), x.Valid, x.Version, x.ChunkSectors}
+	}
+	text := fmt.Appendf(nil, "{\"device\": %s, \"size_sectors\": %d, \"state\": %s,\n \"header\": %s,\n \"exceptions\": [",
+		quote(s.Device), s.Walk.Size.Sectors(), quote(s.State), quote(h))
+	return d.write(text)
+}
+
+// close writes what stands behind the rows, and why they are not all.
+func (d *dumper) close(f Format, err error) error {
+	if f != JSON {
+		return nil
+	}
+	text := []byte("]")
+	if err != nil {
+		text = fmt.Appendf(text, ",\n \"error\": %s", quote(err.Error()))
+	}
+	return d.write(append(text, "}\n"...))
+}
+
+// walk writes the rows. Those of a batch are made while others are being read;
+// runs go from batch to batch, so they are joined in order.
+func (d *dumper) walk(w format.Walk) (format.End, error) {
+	if w.Geometry.IsZero() {
+		return format.End{}, nil
+	}
+	w.Hidden = d.sel.Hidden
+	if d.sel.Area != nil {
+		w.Areas = uint64(*d.sel.Area) + 1
+	}
+	if d.sel.Ranges {
+		return d.walkRuns(w)
+	}
+	prepare := func(buf *[]byte, b format.Batch) {
+		*buf = (*buf)[:0]
+		for p := range b.Pieces() {
+			*buf = d.layout.appendPiece(*buf, p, &d.sel)
+		}
+	}
+	deliver := func(buf *[]byte, _ format.Batch) error { return d.deliver(*buf) }
+	return format.Each(w, prepare, deliver)
+}
+
+func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
+	j := joiner{layout: d.layout}
+	var buf []byte
+	end, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
+		buf = buf[:0]
+		for p := range b.Pieces() {
+			buf = j.appendPiece(buf, p, &d.sel)
+		}
+		return d.deliver(buf)
+	})
+	if d.broken {
+		return end, err
+	}
+	if e := d.writeRows(j.flush(buf[:0])); e != nil {
+		return end, e
+	}
+	return end, err
+}
+
+func (d *dumper) deliver(rows []byte) error {
+	if err := d.writeRows(rows); err != nil {
+		return err
+	}
+	return d.visit()
+}
+
+// writeRows writes rows. In JSON each starts with the comma that parts it from
+// the one before, which the first has none of.
+func (d *dumper) writeRows(rows []byte) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if !d.rows {
+		d.rows = true
+		rows = bytes.TrimPrefix(rows, []byte(","))
+	}
+	return d.write(rows)
+}
+
+func (d *dumper) write(p []byte) error {
+	_, err := d.out.Write(p)
+	d.broken = err != nil
+	return err
+}
+
+// quote is v in JSON.
+func quote(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings and numbers can be encoded
+	}
+	return b
+}

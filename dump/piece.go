@@ -1,0 +1,110 @@
+package dump
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"dmcow/format"
+)
+
+// The rows of a store are many and alike, so they are put together from blocks
+// of fixed size, which cost a few moves each, where a text of any length would
+// cost a call. What a block holds behind its text is overwritten by what
+// follows.
+type (
+	startBlock [48]byte // fits the longest area's number
+	block      [16]byte
+	endBlock   [24]byte
+)
+
+// rowRoom is more than a row and the blocks that it is made of can take, in
+// bytes.
+const rowRoom = 256
+
+// pieceWriter writes the rows of one piece.
+type pieceWriter struct {
+	*layout
+	sel       *Selection
+	start     startBlock // up to the index
+	afterIdx  block
+	afterOld  block
+	end       endBlock
+	startSize int
+	endSize   int
+}
+
+// appendPiece appends a row for each exception of p that sel takes: what
+// layout.appendRow would append, byte for byte, in a fraction of the time.
+func (l *layout) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte {
+	if !sel.takesArea(p.Area) {
+		return dst
+	}
+	w := pieceWriter{layout: l, sel: sel}
+	w.startSize = copy(w.start[:], l.appendStart(nil, p.Area))
+	w.endSize = copy(w.end[:], l.end(p.Hidden))
+	// The blocks are spaces behind their texts: a column's number is aligned
+	// to the right in them.
+	copy(w.afterIdx[:], l.old+spaces)
+	copy(w.afterOld[:], l.new+spaces)
+	for i := 0; i < p.Len(); {
+		n := min(p.Len()-i, 64)
+		dst = slices.Grow(dst, n*rowRoom)
+		dst = w.rows(dst, p.Raw[i*format.ExceptionSize:][:n*format.ExceptionSize], uint64(p.Index+i))
+		i += n
+	}
+	return dst
+}
+
+const spaces = "                "
+
+// rows appends rows for the exceptions of raw, the first of which has the
+// given index in its area. n is where the row ends so far: blocks reach
+// further.
+func (w *pieceWriter) rows(dst, raw []byte, index uint64) []byte {
+	everything, start := w.sel.everything(), w.start
+	narrow, wide := w.narrow, w.wide
+	for ; len(raw) >= format.ExceptionSize; raw = raw[format.ExceptionSize:] {
+		x := format.DecodeException(raw)
+		i := index
+		index++
+		if !everything && !w.sel.takes(x) {
+			continue
+		}
+		if max(uint64(x.Old), uint64(x.New)) >= shortLimit {
+			dst = w.longRow(dst, i, x)
+			continue
+		}
+		n := len(dst) + w.startSize
+		dst = append(dst, start[:]...)
+		text, size := short(i)
+		n += max(0, narrow-size)
+		dst = binary.LittleEndian.AppendUint64(dst[:n], text)
+		n += size
+		dst = append(dst[:n], w.afterIdx[:]...)
+		n += len(w.old)
+		text, size = short(uint64(x.Old))
+		n += max(0, wide-size)
+		dst = binary.LittleEndian.AppendUint64(dst[:n], text)
+		n += size
+		dst = append(dst[:n], w.afterOld[:]...)
+		n += len(w.new)
+		text, size = short(uint64(x.New))
+		n += max(0, wide-size)
+		dst = binary.LittleEndian.AppendUint64(dst[:n], text)
+		n += size
+		dst = append(dst[:n], w.end[:]...)
+		dst = dst[:n+w.endSize]
+	}
+	return dst
+}
+
+// longRow appends the row of an exception whose numbers are not short.
+func (w *pieceWriter) longRow(dst []byte, index uint64, x format.Exception) []byte {
+	dst = append(dst, w.start[:w.startSize]...)
+	dst = appendNumber(dst, index, w.narrow)
+	dst = append(dst, w.old...)
+	dst = appendNumber(dst, uint64(x.Old), w.wide)
+	dst = append(dst, w.new...)
+	dst = appendNumber(dst, uint64(x.New), w.wide)
+	return append(dst, w.end[:w.endSize]...)
+}

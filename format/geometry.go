@@ -1,0 +1,116 @@
+package format
+
+import "errors"
+
+const (
+	// MaxChunkSectors is the largest legal chunk size, in sectors: 1 GiB.
+	MaxChunkSectors = 2097152
+	// DefaultChunkSectors is the chunk size of a new store that the kernel was
+	// not told one for, unless the logical block is larger
+	// (DM_CHUNK_SIZE_DEFAULT_SECTORS in dm-exception-store.h).
+	DefaultChunkSectors = 32
+	// firstData is the first chunk that can hold data: behind header and
+	// area 0.
+	firstData = 2
+)
+
+// The kernel's own words for a chunk size that it refuses
+// (dm_exception_store_set_chunk_size in dm-exception-store.c).
+var (
+	ErrNotPowerOf2   = errors.New("Chunk size is not a power of 2")
+	ErrNotBlockSized = errors.New("Chunk size is not a multiple of device blocksize")
+	ErrTooHigh       = errors.New("Chunk size is too high")
+)
+
+// CheckChunkSectors tells whether the kernel takes a chunk size of n sectors
+// on a device whose logical blocks are of block bytes (512 where there is
+// none, as for an image file). The error is one of [ErrNotPowerOf2],
+// [ErrNotBlockSized], [ErrTooHigh], tested in the kernel's order.
+func CheckChunkSectors(n uint32, block Bytes) error {
+	switch {
+	case n == 0 || n&(n-1) != 0:
+		return ErrNotPowerOf2
+	case Sectors(n).Bytes()%max(block, SectorSize) != 0:
+		return ErrNotBlockSized
+	case n > MaxChunkSectors:
+		return ErrTooHigh
+	}
+	return nil
+}
+
+// Geometry is where things lie in a store of one chunk size. The zero value is
+// that of no store; NewGeometry makes the others.
+type Geometry struct {
+	chunk  Bytes
+	stride uint64 // chunks from one area to the next
+}
+
+// NewGeometry returns the geometry of a store with chunks of n sectors; the
+// error is that of [CheckChunkSectors] for 512-byte blocks.
+func NewGeometry(n uint32) (Geometry, error) {
+	if err := CheckChunkSectors(n, SectorSize); err != nil {
+		return Geometry{}, err
+	}
+	chunk := Sectors(n).Bytes()
+	return Geometry{chunk: chunk, stride: uint64(chunk)/ExceptionSize + 1}, nil
+}
+
+// IsZero tells whether g is the geometry of no store.
+func (g Geometry) IsZero() bool { return g.chunk == 0 }
+
+// ChunkBytes is the size of a chunk, and so of an area.
+func (g Geometry) ChunkBytes() Bytes { return g.chunk }
+
+// ChunkSectors is the size of a chunk in sectors.
+func (g Geometry) ChunkSectors() Sectors { return g.chunk.Sectors() }
+
+// ExceptionsPerArea is E, the number of exceptions that an area holds.
+func (g Geometry) ExceptionsPerArea() int { return int(g.stride - 1) }
+
+// Stride is S = E + 1, the number of chunks from one area to the next.
+func (g Geometry) Stride() uint64 { return g.stride }
+
+// Chunks is N, the number of whole chunks on a device of the given size.
+func (g Geometry) Chunks(size Bytes) uint64 { return uint64(size / g.chunk) }
+
+// AreaLocation is A(k), the chunk that is area k (area_location).
+func (g Geometry) AreaLocation(k AreaIndex) NewChunk {
+	return NewChunk(1 + uint64(k)*g.stride)
+}
+
+// Areas is the number of areas that lie wholly on a device of n chunks.
+func (g Geometry) Areas(n uint64) uint64 {
+	if n < firstData {
+		return 0
+	}
+	return (n-firstData)/g.stride + 1
+}
+
+// Offset is where chunk c starts on the COW device.
+func (g Geometry) Offset(c NewChunk) Bytes { return Bytes(c) * g.chunk }
+
+// IsMetadata tells whether chunk c is a metadata area.
+func (g Geometry) IsMetadata(c NewChunk) bool { return uint64(c)%g.stride == 1 }
+
+// SkipMetadata is the first chunk from c on that is not a metadata area
+// (skip_metadata).
+func (g Geometry) SkipMetadata(c NewChunk) NewChunk {
+	if g.IsMetadata(c) {
+		return c + 1
+	}
+	return c
+}
+
+// DataChunks is the number of chunks below limit that can hold data: all but
+// the header and the metadata areas.
+func (g Geometry) DataChunks(limit NewChunk) uint64 {
+	if limit <= firstData {
+		return 0
+	}
+	return uint64(limit) - 1 - g.Areas(uint64(limit))
+}
+
+// DataChunk is the i-th chunk that can hold data, counted from 0.
+func (g Geometry) DataChunk(i uint64) NewChunk {
+	return NewChunk(firstData + i + i/(g.stride-1))
+}

@@ -1,0 +1,61 @@
+package format
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+const (
+	// Magic is the header's first field: "SnAp" (SNAP_MAGIC).
+	Magic = 0x70416e53
+	// Version is the only version that the kernel loads
+	// (SNAPSHOT_DISK_VERSION).
+	Version = 1
+	// HeaderSize is the size of the header's fields, in bytes.
+	HeaderSize = 16
+)
+
+// Header is the first 16 bytes of chunk 0, as they stand on disk (struct
+// disk_header). No field is checked.
+type Header struct {
+	Magic        uint32
+	Valid        uint32
+	Version      uint32
+	ChunkSectors uint32 // chunk size in sectors
+}
+
+// DecodeHeader reads the header's fields from the first [HeaderSize] bytes of
+// b.
+func DecodeHeader(b []byte) Header {
+	_ = b[HeaderSize-1]
+	return Header{
+		Magic:        binary.LittleEndian.Uint32(b[0:]),
+		Valid:        binary.LittleEndian.Uint32(b[4:]),
+		Version:      binary.LittleEndian.Uint32(b[8:]),
+		ChunkSectors: binary.LittleEndian.Uint32(b[12:]),
+	}
+}
+
+// Encode writes the header's fields to the first [HeaderSize] bytes of b and
+// leaves the rest of b, the padding, as it is.
+func (h Header) Encode(b []byte) {
+	_ = b[HeaderSize-1]
+	binary.LittleEndian.PutUint32(b[0:], h.Magic)
+	binary.LittleEndian.PutUint32(b[4:], h.Valid)
+	binary.LittleEndian.PutUint32(b[8:], h.Version)
+	binary.LittleEndian.PutUint32(b[12:], h.ChunkSectors)
+}
+
+// MagicText is the magic as the four characters that stand on disk where they
+// can be printed ("SnAp"), else as a hexadecimal number.
+func (h Header) MagicText() string {
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], h.Magic)
+	for _, c := range b {
+		if c <= ' ' || c > '~' || strings.IndexByte(`"\`, c) >= 0 {
+			return fmt.Sprintf("0x%08x", h.Magic)
+		}
+	}
+	return string(b[:])
+}

@@ -1,0 +1,79 @@
+package format
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ErrBeyondDevice is the cause of an [AreaError] where the list leads to an
+// area that does not lie wholly on the device. The kernel refuses such a
+// store.
+var ErrBeyondDevice = errors.New("the list leads past the end of the device")
+
+// AreaError tells where a walk could not go on. What was delivered before it
+// stays usable.
+type AreaError struct {
+	Area   AreaIndex
+	Chunk  NewChunk // where the area lies on the COW device
+	Offset Bytes    // of the first byte that could not be read
+	Read   uint64   // exceptions read before it
+	Err    error    // ErrBeyondDevice, or the read error
+}
+
+func (e *AreaError) Error() string {
+	return fmt.Sprintf("area %d at chunk %d, byte %d: %v; %d exceptions were read before it",
+		e.Area, e.Chunk, e.Offset, e.Err, e.Read)
+}
+
+func (e *AreaError) Unwrap() error { return e.Err }
+
+// End tells where a walk ended, and what it met on the way.
+type End struct {
+	Exceptions uint64 // live ones
+	// Place is the terminator's: the kernel's current_area and
+	// current_committed. Where the walk ended without one, it is that of the
+	// slot that would have come next.
+	Place
+	NextFree NewChunk // the kernel's next_free after loading
+	Highest  NewChunk // highest new chunk of an exception, 0 where there is none
+	// Beyond is the first exception whose new chunk does not lie wholly on the
+	// device, nil where all do.
+	Beyond *Place
+}
+
+// Walk is a way through the metadata of a store, from area 0 to the
+// terminator. It reads the areas and nothing between them.
+type Walk struct {
+	Device   io.ReaderAt // must allow concurrent calls; may be a Prefetcher
+	Size     Bytes       // of the device
+	Geometry Geometry
+	Hidden   bool   // also hand out what lies behind the terminator, to the end of its area
+	Areas    uint64 // look at this many areas and no further; 0 for all
+}
+
+// Each walks. For every batch it calls prepare, where there is one, then
+// deliver. Calls of deliver come one at a time, in the list's order; calls of
+// prepare run ahead of them, several at once, in any order, also on batches
+// that are never delivered. What prepare makes of a batch it leaves in *T for
+// deliver; a T is used again for later batches, one at a time.
+//
+// Batches, and how many are on their way at once, grow with the number of full
+// areas met, so that a small store costs one small read.
+//
+// The error is an [*AreaError], or what deliver returned. End is of use in any
+// case: it counts what was delivered.
+func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error) (End, error) {
+	r := &runner[T]{plan: newPlan(w), reader: reader{device: w.Device}, prepare: prepare, deliver: deliver}
+	r.end.NextFree = firstData
+	err := r.run()
+	r.drain()
+	r.end.NextFree = w.Geometry.SkipMetadata(r.end.NextFree)
+	return r.end, err
+}
+
+// Scan walks for the sake of its End alone. It calls visit after each batch,
+// and stops with the error that it returns.
+func Scan(w Walk, visit func() error) (End, error) {
+	return Each(w, nil, func(*struct{}, Batch) error { return visit() })
+}

@@ -1,0 +1,152 @@
+// Package device is the one place that knows the operating system: it opens
+// block devices and image files, and says what they are and who holds them.
+package device
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// SectorSize is the logical block of an image file, which has none of its own.
+const SectorSize = 512
+
+// Device is a block device or an image file opened for reading, or a section
+// of one. It may be used by several goroutines at once.
+//
+// A block device is read with O_DIRECT: the kernel's own metadata I/O passes
+// the page cache by, so a buffered read of a COW device in use shows old
+// metadata. An image file is read through the cache.
+type Device struct {
+	file   *os.File
+	path   string
+	base   int64 // where the section starts, in bytes
+	size   int64 // of the section, in bytes
+	block  int64 // logical block size, in bytes
+	number Number
+	direct bool // reads must be aligned to logical blocks
+}
+
+// Open opens a block device or an image file, and nothing else, for reading.
+// Neither the device nor the file's access time is changed.
+//
+// The error says what is wrong without naming the path.
+func Open(path string) (*Device, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	// Opening anything else, a FIFO say, may hang or do something.
+	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeDevice {
+		return nil, fmt.Errorf("%s, expected a block device or an image file", kind(info.Mode()))
+	}
+	d := &Device{path: path, block: SectorSize}
+	if info.Mode().IsRegular() {
+		d.file, err = open(path, 0)
+	} else {
+		err = d.openBlock(info)
+	}
+	if err != nil {
+		return nil, cause(err)
+	}
+	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
+		d.file.Close()
+		return nil, fmt.Errorf("size: %w", cause(err))
+	}
+	return d, nil
+}
+
+// open opens a file for reading without leaving a trace of that in its access
+// time, where the caller is allowed to ask for that.
+func open(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOATIME|flags, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return os.OpenFile(path, os.O_RDONLY|flags, 0)
+	}
+	return f, err
+}
+
+// Close closes the device, and with it all its sections.
+func (d *Device) Close() error { return d.file.Close() }
+
+// Path is the name that the device was opened by.
+func (d *Device) Path() string { return d.path }
+
+// Size is the size of the device, or of the section, in bytes.
+func (d *Device) Size() int64 { return d.size }
+
+// LogicalBlockSize is the device's logical block in bytes, 512 for an image
+// file.
+func (d *Device) LogicalBlockSize() int64 { return d.block }
+
+// Direct tells whether the device is read with O_DIRECT.
+func (d *Device) Direct() bool { return d.direct }
+
+// Section is the part of d of size bytes from offset on; a size of -1 means
+// all that follows.
+func (d *Device) Section(offset, size int64) (*Device, error) {
+	if size < 0 {
+		size = d.size - offset
+	}
+	if offset < 0 || offset > d.size || size < 0 || size > d.size-offset {
+		return nil, fmt.Errorf("%d bytes at offset %d do not lie within its %d bytes", max(size, 0), offset, d.size)
+	}
+	s := *d
+	s.base, s.size = d.base+offset, size
+	return &s, nil
+}
+
+// ReadAt reads len(p) bytes from the given offset in bytes, as [io.ReaderAt]
+// wants it: fewer only with an error, [io.EOF] at the device's end.
+func (d *Device) ReadAt(p []byte, offset int64) (int, error) {
+	if offset < 0 || offset > d.size {
+		return 0, io.EOF
+	}
+	short := int64(len(p)) > d.size-offset
+	if short {
+		p = p[:d.size-offset]
+	}
+	n, err := d.read(p, d.base+offset)
+	if err == nil && short {
+		err = io.EOF
+	}
+	return n, cause(err)
+}
+
+// Prefetch asks for bytes of an image file that will be read soon. A block
+// device read with O_DIRECT has no cache to fetch them to.
+func (d *Device) Prefetch(offset int64, length int) {
+	if !d.direct {
+		// Advice that is not taken costs time only.
+		_ = unix.Fadvise(int(d.file.Fd()), d.base+offset, int64(length), unix.FADV_WILLNEED)
+	}
+}
+
+// kind names what is neither a block device nor a file.
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "is a directory"
+	case m&fs.ModeCharDevice != 0:
+		return "is a character device"
+	case m&fs.ModeNamedPipe != 0:
+		return "is a pipe"
+	case m&fs.ModeSocket != 0:
+		return "is a socket"
+	}
+	return "is not a file"
+}
+
+// cause strips the operation and the path off an error of package os: messages
+// name the device themselves.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

@@ -1,0 +1,88 @@
+package device
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// openBlock opens a block device with O_DIRECT, or through the page cache
+// where its driver does not know direct I/O.
+func (d *Device) openBlock(info fs.FileInfo) error {
+	d.number = numberOf(info)
+	f, err := open(d.path, unix.O_DIRECT)
+	d.direct = err == nil
+	if errors.Is(err, unix.EINVAL) {
+		f, err = open(d.path, 0)
+	}
+	if err != nil {
+		return err
+	}
+	block, err := unix.IoctlGetUint32(int(f.Fd()), unix.BLKSSZGET)
+	if err != nil {
+		f.Close()
+		return err
+	}
+	d.file, d.block = f, int64(block)
+	return nil
+}
+
+// read reads p from an offset in the file, in aligned pieces where the file is
+// read directly.
+func (d *Device) read(p []byte, offset int64) (int, error) {
+	if !d.direct || d.aligned(p, offset) {
+		return d.file.ReadAt(p, offset)
+	}
+	buf := bounce.Get().(*[]byte)
+	defer bounce.Put(buf)
+	done := 0
+	for done < len(p) {
+		at := offset + int64(done)
+		skip := at % d.block
+		want := min(roundUp(skip+int64(len(p)-done), d.block), bounceSize)
+		n, err := d.file.ReadAt((*buf)[:want], at-skip)
+		if int64(n) <= skip {
+			return done, err
+		}
+		got := copy(p[done:], (*buf)[skip:n])
+		done += got
+		if err != nil && done < len(p) {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// aligned tells whether a buffer and an offset are fit for direct I/O.
+func (d *Device) aligned(p []byte, offset int64) bool {
+	address := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
+	return offset%d.block == 0 && int64(len(p))%d.block == 0 && address%uintptr(d.block) == 0
+}
+
+// bounceSize is how much is read at a time for a caller whose buffer is not
+// aligned, in bytes. It is a multiple of every logical block size.
+const bounceSize = 64 << 10
+
+// bounce holds buffers aligned to bounceSize.
+var bounce = sync.Pool{New: func() any {
+	b := make([]byte, 2*bounceSize)
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bounceSize
+	b = b[skip : skip+bounceSize]
+	return &b
+}}
+
+func roundUp(n, block int64) int64 { return (n + block - 1) / block * block }
+
+// numberOf is the number of a block device.
+func numberOf(info os.FileInfo) Number {
+	var n Number
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		n = Number{Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev))}
+	}
+	return n
+}

@@ -1,0 +1,73 @@
+package device
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Number is a block device's number. The zero value is that of none: an image
+// file.
+type Number struct{ Major, Minor uint32 }
+
+// String is the number as device-mapper tables have it: "254:3".
+func (n Number) String() string { return fmt.Sprintf("%d:%d", n.Major, n.Minor) }
+
+// Number is the device's number, zero for an image file.
+func (d *Device) Number() Number { return d.number }
+
+// IsBlock tells whether the device is a block device.
+func (d *Device) IsBlock() bool { return d.number != Number{} }
+
+// Holders names the devices that hold this one, in words for a message: what
+// device-mapper, LVM or md made on top of it. It is empty for an image file.
+func (d *Device) Holders() []string {
+	if !d.IsBlock() {
+		return nil
+	}
+	entries, err := os.ReadDir(d.number.sysfs("holders"))
+	if err != nil {
+		return nil // no sysfs: nothing is known
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, holder(e.Name()))
+	}
+	return names
+}
+
+// holder names a block device by its device-mapper name, where it has one, and
+// its kernel name: "vg-snap (dm-3)".
+func holder(name string) string {
+	if dm := readLine(filepath.Join("/sys/class/block", name, "dm/name")); dm != "" {
+		return fmt.Sprintf("%s (%s)", dm, name)
+	}
+	return name
+}
+
+// Name is the path by which people know the device of this number:
+// /dev/mapper/NAME or /dev/NAME; the number where nothing is known of it.
+func (n Number) Name() string {
+	if dm := readLine(n.sysfs("dm/name")); dm != "" {
+		return "/dev/mapper/" + dm
+	}
+	uevent, _ := os.ReadFile(n.sysfs("uevent"))
+	for line := range strings.Lines(string(uevent)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
+			return "/dev/" + name
+		}
+	}
+	return n.String()
+}
+
+// sysfs is the path of a file that sysfs has on the device.
+func (n Number) sysfs(file string) string {
+	return filepath.Join("/sys/dev/block", n.String(), file)
+}
+
+// readLine is the content of a one-line file, empty where it cannot be read.
+func readLine(path string) string {
+	b, _ := os.ReadFile(path)
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,164 @@
+package corpus
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"dmcow/internal/kernellab"
+)
+
+// lvmConfig has LVM do without udev, without its daemons, and without a
+// writable /etc.
+const lvmConfig = `
+devices {
+	scan = "/dev"
+	use_devicesfile = 0
+	obtain_device_list_from_udev = 0
+	external_device_info_source = "none"
+	filter = [ "a|^%s$|", "r|.*|" ]
+	global_filter = [ "a|^%[1]s$|", "r|.*|" ]
+}
+activation {
+	udev_sync = 0
+	udev_rules = 0
+	monitoring = 0
+}
+global {
+	locking_dir = "%[2]s"
+	use_lvmpolld = 0
+}
+backup {
+	backup = 0
+	archive = 0
+}
+`
+
+// TestLVM has LVM make a snapshot of a volume with a file system on it, changes
+// files, and compares what LVM says of it with what the kernel makes of a copy
+// of the store.
+func TestLVM(t *testing.T) {
+	kernellab.Require(t)
+	if !kernellab.InLab() {
+		t.Skip("makes a volume group named vg0: only in the lab")
+	}
+	for _, program := range []string{"lvm", "mkfs.ext4"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("no %s: install lvm2 and e2fsprogs", program)
+		}
+	}
+	makeVolume(t)
+	mountPoint := mountVolume(t)
+	writeFiles(t, mountPoint, "before", 0, 40)
+	syscall.Sync()
+	lvm(t, "lvcreate", "--snapshot", "--name", "snap", "--chunksize", "4k", "--size", "8m", "vg0/origin")
+	changeFiles(t, mountPoint)
+	unmount(t, mountPoint)
+
+	s := Store{Name: "lvm-ext4", LVMName: "vg0/snap"}
+	s.DataPercent = strings.TrimSpace(lvm(t, "lvs", "--noheadings", "-o", "data_percent", "vg0/snap"))
+	status := kernellab.Run(t, "dmsetup", "status", "vg0-snap")
+	cow, origin := content(t, "/dev/mapper/vg0-snap-cow"), content(t, "/dev/mapper/vg0-origin")
+	s.COWSHA256, s.OriginSHA256 = digest(cow), digest(origin)
+	ask(t, &s, loopOf(t, "origin", origin), loopOf(t, "cow", cow), "P", 8)
+	s.Exceptions = nil // ext4 may have written a block as it was
+	if !strings.HasSuffix(status, " snapshot "+s.Status) {
+		t.Errorf("LVM's snapshot has the status %q, its store loaded alone %q", status, s.Status)
+	}
+	if got := digest(content(t, "/dev/mapper/vg0-snap")); got != s.ViewSHA256 {
+		t.Errorf("LVM's snapshot reads as %s, its store loaded alone as %s", got, s.ViewSHA256)
+	}
+	t.Logf("%s: %s, %s%%", s.Name, s.Status, s.DataPercent)
+	if updating() {
+		save(t, s, cow, origin)
+	}
+}
+
+func lvm(t *testing.T, args ...string) string {
+	t.Helper()
+	return kernellab.Run(t, "lvm", args...)
+}
+
+// makeVolume makes the volume group vg0 on a loop device, and in it the volume
+// origin.
+func makeVolume(t *testing.T) {
+	t.Helper()
+	system := t.TempDir()
+	device := kernellab.Loop(t, kernellab.File(t, "pv", 40<<20/kernellab.SectorSize))
+	config := fmt.Sprintf(lvmConfig, device, system)
+	if err := os.WriteFile(filepath.Join(system, "lvm.conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LVM_SYSTEM_DIR", system)
+	t.Setenv("LVM_SUPPRESS_FD_WARNINGS", "1")
+	lvm(t, "pvcreate", device)
+	lvm(t, "vgcreate", "vg0", device)
+	t.Cleanup(func() { lvm(t, "vgchange", "--activate", "n", "vg0") })
+	lvm(t, "lvcreate", "--name", "origin", "--size", "16m", "vg0")
+}
+
+// mountVolume makes a file system on the volume, and mounts it.
+func mountVolume(t *testing.T) string {
+	t.Helper()
+	const uuid = "5d1ee9a0-0c0f-4d4c-8b1b-3c1b1f0a6c55"
+	kernellab.Run(t, "mkfs.ext4", "-q", "-U", uuid,
+		"-E", "hash_seed="+uuid+",lazy_itable_init=0,lazy_journal_init=0", "/dev/mapper/vg0-origin")
+	dir := t.TempDir()
+	if err := syscall.Mount("/dev/mapper/vg0-origin", dir, "ext4", syscall.MS_NOATIME, ""); err != nil {
+		t.Fatalf("mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
+	return dir
+}
+
+func unmount(t *testing.T, dir string) {
+	t.Helper()
+	syscall.Sync()
+	if err := syscall.Unmount(dir, 0); err != nil {
+		t.Fatalf("unmount: %v", err)
+	}
+}
+
+// writeFiles writes the files numbered from first up to but without end: lines
+// of text, 15 KiB to 250, which name the file and hold the word.
+func writeFiles(t *testing.T, dir, word string, first, end int) {
+	t.Helper()
+	for n := first; n < end; n++ {
+		name := fmt.Sprintf("file-%02d.txt", n)
+		line := fmt.Appendf(nil, "%s, as it was %s\n", name, word)
+		content := bytes.Repeat(line, 400+n*160)
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// changeFiles changes some files, deletes some, and adds others.
+func changeFiles(t *testing.T, dir string) {
+	t.Helper()
+	writeFiles(t, dir, "changed", 5, 24)
+	for n := 24; n < 30; n++ {
+		if err := os.Remove(filepath.Join(dir, fmt.Sprintf("file-%02d.txt", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "new"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, filepath.Join(dir, "new"), "added", 0, 12)
+}
+
+// loopOf makes a block device with a copy of the content.
+func loopOf(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return kernellab.Loop(t, path)
+}

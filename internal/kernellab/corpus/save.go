@@ -1,0 +1,60 @@
+package corpus
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// updating tells whether the test is to write its stores to DMCOW_LAB_OUT.
+func updating() bool { return os.Getenv("DMCOW_UPDATE") != "" }
+
+// save writes the store's files to DMCOW_LAB_OUT, and its entry to kernel.json
+// there, in which it leaves the other stores' entries alone.
+func save(t testing.TB, s Store, cow, origin []byte) {
+	t.Helper()
+	dir := os.Getenv("DMCOW_LAB_OUT")
+	if dir == "" {
+		t.Fatal("DMCOW_UPDATE without DMCOW_LAB_OUT, the directory to write to")
+	}
+	s.COWFile, s.OriginFile = s.Name+".cow.gz", s.Name+".origin.gz"
+	for name, content := range map[string][]byte{s.COWFile: cow, s.OriginFile: origin} {
+		if err := os.WriteFile(filepath.Join(dir, name), compress(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stores, err := read(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		stores, err = map[string]Store{}, nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores[s.Name] = s
+	b, err := json.MarshalIndent(stores, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kernel.json"), append(b, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compress gzips without a name or a time, so that equal content makes equal
+// files.
+func compress(content []byte) []byte {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = z.Write(content)
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		panic(err) // a Buffer takes everything
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,106 @@
+package kernellab
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+)
+
+// Pattern is test data for count sectors from the sector first on. Each holds
+// its own number and a version, two little-endian 64-bit words, 32 times over:
+// a sector in the wrong place or of the wrong age can be told, and an image of
+// them compresses well.
+func Pattern(first, count, version uint64) []byte {
+	b := make([]byte, 0, count*SectorSize)
+	for s := first; s < first+count; s++ {
+		for range SectorSize / 16 {
+			b = binary.LittleEndian.AppendUint64(b, s)
+			b = binary.LittleEndian.AppendUint64(b, version)
+		}
+	}
+	return b
+}
+
+// WritePattern writes the pattern of the version to the given chunks of the
+// device at path, each of chunk sectors, one after the other and past the page
+// cache, so that the driver sees one write a chunk in this order. A last chunk
+// that the device's end cuts short is written as far as it goes. It returns how
+// many chunks the kernel would not write.
+func WritePattern(path string, chunk uint64, chunks []uint64, version uint64) (failed int, err error) {
+	f, direct, err := openDirect(path, os.O_RDWR, chunk*SectorSize)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	defer direct.free()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range chunks {
+		n := min(chunk, uint64(size)/SectorSize-c*chunk)
+		data := direct[:copy(direct, Pattern(c*chunk, n, version))]
+		if _, err := f.WriteAt(data, int64(c*chunk)*SectorSize); err != nil {
+			failed++
+		}
+	}
+	return failed, nil
+}
+
+// Read calls use with the content of the device or file at path, a piece at a
+// time. It reads past the page cache, as device-mapper writes past it. The
+// piece is only good until use returns.
+func Read(path string, use func(piece []byte)) error {
+	f, direct, err := openDirect(path, os.O_RDONLY, 1<<20)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	defer direct.free()
+	for {
+		n, err := f.Read(direct)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		use(direct[:n])
+	}
+}
+
+// Digest is the SHA-256 of the device or file at path, in hexadecimal.
+func Digest(path string) (string, error) {
+	h := sha256.New()
+	if err := Read(path, func(piece []byte) { h.Write(piece) }); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// A directBuffer is aligned as O_DIRECT wants it.
+type directBuffer []byte
+
+func (b directBuffer) free() { _ = syscall.Munmap(b) }
+
+// openDirect opens path with O_DIRECT, or without it on a file system that does
+// not know it, and makes a buffer of so many bytes for it.
+func openDirect(path string, flags int, bytes uint64) (*os.File, directBuffer, error) {
+	f, err := os.OpenFile(path, flags|syscall.O_DIRECT, 0)
+	if errors.Is(err, syscall.EINVAL) {
+		f, err = os.OpenFile(path, flags, 0)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := syscall.Mmap(-1, 0, int(bytes), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, b, nil
+}

@@ -1,0 +1,158 @@
+// Package store is the kernel's persistent exception store in Go. It knows
+// what the kernel makes of a COW device on loading it, and how it accounts for
+// its space.
+package store
+
+import (
+	"fmt"
+	"io"
+
+	"dmcow/format"
+)
+
+// State is what a device holds, in the words of every output for programs.
+type State string
+
+// The states. A store that is damaged is one that the kernel would refuse, or
+// that cannot serve all its exceptions; faults that only a look at every
+// exception shows are not among them.
+const (
+	Valid         State = "valid"
+	Invalid       State = "invalid" // valid is 0: the snapshot is lost
+	Uninitialized State = "uninitialized"
+	Damaged       State = "damaged"
+)
+
+// blank is how much of a fresh COW device LVM zeroes, in bytes. The rest may
+// hold anything.
+const blank = 4096
+
+// Identity is what the start of a device says about it.
+type Identity struct {
+	State  State
+	Header format.Header
+	// Geometry is the zero value where no legal chunk size is known. Otherwise
+	// the store's areas can be walked, whatever the state.
+	Geometry format.Geometry
+	// Fault says in one line why the state is Damaged: what stands there, and
+	// what was expected.
+	Fault string
+	// Foreign is true where a fault means that there is no store at all.
+	Foreign bool
+	// Leftover is true for an uninitialized device that is zero only as far as
+	// LVM zeroes a fresh one.
+	Leftover bool
+}
+
+// Device is what Identify needs to know about a device.
+type Device interface {
+	io.ReaderAt
+	Size() int64             // in bytes
+	LogicalBlockSize() int64 // in bytes
+}
+
+// Identify reads a device's header as the kernel does on loading it
+// (read_header in dm-snap-persistent.c). chunk is the chunk size, in sectors,
+// of the store that the kernel would make of a blank device; it must be legal.
+// The error is one of reading.
+func Identify(d Device, chunk uint32) (Identity, error) {
+	if d.Size() < format.SectorSize {
+		fault := fmt.Sprintf("the device has %d bytes, too short for a header", d.Size())
+		return Identity{State: Damaged, Fault: fault, Foreign: true}, nil
+	}
+	head := make([]byte, min(d.Size(), blank))
+	if err := readFull(d, head, 0); err != nil {
+		return Identity{}, fmt.Errorf("header at byte 0: %w", err)
+	}
+	id := Identity{Header: format.DecodeHeader(head)}
+	if id.Header.Magic == 0 {
+		return id.unformatted(d, head, chunk)
+	}
+	id.judge(d)
+	return id, nil
+}
+
+// judge sets state, geometry and fault of a header whose magic is not 0.
+func (id *Identity) judge(d Device) {
+	h := id.Header
+	id.State = Damaged
+	if h.Magic != format.Magic {
+		id.Foreign = true
+		id.Fault = fmt.Sprintf("no COW store: magic is 0x%08x, expected 0x%08x (SnAp)", h.Magic, uint32(format.Magic))
+		return
+	}
+	g, err := format.NewGeometry(h.ChunkSectors)
+	if err == nil {
+		id.Geometry = g
+		err = format.CheckChunkSectors(h.ChunkSectors, format.Bytes(d.LogicalBlockSize()))
+	}
+	switch {
+	case err != nil:
+		id.Fault = fmt.Sprintf("header: chunk size is %d sectors: %v", h.ChunkSectors, err)
+	case h.Version != format.Version:
+		id.Fault = fmt.Sprintf("header: version is %d, expected %d", h.Version, format.Version)
+	case h.Valid == 0:
+		id.State = Invalid
+	default:
+		id.State = Valid
+	}
+}
+
+// unformatted tells a blank device, of which the kernel would make a new
+// store, from one whose header or content starts with four zeros.
+func (id Identity) unformatted(d Device, head []byte, chunk uint32) (Identity, error) {
+	if !zero(head) {
+		id.State, id.Foreign = Damaged, true
+		id.Fault = "no COW store: magic is 0, but what follows is not: the kernel would make a new store here, and what there is would be lost"
+		return id, nil
+	}
+	g, err := format.NewGeometry(chunk)
+	if err != nil {
+		return id, err
+	}
+	id.State, id.Geometry = Uninitialized, g
+	if size := format.Bytes(d.Size()); g.Areas(g.Chunks(size)) == 0 {
+		id.State = Damaged
+		id.Fault = fmt.Sprintf("blank, and too small for a store: %d sectors, expected at least %d, two chunks",
+			size.Sectors(), 2*g.ChunkSectors())
+		return id, nil
+	}
+	id.Leftover, err = leftover(d, g)
+	return id, err
+}
+
+// leftover tells whether anything but zeros stands where header and area 0
+// would be.
+func leftover(d Device, g format.Geometry) (bool, error) {
+	buf := make([]byte, 64<<10)
+	for at, end := int64(0), int64(2*g.ChunkBytes()); at < end; at += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), end-at)]
+		if err := readFull(d, buf, at); err != nil {
+			return false, fmt.Errorf("byte %d: %w", at, err)
+		}
+		if !zero(buf) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func readFull(r io.ReaderAt, p []byte, offset int64) error {
+	n, err := r.ReadAt(p, offset)
+	if n == len(p) {
+		return nil
+	}
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func zero(p []byte) bool {
+	for _, b := range p {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+
+	"dmcow/format"
+)
+
+// Usage is how the space of a COW device is used, as the kernel would find it
+// on loading the store. Its figures follow from where the walk ended.
+type Usage struct {
+	Geometry format.Geometry
+	Size     format.Bytes // of the device
+	End      format.End
+}
+
+// FreshUsage is the usage of an empty store, such as the kernel makes on a
+// blank device.
+func FreshUsage(g format.Geometry, size format.Bytes) Usage {
+	return Usage{Geometry: g, Size: size, End: format.End{NextFree: 2}}
+}
+
+// Chunks is the number of whole chunks on the device.
+func (u Usage) Chunks() uint64 { return u.Geometry.Chunks(u.Size) }
+
+// Areas is the number of areas that the list uses, the one with the terminator
+// included.
+func (u Usage) Areas() uint64 { return uint64(u.End.Area) + 1 }
+
+// Allocated, Total and Metadata are the kernel's figures (persistent_usage),
+// which counts in 64 bits: damage may wrap Allocated.
+func (u Usage) Allocated() format.Sectors {
+	return format.Sectors(u.End.NextFree) * u.Geometry.ChunkSectors()
+}
+
+// Total is the device's size.
+func (u Usage) Total() format.Sectors { return u.Size.Sectors() }
+
+// Metadata is the size of the header and the areas in use.
+func (u Usage) Metadata() format.Sectors {
+	return format.Sectors(u.Areas()+1) * u.Geometry.ChunkSectors()
+}
+
+// Status is what the kernel's status line has behind the target's name for a
+// store that is valid (snapshot_status in dm-snap.c).
+func (u Usage) Status() string {
+	return fmt.Sprintf("%d/%d %d", u.Allocated(), u.Total(), u.Metadata())
+}
+
+// Percent is how full the store is, as lvs shows it: 0 for an empty store, 100
+// for a full one and for no other that fits its device.
+//
+// LVM counts in millionths of a per cent and shows them as a 32-bit float with
+// two decimals (dm_make_percent and dm_percent_to_round_float in libdm).
+func (u Usage) Percent() float64 {
+	allocated, total := u.Allocated(), u.Total()
+	switch {
+	case allocated == u.Metadata():
+		return 0
+	case allocated == total || total == 0:
+		return 100
+	}
+	const million = 1e6
+	percent := float64(float32(math.Trunc(100*million*(float64(allocated)/float64(total)))) / million)
+	if allocated < total {
+		percent = min(max(percent, 0.01), 99.99)
+	}
+	return math.Round(percent*100) / 100
+}
+
+// Free is the number of exceptions that can still be committed before the
+// kernel drops the snapshot.
+//
+// Each takes the next data chunk (persistent_prepare_exception). The one that
+// fills its area is committed only when the next area can be cleared
+// (persistent_commit_exception), so it is lost where that is not on the
+// device.
+func (u Usage) Free() uint64 {
+	data := u.Geometry.DataChunks(format.NewChunk(u.Chunks()))
+	taken := u.Geometry.DataChunks(u.End.NextFree)
+	areas := u.Geometry.Areas(u.Chunks())
+	if taken >= data || areas < u.Areas() {
+		return 0
+	}
+	e := uint64(u.Geometry.ExceptionsPerArea())
+	slots := (areas-uint64(u.End.Area))*e - uint64(u.End.Index)
+	return min(data-taken, slots-1)
+}
+
+// Leaked is the number of data chunks on the device, below the next free one,
+// that no exception names: lost until the snapshot is removed. It supposes
+// that no two exceptions share a chunk.
+func (u Usage) Leaked() uint64 {
+	below := u.Geometry.DataChunks(min(u.End.NextFree, format.NewChunk(u.Chunks())))
+	return below - min(below, u.End.Exceptions)
+}
+
+// Minimum is the least number of whole chunks, in sectors, on which the kernel
+// loads the store and serves every exception; such a store is full. ok is
+// false when damage asks for more than can be counted.
+func (u Usage) Minimum() (size format.Sectors, ok bool) {
+	last := max(u.Geometry.AreaLocation(u.End.Area), u.End.Highest)
+	over, sectors := bits.Mul64(uint64(last)+1, uint64(u.Geometry.ChunkSectors()))
+	return format.Sectors(sectors), over == 0 && last+1 != 0
+}
+
+// Maximum is the size, in sectors, that the store needs when every chunk of an
+// origin of the given size has changed. Chunks that were lost to holes stay
+// lost, so it may exceed what a new store would need.
+func (u Usage) Maximum(origin format.Sectors) format.Sectors {
+	g := u.Geometry
+	stored := max(uint64((origin+g.ChunkSectors()-1)/g.ChunkSectors()), u.End.Exceptions)
+	chunks := uint64(g.AreaLocation(format.AreaIndex(stored/uint64(g.ExceptionsPerArea())))) + 1
+	if used := stored + u.Leaked(); used > 0 {
+		chunks = max(chunks, uint64(g.DataChunk(used-1))+1)
+	}
+	return format.Sectors(chunks) * g.ChunkSectors()
+}
+
+// Fault says which exception has its data off the device, if one has: the
+// kernel gives an I/O error for it, and drops the snapshot with the next.
+func (u Usage) Fault() string {
+	at := u.End.Beyond
+	if at == nil {
+		return ""
+	}
+	return fmt.Sprintf("area %d, exception %d: its new chunk does not lie on the device, which has %d chunks",
+		at.Area, at.Index, u.Chunks())
+}
