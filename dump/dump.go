@@ -14,29 +14,31 @@ import (
 // Store is a store to dump.
 type Store struct {
 	Device string         // its name, for the output
-	State  string         // as usage tells it
 	Header *format.Header // nil for a blank device
 	// Walk leads through the exceptions. With a zero Geometry there are none.
 	Walk format.Walk
+	// State is asked for the store's state, as usage has it, when the walk has
+	// ended.
+	State func(format.End, error) string
 }
 
 // Exceptions writes the exceptions of a store that sel selects, one a row, as
 // it reads them: memory does not grow with their number. Visit is called after
-// each stretch of them; its error ends the dump.
+// each stretch of them with the area that it began in; its error ends the dump.
 //
 // Where the walk fails, what was read before is written all the same, and the
 // output is whole in its format; then the walk's error is returned. Other
 // errors are those of w and of visit.
-func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func() error) (format.End, error) {
+func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func(format.AreaIndex) error) (format.End, error) {
 	d := &dumper{out: w, layout: newLayout(f, sel), sel: sel, visit: visit}
 	if err := d.open(s, f); err != nil {
 		return format.End{}, err
 	}
 	end, err := d.walk(s.Walk)
-	if d.broken {
+	if d.broken || f != JSON {
 		return end, err
 	}
-	if e := d.close(f, err); e != nil {
+	if e := d.close(s.State(end, err), err); e != nil {
 		return end, e
 	}
 	return end, err
@@ -47,7 +49,7 @@ type dumper struct {
 	out    io.Writer
 	layout *layout
 	sel    Selection
-	visit  func() error
+	visit  func(format.AreaIndex) error
 	rows   bool // some were written
 	broken bool // out does not take any more
 }
@@ -67,17 +69,14 @@ func (d *dumper) open(s Store, f Format) error {
 	if x := s.Header; x != nil {
 		h = &header{x.MagicText(), x.Valid, x.Version, x.ChunkSectors}
 	}
-	text := fmt.Appendf(nil, "{\"device\": %s, \"size_sectors\": %d, \"state\": %s,\n \"header\": %s,\n \"exceptions\": [",
-		quote(s.Device), s.Walk.Size.Sectors(), quote(s.State), quote(h))
+	text := fmt.Appendf(nil, "{\"device\": %s, \"size_sectors\": %d,\n \"header\": %s,\n \"exceptions\": [",
+		quote(s.Device), s.Walk.Size.Sectors(), quote(h))
 	return d.write(text)
 }
 
-// close writes what stands behind the rows, and why they are not all.
-func (d *dumper) close(f Format, err error) error {
-	if f != JSON {
-		return nil
-	}
-	text := []byte("]")
+// close writes what stands behind the rows in JSON.
+func (d *dumper) close(state string, err error) error {
+	text := fmt.Appendf(nil, "],\n \"state\": %s", quote(state))
 	if err != nil {
 		text = fmt.Appendf(text, ",\n \"error\": %s", quote(err.Error()))
 	}
@@ -103,7 +102,7 @@ func (d *dumper) walk(w format.Walk) (format.End, error) {
 			*buf = d.layout.appendPiece(*buf, p, &d.sel)
 		}
 	}
-	deliver := func(buf *[]byte, _ format.Batch) error { return d.deliver(*buf) }
+	deliver := func(buf *[]byte, b format.Batch) error { return d.deliver(*buf, b.Area) }
 	return format.Each(w, prepare, deliver)
 }
 
@@ -115,7 +114,7 @@ func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
 		for p := range b.Pieces() {
 			buf = j.appendPiece(buf, p, &d.sel)
 		}
-		return d.deliver(buf)
+		return d.deliver(buf, b.Area)
 	})
 	if d.broken {
 		return end, err
@@ -126,11 +125,11 @@ func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
 	return end, err
 }
 
-func (d *dumper) deliver(rows []byte) error {
+func (d *dumper) deliver(rows []byte, area format.AreaIndex) error {
 	if err := d.writeRows(rows); err != nil {
 		return err
 	}
-	return d.visit()
+	return d.visit(area)
 }
 
 // writeRows writes rows. In JSON each starts with the comma that parts it from

@@ -72,8 +72,8 @@ func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error)
 	return r.end, err
 }
 
-// Scan walks for the sake of its End alone. It calls visit after each batch,
-// and stops with the error that it returns.
-func Scan(w Walk, visit func() error) (End, error) {
-	return Each(w, nil, func(*struct{}, Batch) error { return visit() })
+// Scan walks for the sake of its End alone. It calls visit after each batch
+// with the area that it has come to, and stops with the error that it returns.
+func Scan(w Walk, visit func(AreaIndex) error) (End, error) {
+	return Each(w, nil, func(_ *struct{}, b Batch) error { return visit(b.Area) })
 }

@@ -31,9 +31,12 @@ const blank = 4096
 type Identity struct {
 	State  State
 	Header format.Header
-	// Geometry is the zero value where no legal chunk size is known. Otherwise
-	// the store's areas can be walked, whatever the state.
+	// Geometry is the zero value where there is no list to walk. Otherwise there
+	// is one, whatever the state.
 	Geometry format.Geometry
+	// Fresh is the geometry of the store that the kernel would make here on
+	// loading it, losing what there is: where magic is 0. Else it is zero.
+	Fresh format.Geometry
 	// Fault says in one line why the state is Damaged: what stands there, and
 	// what was expected.
 	Fault string
@@ -101,23 +104,27 @@ func (id *Identity) judge(d Device) {
 // unformatted tells a blank device, of which the kernel would make a new
 // store, from one whose header or content starts with four zeros.
 func (id Identity) unformatted(d Device, head []byte, chunk uint32) (Identity, error) {
-	if !zero(head) {
-		id.State, id.Foreign = Damaged, true
-		id.Fault = "no COW store: magic is 0, but what follows is not: the kernel would make a new store here, and what there is would be lost"
-		return id, nil
-	}
 	g, err := format.NewGeometry(chunk)
 	if err != nil {
 		return id, err
 	}
-	id.State, id.Geometry = Uninitialized, g
-	if size := format.Bytes(d.Size()); g.Areas(g.Chunks(size)) == 0 {
+	size := format.Bytes(d.Size())
+	fits := g.Areas(g.Chunks(size)) > 0
+	if fits {
+		id.Fresh = g
+	}
+	switch {
+	case !zero(head):
+		id.State, id.Foreign = Damaged, true
+		id.Fault = "no COW store: magic is 0, but what follows is not: the kernel would make a new store here, and what there is would be lost"
+	case !fits:
 		id.State = Damaged
 		id.Fault = fmt.Sprintf("blank, and too small for a store: %d sectors, expected at least %d, two chunks",
 			size.Sectors(), 2*g.ChunkSectors())
-		return id, nil
+	default:
+		id.State = Uninitialized
+		id.Leftover, err = leftover(d, g)
 	}
-	id.Leftover, err = leftover(d, g)
 	return id, err
 }
 

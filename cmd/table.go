@@ -1,0 +1,140 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fatih/color"
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
+	"dmcow/dump"
+	"dmcow/store"
+)
+
+// barWidth is the width of the bar that shows how full a store is.
+const barWidth = 20
+
+// table writes rows, under a header where there is one, and a blank line
+// behind them. It has no lines to be drawn: it is read on the consoles of
+// rescue systems too.
+func (a *app) table(header []string, rows [][]string) error {
+	var b strings.Builder
+	t := tablewriter.NewTable(&b,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders:  tw.BorderNone,
+			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
+		})),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+		tablewriter.WithPadding(tw.Padding{Right: "  ", Overwrite: true}))
+	t.Header(header)
+	if err := t.Bulk(rows); err != nil {
+		return err
+	}
+	if err := t.Render(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(b.String()) {
+		if _, err := fmt.Fprintln(a.stdout, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(a.stdout)
+	return err
+}
+
+// usageTable writes a line for each store.
+func (a *app) usageTable(all []dump.Usage) error {
+	if len(all) == 0 {
+		return nil
+	}
+	header := []string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most", "kernel's status"}
+	var rows [][]string
+	for i := range all {
+		u := &all[i]
+		rows = append(rows, []string{
+			u.Device,
+			a.paintState(store.State(u.State), u.State),
+			a.bar(u),
+			number(u.FreeChunks),
+			number(u.LeakedChunks),
+			sectors(&u.TotalSectors),
+			sectors(u.MinimumSectors),
+			sectors(u.MaximumSectors),
+			text(u.Status),
+		})
+	}
+	if err := a.table(header, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprint(a.stdout, `chunks left: that can still be written before the snapshot is lost; lost: to holes
+shrink to: the least size with which nothing is lost; the store is full then
+at most: what it needs when the whole origin has changed (known with --origin)
+`)
+	return err
+}
+
+// bar is how full a store is, for the eye and in figures.
+func (a *app) bar(u *dump.Usage) string {
+	if u.Percent == nil {
+		return "-"
+	}
+	p := *u.Percent
+	full := int(min(max(p, 0), 100) / 100 * barWidth)
+	if p > 0 {
+		full = max(full, 1)
+	}
+	level := color.FgGreen
+	switch {
+	case p >= 90 || *u.FreeChunks == 0:
+		level = color.FgRed
+	case p >= 70:
+		level = color.FgYellow
+	}
+	bar := a.paint(level, strings.Repeat("#", full)) + strings.Repeat(".", barWidth-full)
+	return fmt.Sprintf("[%s] %6.2f%%", bar, p)
+}
+
+// paintState colours a text that tells a state.
+func (a *app) paintState(s store.State, text string) string {
+	switch s {
+	case store.Valid, store.Uninitialized:
+		return text
+	}
+	return a.paint(color.FgRed, text)
+}
+
+// paint colours a text where standard output takes colours.
+func (a *app) paint(c color.Attribute, text string) string {
+	p := color.New(c)
+	if a.colours() {
+		p.EnableColor()
+	} else {
+		p.DisableColor()
+	}
+	return p.Sprint(text)
+}
+
+func number(n *uint64) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
+}
+
+func sectors(n *uint64) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%ds", *n)
+}
+
+func text(s *string) string {
+	if s == nil {
+		return "-"
+	}
+	return *s
+}

@@ -1,0 +1,110 @@
+package dump
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"dmcow/format"
+)
+
+// metric is one of the metrics that are written for a store: its name, what it
+// tells, and its value, which is absent where that is not known.
+type metric struct {
+	name, help string
+	value      func(*Usage) (string, bool)
+}
+
+var metrics = []metric{
+	{"dmcow_snapshot_valid", "Whether the kernel would load the store as a valid snapshot.",
+		func(u *Usage) (string, bool) { return flag(u.State == "valid" || u.State == "uninitialized"), true }},
+	{"dmcow_snapshot_damaged", "Whether the store is damaged.",
+		func(u *Usage) (string, bool) { return flag(u.State == "damaged"), true }},
+	{"dmcow_snapshot_chunk_size_bytes", "Size of a chunk.", inBytes(func(u *Usage) *uint64 { return u.ChunkSectors })},
+	{"dmcow_snapshot_size_bytes", "Size of the COW device.", inBytes(func(u *Usage) *uint64 { return &u.TotalSectors })},
+	{"dmcow_snapshot_allocated_bytes", "Allocated part of the COW device.", inBytes(func(u *Usage) *uint64 { return u.AllocatedSectors })},
+	{"dmcow_snapshot_metadata_bytes", "Part of the COW device that is metadata.", inBytes(func(u *Usage) *uint64 { return u.MetadataSectors })},
+	{"dmcow_snapshot_used_ratio", "How full the COW device is, from 0 to 1.", ratio},
+	{"dmcow_snapshot_exceptions", "Exceptions in the store.", count(func(u *Usage) *uint64 { return u.Exceptions })},
+	{"dmcow_snapshot_areas", "Metadata areas in use.", count(func(u *Usage) *uint64 { return u.Areas })},
+	{"dmcow_snapshot_free_chunks", "Exceptions that can still be stored before the snapshot is lost.", count(func(u *Usage) *uint64 { return u.FreeChunks })},
+	{"dmcow_snapshot_leaked_chunks", "Chunks lost to holes.", count(func(u *Usage) *uint64 { return u.LeakedChunks })},
+	{"dmcow_snapshot_minimum_bytes", "Size that the COW device can be shrunk to.", inBytes(func(u *Usage) *uint64 { return u.MinimumSectors })},
+	{"dmcow_snapshot_maximum_bytes", "Size that the COW device needs at most.", inBytes(func(u *Usage) *uint64 { return u.MaximumSectors })},
+}
+
+// UsagePrometheus writes a text file for the collector of that name in
+// Prometheus's node_exporter. unreadable names the devices of which there is no
+// usage.
+func UsagePrometheus(w io.Writer, all []Usage, unreadable []string) error {
+	var b strings.Builder
+	title(&b, "dmcow_device_readable", "Whether the COW device could be read.")
+	for _, u := range all {
+		sample(&b, "dmcow_device_readable", u.Device, "1")
+	}
+	for _, device := range unreadable {
+		sample(&b, "dmcow_device_readable", device, "0")
+	}
+	for _, m := range metrics {
+		titled := false
+		for i := range all {
+			v, ok := m.value(&all[i])
+			if !ok {
+				continue
+			}
+			if !titled {
+				title(&b, m.name, m.help)
+				titled = true
+			}
+			sample(&b, m.name, all[i].Device, v)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func title(b *strings.Builder, name, help string) {
+	fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
+}
+
+var escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+
+func sample(b *strings.Builder, name, device, value string) {
+	fmt.Fprintf(b, "%s{device=\"%s\"} %s\n", name, escapeLabel.Replace(device), value)
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// inBytes is the value of a field that counts sectors.
+func inBytes(field func(*Usage) *uint64) func(*Usage) (string, bool) {
+	return func(u *Usage) (string, bool) {
+		n := field(u)
+		if n == nil {
+			return "", false
+		}
+		return strconv.FormatFloat(float64(*n)*format.SectorSize, 'f', -1, 64), true
+	}
+}
+
+func count(field func(*Usage) *uint64) func(*Usage) (string, bool) {
+	return func(u *Usage) (string, bool) {
+		n := field(u)
+		if n == nil {
+			return "", false
+		}
+		return strconv.FormatUint(*n, 10), true
+	}
+}
+
+func ratio(u *Usage) (string, bool) {
+	if u.Percent == nil {
+		return "", false
+	}
+	return strconv.FormatFloat(*u.Percent/100, 'f', 4, 64), true
+}

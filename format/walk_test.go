@@ -1,0 +1,164 @@
+package format_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+)
+
+// chunkSizes are such that areas are far smaller than a batch of 64 KiB, just
+// that size, and larger.
+var chunkSizes = []uint32{1, 2, 8, 128, 256}
+
+// listLengths lie around the ends of areas and of batches.
+func listLengths(e int) []int {
+	batch := 4096
+	return []int{0, 1, e - 1, e, e + 1, 2 * e, 3 * e, 3*e + 3, batch - 1, batch, batch + 1, 5*batch + e/2}
+}
+
+func TestWalk(t *testing.T) {
+	for _, sectors := range chunkSizes {
+		e := int(sectors) * 32
+		for _, n := range listLengths(e) {
+			d := makeStore(sectors, n)
+			for _, areas := range []uint64{0, 1, uint64(n / e), uint64(n/e) + 1, uint64(n/e) + 2} {
+				checkWalk(t, fmt.Sprintf("chunk %d, %d exceptions, %d areas", sectors, n, areas), d, sectors, areas)
+			}
+		}
+	}
+}
+
+// TestWalkLong has the window of batches wide open.
+func TestWalkLong(t *testing.T) {
+	for _, n := range []int{100_000, 100_000 / 32 * 32} {
+		checkWalk(t, fmt.Sprint(n), makeStore(1, n), 1, 0)
+	}
+	checkWalk(t, "large chunks", makeStore(256, 100_000), 256, 0)
+}
+
+// TestWalkCut has devices that end before the terminator's area does: before
+// the area, in it, and inside an exception of it.
+func TestWalkCut(t *testing.T) {
+	for _, sectors := range chunkSizes {
+		e := int64(sectors) * 32
+		for _, n := range []int64{0, 3, e - 1, e, e + 5, 3 * e, 3*e + e/2} {
+			whole := makeStore(sectors, int(n))
+			for k := range n/e + 2 {
+				for _, slot := range []int64{0, 1, 2, 3, 4, 5, 6, e / 2, e/2 + 1, e - 1, e} {
+					for _, more := range []int64{-1, 0, 1, 15} {
+						size := (1+k*(e+1))*e*16 + slot*16 + more
+						name := fmt.Sprintf("chunk %d, %d exceptions, %d bytes", sectors, n, size)
+						checkWalk(t, name, cut(whole, e, size), sectors, 0)
+					}
+				}
+			}
+		}
+	}
+	for _, size := range []int64{0, 1, 511, 512, 513} {
+		checkWalk(t, fmt.Sprintf("%d bytes", size), devicetest.New(size), 1, 0)
+	}
+}
+
+// cut is a device with the areas of d and another size.
+func cut(d *devicetest.Memory, e, size int64) *devicetest.Memory {
+	short := devicetest.New(size)
+	area := make([]byte, e*16)
+	for at := e * 16; at < min(size, d.Size()); at += (e + 1) * e * 16 {
+		d.Peek(area, at)
+		short.Put(at, area)
+	}
+	return short
+}
+
+// TestAreaError has one worked out by hand: with chunks of one sector, area 1
+// is chunk 34.
+func TestAreaError(t *testing.T) {
+	d := cut(makeStore(1, 40), 32, 34*512+3*16+9)
+	_, err := walked(t, walkOf(t, d, 1), false)
+	want := "area 1 at chunk 34, byte 17456: the list leads past the end of the device; 35 exceptions were read before it"
+	if !errors.Is(err, format.ErrBeyondDevice) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func walkOf(t testing.TB, d *devicetest.Memory, sectors uint32) format.Walk {
+	t.Helper()
+	return format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: geometry(t, sectors)}
+}
+
+// TestShrunkMeanwhile: the device is smaller than it was when the walk began.
+func TestShrunkMeanwhile(t *testing.T) {
+	w := walkOf(t, cut(makeStore(1, 40), 32, 34*512+3*16+9), 1)
+	w.Size = 1 << 20
+	got, err := walked(t, w, false)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || got.end.Exceptions != 35 {
+		t.Errorf("%v, %d exceptions", err, got.end.Exceptions)
+	}
+}
+
+// TestReadsMetadataOnly: what a walk reads, or has read ahead, is areas and
+// nothing else, the header neither.
+func TestReadsMetadataOnly(t *testing.T) {
+	for _, sectors := range chunkSizes {
+		e := int(sectors) * 32
+		for _, n := range listLengths(e) {
+			d := &prefetched{Memory: makeStore(sectors, n)}
+			d.Fault = func(int64, int) (int, error) { // slow, so that prefetching begins
+				time.Sleep(50 * time.Microsecond)
+				return 0, nil
+			}
+			w := walkOf(t, d.Memory, sectors)
+			w.Device, w.Hidden = d, true
+			if _, err := walked(t, w, true); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range append(d.Reads(), d.ahead.Reads()...) {
+				chunk := int64(sectors) * 512
+				first, last := r.Offset/chunk, (r.Offset+int64(r.Length)-1)/chunk
+				if r.Length == 0 || first != last || first%int64(e+1) != 1 || r.Length > 64<<10 {
+					t.Fatalf("chunk %d, %d exceptions: read of %d bytes at %d, chunks %d to %d",
+						sectors, n, r.Length, r.Offset, first, last)
+				}
+			}
+			if slow := 5 * 4096; n > slow && len(d.ahead.Reads()) == 0 {
+				t.Errorf("chunk %d, %d exceptions: nothing was read ahead of slow reads", sectors, n)
+			}
+		}
+	}
+}
+
+// prefetched records what it was asked to prefetch.
+type prefetched struct {
+	*devicetest.Memory
+	ahead devicetest.Memory // its record is all that is used
+}
+
+func (p *prefetched) Prefetch(offset int64, length int) {
+	_, _ = p.ahead.ReadAt(make([]byte, length), offset)
+}
+
+// TestSmallStore: a store that has not filled area 0 costs one read of it.
+func TestSmallStore(t *testing.T) {
+	for _, sectors := range []uint32{1, 2, 8, 128} {
+		e := int64(sectors) * 32
+		for _, n := range []int64{0, 1, e - 1} {
+			for _, hidden := range []bool{false, true} {
+				d := makeStore(sectors, int(n))
+				w := walkOf(t, d, sectors)
+				w.Hidden = hidden
+				if _, err := walked(t, w, true); err != nil {
+					t.Fatal(err)
+				}
+				want := devicetest.Range{Offset: e * 16, Length: int(e * 16)}
+				if got := d.Reads(); len(got) != 1 || got[0] != want {
+					t.Errorf("chunk %d, %d exceptions: reads %v", sectors, n, got)
+				}
+			}
+		}
+	}
+}
