@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -71,10 +72,15 @@ func broken(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(
 
 // written judges the error of a write to standard output.
 func (a *app) written(err error) {
-	if err != nil && !broken(err) {
-		a.say("standard output", "%v", err)
-		a.exit(statusFailed)
+	if err == nil || broken(err) {
+		return
 	}
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err // standard output has a name that nobody knows
+	}
+	a.say("standard output", "%v", err)
+	a.exit(statusFailed)
 }
 
 // isTerminal tells whether a stream is a terminal.

@@ -40,10 +40,12 @@ func (l *layout) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 		return dst
 	}
 	w := pieceWriter{layout: l, sel: sel}
-	w.startSize = copy(w.start[:], l.appendStart(nil, p.Area))
-	w.endSize = copy(w.end[:], l.end(p.Hidden))
 	// The blocks are spaces behind their texts: a column's number is aligned
 	// to the right in them.
+	start := l.appendStart(nil, p.Area)
+	w.startSize = len(start)
+	copy(w.start[:], append(start, spaces...))
+	w.endSize = copy(w.end[:], l.end(p.Hidden))
 	copy(w.afterIdx[:], l.old+spaces)
 	copy(w.afterOld[:], l.new+spaces)
 	for i := 0; i < p.Len(); {

@@ -40,7 +40,7 @@ func digest(t *testing.T, path string) string {
 	return d
 }
 
-func TestSnapshotKeepsWhatTheOriginHeld(t *testing.T) {
+func TestKernelSnapshotKeepsWhatTheOriginHeld(t *testing.T) {
 	origin, cow := loops(t, 800)
 	before := digest(t, origin)
 	s := kernellab.NewSnapshot(t, origin, cow, "P", 8)
@@ -68,7 +68,7 @@ func TestSnapshotKeepsWhatTheOriginHeld(t *testing.T) {
 	}
 }
 
-func TestRefusedStoreTellsWhatTheDriverLogged(t *testing.T) {
+func TestKernelRefusedStoreTellsWhatTheDriverLogged(t *testing.T) {
 	origin, cow := loops(t, 800)
 	if err := os.WriteFile(cow, bytes.Repeat([]byte{0xff}, 4096), 0); err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestRefusedStoreTellsWhatTheDriverLogged(t *testing.T) {
 	}
 }
 
-func TestOverflowFailsNoWriteToTheOrigin(t *testing.T) {
+func TestKernelOverflowFailsNoWriteToTheOrigin(t *testing.T) {
 	origin, cow := loops(t, 10*8)
 	s := kernellab.NewSnapshot(t, origin, cow, "P", 8)
 	chunks := make([]uint64, 20)
@@ -97,7 +97,7 @@ func TestOverflowFailsNoWriteToTheOrigin(t *testing.T) {
 	}
 }
 
-func TestLoopBlockSizeReachesTheDriver(t *testing.T) {
+func TestKernelLoopBlockSizeReachesTheDriver(t *testing.T) {
 	origin, cow := loops(t, 800, kernellab.BlockSize(4096))
 	if _, err := kernellab.TrySnapshot(t, origin, cow, "P", 4); err == nil || !strings.Contains(err.Error(), "EINVAL") {
 		t.Errorf("chunks of half a logical block: got %v", err)

@@ -9,9 +9,9 @@ import (
 	"dmcow/internal/kernellab"
 )
 
-// TestScenarios has the kernel make each store, and compares it with the copy
+// TestKernelScenarios has the kernel make each store, and compares it with the copy
 // in testdata, or writes that copy.
-func TestScenarios(t *testing.T) {
+func TestKernelScenarios(t *testing.T) {
 	kernellab.Require(t)
 	var stored map[string]Store
 	if !updating() {

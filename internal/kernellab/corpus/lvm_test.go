@@ -39,10 +39,10 @@ backup {
 }
 `
 
-// TestLVM has LVM make a snapshot of a volume with a file system on it, changes
+// TestKernelLVM has LVM make a snapshot of a volume with a file system on it, changes
 // files, and compares what LVM says of it with what the kernel makes of a copy
 // of the store.
-func TestLVM(t *testing.T) {
+func TestKernelLVM(t *testing.T) {
 	kernellab.Require(t)
 	if !kernellab.InLab() {
 		t.Skip("makes a volume group named vg0: only in the lab")

@@ -1,0 +1,81 @@
+# What there is to make. CI=true turns what would be skipped into a failure.
+
+GO     ?= go
+PREFIX ?= /usr/local
+BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
+UMLEXEC = $(CURDIR)/build/umlexec
+
+# The packages that have kernel tests.
+KERNEL_TESTS = ./cmd ./internal/device ./internal/kernellab/...
+
+.PHONY: build demo test lab host-test kernel-test bench lint fuzz cross testdata install clean
+
+build:
+	$(BUILD) -o dmcow .
+
+# The main job, on the COW device of a real LVM snapshot of an ext4 volume.
+demo: build
+	@mkdir -p build
+	@gunzip -c testdata/kernel/lvm-ext4.cow.gz >build/snap.cow
+	./dmcow dump --ranges build/snap.cow | head -n 16
+	./dmcow usage --origin-size 16M build/snap.cow
+
+test: lab host-test kernel-test
+
+# The kernel tests run in the real kernel, as a process (User-Mode Linux).
+lab:
+	@internal/kernellab/install || [ "$$CI" != true ]
+
+host-test:
+	$(GO) test ./...
+
+kernel-test:
+	@if internal/kernellab/install; then \
+		set -ex; \
+		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
+		$(GO) test -count=1 -timeout=15m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
+	elif [ "$$CI" = true ]; then \
+		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
+	else \
+		echo 'kernel tests: SKIPPED, for the reason above'; \
+	fi
+
+# Whole-process figures, as ratios. BENCH=-huge adds a store of 2^28
+# exceptions.
+bench:
+	$(GO) run ./internal/bench $(BENCH)
+
+lint:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) mod tidy -diff
+
+# Each fuzz target for a short while.
+FUZZTIME ?= 10s
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$pkg >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }; \
+		done; \
+	done
+
+cross:
+	@mkdir -p build
+	for arch in amd64 arm64 386 s390x; do GOOS=linux GOARCH=$$arch $(BUILD) -o build/dmcow-$$arch . || exit 1; done
+	for arch in arm64 386 s390x; do GOOS=linux GOARCH=$$arch $(GO) vet ./... || exit 1; done
+
+# Make the stores of testdata/kernel again, with the kernel's answers.
+testdata:
+	@mkdir -p testdata/kernel
+	internal/kernellab/install
+	$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec
+	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -exec $(UMLEXEC) ./internal/kernellab/corpus
+	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -run PowerCut ./internal/kernellab/corpus
+
+install: build
+	install -D -m 755 dmcow $(DESTDIR)$(PREFIX)/sbin/dmcow
+
+clean:
+	rm -rf build dmcow

@@ -1,0 +1,83 @@
+package cmd
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layers is what each package of the program may import of the project, and of
+// others. Imports run downwards, and each thing is known in one place: the
+// command line in cmd, the operating system in internal/device.
+var layers = map[string]struct{ own, others []string }{
+	"dmcow":                 {own: []string{"dmcow/cmd"}},
+	"dmcow/cmd":             {own: []string{"dmcow/dump", "dmcow/store", "dmcow/format", "dmcow/internal/device"}, others: []string{"github.com/alecthomas/kong", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"dmcow/dump":            {own: []string{"dmcow/format"}},
+	"dmcow/store":           {own: []string{"dmcow/format"}},
+	"dmcow/format":          {},
+	"dmcow/internal/device": {others: []string{"golang.org/x/sys/unix"}},
+}
+
+// fenced are the packages of the standard library that only some may import.
+var fenced = map[string][]string{
+	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device"},
+	"os/signal": {"dmcow/cmd"},
+	"syscall":   {"dmcow/cmd", "dmcow/internal/device"},
+	"unsafe":    {"dmcow/internal/device"},
+}
+
+// TestLayers holds the imports of what becomes the program to the table.
+func TestLayers(t *testing.T) {
+	seen := map[string]bool{}
+	for pkg, imports := range programImports(t) {
+		seen[pkg] = true
+		layer, known := layers[pkg]
+		if !known {
+			t.Errorf("%s is in no layer", pkg)
+		}
+		for _, i := range imports {
+			if !allowed(pkg, i, layer.own, layer.others) {
+				t.Errorf("%s must not import %s", pkg, i)
+			}
+		}
+	}
+	for pkg := range layers {
+		if !seen[pkg] {
+			t.Errorf("%s is no part of the program", pkg)
+		}
+	}
+}
+
+func allowed(pkg, imported string, own, others []string) bool {
+	if who, ok := fenced[imported]; ok {
+		return slices.Contains(who, pkg)
+	}
+	if strings.HasPrefix(imported, "dmcow") {
+		return slices.Contains(own, imported)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	return slices.ContainsFunc(others, func(o string) bool {
+		return imported == o || strings.HasPrefix(imported, o+"/")
+	})
+}
+
+// programImports is what each of the project's packages in the program
+// imports.
+func programImports(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "dmcow").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if strings.HasPrefix(words[0], "dmcow") {
+			all[words[0]] = words[1:]
+		}
+	}
+	return all
+}

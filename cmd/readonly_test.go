@@ -1,0 +1,112 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dmcow/internal/storespec"
+)
+
+// readers are command lines that only read. %COW stands for the device.
+var readers = [][]string{
+	{"dump", "%COW"},
+	{"dump", "--output", "csv", "--hidden", "--ranges", "%COW"},
+	{"dump", "--output", "json", "%COW"},
+	{"dump", "--yes", "-v", "%COW"},
+	{"usage", "%COW"},
+	{"usage", "--output", "json", "%COW"},
+	{"usage", "--output", "prometheus", "%COW"},
+	{"usage", "--table", "--origin", "%COW", "%COW"},
+	{"usage", "--warn", "80", "--crit", "90", "%COW"},
+	{"usage", "--offset", "8s", "%COW"},
+}
+
+var evidence = map[string]string{
+	"sound":   "device 200\nheader chunk=1\nfill 40",
+	"invalid": "device 200\nheader chunk=1 valid=0\nfill 40",
+	"damaged": "device 34\nheader chunk=1\nfill 32",
+	"blank":   "device 2048",
+}
+
+// TestReadersLeaveNoTrace shows that a command that reads neither changes the
+// image or its times nor opens it for writing.
+func TestReadersLeaveNoTrace(t *testing.T) {
+	for name, spec := range evidence {
+		for _, args := range readers {
+			image := storespec.MustCompile(t, spec)
+			path := filepath.Join(t.TempDir(), "cow")
+			if err := os.WriteFile(path, image, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			// An access time before the last change is one that reading renews.
+			old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+			if err := os.Chtimes(path, old, old.Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			before := statOf(t, path)
+			events := watch(t, path)
+			var line []string
+			for _, a := range args {
+				if a == "%COW" {
+					a = path
+				}
+				line = append(line, a)
+			}
+			Main(line, io.Discard, io.Discard)
+			if got := events(); got&unix.IN_OPEN == 0 || got&^(unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE) != 0 {
+				t.Errorf("%s, %q: inotify events %#x", name, args, got)
+			}
+			if after := statOf(t, path); after != before {
+				t.Errorf("%s, %q: was %+v, is %+v", name, args, before, after)
+			}
+			if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, image) {
+				t.Errorf("%s, %q: the image is another (%v)", name, args, err)
+			}
+		}
+	}
+}
+
+// times are what a file says of its past.
+type times struct{ size, atime, mtime, ctime int64 }
+
+func statOf(t *testing.T, path string) times {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return times{st.Size, unix.TimespecToNsec(st.Atim), unix.TimespecToNsec(st.Mtim), unix.TimespecToNsec(st.Ctim)}
+}
+
+// watch has the kernel note what is done to a file; the function that it
+// returns tells what was, as inotify's bits.
+func watch(t *testing.T, path string) func() uint32 {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_ALL_EVENTS); err != nil {
+		t.Fatal(err)
+	}
+	return func() (seen uint32) {
+		buf := make([]byte, 64<<10)
+		n, err := unix.Read(fd, buf)
+		if err != nil {
+			t.Fatalf("inotify: %v", err)
+		}
+		for e := buf[:n]; len(e) >= unix.SizeofInotifyEvent; {
+			seen |= binary.NativeEndian.Uint32(e[4:])
+			e = e[unix.SizeofInotifyEvent+binary.NativeEndian.Uint32(e[12:]):]
+		}
+		return seen
+	}
+}

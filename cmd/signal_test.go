@@ -1,0 +1,91 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"dmcow/internal/storespec"
+)
+
+// A dump that nobody reads waits with a full pipe: a signal finds it at work.
+type waiting struct {
+	*exec.Cmd
+	out    io.ReadCloser
+	first  []byte
+	stderr bytes.Buffer
+}
+
+func startDump(t *testing.T) *waiting {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cow")
+	image := storespec.MustCompile(t, "device 70000\nheader chunk=1\nfill 60000")
+	if err := os.WriteFile(path, image, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	w := &waiting{Cmd: exec.Command("dmcow", "dump", "--output", "json", path), first: make([]byte, 1)}
+	w.Stderr = &w.stderr
+	var err error
+	if w.out, err = w.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// With its first byte, the dump is past setting up its signals.
+	if _, err := io.ReadFull(w.out, w.first); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// end reads the rest and returns all of the output and the exit status.
+func (w *waiting) end(t *testing.T) ([]byte, int) {
+	t.Helper()
+	rest, err := io.ReadAll(w.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Wait() // the status tells
+	return append(w.first, rest...), w.ProcessState.ExitCode()
+}
+
+// TestProgressOnSignal: SIGUSR1 asks for a line and never kills.
+func TestProgressOnSignal(t *testing.T) {
+	w := startDump(t)
+	if err := w.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	out, code := w.end(t)
+	if code != 0 || !json.Valid(out) {
+		t.Errorf("exit status %d, valid JSON %v", code, json.Valid(out))
+	}
+	if line := w.stderr.String(); !strings.Contains(line, ": area ") || !strings.Contains(line, "areas/s") {
+		t.Errorf("standard error: %q", line)
+	}
+}
+
+// TestInterrupted: a signal ends a dump between two batches, with output that
+// is whole and says that it is not all.
+func TestInterrupted(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		w := startDump(t)
+		if err := w.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		out, code := w.end(t)
+		var dump struct{ Error string }
+		if err := json.Unmarshal(out, &dump); err != nil || dump.Error != "interrupted" || code != int(statusInterrupted) {
+			t.Errorf("%v: exit status %d, error %q (%v)", s, code, dump.Error, err)
+		}
+		if !strings.HasSuffix(w.stderr.String(), ": interrupted\n") {
+			t.Errorf("%v: standard error: %q", s, w.stderr.String())
+		}
+	}
+}
