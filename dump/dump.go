@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"dmcow/format"
 )
@@ -97,7 +98,7 @@ func (d *dumper) walk(w format.Walk) (format.End, error) {
 		return d.walkRuns(w)
 	}
 	prepare := func(buf *[]byte, b format.Batch) {
-		*buf = (*buf)[:0]
+		*buf = slices.Grow((*buf)[:0], d.layout.room(b.Len()))
 		for p := range b.Pieces() {
 			*buf = d.layout.appendPiece(*buf, p, &d.sel)
 		}

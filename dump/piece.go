@@ -17,6 +17,9 @@ type (
 	endBlock   [24]byte
 )
 
+// rowsAtOnce is for how many rows room is made at a time.
+const rowsAtOnce = 64
+
 // rowRoom is more than a row and the blocks that it is made of can take, in
 // bytes.
 const rowRoom = 256
@@ -42,19 +45,26 @@ func (l *layout) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 	w := pieceWriter{layout: l, sel: sel}
 	// The blocks are spaces behind their texts: a column's number is aligned
 	// to the right in them.
-	start := l.appendStart(nil, p.Area)
-	w.startSize = len(start)
-	copy(w.start[:], append(start, spaces...))
+	w.startSize = len(l.appendStart(w.start[:0], p.Area))
+	copy(w.start[w.startSize:], spaces)
 	w.endSize = copy(w.end[:], l.end(p.Hidden))
-	copy(w.afterIdx[:], l.old+spaces)
-	copy(w.afterOld[:], l.new+spaces)
+	copy(w.afterIdx[copy(w.afterIdx[:], l.old):], spaces)
+	copy(w.afterOld[copy(w.afterOld[:], l.new):], spaces)
 	for i := 0; i < p.Len(); {
-		n := min(p.Len()-i, 64)
+		n := min(p.Len()-i, rowsAtOnce)
 		dst = slices.Grow(dst, n*rowRoom)
 		dst = w.rows(dst, p.Raw[i*format.ExceptionSize:][:n*format.ExceptionSize], uint64(p.Index+i))
 		i += n
 	}
 	return dst
+}
+
+// room is what rows of common numbers take at most, in bytes. Asked for at
+// once, it spares a buffer from growing by and by.
+func (l *layout) room(rows int) int {
+	row := len(l.area) + len(l.index) + len(l.old) + len(l.new) + len(l.live)
+	row += max(l.narrow, 6) + max(l.narrow, 4) + 2*max(l.wide, 9)
+	return rows*row + rowsAtOnce*rowRoom
 }
 
 const spaces = "                "

@@ -32,6 +32,9 @@ func (p Piece) Len() int { return len(p.Raw) / ExceptionSize }
 // At decodes slot i of the piece.
 func (p Piece) At(i int) Exception { return DecodeException(p.Raw[i*ExceptionSize:]) }
 
+// Len is the number of slots in the batch.
+func (b Batch) Len() int { return len(b.raw) / ExceptionSize }
+
 // Pieces are the batch's parts in the order of the device: its live exceptions
 // area by area, then what the terminator hides, where the walk was asked for
 // that. The terminator itself is in none.
@@ -49,7 +52,7 @@ func (b Batch) Pieces() iter.Seq[Piece] {
 		if b.behind {
 			first = 0
 		}
-		if all := len(b.raw) / ExceptionSize; first < all {
+		if all := b.Len(); first < all {
 			yield(Piece{Place: b.at(first), Hidden: true, Raw: b.cut(first, all)})
 		}
 	}

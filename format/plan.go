@@ -68,6 +68,9 @@ func (p *plan) take() (j job, ok bool) {
 	return j, true
 }
 
+// grown tells whether jobs have come to be as large as they get.
+func (p *plan) grown() bool { return p.count == batchBytes/ExceptionSize }
+
 // present is the number of area k's slots that are on the device.
 func (p *plan) present(k AreaIndex) int {
 	start := p.geometry.Offset(p.geometry.AreaLocation(k))
@@ -122,6 +125,6 @@ func (p *plan) rest(j job, k AreaIndex) (next job, ok bool) {
 		n := min(there-at.Index, batchBytes/ExceptionSize)
 		return job{Place: at, count: n, short: there < p.slots && at.Index+n == there}, true
 	default:
-		return job{Place: at, short: true}, there < p.slots
+		return job{Place: Place{Area: k, Index: there}, short: true}, there < p.slots
 	}
 }

@@ -27,10 +27,14 @@ type flight[T any] struct {
 	landed  chan struct{}
 }
 
-// run delivers batch after batch. The window opens as full areas keep coming.
+// run delivers batch after batch. As full areas keep coming, first the batches
+// grow, then the number of them that are flying.
 func (r *runner[T]) run() error {
-	for window := 1; ; window = min(2*window, maxWindow) {
+	for window := 1; ; {
 		r.launch(window)
+		if r.plan.grown() {
+			window = min(2*window, maxWindow)
+		}
 		if len(r.flying) == 0 {
 			return nil // as far as Walk.Areas goes
 		}
@@ -118,8 +122,9 @@ func (r *runner[T]) account(f *flight[T]) {
 }
 
 // finish ends a walk whose terminator is in f: it delivers what the terminator
-// hides where that was asked for, and makes sure that the area can be read,
-// since the kernel reads it whole.
+// hides where that was asked for, and makes sure that the device does not end
+// in the area, since the kernel reads it whole. The rest of a large area is
+// not read for that alone.
 func (r *runner[T]) finish(f *flight[T]) error {
 	terminator := r.end.Place
 	for {

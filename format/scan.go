@@ -39,6 +39,9 @@ func scan(raw []byte) (live int, highest NewChunk) {
 // (insert_exceptions). The kernel adds in 64 bits: a new chunk of all ones
 // makes it start again from 0.
 func nextFree(from NewChunk, raw []byte, highest NewChunk) NewChunk {
+	if len(raw) == 0 {
+		return from // which may be 0 by now
+	}
 	if highest != ^NewChunk(0) {
 		return max(from, highest+1)
 	}

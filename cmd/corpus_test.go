@@ -1,0 +1,123 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dmcow/internal/kernellab/corpus"
+)
+
+// TestStoresOfTheKernel runs dump and usage on every store that the kernel made,
+// and holds them to what the kernel said of it and to a reading of the bytes
+// that knows nothing of the code.
+//
+// It needs no kernel.
+func TestStoresOfTheKernel(t *testing.T) {
+	for name, s := range corpus.Load(t) {
+		t.Run(name, func(t *testing.T) {
+			image := s.COW(t)
+			path := filepath.Join(t.TempDir(), "cow")
+			if err := os.WriteFile(path, image, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			rows := naive(image)
+			if s.Exceptions != nil && *s.Exceptions != len(rows) {
+				t.Errorf("%d exceptions, the kernel says %d", len(rows), *s.Exceptions)
+			}
+			checkUsage(t, path, s, len(rows))
+			want := "area,index,old_chunk,new_chunk\n"
+			for _, r := range rows {
+				want += fmt.Sprintf("%d,%d,%d,%d\n", r.Area, r.Index, r.Old, r.New)
+			}
+			if got := run(t, wantStatus(s), "dump", "--output", "csv", path); string(got) != want {
+				t.Errorf("CSV:\n%s\nwant:\n%s", got, want)
+			}
+			checkJSON(t, run(t, wantStatus(s), "dump", "--output", "json", path), rows)
+		})
+	}
+}
+
+// wantStatus is the exit status for a store.
+func wantStatus(s corpus.Store) int {
+	if s.Status == "Invalid" {
+		return 2
+	}
+	return 0
+}
+
+// run runs a command line in the process and returns what it prints.
+func run(t *testing.T, want int, args ...string) []byte {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if got := Main(args, &out, &errs); got != want {
+		t.Fatalf("dmcow %s: exit status %d, want %d: %s", strings.Join(args, " "), got, want, &errs)
+	}
+	return out.Bytes()
+}
+
+type naiveRow struct {
+	Area  uint64 `json:"area"`
+	Index uint64 `json:"index"`
+	Old   uint64 `json:"old_chunk"`
+	New   uint64 `json:"new_chunk"`
+}
+
+// naive reads the exceptions of an image, straight from the description of the
+// format.
+func naive(image []byte) (rows []naiveRow) {
+	u64 := func(at uint64) uint64 { return binary.LittleEndian.Uint64(image[at:]) }
+	chunk := uint64(binary.LittleEndian.Uint32(image[12:])) * 512
+	e := chunk / 16
+	for area := uint64(0); ; area++ {
+		for i := range e {
+			at := (1+area*(e+1))*chunk + 16*i
+			if u64(at+8) == 0 {
+				return rows
+			}
+			rows = append(rows, naiveRow{area, i, u64(at), u64(at + 8)})
+		}
+	}
+}
+
+func checkUsage(t *testing.T, path string, s corpus.Store, exceptions int) {
+	t.Helper()
+	var u struct {
+		Status     string
+		Exceptions int
+		Percent    float64
+	}
+	if err := json.Unmarshal(run(t, wantStatus(s), "usage", "--output", "json", path), &u); err != nil {
+		t.Fatal(err)
+	}
+	if u.Status != s.Status {
+		t.Errorf("status %q, the kernel's is %q", u.Status, s.Status)
+	}
+	if u.Exceptions != exceptions {
+		t.Errorf("%d exceptions, want %d", u.Exceptions, exceptions)
+	}
+	if percent := fmt.Sprintf("%.2f", u.Percent); s.DataPercent != "" && percent != s.DataPercent {
+		t.Errorf("%s per cent, lvs says %s", percent, s.DataPercent)
+	}
+}
+
+func checkJSON(t *testing.T, got []byte, rows []naiveRow) {
+	t.Helper()
+	var d struct{ Exceptions []naiveRow }
+	if err := json.Unmarshal(got, &d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Exceptions) != len(rows) {
+		t.Fatalf("JSON: %d exceptions, want %d", len(d.Exceptions), len(rows))
+	}
+	for i := range rows {
+		if d.Exceptions[i] != rows[i] {
+			t.Errorf("JSON: exception %d is %+v, want %+v", i, d.Exceptions[i], rows[i])
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package dump
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+// sample stores: one of which all is known, and one of which nothing is.
+func sampleUsage() []Usage {
+	n := func(v uint64) *uint64 { return &v }
+	percent, status := 56.57, "3168/5600 24"
+	return []Usage{
+		{
+			Device: "/dev/mapper/vg-snap-cow", State: "valid", ChunkSectors: n(8), TotalSectors: 5600,
+			AllocatedSectors: n(3168), MetadataSectors: n(24), Percent: &percent, Exceptions: n(393), Areas: n(2),
+			NextFreeChunk: n(396), FreeChunks: n(303), LeakedChunks: n(0), MinimumSectors: n(3168),
+			MaximumSectors: n(1 << 40), Status: &status,
+		},
+		{Device: "a\"b\\c\nd", State: "damaged", TotalSectors: 7},
+	}
+}
+
+// TestUsageJSON holds the object to the field names, order and types that
+// programs rely on.
+func TestUsageJSON(t *testing.T) {
+	const want = `{"device":"/dev/mapper/vg-snap-cow","state":"valid","chunk_sectors":8,"total_sectors":5600,` +
+		`"allocated_sectors":3168,"metadata_sectors":24,"percent":56.57,"exceptions":393,"areas":2,"next_free_chunk":396,` +
+		`"free_chunks":303,"leaked_chunks":0,"minimum_sectors":3168,"maximum_sectors":1099511627776,"status":"3168/5600 24"}`
+	var one, compact bytes.Buffer
+	if err := UsageJSON(&one, sampleUsage()[:1], false); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Compact(&compact, one.Bytes()); err != nil || compact.String() != want {
+		t.Errorf("got  %s (%v)\nwant %s", &compact, err, want)
+	}
+	var all []map[string]any
+	one.Reset()
+	if err := UsageJSON(&one, sampleUsage(), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(one.Bytes(), &all); err != nil || len(all) != 2 || all[1]["status"] != nil {
+		t.Errorf("%s (%v)", &one, err)
+	}
+	one.Reset()
+	if err := UsageJSON(&one, nil, true); err != nil || one.String() != "[]\n" {
+		t.Errorf("no stores: %q (%v)", &one, err)
+	}
+}
+
+// TestPrometheus has Prometheus's own linter read the text file.
+func TestPrometheus(t *testing.T) {
+	for name, usage := range map[string][]Usage{"some": sampleUsage(), "none": nil} {
+		var b strings.Builder
+		if err := UsagePrometheus(&b, usage, []string{"/dev/none"}); err != nil {
+			t.Fatal(err)
+		}
+		problems, err := promlint.New(strings.NewReader(b.String())).Lint()
+		if err != nil || len(problems) > 0 {
+			t.Errorf("%s: %v, %v in\n%s", name, problems, err, &b)
+		}
+	}
+	var b strings.Builder
+	if err := UsagePrometheus(&b, sampleUsage(), []string{"/dev/none"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`dmcow_device_readable{device="/dev/none"} 0`,
+		`dmcow_snapshot_size_bytes{device="a\"b\\c\nd"} 3584`,
+		`dmcow_snapshot_damaged{device="a\"b\\c\nd"} 1`,
+		`dmcow_snapshot_used_ratio{device="/dev/mapper/vg-snap-cow"} 0.5657`,
+		`dmcow_snapshot_maximum_bytes{device="/dev/mapper/vg-snap-cow"} 562949953421312`,
+	} {
+		if !strings.Contains(b.String(), line+"\n") {
+			t.Errorf("no line %s in\n%s", line, &b)
+		}
+	}
+}
