@@ -21,18 +21,28 @@ type progress struct {
 	areas uint64 // on the device
 	area  format.AreaIndex
 	start time.Time
-	show  bool
-	bar   *progressbar.ProgressBar
+	bar   *progressbar.ProgressBar // nil where there is none to show
 }
 
 // newProgress starts the clock. Show says whether a bar would not disturb what
 // the command writes.
 func (a *app) newProgress(c cow, show bool) *progress {
-	var areas uint64
+	p := &progress{app: a, cow: c, start: time.Now()}
 	if g := c.Geometry; !g.IsZero() {
-		areas = g.Areas(g.Chunks(format.Bytes(c.Device.Size())))
+		p.areas = g.Areas(g.Chunks(format.Bytes(c.Device.Size())))
 	}
-	return &progress{app: a, cow: c, areas: areas, start: time.Now(), show: show && isTerminal(a.stderr)}
+	if show && isTerminal(a.stderr) {
+		p.bar = progressbar.NewOptions64(int64(p.areas),
+			progressbar.OptionSetWriter(a.stderr),
+			progressbar.OptionSetDescription(c.Path()),
+			progressbar.OptionSetItsString("areas"),
+			progressbar.OptionShowIts(),
+			progressbar.OptionShowCount(),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionClearOnFinish())
+		p.bar.StartWithoutRender()
+	}
+	return p
 }
 
 // visit is called at each step of the walk; it ends a walk that was
@@ -46,17 +56,7 @@ func (p *progress) visit(area format.AreaIndex) error {
 		p.line()
 	default:
 	}
-	if p.show && p.bar == nil && time.Since(p.start) > patience {
-		p.bar = progressbar.NewOptions64(int64(p.areas),
-			progressbar.OptionSetWriter(p.app.stderr),
-			progressbar.OptionSetDescription(p.cow.Path()),
-			progressbar.OptionSetItsString("areas"),
-			progressbar.OptionShowIts(),
-			progressbar.OptionShowCount(),
-			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionClearOnFinish())
-	}
-	if p.bar != nil {
+	if p.bar != nil && time.Since(p.start) > patience {
 		_ = p.bar.Set64(int64(area)) // a bar that cannot be drawn is no reason to stop
 	}
 	return nil

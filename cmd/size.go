@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -57,7 +58,7 @@ func (c *chunkSize) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// binarySize is a size for people: "8 MiB", "1.5 GiB".
+// binarySize is a size for people, rounded to hundredths: "8 MiB", "2.06 MiB".
 func binarySize(b format.Bytes) string {
 	n, unit := float64(b), "bytes"
 	for _, u := range []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"} {
@@ -66,7 +67,7 @@ func binarySize(b format.Bytes) string {
 		}
 		n, unit = n/1024, u
 	}
-	return strconv.FormatFloat(float64(int64(n*10))/10, 'f', -1, 64) + " " + unit
+	return strconv.FormatFloat(math.Round(n*100)/100, 'f', -1, 64) + " " + unit
 }
 
 // chunkRange is a range of chunk numbers on the command line: A or A-B, both

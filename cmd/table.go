@@ -10,6 +10,7 @@ import (
 	"github.com/olekukonko/tablewriter/tw"
 
 	"dmcow/dump"
+	"dmcow/format"
 	"dmcow/store"
 )
 
@@ -46,12 +47,16 @@ func (a *app) table(header []string, rows [][]string) error {
 	return err
 }
 
-// usageTable writes a line for each store.
-func (a *app) usageTable(all []dump.Usage) error {
-	if len(all) == 0 {
+// usage writes what people want to know of stores: of one on a sheet that
+// explains, of several in a table that compares.
+func (a *app) usage(all []dump.Usage) error {
+	switch len(all) {
+	case 0:
 		return nil
+	case 1:
+		return a.table(nil, a.usageSheet(&all[0]))
 	}
-	header := []string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most", "kernel's status"}
+	header := []string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}
 	var rows [][]string
 	for i := range all {
 		u := &all[i]
@@ -61,20 +66,38 @@ func (a *app) usageTable(all []dump.Usage) error {
 			a.bar(u),
 			number(u.FreeChunks),
 			number(u.LeakedChunks),
-			sectors(&u.TotalSectors),
-			sectors(u.MinimumSectors),
-			sectors(u.MaximumSectors),
-			text(u.Status),
+			bytesOf(&u.TotalSectors),
+			exact(u.MinimumSectors),
+			exact(u.MaximumSectors),
 		})
 	}
-	if err := a.table(header, rows); err != nil {
-		return err
+	return a.table(header, rows)
+}
+
+// usageSheet is all there is to say of one store. What is not known is left
+// out.
+func (a *app) usageSheet(u *dump.Usage) [][]string {
+	rows := [][]string{
+		{"device", u.Device},
+		{"state", a.paintState(store.State(u.State), u.State)},
+		{"kernel's status", text(u.Status)},
+		{"size", sectors(&u.TotalSectors)},
 	}
-	_, err := fmt.Fprint(a.stdout, `chunks left: that can still be written before the snapshot is lost; lost: to holes
-shrink to: the least size with which nothing is lost; the store is full then
-at most: what it needs when the whole origin has changed (known with --origin)
-`)
-	return err
+	if u.Percent == nil {
+		return rows
+	}
+	rows = append(rows,
+		[]string{"full", a.bar(u)},
+		[]string{"exceptions", number(u.Exceptions) + ", of " + sectors(u.ChunkSectors)},
+		[]string{"chunks left", number(u.FreeChunks) + ", until the snapshot is lost"},
+		[]string{"chunks lost", number(u.LeakedChunks) + ", to holes"})
+	if u.MinimumSectors != nil {
+		rows = append(rows, []string{"can shrink to", sectors(u.MinimumSectors) + "; the store is full then"})
+	}
+	if u.MaximumSectors != nil {
+		rows = append(rows, []string{"needs at most", sectors(u.MaximumSectors) + ", when the whole origin has changed"})
+	}
+	return rows
 }
 
 // bar is how full a store is, for the eye and in figures.
@@ -95,7 +118,7 @@ func (a *app) bar(u *dump.Usage) string {
 		level = color.FgYellow
 	}
 	bar := a.paint(level, strings.Repeat("#", full)) + strings.Repeat(".", barWidth-full)
-	return fmt.Sprintf("[%s] %6.2f%%", bar, p)
+	return fmt.Sprintf("[%s] %.2f%%", bar, p)
 }
 
 // paintState colours a text that tells a state.
@@ -126,15 +149,25 @@ func number(n *uint64) string {
 }
 
 func sectors(n *uint64) string {
-	if n == nil {
+	return fmt.Sprintf("%d sectors (%s)", *n, bytesOf(n))
+}
+
+func bytesOf(sectors *uint64) string {
+	return binarySize(format.Sectors(*sectors).Bytes())
+}
+
+// exact is a size in the form that LVM's commands take too: nobody is to shrink
+// a device to a rounded one.
+func exact(sectors *uint64) string {
+	if sectors == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%ds", *n)
+	return fmt.Sprintf("%ds", *sectors)
 }
 
 func text(s *string) string {
 	if s == nil {
-		return "-"
+		return "none: the kernel refuses it"
 	}
 	return *s
 }

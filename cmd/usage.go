@@ -149,7 +149,7 @@ func (c *usageCmd) write(a *app, r report) {
 	case c.Output == "prometheus":
 		err = dump.UsagePrometheus(a.stdout, r.all, r.unreadable)
 	default:
-		err = a.usageTable(r.all)
+		err = a.usage(r.all)
 	}
 	a.written(err)
 }

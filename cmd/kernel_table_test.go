@@ -1,0 +1,169 @@
+package cmd_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"dmcow/internal/kernellab"
+	"dmcow/internal/storespec"
+)
+
+// TestKernelLoadsThePrintedTables has the snapshot shown on a read-only COW
+// device, as an examiner would, and merged on a writable one.
+func TestKernelLoadsThePrintedTables(t *testing.T) {
+	kernellab.Require(t)
+	for _, chunk := range []uint64{1, 16} {
+		sectors := 100*chunk - chunk/2
+		origin := imageLoop(t, kernellab.Pattern(0, sectors, 0))
+		file := kernellab.File(t, "cow", 400*chunk)
+		cow := kernellab.Loop(t, file)
+		before := digest(t, origin)
+		s := kernellab.NewSnapshot(t, origin, cow, "P", chunk)
+		overwrite(t, s.Origin.Path, chunk, span(10, 100))
+		s.Down(t)
+
+		readOnly := kernellab.Loop(t, file, kernellab.ReadOnly())
+		lines := tableLines(t, origin, readOnly)
+		for _, line := range lines[:2] {
+			view := kernellab.Create(t, "printed", line, true)
+			if got := view.Table(t); got != line {
+				t.Errorf("printed %q, the kernel has it as %q", line, got)
+			}
+			if digest(t, view.Path) != before {
+				t.Errorf("%q does not show the snapshot", line)
+			}
+			view.Remove(t)
+		}
+		kernellab.Detach(t, readOnly) // the kernel would merge under its cache
+		mergeTable(t, tableLines(t, origin, cow)[2])
+		if digest(t, origin) != before {
+			t.Error("the merge did not bring back what the origin held")
+		}
+	}
+}
+
+// tableLines are the lines that are no comments: of a snapshot P, of a
+// snapshot PO, and of a merge.
+func tableLines(t *testing.T, origin, cow string) (lines []string) {
+	t.Helper()
+	stdout, _ := expect(t, 0, "usage", "--table", "--origin", origin, cow)
+	for line := range strings.Lines(stdout) {
+		if !strings.HasPrefix(line, "#") {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if len(lines) != 3 || !strings.Contains(lines[0], " P ") || !strings.Contains(lines[1], " PO ") {
+		t.Fatalf("tables: %q", lines)
+	}
+	return lines
+}
+
+// mergeTable loads the table of a merge and waits for its end.
+func mergeTable(t *testing.T, line string) {
+	t.Helper()
+	merge := kernellab.Create(t, "printed", line, false)
+	if got := merge.Table(t); got != line {
+		t.Errorf("printed %q, the kernel has it as %q", line, got)
+	}
+	for range 1000 {
+		var allocated, total, metadata uint64
+		status := merge.Status(t)
+		if _, err := fmt.Sscanf(status, "%d/%d %d", &allocated, &total, &metadata); err != nil {
+			t.Fatalf("the merge ended with %q", status)
+		}
+		if allocated == metadata {
+			merge.Remove(t)
+			return
+		}
+	}
+	t.Fatal("the merge did not end")
+}
+
+// reading are the command lines that read a store, without its path.
+var reading = [][]string{
+	{"dump"},
+	{"dump", "--ranges", "--hidden"},
+	{"dump", "--output", "csv"},
+	{"dump", "--output", "json"},
+	{"usage"},
+	{"usage", "--output", "json"},
+	{"usage", "--output", "prometheus"},
+	{"usage", "--warn", "99"},
+	{"usage", "--table", "--origin-size", "1G"},
+}
+
+func TestKernelReadingCommandsWriteNothing(t *testing.T) {
+	kernellab.Require(t)
+	const chunk = 8
+	file := kernellab.File(t, "cow", 800)
+	cow := kernellab.Loop(t, file)
+	s := kernellab.NewSnapshot(t, blankLoop(t, 400), cow, "P", chunk)
+	overwrite(t, s.Origin.Path, chunk, span(3, 40))
+	before := digest(t, cow)
+	for _, args := range reading {
+		expect(t, 0, append(args, cow)...)
+	}
+	if digest(t, cow) != before {
+		t.Error("the COW device of an active snapshot has changed")
+	}
+	s.Down(t)
+	// The kernel refuses to open these for writing.
+	invalid := storespec.MustCompile(t, "device 800\nheader valid=0\nfill 5")
+	damaged := storespec.MustCompile(t, "device 34\nheader chunk=1\nfill 32")
+	for path, status := range map[string]int{
+		kernellab.Loop(t, file, kernellab.ReadOnly()): 0,
+		blankLoop(t, 800, kernellab.ReadOnly()):       0,
+		imageLoop(t, invalid, kernellab.ReadOnly()):   2,
+		imageLoop(t, damaged, kernellab.ReadOnly()):   4,
+	} {
+		for _, args := range reading {
+			want := status
+			if strings.Contains(fmt.Sprint(args), "--warn") && status != 0 {
+				want = 2 // a plugin's CRITICAL
+			}
+			expect(t, want, append(args, path)...)
+		}
+	}
+}
+
+// TestKernelReadErrorInAnArea has a store whose area 1 cannot be read from its
+// fifth sector on.
+func TestKernelReadErrorInAnArea(t *testing.T) {
+	kernellab.Require(t)
+	const chunk, sectors, area1 = 8, 4800, 258 * 8 // sectors
+	disk := imageLoop(t, storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=8\nfill 500", sectors)))
+	const slotsOfASector = kernellab.SectorSize / 16
+	for name, c := range map[string]struct{ good, exceptions uint64 }{
+		"from its start":        {area1, 256},
+		"from its fifth sector": {area1 + 4, 256 + 4*slotsOfASector},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cow := kernellab.Create(t, "bad", strings.Join([]string{
+				fmt.Sprintf("0 %d linear %s 0", c.good, disk),
+				fmt.Sprintf("%d 1 error", c.good),
+				fmt.Sprintf("%d %d linear %s %d", c.good+1, sectors-c.good-1, disk, c.good+1),
+			}, "\n"), true)
+			want := fmt.Sprintf("area 1 at chunk 258, byte %d: input/output error; %d exceptions were read before it\n",
+				c.good*kernellab.SectorSize, c.exceptions)
+			rows, stderr := expect(t, 8, "dump", "--output", "csv", cow.Path)
+			if !strings.HasSuffix(stderr, want) {
+				t.Errorf("said %q, expected %q", stderr, want)
+			}
+			last := fmt.Sprintf("%d,%d,", (c.exceptions-1)/256, (c.exceptions-1)%256)
+			lines := strings.Split(strings.TrimSpace(rows), "\n")
+			if uint64(len(lines)-1) != c.exceptions || !strings.HasPrefix(lines[len(lines)-1], last) {
+				t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
+			}
+			var u struct {
+				Exceptions uint64
+				Status     *string
+			}
+			stdout, _ := expect(t, 8, "usage", "--output", "json", cow.Path)
+			if err := json.Unmarshal([]byte(stdout), &u); err != nil || u.Exceptions != c.exceptions || u.Status != nil {
+				t.Errorf("usage: %v %s", err, stdout)
+			}
+		})
+	}
+}
