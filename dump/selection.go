@@ -61,7 +61,7 @@ func (j *joiner) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 
 func (j *joiner) follows(x format.Exception, hidden bool) bool {
 	n := j.run.chunks
-	return n > 0 && hidden == j.run.hidden &&
+	return n > 0 && hidden == j.run.hidden && x.Old > j.run.Old && // not behind 2^64-1
 		uint64(x.Old) == uint64(j.run.Old)+n && uint64(x.New) == uint64(j.run.New)+n
 }
 

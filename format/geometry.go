@@ -1,7 +1,5 @@
 package format
 
-import "errors"
-
 const (
 	// MaxChunkSectors is the largest legal chunk size, in sectors: 1 GiB.
 	MaxChunkSectors = 2097152
@@ -14,12 +12,17 @@ const (
 	firstData = 2
 )
 
-// The kernel's own words for a chunk size that it refuses
+// ChunkSizeError is the kernel's own words for a chunk size that it refuses
 // (dm_exception_store_set_chunk_size in dm-exception-store.c).
-var (
-	ErrNotPowerOf2   = errors.New("Chunk size is not a power of 2")
-	ErrNotBlockSized = errors.New("Chunk size is not a multiple of device blocksize")
-	ErrTooHigh       = errors.New("Chunk size is too high")
+type ChunkSizeError string
+
+func (e ChunkSizeError) Error() string { return string(e) }
+
+// The reasons to refuse a chunk size.
+const (
+	ErrNotPowerOf2   ChunkSizeError = "Chunk size is not a power of 2"
+	ErrNotBlockSized ChunkSizeError = "Chunk size is not a multiple of device blocksize"
+	ErrTooHigh       ChunkSizeError = "Chunk size is too high"
 )
 
 // CheckChunkSectors tells whether the kernel takes a chunk size of n sectors

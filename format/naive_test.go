@@ -1,7 +1,6 @@
 package format_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -36,9 +35,12 @@ func naive(d *devicetest.Memory, sectors uint32, hidden bool, areas uint64) read
 	var r reading
 	next, ended := uint64(2), false
 	for k := int64(0); !ended && (areas == 0 || uint64(k) < areas); k++ {
+		start := (1 + k*stride) * chunk
+		area := make([]byte, min(chunk, max(d.Size()-start, 0)))
+		d.Peek(area, start)
 		for i := range stride - 1 {
-			offset := (1+k*stride)*chunk + i*16
-			if offset+16 > d.Size() {
+			offset := start + i*16
+			if i*16+16 > int64(len(area)) {
 				r.failed = &format.AreaError{
 					Area: format.AreaIndex(k), Chunk: format.NewChunk(1 + k*stride), Offset: format.Bytes(offset),
 					Read: r.end.Exceptions, Err: format.ErrBeyondDevice,
@@ -47,7 +49,7 @@ func naive(d *devicetest.Memory, sectors uint32, hidden bool, areas uint64) read
 				break
 			}
 			x := entry{area: uint64(k), index: int(i), hidden: ended}
-			x.old, x.new = load(d, offset), load(d, offset+8)
+			x.old, x.new = load(area[i*16:]), load(area[i*16+8:])
 			switch {
 			case ended && hidden:
 				r.entries = append(r.entries, x)
@@ -84,10 +86,11 @@ func (r *reading) count(x entry, next, chunks uint64) uint64 {
 	return next
 }
 
-func load(d *devicetest.Memory, offset int64) uint64 {
-	var b [8]byte
-	d.Peek(b[:], offset)
-	return binary.LittleEndian.Uint64(b[:])
+func load(b []byte) (n uint64) {
+	for i := range 8 {
+		n |= uint64(b[i]) << (8 * i)
+	}
+	return n
 }
 
 // walked is what format.Each finds; prepared says that the batches are taken

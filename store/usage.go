@@ -61,13 +61,15 @@ func (u Usage) Percent() float64 {
 		return 0
 	case allocated == total || total == 0:
 		return 100
+	case allocated == 0:
+		return 0 // damage wrapped it
 	}
 	const million = 1e6
 	percent := float64(float32(math.Trunc(100*million*(float64(allocated)/float64(total)))) / million)
 	if allocated < total {
 		percent = min(max(percent, 0.01), 99.99)
 	}
-	return math.Round(percent*100) / 100
+	return math.RoundToEven(percent*100) / 100 // as printf does
 }
 
 // Free is the number of exceptions that can still be committed before the
@@ -81,8 +83,8 @@ func (u Usage) Free() uint64 {
 	data := u.Geometry.DataChunks(format.NewChunk(u.Chunks()))
 	taken := u.Geometry.DataChunks(u.End.NextFree)
 	areas := u.Geometry.Areas(u.Chunks())
-	if taken >= data || areas < u.Areas() {
-		return 0
+	if taken >= data || areas < u.Areas() || u.End.NextFree == 0 {
+		return 0 // 0 is the header's chunk: damage wrapped it
 	}
 	e := uint64(u.Geometry.ExceptionsPerArea())
 	slots := (areas-uint64(u.End.Area))*e - uint64(u.End.Index)
