@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,17 +40,8 @@ func (c *dumpCmd) Run(a *app) error {
 		return nil
 	}
 	defer w.Close()
-	if c.Output == string(dump.Human) {
-		if w.Foreign {
-			a.conclude(w, store.Usage{}, nil)
-			return nil
-		}
-		u, err := a.scan(w)
-		if e := a.summary(w, u, err); e != nil || w.Geometry.IsZero() {
-			a.conclude(w, u, err)
-			a.written(e)
-			return nil
-		}
+	if c.Output == string(dump.Human) && !c.summary(a, w) {
+		return nil
 	}
 	u, err := c.exceptions(a, w)
 	a.conclude(w, u, err)
@@ -60,6 +52,29 @@ func (c *dumpCmd) Run(a *app) error {
 		a.say(c.COW, "there is no area %d in the list, which ends in area %d", *c.Area, u.End.Area)
 	}
 	return nil
+}
+
+// summary writes what there is to say of a store before its exceptions, and
+// tells whether these are to follow.
+func (c *dumpCmd) summary(a *app, w cow) bool {
+	if w.Foreign {
+		a.conclude(w, store.Usage{}, nil)
+		return false
+	}
+	u, err := a.scan(w)
+	if errors.Is(err, errInterrupted) {
+		a.conclude(w, u, err)
+		return false
+	}
+	if e := a.table(nil, w.summary(a, u, err)); e != nil {
+		a.written(e)
+		return false
+	}
+	if w.Geometry.IsZero() {
+		a.conclude(w, u, err)
+		return false
+	}
+	return true
 }
 
 // exceptions writes the exceptions and returns the usage that the walk found.
@@ -95,15 +110,16 @@ func (c *dumpCmd) selection() dump.Selection {
 	return s
 }
 
-// summary writes what there is to say of a store before its exceptions.
-func (a *app) summary(w cow, u store.Usage, err error) error {
+// summary is what there is to say of a store after a walk that ended in u and
+// err.
+func (w cow) summary(a *app, u store.Usage, err error) [][]string {
 	size, state := format.Bytes(w.Size()), w.state(u, err)
 	rows := [][]string{
 		{"device", fmt.Sprintf("%s, %d sectors (%s)", w.Path(), size.Sectors(), binarySize(size))},
 		{"state", a.paintState(state, w.describe(state))},
 	}
-	if !u.Geometry.IsZero() {
-		rows = append(rows, []string{"chunk size", fmt.Sprintf("%d sectors (%s)", u.Geometry.ChunkSectors(), binarySize(u.Geometry.ChunkBytes()))})
+	if g := u.Geometry; !g.IsZero() {
+		rows = append(rows, []string{"chunk size", fmt.Sprintf("%d sectors (%s)", g.ChunkSectors(), binarySize(g.ChunkBytes()))})
 	}
 	if !w.Geometry.IsZero() {
 		rows = append(rows,
@@ -113,7 +129,7 @@ func (a *app) summary(w cow, u store.Usage, err error) error {
 	if h := w.Holders(); len(h) > 0 {
 		rows = append(rows, []string{"in use by", strings.Join(h, ", ") + ": figures may move"})
 	}
-	return a.table(nil, rows)
+	return rows
 }
 
 // describe says what a state means.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dmcow/format"
@@ -146,8 +147,10 @@ func before(a, b format.Place) bool {
 }
 
 // TestDeliverStops: an error of deliver ends the walk at once, and no read is
-// under way when it returns.
-func TestDeliverStops(t *testing.T) {
+// under way when it returns. Time is not real here: sleeping costs none.
+func TestDeliverStops(t *testing.T) { synctest.Test(t, deliverStops) }
+
+func deliverStops(t *testing.T) {
 	stop := errors.New("enough")
 	for _, sectors := range []uint32{1, 256} {
 		d := makeStore(sectors, 60_000)
@@ -169,7 +172,7 @@ func TestDeliverStops(t *testing.T) {
 				return nil
 			})
 			active, reads := d.Active(), len(d.Reads())
-			time.Sleep(2 * time.Millisecond)
+			time.Sleep(time.Second)
 			if active != 0 || len(d.Reads()) != reads {
 				t.Errorf("chunk %d: reads go on after the walk", sectors)
 			}

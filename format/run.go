@@ -1,11 +1,14 @@
 package format
 
+import "bytes"
+
 // maxWindow is how many batches are on their way at a time on a large store:
 // enough to keep a disk busy when nothing is in the cache.
 const maxWindow = 16
 
 // runner is a walk on its way.
 type runner[T any] struct {
+	live    bool // Walk.Live
 	plan    plan
 	reader  reader
 	prepare func(*T, Batch)
@@ -39,6 +42,10 @@ func (r *runner[T]) run() error {
 			return nil // as far as Walk.Areas goes
 		}
 		f := r.land()
+		if r.live && r.outdated(f) {
+			r.load(f)
+			<-f.landed
+		}
 		r.account(f)
 		if err := r.deliver(&f.state, f.batch); err != nil {
 			return err
@@ -99,6 +106,16 @@ func (r *runner[T]) land() *flight[T] {
 	<-f.landed
 	r.flying = append(r.flying[:0], r.flying[1:]...)
 	return f
+}
+
+// outdated tells whether a batch starts with something else than when it was
+// read. It may have been read while the batch before it was: before the kernel
+// cleared its first area, which it does before the area before that one is
+// full. Within a batch areas are read in order, so that this cannot happen.
+func (r *runner[T]) outdated(f *flight[T]) bool {
+	start := job{Place: f.Place, count: min(f.count, SectorSize/ExceptionSize)}
+	now, err := r.reader.read(&r.plan, start, nil)
+	return err != nil || len(now) > len(f.buf) || !bytes.Equal(now, f.buf[:len(now)])
 }
 
 // drain waits for the batches still flying: nothing touches the device once

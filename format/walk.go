@@ -50,6 +50,7 @@ type Walk struct {
 	Geometry Geometry
 	Hidden   bool   // also hand out what lies behind the terminator, to the end of its area
 	Areas    uint64 // look at this many areas and no further; 0 for all
+	Live     bool   // the kernel may be adding exceptions meanwhile
 }
 
 // Each walks. For every batch it calls prepare, where there is one, then
@@ -64,7 +65,7 @@ type Walk struct {
 // The error is an [*AreaError], or what deliver returned. End is of use in any
 // case: it counts what was delivered.
 func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error) (End, error) {
-	r := &runner[T]{plan: newPlan(w), reader: reader{device: w.Device}, prepare: prepare, deliver: deliver}
+	r := &runner[T]{live: w.Live, plan: newPlan(w), reader: reader{device: w.Device}, prepare: prepare, deliver: deliver}
 	r.end.NextFree = firstData
 	err := r.run()
 	r.drain()

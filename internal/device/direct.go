@@ -2,6 +2,7 @@ package device
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -35,8 +36,11 @@ func (d *Device) openBlock(info fs.FileInfo) error {
 // read reads p from an offset in the file, in aligned pieces where the file is
 // read directly.
 func (d *Device) read(p []byte, offset int64) (int, error) {
-	if !d.direct || d.aligned(p, offset) {
+	if !d.direct {
 		return d.file.ReadAt(p, offset)
+	}
+	if d.aligned(p, offset) {
+		return d.readBlocks(p, offset)
 	}
 	buf := bounce.Get().(*[]byte)
 	defer bounce.Put(buf)
@@ -45,7 +49,7 @@ func (d *Device) read(p []byte, offset int64) (int, error) {
 		at := offset + int64(done)
 		skip := at % d.block
 		want := min(roundUp(skip+int64(len(p)-done), d.block), bounceSize)
-		n, err := d.file.ReadAt((*buf)[:want], at-skip)
+		n, err := d.readBlocks((*buf)[:want], at-skip)
 		if int64(n) <= skip {
 			return done, err
 		}
@@ -56,6 +60,24 @@ func (d *Device) read(p []byte, offset int64) (int, error) {
 		}
 	}
 	return done, nil
+}
+
+// readBlocks reads p, which is fit for direct I/O. An error fails a direct read
+// as a whole: only reading again, block by block, shows how far it would go.
+func (d *Device) readBlocks(p []byte, offset int64) (int, error) {
+	n, err := d.file.ReadAt(p, offset)
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
+	}
+	for n < len(p) {
+		block := p[n:min(n+int(d.block), len(p))]
+		got, err := d.file.ReadAt(block, offset+int64(n))
+		n += got
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // aligned tells whether a buffer and an offset are fit for direct I/O.

@@ -3,7 +3,6 @@ package kernellab
 import (
 	"fmt"
 	"testing"
-	"time"
 )
 
 // A Snapshot is a snapshot that the kernel serves: writes to Origin copy what
@@ -67,7 +66,6 @@ func Merge(t testing.TB, origin, cow, typ string, chunk uint64, enough func(allo
 		if allocated == metadata || enough != nil && enough(allocated) {
 			break
 		}
-		time.Sleep(time.Millisecond)
 	}
 	// A merge that is under way ends its step before the suspension is done.
 	m.Suspend(t)
