@@ -11,17 +11,20 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"dmcow/internal/usr1"
 )
 
 // app is one run of dmcow: where it writes, and what has become of it so far.
 type app struct {
-	ctx     context.Context  // done when the user wants it to end
-	tick    <-chan os.Signal // asks for a line on the progress
-	stdout  io.Writer
-	stderr  io.Writer
-	flags   globals
-	command string
-	status  status
+	ctx      context.Context  // done when the user wants it to end
+	tick     <-chan os.Signal // asks for a line on the progress
+	stdout   io.Writer
+	stderr   io.Writer
+	flags    globals
+	outcomes outcomes // of the command that runs
+	status   status   // what the run exits with, so far
+	alarm    *alarm   // what it exits with as a monitoring plugin
 }
 
 // globals are the flags of every command.
@@ -31,32 +34,60 @@ type globals struct {
 	Yes     bool `help:"Answer yes to the question that a writing command asks. Taken and ignored by the others."`
 }
 
+// failure is an error that knows the device that it is about and the status
+// that it ends the run with.
+type failure struct {
+	device string
+	status status
+	err    error
+}
+
+func (f *failure) Error() string { return fmt.Sprintf("%s: %v", printable(f.device), f.err) }
+func (f *failure) Unwrap() error { return f.err }
+
+// unreadable is the failure of a device that cannot be read.
+func (a *app) unreadable(device string, err error) error {
+	return &failure{device, a.outcomes.unreadable, err}
+}
+
 // errInterrupted ends what a signal interrupts.
 var errInterrupted = errors.New("interrupted")
 
-// signals makes the run end between two batches on the signals that ask for
-// that, and tell its progress on SIGUSR1. A second signal ends it at once.
-func (a *app) signals() (stop func()) {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, cancel)
-	tick := make(chan os.Signal, 1)
-	signal.Notify(tick, syscall.SIGUSR1)
-	a.ctx, a.tick = ctx, tick
-	return func() {
-		cancel()
-		signal.Stop(tick)
+// ended makes a failure of an interruption, and passes other errors on.
+func ended(device string, err error) error {
+	if errors.Is(err, errInterrupted) {
+		return &failure{device, statusInterrupted, err}
 	}
+	return err
 }
 
-// exit adds a status to those that the run ends with.
-func (a *app) exit(s status) { a.status |= s }
-
-// found adds the status that the command has for a content.
-func (a *app) found(c content) { a.exit(exits[a.command][c]) }
+// fail tells of an error and adds its status. One that is neither a failure nor
+// one of use is that of writing to standard output; when its reader has gone away, there is nobody to
+// tell.
+func (a *app) fail(err error) {
+	var f *failure
+	var u usageError
+	var p *fs.PathError
+	switch {
+	case err == nil || errors.Is(err, syscall.EPIPE):
+		return
+	case errors.As(err, &f):
+		a.status |= f.status
+	case errors.As(err, &u):
+		a.status |= statusWrongUse
+	case errors.As(err, &p):
+		err = fmt.Errorf("standard output: %w", p.Err)
+		a.status |= statusFailed
+	default:
+		err = fmt.Errorf("standard output: %w", err)
+		a.status |= statusFailed
+	}
+	fmt.Fprintf(a.stderr, "dmcow: %v\n", err)
+}
 
 // say writes a line about a device on standard error.
 func (a *app) say(device, format string, args ...any) {
-	fmt.Fprintf(a.stderr, "dmcow: %s: %s\n", device, fmt.Sprintf(format, args...))
+	fmt.Fprintf(a.stderr, "dmcow: %s: %s\n", printable(device), fmt.Sprintf(format, args...))
 }
 
 // verbose writes a line that only -v asks for.
@@ -66,21 +97,23 @@ func (a *app) verbose(device, format string, args ...any) {
 	}
 }
 
-// broken tells whether a write failed since its reader has gone away: then
-// there is nobody to tell.
-func broken(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) }
-
-// written judges the error of a write to standard output.
-func (a *app) written(err error) {
-	if err == nil || broken(err) {
-		return
+// signals makes the run end between two batches on the signals that ask for
+// that, unless whoever started it has them ignored, and tell its progress on
+// SIGUSR1. A second signal ends it at once.
+func (a *app) signals() (stop func()) {
+	var ends []os.Signal
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) {
+			ends = append(ends, s)
+		}
 	}
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err // standard output has a name that nobody knows
+	ctx, cancel := context.WithCancel(context.Background())
+	if len(ends) > 0 {
+		ctx, cancel = signal.NotifyContext(ctx, ends...)
 	}
-	a.say("standard output", "%v", err)
-	a.exit(statusFailed)
+	context.AfterFunc(ctx, cancel)
+	a.ctx, a.tick = ctx, usr1.Signals
+	return cancel
 }
 
 // isTerminal tells whether a stream is a terminal.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -44,19 +43,55 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 			panic(x)
 		}
 	}()
-	var c cli
-	parser := newParser(&c, stdout, stderr)
-	k, err := parser.Parse(args)
-	if err != nil {
-		return int(a.misused(args, err))
+	err := a.run(args)
+	if monitoring(args) {
+		return int(a.monitored(err))
 	}
-	a.flags = c.globals
-	a.command, _, _ = strings.Cut(k.Command(), " ")
-	if err := k.Run(a); err != nil {
-		return int(a.misused(args, err))
-	}
+	a.fail(err)
 	return int(a.status)
 }
+
+// run parses the command line and runs the command. The error is one of use, a
+// failure, or that of a write.
+func (a *app) run(args []string) error {
+	var c cli
+	k, err := newParser(&c, a.stdout, a.stderr).Parse(args)
+	if err != nil {
+		return misuse(err)
+	}
+	a.flags = c.globals
+	a.outcomes = exits[k.Selected().Name]
+	return k.Run(a)
+}
+
+// monitored ends a run as a monitoring plugin, which has something to say
+// whatever happens.
+func (a *app) monitored(err error) alarm {
+	if err == nil && a.alarm != nil {
+		return *a.alarm
+	}
+	if err := a.pluginLine(unknown, err.Error()); err != nil {
+		a.fail(err)
+	}
+	return unknown
+}
+
+// misuse is the error of a command line that cannot be parsed. What is no such
+// error comes from writing the help.
+func misuse(err error) error {
+	var p *kong.ParseError
+	if !errors.As(err, &p) {
+		return err
+	}
+	command := "dmcow"
+	if p.Context != nil && p.Context.Selected() != nil {
+		command += " " + p.Context.Selected().Name
+	}
+	return usageError{fmt.Errorf("%s (see %s --help)", printable(err.Error()), command)}
+}
+
+// usageError is an error of wrong use.
+type usageError struct{ error }
 
 func newParser(c *cli, stdout, stderr io.Writer) *kong.Kong {
 	return kong.Must(c,
@@ -67,21 +102,6 @@ func newParser(c *cli, stdout, stderr io.Writer) *kong.Kong {
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 90}),
 	)
-}
-
-// misused tells what is wrong with the command line.
-func (a *app) misused(args []string, err error) status {
-	if monitoring(args) {
-		fmt.Fprintf(a.stdout, "%s %s - %v\n", service, unknown, err)
-		return status(unknown)
-	}
-	command := "dmcow"
-	var p *kong.ParseError
-	if errors.As(err, &p) && p.Context != nil && p.Context.Selected() != nil {
-		command += " " + p.Context.Selected().Name
-	}
-	fmt.Fprintf(a.stderr, "dmcow: %v (see %s --help)\n", err, command)
-	return statusWrongUse
 }
 
 // version is what the Go toolchain recorded when it built the program.

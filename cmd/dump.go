@@ -1,10 +1,8 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"dmcow/dump"
 	"dmcow/format"
@@ -12,10 +10,10 @@ import (
 )
 
 type dumpCmd struct {
-	COW     string      `arg:"" help:"COW device, or an image of one."`
-	Output  string      `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	COW     path        `arg:"" help:"COW device, or an image of one."`
+	Output  dump.Format `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 	Ranges  bool        `help:"Join runs of exceptions in which old and new chunk both advance by one."`
-	Area    *uint64     `placeholder:"N" help:"Only the exceptions of metadata area N."`
+	Area    *number     `placeholder:"N" help:"Only the exceptions of metadata area N."`
 	Old     *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the origin."`
 	New     *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
 	Hidden  bool        `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
@@ -35,114 +33,81 @@ it prints what can be read, then what is wrong.
 }
 
 func (c *dumpCmd) Run(a *app) error {
-	w, ok := a.openCOW(c.COW, c.section, 0)
-	if !ok {
-		return nil
+	w, err := a.openCOW(string(c.COW), c.section, 0)
+	if err != nil {
+		return err
 	}
-	defer w.Close()
-	if c.Output == string(dump.Human) && !c.summary(a, w) {
-		return nil
+	defer w.close()
+	s, err := c.write(a, w)
+	if err != nil {
+		return err
 	}
-	u, err := c.exceptions(a, w)
-	a.conclude(w, u, err)
-	if c.Output == string(dump.CSV) && u.End.Beyond == nil && w.State != store.Valid && w.Fault == "" {
-		a.say(c.COW, "%s", w.describe(w.State)) // rows do not tell the state
+	a.conclude(w, s)
+	if c.Output == dump.CSV && (s.State() == store.Invalid || s.State() == store.Uninitialized) {
+		a.say(w.path, "%s", describe(s)) // rows do not tell
 	}
-	if c.Area != nil && err == nil && *c.Area > uint64(u.End.Area) {
-		a.say(c.COW, "there is no area %d in the list, which ends in area %d", *c.Area, u.End.Area)
+	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) {
+		a.say(w.path, "there is no area %d in the list, which ends in area %d", *c.Area, last)
 	}
 	return nil
 }
 
-// summary writes what there is to say of a store before its exceptions, and
-// tells whether these are to follow.
-func (c *dumpCmd) summary(a *app, w cow) bool {
-	if w.Foreign {
-		a.conclude(w, store.Usage{}, nil)
-		return false
+// write writes the store in the format that was asked for, and returns what it
+// found.
+func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
+	if c.Output == dump.Human {
+		s, err := a.survey(w)
+		if err != nil || s.Identity.State == store.Foreign {
+			return s, err // of what is no store there is nothing to show
+		}
+		if err := a.table(nil, a.summary(w, s)); err != nil || w.id.Geometry.IsZero() {
+			return s, err
+		}
 	}
-	u, err := a.scan(w)
-	if errors.Is(err, errInterrupted) {
-		a.conclude(w, u, err)
-		return false
-	}
-	if e := a.table(nil, w.summary(a, u, err)); e != nil {
-		a.written(e)
-		return false
-	}
-	if w.Geometry.IsZero() {
-		a.conclude(w, u, err)
-		return false
-	}
-	return true
-}
-
-// exceptions writes the exceptions and returns the usage that the walk found.
-func (c *dumpCmd) exceptions(a *app, w cow) (store.Usage, error) {
-	s := dump.Store{
-		Device: c.COW,
+	d := dump.Store{
+		Device: w.path,
 		Walk:   w.walk(),
-		State: func(end format.End, err error) string {
-			return string(w.state(w.usage(end), err))
+		Verdict: func(end format.End, err error) (string, []string) {
+			s, _ := w.id.Survey(w.walk(), end, err)
+			return s.State().String(), s.Faults()
 		},
 	}
-	if w.State != store.Uninitialized {
-		s.Header = &w.Header
+	if w.id.State != store.Uninitialized {
+		d.Header = &w.id.Header
 	}
 	p := a.newProgress(w, !isTerminal(a.stdout))
 	defer p.end()
-	end, err := dump.Exceptions(a.stdout, s, dump.Format(c.Output), c.selection(), p.visit)
-	return w.usage(end), err
+	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), p.visit)
+	s, err := w.id.Survey(d.Walk, end, err)
+	return s, ended(w.path, err)
 }
 
 func (c *dumpCmd) selection() dump.Selection {
-	s := dump.Selection{Hidden: c.Hidden, Ranges: c.Ranges}
+	s := dump.Selection{Hidden: c.Hidden, Ranges: c.Ranges, Old: (*dump.Range)(c.Old), New: (*dump.Range)(c.New)}
 	if c.Area != nil {
-		k := format.AreaIndex(*c.Area)
-		s.Area = &k
-	}
-	if c.Old != nil {
-		s.Old = &dump.Range{First: c.Old.first, Last: c.Old.last}
-	}
-	if c.New != nil {
-		s.New = &dump.Range{First: c.New.first, Last: c.New.last}
+		s.Area = new(format.AreaIndex(*c.Area))
 	}
 	return s
 }
 
-// summary is what there is to say of a store after a walk that ended in u and
-// err.
-func (w cow) summary(a *app, u store.Usage, err error) [][]string {
-	size, state := format.Bytes(w.Size()), w.state(u, err)
+// summary is what there is to say of a store before its exceptions.
+func (a *app) summary(c *cow, s store.Survey) [][]string {
 	rows := [][]string{
-		{"device", fmt.Sprintf("%s, %d sectors (%s)", w.Path(), size.Sectors(), binarySize(size))},
-		{"state", a.paintState(state, w.describe(state))},
+		{"device", printable(c.path) + ", " + sectors(c.size().Sectors())},
+		{"state", a.paintState(s.State(), describe(s))},
 	}
+	u := s.Usage
 	if g := u.Geometry; !g.IsZero() {
-		rows = append(rows, []string{"chunk size", fmt.Sprintf("%d sectors (%s)", g.ChunkSectors(), binarySize(g.ChunkBytes()))})
+		rows = append(rows, []string{"chunk size", sectors(g.ChunkSectors())})
 	}
-	if !w.Geometry.IsZero() {
+	switch exceptions := strconv.FormatUint(u.End.Exceptions, 10); {
+	case c.id.Geometry.IsZero():
+	case !s.Complete():
+		rows = append(rows, []string{"exceptions", exceptions + " can be read"})
+	default:
 		rows = append(rows,
 			[]string{"areas", strconv.FormatUint(u.Areas(), 10)},
-			[]string{"exceptions", fmt.Sprintf("%d, the store is %.2f%% full", u.End.Exceptions, u.Percent())})
+			[]string{"exceptions", fmt.Sprintf("%s, the store is %.2f%% full", exceptions, u.Percent())})
 	}
-	if h := w.Holders(); len(h) > 0 {
-		rows = append(rows, []string{"in use by", strings.Join(h, ", ") + ": figures may move"})
-	}
-	return rows
-}
-
-// describe says what a state means.
-func (w cow) describe(s store.State) string {
-	switch s {
-	case store.Invalid:
-		return "the snapshot is marked invalid: the kernel serves nothing of it"
-	case store.Uninitialized:
-		if w.Leftover {
-			return "uninitialized: the kernel would make a new store here. The first 4096 bytes are zero and what follows is not: " +
-				"a new LVM snapshot over old blocks, or a header that was wiped"
-		}
-		return "uninitialized: the device is blank, and the kernel would make a new store here"
-	}
-	return string(s)
+	return append(rows, users(c)...)
 }

@@ -3,6 +3,8 @@ package cmd
 import (
 	"fmt"
 	"strings"
+
+	"dmcow/store"
 )
 
 // status is an exit status: a sum of bits, as that of fsck(8).
@@ -41,30 +43,38 @@ func statusTable() string {
 	return b.String()
 }
 
-// content is what a command finds on a device.
-type content int
+// outcomes is what a command exits with, by what it finds on a device.
+type outcomes struct {
+	sound, invalid, damaged, blank, foreign, unreadable status
+}
 
-const (
-	sound      content = iota
-	invalid            // marked invalid
-	damaged            // a store with faults
-	blank              // all zero where header and area 0 would be
-	foreign            // no store
-	unreadable         // an I/O error, or no such device
-)
-
-// exits is what each command exits with, by what it finds.
-var exits = map[string][unreadable + 1]status{
+// exits has the outcomes of every command.
+var exits = map[string]outcomes{
 	"dump":  reading,
 	"usage": reading,
 }
 
 // reading holds for the commands that show what there is.
-var reading = [unreadable + 1]status{
+var reading = outcomes{
 	sound:      statusOK,
 	invalid:    statusInvalid,
 	damaged:    statusDamaged,
 	blank:      statusOK,
 	foreign:    statusDamaged,
 	unreadable: statusFailed,
+}
+
+// of is the outcome for a device in the given state.
+func (o outcomes) of(s store.State) status {
+	switch s {
+	case store.Valid:
+		return o.sound
+	case store.Invalid:
+		return o.invalid
+	case store.Uninitialized:
+		return o.blank
+	case store.Foreign:
+		return o.foreign
+	}
+	return o.damaged
 }

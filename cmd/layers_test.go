@@ -12,18 +12,19 @@ import (
 // command line in cmd, the operating system in internal/device.
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                 {own: []string{"dmcow/cmd"}},
-	"dmcow/cmd":             {own: []string{"dmcow/dump", "dmcow/store", "dmcow/format", "dmcow/internal/device"}, others: []string{"github.com/alecthomas/kong", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"dmcow/cmd":             {own: []string{"dmcow/dump", "dmcow/store", "dmcow/format", "dmcow/internal/device", "dmcow/internal/usr1"}, others: []string{"github.com/alecthomas/kong", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 	"dmcow/dump":            {own: []string{"dmcow/format"}},
 	"dmcow/store":           {own: []string{"dmcow/format"}},
 	"dmcow/format":          {},
+	"dmcow/internal/usr1":   {},
 	"dmcow/internal/device": {others: []string{"golang.org/x/sys/unix"}},
 }
 
 // fenced are the packages of the standard library that only some may import.
 var fenced = map[string][]string{
-	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device"},
-	"os/signal": {"dmcow/cmd"},
-	"syscall":   {"dmcow/cmd", "dmcow/internal/device"},
+	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1"},
+	"os/signal": {"dmcow/cmd", "dmcow/internal/usr1"},
+	"syscall":   {"dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1"},
 	"unsafe":    {"dmcow/internal/device"},
 }
 
@@ -53,7 +54,7 @@ func allowed(pkg, imported string, own, others []string) bool {
 	if who, ok := fenced[imported]; ok {
 		return slices.Contains(who, pkg)
 	}
-	if strings.HasPrefix(imported, "dmcow") {
+	if imported == "dmcow" || strings.HasPrefix(imported, "dmcow/") {
 		return slices.Contains(own, imported)
 	}
 	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {

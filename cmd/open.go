@@ -17,82 +17,89 @@ type section struct {
 
 func (s section) given() bool { return s.Offset != 0 || s.Size != nil }
 
-// cow is a COW device that was opened, and what its start says.
+// cow is a COW device that was opened.
 type cow struct {
-	*device.Device
-	store.Identity
+	path    string
+	device  *device.Device
+	id      store.Identity // what its start says
+	holders []string       // who else has it open
 }
 
 // openCOW opens a COW device and identifies it. chunk is the chunk size of the
-// store that the kernel would make of a blank device, 0 for the default. What is
-// wrong is told; ok is false when there is nothing to read.
-func (a *app) openCOW(path string, s section, chunk chunkSize) (c cow, ok bool) {
+// store that the kernel would make of a blank device, 0 for the default. The
+// error is a failure.
+func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
 	d, err := device.Open(path)
 	if err != nil {
-		a.say(path, "%v", err)
-		a.found(unreadable)
-		return cow{}, false
+		return nil, a.unreadable(path, err)
 	}
-	c, ok = a.identify(d, s, chunk)
-	if !ok {
+	c := &cow{path: path, device: d, holders: d.Holders()}
+	if err := a.identify(c, s, chunk); err != nil {
 		d.Close()
+		return nil, err
 	}
-	return c, ok
+	a.verbose(path, "%d bytes, logical blocks of %d bytes, %s", d.Size(), d.LogicalBlockSize(), how(d))
+	if len(c.holders) > 0 {
+		a.verbose(path, "in use by %s: figures may move", strings.Join(c.holders, ", "))
+	}
+	return c, nil
 }
 
-func (a *app) identify(d *device.Device, s section, chunk chunkSize) (c cow, ok bool) {
-	if a.misdirected(d) {
-		return cow{}, false
+// identify narrows c.device down to the section and finds out what it holds.
+func (a *app) identify(c *cow, s section, chunk chunkSize) error {
+	if what := misdirection(c.device); what != "" {
+		return &failure{c.path, statusFailed, fmt.Errorf("%s", what)}
 	}
-	block := format.Bytes(d.LogicalBlockSize())
+	block := format.Bytes(c.device.LogicalBlockSize())
 	if chunk == 0 {
 		chunk = max(format.DefaultChunkSectors, chunkSize(block.Sectors()))
+	}
+	if err := format.CheckChunkSectors(uint32(chunk), block); err != nil {
+		return &failure{c.path, statusWrongUse, err}
+	}
+	fresh, err := format.NewGeometry(uint32(chunk))
+	if err != nil {
+		return &failure{c.path, statusWrongUse, err}
 	}
 	length := int64(-1)
 	if s.Size != nil {
 		length = int64(*s.Size)
 	}
-	part, err := d.Section(int64(s.Offset), length)
-	if err == nil {
-		err = format.CheckChunkSectors(uint32(chunk), block)
+	if c.device, err = c.device.Section(int64(s.Offset), length); err != nil {
+		return &failure{c.path, statusWrongUse, err}
 	}
-	if err != nil {
-		a.say(d.Path(), "%v", err)
-		a.exit(statusWrongUse)
-		return cow{}, false
+	if c.id, err = store.Identify(c.device, fresh); err != nil {
+		return a.unreadable(c.path, err)
 	}
-	id, err := store.Identify(part, uint32(chunk))
-	if err != nil {
-		a.say(d.Path(), "%v", err)
-		a.found(unreadable)
-		return cow{}, false
-	}
-	return cow{part, id}, true
+	return nil
 }
 
-// misdirected refuses a device that is not the store of a snapshot but the snapshot
-// itself, or its origin. What those hold is not looked at: it may be anything.
-func (a *app) misdirected(d *device.Device) bool {
-	if holders := d.Holders(); len(holders) > 0 {
-		a.verbose(d.Path(), "in use by %s: figures may move", strings.Join(holders, ", "))
-	}
-	a.verbose(d.Path(), "%d bytes, logical blocks of %d bytes, %s", d.Size(), d.LogicalBlockSize(), how(d))
+func (c *cow) close() { c.device.Close() }
+
+// size is the size of the COW device, or of its section.
+func (c *cow) size() format.Bytes { return format.Bytes(c.device.Size()) }
+
+// walk is the way through the store's metadata.
+func (c *cow) walk() format.Walk {
+	w := c.id.Walk(c.device)
+	w.Live = len(c.holders) > 0
+	return w
+}
+
+// misdirection says what a device is that is not the store of a snapshot but
+// the snapshot itself, or its origin. What those hold is not looked at: it may
+// be anything. It is empty for other devices.
+func misdirection(d *device.Device) string {
 	t, ok := d.Target()
-	if !ok {
-		return false
-	}
 	switch {
-	case t.Type == "snapshot" && len(t.Args) > 1:
-		a.say(d.Path(), "is the snapshot's view, not its store: the COW device is %s", deviceName(t.Args[1]))
-	case t.Type == "snapshot-merge" && len(t.Args) > 1:
-		a.say(d.Path(), "is an origin that a snapshot is being merged into: the snapshot's COW device is %s", deviceName(t.Args[1]))
-	case t.Type == "snapshot-origin":
-		a.say(d.Path(), "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper")
-	default:
-		return false
+	case ok && t.Type == "snapshot" && len(t.Args) > 1:
+		return "is the snapshot's view, not its store: the COW device is " + deviceName(t.Args[1])
+	case ok && t.Type == "snapshot-merge" && len(t.Args) > 1:
+		return "is an origin that a snapshot is being merged into: the snapshot's COW device is " + deviceName(t.Args[1])
+	case ok && t.Type == "snapshot-origin":
+		return "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper"
 	}
-	a.exit(statusFailed)
-	return true
+	return ""
 }
 
 func how(d *device.Device) string {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"dmcow/dump"
+	"dmcow/store"
 )
 
 // service is the name by which the monitoring plugin's line goes.
@@ -55,58 +55,79 @@ func (p *percent) String() string {
 	return strconv.FormatFloat(float64(*p), 'f', -1, 64)
 }
 
-// monitoring tells whether a command line asks for the monitoring plugin,
-// also where it cannot be parsed: the plugin's exit statuses hold then too.
+// monitoring tells whether a command line asks for the monitoring plugin, also
+// where it cannot be parsed: the plugin's exit statuses hold then too.
 func monitoring(args []string) bool {
+	usage := false
 	for _, arg := range args {
 		name, _, _ := strings.Cut(arg, "=")
-		if name == "--warn" || name == "--crit" {
-			return true
+		switch {
+		case arg == "--":
+			return false
+		case name == "--warn" || name == "--crit":
+			return usage
+		case !strings.HasPrefix(arg, "-") && !usage:
+			if arg != "usage" {
+				return false
+			}
+			usage = true
 		}
 	}
 	return false
 }
 
-// plugin is the monitoring plugin's line and status for stores of which some
-// could not be read.
-func (c *usageCmd) plugin(all []dump.Usage, unreadable []string) (line string, level alarm) {
+// plugin writes the monitoring plugin's line and raises the alarm that it tells
+// of.
+func (c *usageCmd) plugin(a *app, all []report, unread []string) error {
+	level := okay
 	var texts, data []string
 	for i := range all {
-		l, text := c.judge(&all[i])
+		r := &all[i]
+		if r.Unreadable() != nil {
+			continue // it is among unread
+		}
+		l, text := c.judge(r)
 		level = worse(level, l)
-		texts = append(texts, all[i].Device+" "+text)
-		if p := all[i].Percent; p != nil {
-			label := strings.ReplaceAll(all[i].Device, "'", "''")
-			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, *p, c.Warn, c.Crit))
+		texts = append(texts, r.path+" "+text)
+		if r.Complete() {
+			// What the guidelines for plugins forbid in a label, and what would
+			// end it or the line.
+			label := strings.NewReplacer("'", "''", "=", "_", "|", "_").Replace(printable(r.path))
+			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, r.Usage.Percent(), c.Warn, c.Crit))
 		}
 	}
-	for _, device := range unreadable {
+	for _, device := range unread {
 		level = worse(level, unknown)
 		texts = append(texts, device+" cannot be read")
 	}
-	line = fmt.Sprintf("%s %s - %s", service, level, strings.Join(texts, "; "))
-	// A bar ends the text, and a line break the line.
-	line = strings.NewReplacer("|", "/", "\n", " ").Replace(line)
+	a.alarm = &level
+	return a.pluginLine(level, strings.Join(texts, "; "), data...)
+}
+
+// pluginLine writes the line that a monitor shows: text, then the figures.
+func (a *app) pluginLine(level alarm, text string, data ...string) error {
+	line := fmt.Sprintf("%s %s - %s", service, level, strings.ReplaceAll(printable(text), "|", "/"))
 	if len(data) > 0 {
 		line += " | " + strings.Join(data, " ")
 	}
-	return line, level
+	_, err := fmt.Fprintln(a.stdout, line)
+	return err
 }
 
 // judge is the alarm for one store, and why. A store without room for one more
 // exception is critical at any per cent.
-func (c *usageCmd) judge(u *dump.Usage) (alarm, string) {
-	switch {
-	case u.State == "damaged":
-		return critical, "is damaged"
-	case u.State == "invalid":
-		return critical, "is invalid"
+func (c *usageCmd) judge(r *report) (alarm, string) {
+	switch s := r.State(); s {
+	case store.Valid, store.Uninitialized:
+	default:
+		return critical, "is " + s.String()
 	}
-	text := fmt.Sprintf("%.2f%% full, %d chunks left", *u.Percent, *u.FreeChunks)
+	full, free := r.Usage.Percent(), r.Usage.Free()
+	text := fmt.Sprintf("%.2f%% full, %d chunks left", full, free)
 	switch {
-	case *u.FreeChunks == 0, c.Crit.reached(*u.Percent):
+	case free == 0, c.Crit.reached(full):
 		return critical, text
-	case c.Warn.reached(*u.Percent):
+	case c.Warn.reached(full):
 		return warning, text
 	}
 	return okay, text

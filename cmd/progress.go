@@ -17,7 +17,7 @@ const patience = time.Second
 // its end, so that the time left is told for the longest that fits the device.
 type progress struct {
 	app   *app
-	cow   cow
+	cow   *cow
 	areas uint64 // on the device
 	area  format.AreaIndex
 	start time.Time
@@ -26,15 +26,15 @@ type progress struct {
 
 // newProgress starts the clock. Show says whether a bar would not disturb what
 // the command writes.
-func (a *app) newProgress(c cow, show bool) *progress {
+func (a *app) newProgress(c *cow, show bool) *progress {
 	p := &progress{app: a, cow: c, start: time.Now()}
-	if g := c.Geometry; !g.IsZero() {
-		p.areas = g.Areas(g.Chunks(format.Bytes(c.Device.Size())))
+	if g := c.id.Geometry; !g.IsZero() {
+		p.areas = g.Areas(g.Chunks(c.size()))
 	}
 	if show && isTerminal(a.stderr) {
 		p.bar = progressbar.NewOptions64(int64(p.areas),
 			progressbar.OptionSetWriter(a.stderr),
-			progressbar.OptionSetDescription(c.Path()),
+			progressbar.OptionSetDescription(c.path),
 			progressbar.OptionSetItsString("areas"),
 			progressbar.OptionShowIts(),
 			progressbar.OptionShowCount(),
@@ -70,7 +70,7 @@ func (p *progress) line() {
 	if rate > 0 {
 		left = fmt.Sprintf("%.0f s", float64(p.areas-uint64(p.area))/rate)
 	}
-	p.app.say(p.cow.Path(), "area %d of at most %d, %.0f areas/s, at most %s left", p.area, p.areas, rate, left)
+	p.app.say(p.cow.path, "area %d of at most %d, %.0f areas/s, at most %s left", p.area, p.areas, rate, left)
 }
 
 // end takes the bar off the screen.

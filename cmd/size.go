@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
 	"strconv"
 	"strings"
 
+	"dmcow/dump"
 	"dmcow/format"
 )
 
@@ -14,26 +16,27 @@ import (
 type size format.Bytes
 
 // units are the suffixes of sizes, in bytes. All are binary.
-var units = map[string]uint64{
-	"": 1, "b": 1, "s": format.SectorSize,
-	"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60,
-}
+var units = func() map[string]uint64 {
+	all := map[string]uint64{"": 1, "b": 1, "s": format.SectorSize}
+	for i, prefix := range []string{"k", "m", "g", "t", "p", "e"} {
+		for _, suffix := range []string{"", "b", "ib"} {
+			all[prefix+suffix] = 1 << (10 * (i + 1))
+		}
+	}
+	return all
+}()
 
 // UnmarshalText parses a size of whole sectors.
 func (s *size) UnmarshalText(text []byte) error {
 	number := strings.TrimRight(string(text), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-	suffix := strings.ToLower(string(text)[len(number):])
-	if len(suffix) > 1 {
-		suffix = strings.TrimSuffix(strings.TrimSuffix(suffix, "b"), "i")
-	}
 	n, err := strconv.ParseUint(number, 10, 64)
-	unit, known := units[suffix]
+	unit, known := units[strings.ToLower(string(text)[len(number):])]
 	over, total := bits.Mul64(n, unit)
 	switch {
+	case errors.Is(err, strconv.ErrRange) || over != 0 || total > math.MaxInt64:
+		return fmt.Errorf("%s is too large", text)
 	case err != nil || !known:
 		return fmt.Errorf("%q is no size: expected one like 4K, 64KiB, 512M or 8s (sectors)", text)
-	case over != 0 || total > 1<<63-1:
-		return fmt.Errorf("%s is too large", text)
 	case total%format.SectorSize != 0:
 		return fmt.Errorf("%s is no multiple of a sector, 512 bytes", text)
 	}
@@ -72,7 +75,7 @@ func binarySize(b format.Bytes) string {
 
 // chunkRange is a range of chunk numbers on the command line: A or A-B, both
 // ends included.
-type chunkRange struct{ first, last uint64 }
+type chunkRange dump.Range
 
 // UnmarshalText parses a range.
 func (r *chunkRange) UnmarshalText(text []byte) error {
@@ -81,10 +84,32 @@ func (r *chunkRange) UnmarshalText(text []byte) error {
 		last = first
 	}
 	var err1, err2 error
-	r.first, err1 = strconv.ParseUint(first, 0, 64)
-	r.last, err2 = strconv.ParseUint(last, 0, 64)
-	if err1 != nil || err2 != nil || r.first > r.last {
+	r.First, err1 = parseNumber(first)
+	r.Last, err2 = parseNumber(last)
+	if err1 != nil || err2 != nil || r.First > r.Last {
 		return fmt.Errorf("%q is no range of chunks: expected A or A-B, with A at most B", text)
 	}
 	return nil
+}
+
+// number is a number on the command line.
+type number uint64
+
+// UnmarshalText parses a number.
+func (n *number) UnmarshalText(text []byte) error {
+	v, err := parseNumber(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is no number", text)
+	}
+	*n = number(v)
+	return nil
+}
+
+// parseNumber parses a decimal number, leading zeros and all, or with 0x a
+// hexadecimal one.
+func parseNumber(s string) (uint64, error) {
+	if hex, ok := strings.CutPrefix(s, "0x"); ok {
+		return strconv.ParseUint(hex, 16, 64)
+	}
+	return strconv.ParseUint(s, 10, 64)
 }

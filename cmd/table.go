@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/fatih/color"
@@ -9,13 +10,9 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
-	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/store"
 )
-
-// barWidth is the width of the bar that shows how full a store is.
-const barWidth = 20
 
 // table writes rows, under a header where there is one, and a blank line
 // behind them. It has no lines to be drawn: it is read on the consoles of
@@ -47,72 +44,95 @@ func (a *app) table(header []string, rows [][]string) error {
 	return err
 }
 
-// usage writes what people want to know of stores: of one on a sheet that
-// explains, of several in a table that compares.
-func (a *app) usage(all []dump.Usage) error {
-	switch len(all) {
-	case 0:
-		return nil
-	case 1:
-		return a.table(nil, a.usageSheet(&all[0]))
-	}
-	header := []string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}
+// usageRows compares stores, a row each.
+func (a *app) usageRows(all []report) [][]string {
 	var rows [][]string
 	for i := range all {
-		u := &all[i]
-		rows = append(rows, []string{
-			u.Device,
-			a.paintState(store.State(u.State), u.State),
-			a.bar(u),
-			number(u.FreeChunks),
-			number(u.LeakedChunks),
-			bytesOf(&u.TotalSectors),
-			exact(u.MinimumSectors),
-			exact(u.MaximumSectors),
-		})
-	}
-	return a.table(header, rows)
-}
-
-// usageSheet is all there is to say of one store. What is not known is left
-// out.
-func (a *app) usageSheet(u *dump.Usage) [][]string {
-	rows := [][]string{
-		{"device", u.Device},
-		{"state", a.paintState(store.State(u.State), u.State)},
-		{"kernel's status", text(u.Status)},
-		{"size", sectors(&u.TotalSectors)},
-	}
-	if u.Percent == nil {
-		return rows
-	}
-	rows = append(rows,
-		[]string{"full", a.bar(u)},
-		[]string{"exceptions", number(u.Exceptions) + ", of " + sectors(u.ChunkSectors)},
-		[]string{"chunks left", number(u.FreeChunks) + ", until the snapshot is lost"},
-		[]string{"chunks lost", number(u.LeakedChunks) + ", to holes"})
-	if u.MinimumSectors != nil {
-		rows = append(rows, []string{"can shrink to", sectors(u.MinimumSectors) + "; the store is full then"})
-	}
-	if u.MaximumSectors != nil {
-		rows = append(rows, []string{"needs at most", sectors(u.MaximumSectors) + ", when the whole origin has changed"})
+		r := &all[i]
+		row := []string{printable(r.path), a.paintState(r.State(), r.State().String()), "-", "-", "-", binarySize(r.Usage.Size), "-", "-"}
+		if r.Complete() && r.State() != store.Damaged {
+			u := r.Usage
+			row[2], row[3], row[4] = a.bar(u), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
+			// Exact, in the form that LVM's commands take too: nobody is to shrink
+			// a device to a rounded size.
+			if least, ok := u.Minimum(); ok {
+				row[6] = fmt.Sprintf("%ds", least)
+			}
+			if most, ok := r.maximum(); ok {
+				row[7] = fmt.Sprintf("%ds", most)
+			}
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
 
-// bar is how full a store is, for the eye and in figures.
-func (a *app) bar(u *dump.Usage) string {
-	if u.Percent == nil {
-		return "-"
+// usageSheet is all there is to say of one store. What is not known is left
+// out, and of a damaged store what is only an artefact of the damage.
+func (a *app) usageSheet(r *report) [][]string {
+	u := r.Usage
+	status, loads := r.Status()
+	if !loads {
+		status = "none: the kernel refuses it"
 	}
-	p := *u.Percent
+	if r.Unreadable() != nil {
+		status = "not known: the list cannot be read to its end"
+	}
+	rows := [][]string{
+		{"device", printable(r.path)},
+		{"state", a.paintState(r.State(), describe(r.Survey))},
+		{"kernel's status", status},
+		{"size", sectors(u.Total())},
+	}
+	if !u.Geometry.IsZero() {
+		rows = append(rows,
+			[]string{"chunk size", sectors(u.Geometry.ChunkSectors())},
+			[]string{"exceptions", strconv.FormatUint(u.End.Exceptions, 10)})
+	}
+	if r.Complete() && r.State() != store.Damaged {
+		rows = append(rows, a.room(r)...)
+	}
+	return append(rows, users(r.cow)...)
+}
+
+// room is how the space of a store that can be read is used.
+func (a *app) room(r *report) [][]string {
+	u := r.Usage
+	rows := [][]string{{"full", a.bar(u)}}
+	if r.State() != store.Invalid {
+		rows = append(rows, []string{"chunks left", fmt.Sprintf("%d, until the snapshot is lost", u.Free())})
+	}
+	rows = append(rows, []string{"chunks lost", fmt.Sprintf("%d, to holes", u.Leaked())})
+	if least, ok := u.Minimum(); ok {
+		rows = append(rows, []string{"can shrink to", sectors(least) + "; the store is full then"})
+	}
+	if most, ok := r.maximum(); ok {
+		rows = append(rows, []string{"needs at most", sectors(most) + ", when the whole origin has changed"})
+	}
+	return rows
+}
+
+// users is a row on who else has a device open, if somebody has.
+func users(c *cow) [][]string {
+	if len(c.holders) == 0 {
+		return nil
+	}
+	return [][]string{{"in use by", strings.Join(c.holders, ", ") + ": figures may move"}}
+}
+
+// barWidth is the width of the bar that shows how full a store is.
+const barWidth = 20
+
+// bar is how full a store is, for the eye and in figures.
+func (a *app) bar(u store.Usage) string {
+	p := u.Percent()
 	full := int(min(max(p, 0), 100) / 100 * barWidth)
 	if p > 0 {
 		full = max(full, 1)
 	}
 	level := color.FgGreen
 	switch {
-	case p >= 90 || *u.FreeChunks == 0:
+	case p >= 90 || u.Free() == 0:
 		level = color.FgRed
 	case p >= 70:
 		level = color.FgYellow
@@ -141,33 +161,22 @@ func (a *app) paint(c color.Attribute, text string) string {
 	return p.Sprint(text)
 }
 
-func number(n *uint64) string {
-	if n == nil {
-		return "-"
+// sectors is a size, exact and for people.
+func sectors(n format.Sectors) string {
+	unit := "sectors"
+	if n == 1 {
+		unit = "sector"
 	}
-	return fmt.Sprint(*n)
+	return fmt.Sprintf("%d %s (%s)", n, unit, binarySize(n.Bytes()))
 }
 
-func sectors(n *uint64) string {
-	return fmt.Sprintf("%d sectors (%s)", *n, bytesOf(n))
-}
-
-func bytesOf(sectors *uint64) string {
-	return binarySize(format.Sectors(*sectors).Bytes())
-}
-
-// exact is a size in the form that LVM's commands take too: nobody is to shrink
-// a device to a rounded one.
-func exact(sectors *uint64) string {
-	if sectors == nil {
-		return "-"
+// printable is a text on one line that does nothing to a terminal: names of
+// files may hold anything.
+func printable(s string) string {
+	for _, r := range s {
+		if r == '\uFFFD' || !strconv.IsPrint(r) {
+			return strconv.Quote(s)
+		}
 	}
-	return fmt.Sprintf("%ds", *sectors)
-}
-
-func text(s *string) string {
-	if s == nil {
-		return "none: the kernel refuses it"
-	}
-	return *s
+	return s
 }

@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"dmcow/dump"
 	"dmcow/format"
@@ -11,9 +13,9 @@ import (
 )
 
 type usageCmd struct {
-	COW        []string  `arg:"" help:"COW devices, or images of them."`
+	COW        []path    `arg:"" help:"COW devices, or images of them."`
 	Output     string    `default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
-	Origin     string    `placeholder:"DEV" help:"The snapshot's origin: tells what the store needs at most."`
+	Origin     path      `placeholder:"DEV" help:"The snapshot's origin: tells what the store needs at most."`
 	OriginSize *size     `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
 	ChunkSize  chunkSize `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
 	Table      bool      `help:"Print the device-mapper tables that load the store read-only and that merge it."`
@@ -42,6 +44,7 @@ With --warn or --crit it is a monitoring plugin and exits 0 OK, 1 WARNING,
 
 // Validate tells wrong use that single flags do not show.
 func (c *usageCmd) Validate() error {
+	plugin := c.Warn != nil || c.Crit != nil
 	switch {
 	case c.Origin != "" && c.OriginSize != nil:
 		return errors.New("--origin and --origin-size: expected one of them")
@@ -49,59 +52,168 @@ func (c *usageCmd) Validate() error {
 		return errors.New("--offset and --size: expected a single COW device")
 	case c.Table && c.Origin == "" && c.OriginSize == nil:
 		return errors.New("--table: expected --origin as well, or --origin-size")
-	case c.Table && (c.Warn != nil || c.Crit != nil):
-		return errors.New("--table: expected neither --warn nor --crit")
+	case c.Table && c.given():
+		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
+	case c.Table && (plugin || c.Output != "human"):
+		return errors.New("--table: expected neither --output nor --warn and --crit")
+	case plugin && c.Output != "human":
+		return errors.New("--warn and --crit: expected no --output")
+	case c.OriginSize != nil && *c.OriginSize == 0:
+		return errors.New("--origin-size 0: expected the size of an origin")
 	case c.Warn != nil && c.Crit != nil && *c.Warn > *c.Crit:
 		return fmt.Errorf("--warn %v: expected no more than --crit %v", c.Warn, c.Crit)
 	}
 	return nil
 }
 
-func (c *usageCmd) Run(a *app) error {
-	o, ok := c.origin(a)
-	if !ok {
-		return nil
-	}
-	var r report
-	for _, path := range c.COW {
-		c.look(a, path, o, &r)
-		if a.status&statusInterrupted != 0 {
-			return nil
-		}
-	}
-	c.write(a, r)
-	return nil
-}
-
-// report is what is known of all the stores.
+// report is what is known of one store.
 type report struct {
-	all        []dump.Usage
-	tables     []string
-	unreadable []string
+	*cow
+	store.Survey
+	origin
 }
 
 // origin is what is known of the snapshots' origin.
 type origin struct {
-	name    string          // in a table
-	sectors *format.Sectors // nil when not known
+	name    string         // in a table
+	sectors format.Sectors // 0 when not known
+	block   format.Bytes   // its logical block
 }
 
-func (c *usageCmd) origin(a *app) (o origin, ok bool) {
-	o.name = "ORIGIN"
-	if c.OriginSize != nil {
-		o.sectors = new(format.Bytes(*c.OriginSize).Sectors())
-	}
-	if c.Origin == "" {
-		return o, true
-	}
-	d, err := device.Open(c.Origin)
+func (c *usageCmd) Run(a *app) error {
+	o, err := c.openOrigin(a)
 	if err != nil {
-		a.say(c.Origin, "%v", err)
-		a.found(unreadable)
-		return o, false
+		return err
+	}
+	var all []report
+	var unread []string
+	for i, p := range c.COW {
+		if slices.Contains(c.COW[:i], p) {
+			continue
+		}
+		r, err := c.look(a, string(p), o)
+		var f *failure
+		switch {
+		case errors.As(err, &f) && f.status == a.outcomes.unreadable:
+			a.fail(err)
+			unread = append(unread, string(p))
+			continue
+		case err != nil:
+			return err
+		}
+		if r.Unreadable() != nil {
+			unread = append(unread, string(p))
+		}
+		all = append(all, r)
+	}
+	return c.write(a, all, unread)
+}
+
+func (c *usageCmd) openOrigin(a *app) (origin, error) {
+	if c.Origin == "" {
+		o := origin{name: "ORIGIN", block: format.SectorSize}
+		if c.OriginSize != nil {
+			o.sectors = format.Bytes(*c.OriginSize).Sectors()
+		}
+		return o, nil
+	}
+	name := string(c.Origin)
+	d, err := device.Open(name)
+	if err != nil {
+		return origin{}, a.unreadable(name, err)
 	}
 	defer d.Close()
-	return origin{tableName(d), new(format.Bytes(d.Size()).Sectors())}, true
+	o := origin{tableName(d), format.Bytes(d.Size()).Sectors(), format.Bytes(d.LogicalBlockSize())}
+	if o.sectors == 0 {
+		return origin{}, &failure{name, statusFailed, errors.New("is empty, expected an origin")}
+	}
+	return o, nil
+}
+
+// look finds out about one store, and tells what is wrong with it.
+func (c *usageCmd) look(a *app, name string, o origin) (report, error) {
+	w, err := a.openCOW(name, c.section, c.ChunkSize)
+	if err != nil {
+		return report{}, err
+	}
+	defer w.close()
+	s, err := a.survey(w)
+	if err != nil {
+		return report{}, err
+	}
+	a.conclude(w, s)
+	if s.Identity.Leftover {
+		a.say(name, "%s", describe(s))
+	}
+	return report{w, s, o}, nil
+}
+
+// write writes the reports in the form that was asked for.
+func (c *usageCmd) write(a *app, all []report, unread []string) error {
+	switch {
+	case c.Warn != nil || c.Crit != nil:
+		return c.plugin(a, all, unread)
+	case c.Table:
+		return a.tables(all)
+	case c.Output == "json":
+		return dump.UsageJSON(a.stdout, records(all), len(c.COW) > 1)
+	case c.Output == "prometheus":
+		readable := slices.DeleteFunc(all, func(r report) bool { return r.Unreadable() != nil })
+		return dump.UsagePrometheus(a.stdout, records(readable), unread)
+	case len(c.COW) > 1:
+		return a.table([]string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}, a.usageRows(all))
+	case len(all) == 1:
+		return a.table(nil, a.usageSheet(&all[0]))
+	}
+	return nil
+}
+
+func records(all []report) []dump.Usage {
+	var records []dump.Usage
+	for i := range all {
+		records = append(records, all[i].record())
+	}
+	return records
+}
+
+// record is a store's usage as programs are told it. Where the list could not
+// be read to its end, what that would tell is not known.
+func (r *report) record() dump.Usage {
+	u := r.Usage
+	d := dump.Usage{Device: r.path, State: r.State().String(), TotalSectors: uint64(u.Total())}
+	if line, ok := r.Status(); ok {
+		d.Status = &line
+	}
+	if u.Geometry.IsZero() {
+		return d
+	}
+	d.ChunkSectors = new(uint64(u.Geometry.ChunkSectors()))
+	d.Exceptions = new(u.End.Exceptions)
+	if !r.Complete() {
+		return d
+	}
+	d.AllocatedSectors = new(uint64(u.Allocated()))
+	d.MetadataSectors = new(uint64(u.Metadata()))
+	d.Percent = new(u.Percent())
+	d.Areas = new(u.Areas())
+	d.NextFreeChunk = new(uint64(u.End.NextFree))
+	d.FreeChunks = new(u.Free())
+	d.LeakedChunks = new(u.Leaked())
+	if least, ok := u.Minimum(); ok {
+		d.MinimumSectors = new(uint64(least))
+	}
+	if most, ok := r.maximum(); ok {
+		d.MaximumSectors = new(uint64(most))
+	}
+	return d
+}
+
+// maximum is what the store needs at most, if that can be told.
+func (r *report) maximum() (format.Sectors, bool) {
+	if r.sectors == 0 || !r.Complete() || r.State() == store.Damaged {
+		return 0, false
+	}
+	return r.Usage.Maximum(r.sectors), true
 }
 
 // tableName is a device's name in a device-mapper table: its number, as the
@@ -113,95 +225,44 @@ func tableName(d *device.Device) string {
 	return d.Path()
 }
 
-// look finds out about one store.
-func (c *usageCmd) look(a *app, path string, o origin, r *report) {
-	w, ok := a.openCOW(path, c.section, c.ChunkSize)
-	if !ok {
-		r.unreadable = append(r.unreadable, path)
-		return
-	}
-	defer w.Close()
-	u, err := a.scan(w)
-	a.conclude(w, u, err)
-	if w.Leftover {
-		a.say(path, "%s", w.describe(w.State))
-	}
-	r.all = append(r.all, w.record(u, err, o))
-	if c.Table && w.Fault == "" && err == nil {
-		r.tables = append(r.tables, w.tables(u, o)...)
-	}
-}
-
-// write writes the report in the form that was asked for.
-func (c *usageCmd) write(a *app, r report) {
-	var err error
-	switch {
-	case c.Warn != nil || c.Crit != nil:
-		line, level := c.plugin(r.all, r.unreadable)
-		_, err = fmt.Fprintln(a.stdout, line)
-		a.status = status(level)
-	case c.Table:
-		for _, line := range r.tables {
-			fmt.Fprintln(a.stdout, line)
+// tables writes device-mapper tables for the stores that are fit to be loaded,
+// each under a comment that says what it does. dmsetup reads comments too.
+func (a *app) tables(all []report) error {
+	var b strings.Builder
+	for i := range all {
+		if why := all[i].unfit(); why != "" {
+			a.say(all[i].path, "no table: %s", why)
+			continue
 		}
-	case c.Output == "json":
-		err = dump.UsageJSON(a.stdout, r.all, len(c.COW) > 1)
-	case c.Output == "prometheus":
-		err = dump.UsagePrometheus(a.stdout, r.all, r.unreadable)
-	default:
-		err = a.usage(r.all)
+		all[i].writeTables(&b)
 	}
-	a.written(err)
+	_, err := fmt.Fprint(a.stdout, b.String())
+	return err
 }
 
-// record is the usage of a store as programs are told it.
-func (w cow) record(u store.Usage, err error, o origin) dump.Usage {
-	r := dump.Usage{
-		Device:       w.Path(),
-		State:        string(w.state(u, err)),
-		TotalSectors: uint64(format.Bytes(w.Size()).Sectors()),
-	}
+// unfit says why there is no table for a store; it is empty where there is one.
+func (r *report) unfit() string {
+	g := r.Usage.Geometry
 	switch {
-	case w.State == store.Invalid:
-		r.Status = new("Invalid")
-	case !w.Fresh.IsZero():
-		r.Status = new(store.FreshUsage(w.Fresh, u.Size).Status())
-	case w.Fault == "" && err == nil:
-		r.Status = new(u.Status())
+	case r.State() != store.Valid:
+		return describe(r.Survey)
+	case r.Unreadable() != nil:
+		return "the list cannot be read"
+	case g.ChunkBytes()%r.block != 0:
+		return fmt.Sprintf("%v of the origin (%d bytes)", format.ErrNotBlockSized, r.block)
+	case strings.ContainsAny(r.name+tableName(r.device), " \t\n\\"):
+		return "a table cannot name a file with blanks"
 	}
-	if u.Geometry.IsZero() {
-		return r
-	}
-	r.ChunkSectors = new(uint64(u.Geometry.ChunkSectors()))
-	r.AllocatedSectors = new(uint64(u.Allocated()))
-	r.MetadataSectors = new(uint64(u.Metadata()))
-	r.Percent = new(u.Percent())
-	r.Exceptions = new(u.End.Exceptions)
-	r.Areas = new(u.Areas())
-	r.NextFreeChunk = new(uint64(u.End.NextFree))
-	r.FreeChunks = new(u.Free())
-	r.LeakedChunks = new(u.Leaked())
-	if least, ok := u.Minimum(); ok {
-		r.MinimumSectors = new(uint64(least))
-	}
-	if o.sectors != nil {
-		r.MaximumSectors = new(uint64(u.Maximum(*o.sectors)))
-	}
-	return r
+	return ""
 }
 
-// tables are the device-mapper tables for a store, each under a comment that
-// says what it does. dmsetup reads comments too.
-func (w cow) tables(u store.Usage, o origin) []string {
-	line := func(target, kind string) string {
-		return fmt.Sprintf("0 %d %s %s %s %s %d", *o.sectors, target, o.name, tableName(w.Device), kind, u.Geometry.ChunkSectors())
-	}
-	return []string{
-		"# " + w.Path() + ": the snapshot, for dmsetup create --readonly",
-		line("snapshot", "P"),
-		"# the same; were it writable, a write to it that finds no room would fail and not drop it",
-		line("snapshot", "PO"),
-		"# the origin while the snapshot is merged into it",
-		line("snapshot-merge", "P"),
+func (r *report) writeTables(b *strings.Builder) {
+	for _, t := range []struct{ comment, target, kind string }{
+		{"the snapshot, for dmsetup create --readonly", "snapshot", "P"},
+		{"the same; were it writable, a write to it that finds no room would fail and not drop it", "snapshot", "PO"},
+		{"the origin while the snapshot is merged into it", "snapshot-merge", "P"},
+	} {
+		fmt.Fprintf(b, "# %s: %s\n0 %d %s %s %s %s %d\n", printable(r.path), t.comment,
+			r.sectors, t.target, r.name, tableName(r.device), t.kind, r.Usage.Geometry.ChunkSectors())
 	}
 }

@@ -1,86 +1,41 @@
 package cmd
 
 import (
-	"errors"
-
-	"dmcow/format"
 	"dmcow/store"
 )
 
-// walk is the way through the store's metadata.
-func (c cow) walk() format.Walk {
-	return format.Walk{
-		Device:   c.Device,
-		Size:     format.Bytes(c.Device.Size()),
-		Geometry: c.Geometry,
-		Live:     len(c.Holders()) > 0,
-	}
-}
-
-// usage is the store's usage when a walk through it ended in end.
-func (c cow) usage(end format.End) store.Usage {
-	return store.Usage{Geometry: c.Geometry, Size: format.Bytes(c.Device.Size()), End: end}
-}
-
-// scan walks through the store's metadata. That of a blank device is what the
-// kernel would make there; where there is none to walk, the error is nil too.
-func (a *app) scan(c cow) (store.Usage, error) {
-	if c.State == store.Uninitialized {
-		return store.FreshUsage(c.Fresh, format.Bytes(c.Device.Size())), nil
-	}
-	if c.Geometry.IsZero() {
-		return c.usage(format.End{}), nil
-	}
+// survey walks through the store's metadata. The error is a failure, of an interruption.
+func (a *app) survey(c *cow) (store.Survey, error) {
 	p := a.newProgress(c, true)
 	defer p.end()
-	end, err := format.Scan(c.walk(), p.visit)
-	return c.usage(end), err
+	s, err := c.id.Examine(c.walk(), p.visit)
+	return s, ended(c.path, err)
 }
 
-// state is the store's state after a walk that ended in u and err.
-func (c cow) state(u store.Usage, err error) store.State {
-	if errors.Is(err, format.ErrBeyondDevice) || u.Fault() != "" {
-		return store.Damaged
+// conclude tells what is wrong with a store, and adds the status for what it
+// is.
+func (a *app) conclude(c *cow, s store.Survey) {
+	for _, fault := range s.Faults() {
+		a.say(c.path, "%s", fault)
 	}
-	return c.State
+	if err := s.Unreadable(); err != nil {
+		a.fail(a.unreadable(c.path, err))
+	}
+	// A store can be both damaged and marked invalid.
+	a.status |= a.outcomes.of(s.Identity.State) | a.outcomes.of(s.State())
 }
 
-// conclude tells what is wrong with a store after a walk that ended in u and
-// err, and adds the exit statuses for it.
-func (a *app) conclude(c cow, u store.Usage, err error) {
-	var area *format.AreaError
-	switch {
-	case err == nil:
-	case errors.Is(err, errInterrupted):
-		a.say(c.Path(), "%v", err)
-		a.exit(statusInterrupted)
-	case errors.Is(err, format.ErrBeyondDevice):
-		a.fault(c, damaged, err.Error())
-	case errors.As(err, &area):
-		a.say(c.Path(), "%v", err)
-		a.found(unreadable)
-	default:
-		a.written(err)
-	}
-	if c.Fault != "" {
-		what := damaged
-		if c.Foreign {
-			what = foreign
-		}
-		a.fault(c, what, c.Fault)
-	}
-	if f := u.Fault(); f != "" {
-		a.fault(c, damaged, f)
-	}
-	switch c.State {
+// describe says what a state means.
+func describe(s store.Survey) string {
+	switch s.State() {
 	case store.Invalid:
-		a.found(invalid)
+		return "the snapshot is marked invalid: the kernel serves nothing of it"
 	case store.Uninitialized:
-		a.found(blank)
+		if s.Identity.Leftover {
+			return "uninitialized: the kernel would make a new store here. The first 4096 bytes are zero and what follows is not: " +
+				"a new LVM snapshot over old blocks, or a header that was wiped"
+		}
+		return "uninitialized: the device is blank, and the kernel would make a new store here"
 	}
-}
-
-func (a *app) fault(c cow, what content, text string) {
-	a.say(c.Path(), "%s", text)
-	a.found(what)
+	return s.State().String()
 }

@@ -4,10 +4,12 @@ package dump
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
+	"unicode"
 
 	"dmcow/format"
 )
@@ -18,9 +20,9 @@ type Store struct {
 	Header *format.Header // nil for a blank device
 	// Walk leads through the exceptions. With a zero Geometry there are none.
 	Walk format.Walk
-	// State is asked for the store's state, as usage has it, when the walk has
-	// ended.
-	State func(format.End, error) string
+	// Verdict is asked, when the walk has ended, for the store's state, in the
+	// words of usage, and for what is wrong with it.
+	Verdict func(format.End, error) (state string, faults []string)
 }
 
 // Exceptions writes the exceptions of a store that sel selects, one a row, as
@@ -39,7 +41,7 @@ func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func(format
 	if d.broken || f != JSON {
 		return end, err
 	}
-	if e := d.close(s.State(end, err), err); e != nil {
+	if e := d.close(s, end, err); e != nil {
 		return end, e
 	}
 	return end, err
@@ -60,24 +62,34 @@ func (d *dumper) open(s Store, f Format) error {
 	if f != JSON {
 		return d.write([]byte(d.layout.title))
 	}
-	type header struct {
-		Magic        string `json:"magic"`
-		Valid        uint32 `json:"valid"`
-		Version      uint32 `json:"version"`
-		ChunkSectors uint32 `json:"chunk_sectors"`
+	header := "null"
+	if h := s.Header; h != nil {
+		header = fmt.Sprintf(`{"magic": %s, "valid": %d, "version": %d, "chunk_sectors": %d}`,
+			quote(magicText(h.Magic)), h.Valid, h.Version, h.ChunkSectors)
 	}
-	var h *header
-	if x := s.Header; x != nil {
-		h = &header{x.MagicText(), x.Valid, x.Version, x.ChunkSectors}
+	return d.write(fmt.Appendf(nil, "{\"device\": %s, \"size_sectors\": %d,\n \"header\": %s,\n \"exceptions\": [",
+		quote(s.Device), s.Walk.Size.Sectors(), header))
+}
+
+// magicText is a magic as the four characters that stand on disk, if they are
+// letters and digits ("SnAp"), else as a hexadecimal number.
+func magicText(magic uint32) string {
+	b := binary.LittleEndian.AppendUint32(nil, magic)
+	for _, c := range b {
+		if c >= 0x80 || !unicode.IsLetter(rune(c)) && !unicode.IsDigit(rune(c)) {
+			return fmt.Sprintf("0x%08x", magic)
+		}
 	}
-	text := fmt.Appendf(nil, "{\"device\": %s, \"size_sectors\": %d,\n \"header\": %s,\n \"exceptions\": [",
-		quote(s.Device), s.Walk.Size.Sectors(), quote(h))
-	return d.write(text)
+	return string(b)
 }
 
 // close writes what stands behind the rows in JSON.
-func (d *dumper) close(state string, err error) error {
+func (d *dumper) close(s Store, end format.End, err error) error {
+	state, faults := s.Verdict(end, err)
 	text := fmt.Appendf(nil, "],\n \"state\": %s", quote(state))
+	if len(faults) > 0 {
+		text = fmt.Appendf(text, ",\n \"faults\": %s", quote(faults))
+	}
 	if err != nil {
 		text = fmt.Appendf(text, ",\n \"error\": %s", quote(err.Error()))
 	}
@@ -91,9 +103,6 @@ func (d *dumper) walk(w format.Walk) (format.End, error) {
 		return format.End{}, nil
 	}
 	w.Hidden = d.sel.Hidden
-	if d.sel.Area != nil {
-		w.Areas = uint64(*d.sel.Area) + 1
-	}
 	if d.sel.Ranges {
 		return d.walkRuns(w)
 	}

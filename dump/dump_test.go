@@ -57,8 +57,10 @@ func storeOf(t testing.TB, d *devicetest.Memory) Store {
 	}
 	return Store{
 		Device: "a \"b\"\n<c>", Header: &h,
-		Walk:  format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: g},
-		State: func(end format.End, err error) string { return fmt.Sprintf("%d, %v", end.Exceptions, err) },
+		Walk: format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: g},
+		Verdict: func(end format.End, err error) (string, []string) {
+			return fmt.Sprintf("%d, %v", end.Exceptions, err), nil
+		},
 	}
 }
 

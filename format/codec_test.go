@@ -39,23 +39,6 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-func TestMagicText(t *testing.T) {
-	for text, want := range map[string]string{
-		"SnAp": "SnAp", "LVM2": "LVM2", "a~!z": "a~!z",
-		"\x00\x00\x00\x00": "0x00000000",
-		"a b!":             "0x21622061", // blanks could not be told from what stands around
-		`ab"c`:             "0x63226261",
-		`ab\c`:             "0x635c6261",
-		"abc\x7f":          "0x7f636261",
-		"\xe4bcd":          "0x646362e4",
-	} {
-		h := format.Header{Magic: binary.LittleEndian.Uint32([]byte(text))}
-		if got := h.MagicText(); got != want {
-			t.Errorf("magic %q is shown as %q, want %q", text, got, want)
-		}
-	}
-}
-
 // FuzzHeader: decoding and encoding a whole chunk changes no byte, of the
 // padding neither.
 func FuzzHeader(f *testing.F) {

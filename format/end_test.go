@@ -35,7 +35,7 @@ func TestNextFree(t *testing.T) {
 		{"metadata chunk near the wrap", "ex 0 5 0xfffffffffffffff0", math.MaxUint64 - 13, math.MaxUint64 - 15},
 	} {
 		d := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\n"+c.list))
-		checkWalk(t, c.name, d, 1, 0)
+		checkWalk(t, c.name, d, 1)
 		got, err := walked(t, walkOf(t, d, 1), false)
 		if err != nil || got.end.NextFree != c.next || got.end.Highest != c.high {
 			t.Errorf("%s: next free chunk %d, highest %d, %v, want %d and %d",
@@ -62,7 +62,7 @@ func TestBeyond(t *testing.T) {
 	} {
 		image := storespec.MustCompile(t, "device 102911b # 200 chunks and 511 bytes\nheader chunk=1\n"+c.list)
 		d := devicetest.Of(image)
-		checkWalk(t, c.name, d, 1, 0)
+		checkWalk(t, c.name, d, 1)
 		got, err := walked(t, walkOf(t, d, 1), false)
 		at := got.end.Beyond
 		if err != nil || (at == nil) != (c.want == nil) || at != nil && *at != *c.want {
@@ -82,7 +82,7 @@ func TestTerminator(t *testing.T) {
 		ex 6 1 100
 		ex 8 2 max
 		ex 32 3 101       # in the next area`))
-	checkWalk(t, "terminator", d, 1, 0)
+	checkWalk(t, "terminator", d, 1)
 	w := walkOf(t, d, 1)
 	w.Hidden = true
 	got, err := walked(t, w, false)

@@ -7,9 +7,9 @@ const (
 	// not told one for, unless the logical block is larger
 	// (DM_CHUNK_SIZE_DEFAULT_SECTORS in dm-exception-store.h).
 	DefaultChunkSectors = 32
-	// firstData is the first chunk that can hold data: behind header and
+	// FirstData is the first chunk that can hold data: behind header and
 	// area 0.
-	firstData = 2
+	FirstData = 2
 )
 
 // ChunkSizeError is the kernel's own words for a chunk size that it refuses
@@ -83,14 +83,19 @@ func (g Geometry) AreaLocation(k AreaIndex) NewChunk {
 
 // Areas is the number of areas that lie wholly on a device of n chunks.
 func (g Geometry) Areas(n uint64) uint64 {
-	if n < firstData {
+	if n < FirstData {
 		return 0
 	}
-	return (n-firstData)/g.stride + 1
+	return (n-FirstData)/g.stride + 1
 }
 
 // Offset is where chunk c starts on the COW device.
 func (g Geometry) Offset(c NewChunk) Bytes { return Bytes(c) * g.chunk }
+
+// SlotOffset is where an exception stands on the COW device.
+func (g Geometry) SlotOffset(p Place) Bytes {
+	return g.Offset(g.AreaLocation(p.Area)) + Bytes(p.Index)*ExceptionSize
+}
 
 // IsMetadata tells whether chunk c is a metadata area.
 func (g Geometry) IsMetadata(c NewChunk) bool { return uint64(c)%g.stride == 1 }
@@ -107,7 +112,7 @@ func (g Geometry) SkipMetadata(c NewChunk) NewChunk {
 // DataChunks is the number of chunks below limit that can hold data: all but
 // the header and the metadata areas.
 func (g Geometry) DataChunks(limit NewChunk) uint64 {
-	if limit <= firstData {
+	if limit <= FirstData {
 		return 0
 	}
 	return uint64(limit) - 1 - g.Areas(uint64(limit))
@@ -115,5 +120,5 @@ func (g Geometry) DataChunks(limit NewChunk) uint64 {
 
 // DataChunk is the i-th chunk that can hold data, counted from 0.
 func (g Geometry) DataChunk(i uint64) NewChunk {
-	return NewChunk(firstData + i + i/(g.stride-1))
+	return NewChunk(FirstData + i + i/(g.stride-1))
 }

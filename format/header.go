@@ -1,10 +1,6 @@
 package format
 
-import (
-	"encoding/binary"
-	"fmt"
-	"strings"
-)
+import "encoding/binary"
 
 const (
 	// Magic is the header's first field: "SnAp" (SNAP_MAGIC).
@@ -45,17 +41,4 @@ func (h Header) Encode(b []byte) {
 	binary.LittleEndian.PutUint32(b[4:], h.Valid)
 	binary.LittleEndian.PutUint32(b[8:], h.Version)
 	binary.LittleEndian.PutUint32(b[12:], h.ChunkSectors)
-}
-
-// MagicText is the magic as the four characters that stand on disk where they
-// can be printed ("SnAp"), else as a hexadecimal number.
-func (h Header) MagicText() string {
-	var b [4]byte
-	binary.LittleEndian.PutUint32(b[:], h.Magic)
-	for _, c := range b {
-		if c <= ' ' || c > '~' || strings.IndexByte(`"\`, c) >= 0 {
-			return fmt.Sprintf("0x%08x", h.Magic)
-		}
-	}
-	return string(b[:])
 }

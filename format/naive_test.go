@@ -29,12 +29,12 @@ type reading struct {
 
 // naive reads a store as the format's picture suggests, a loop around an
 // exception at a time. It shares no code with the package.
-func naive(d *devicetest.Memory, sectors uint32, hidden bool, areas uint64) reading {
+func naive(d *devicetest.Memory, sectors uint32, hidden bool) reading {
 	chunk := int64(sectors) * 512
 	stride := chunk/16 + 1
 	var r reading
 	next, ended := uint64(2), false
-	for k := int64(0); !ended && (areas == 0 || uint64(k) < areas); k++ {
+	for k := int64(0); !ended; k++ {
 		start := (1 + k*stride) * chunk
 		area := make([]byte, min(chunk, max(d.Size()-start, 0)))
 		d.Peek(area, start)
@@ -127,12 +127,12 @@ func takeApart(list []entry, b format.Batch) []entry {
 }
 
 // checkWalk compares a walk, and a Scan, with the naive reading.
-func checkWalk(t *testing.T, name string, d *devicetest.Memory, sectors uint32, areas uint64) {
+func checkWalk(t *testing.T, name string, d *devicetest.Memory, sectors uint32) {
 	t.Helper()
 	g := geometry(t, sectors)
 	for _, hidden := range []bool{false, true} {
-		w := format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: g, Hidden: hidden, Areas: areas}
-		want := naive(d, sectors, hidden, areas)
+		w := format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: g, Hidden: hidden}
+		want := naive(d, sectors, hidden)
 		for _, prepared := range []bool{false, true} {
 			got, _ := walked(t, w, prepared)
 			if diff := want.differs(got); diff != "" {

@@ -11,7 +11,8 @@ type Prefetcher interface {
 	Prefetch(offset int64, length int)
 }
 
-// slowRead is the time that a read from a cache never takes.
+// slowRead is the time of a read that probably did not come from a cache. To be
+// wrong costs time only.
 const slowRead = 25 * time.Microsecond
 
 // reader reads a walk's jobs, several at a time.
@@ -27,16 +28,16 @@ type reader struct {
 
 // read reads j's slots into buf, which grows where it is too small. It returns
 // the slots that could be read, and the error behind them.
-func (r *reader) read(p *plan, j job, buf []byte) ([]byte, error) {
+func (r *reader) read(l layout, j job, buf []byte) ([]byte, error) {
 	if need := j.count * ExceptionSize; cap(buf) < need {
 		buf = make([]byte, need)
 	}
 	if r.slow.Load() {
-		r.prefetch(p, j)
+		r.prefetch(l, j)
 	}
 	buf = buf[:0]
 	start, reads := time.Now(), time.Duration(0)
-	for offset, length := range p.spans(j) {
+	for offset, length := range l.spans(j) {
 		part := buf[len(buf) : len(buf)+length]
 		n, err := r.device.ReadAt(part, offset)
 		if n < length {
@@ -52,9 +53,9 @@ func (r *reader) read(p *plan, j job, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-func (r *reader) prefetch(p *plan, j job) {
+func (r *reader) prefetch(l layout, j job) {
 	if d, ok := r.device.(Prefetcher); ok {
-		for offset, length := range p.spans(j) {
+		for offset, length := range l.spans(j) {
 			d.Prefetch(offset, length)
 		}
 	}

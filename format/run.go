@@ -2,177 +2,181 @@ package format
 
 import "bytes"
 
-// maxWindow is how many batches are on their way at a time on a large store:
+// maxWindow is how many batches are in flight at a time on a large store:
 // enough to keep a disk busy when nothing is in the cache.
 const maxWindow = 16
 
 // runner is a walk on its way.
 type runner[T any] struct {
-	live    bool // Walk.Live
-	plan    plan
-	reader  reader
-	prepare func(*T, Batch)
-	deliver func(*T, Batch) error
-	flying  []*flight[T] // started, in the list's order
-	idle    []*flight[T] // delivered, for use again
-	end     End
+	live     bool // Walk.Live
+	layout   layout
+	plan     plan
+	reader   reader
+	prepare  func(*T, Batch)
+	deliver  func(*T, Batch) error
+	inflight []*request[T] // in the list's order
+	spare    []*request[T] // delivered, for use again
+	end      End
 }
 
-// flight is a batch on its way, with its buffer and its T.
-type flight[T any] struct {
+// request is a batch that is being read, or has been, with its buffer and its
+// T.
+type request[T any] struct {
 	job
+	ahead   bool // others were in flight when it started
 	batch   Batch
 	highest NewChunk
 	read    int   // slots, of the job's
 	err     error // why not all of them, or not those behind them
 	buf     []byte
 	state   T
-	landed  chan struct{}
+	done    chan struct{}
 }
 
 // run delivers batch after batch. As full areas keep coming, first the batches
-// grow, then the number of them that are flying.
+// grow, then the number of them in flight. The plan's last job, which meets the
+// device's end, always fails, so that there is one to wait for until the end.
 func (r *runner[T]) run() error {
 	for window := 1; ; {
-		r.launch(window)
+		r.start(window)
 		if r.plan.grown() {
 			window = min(2*window, maxWindow)
 		}
-		if len(r.flying) == 0 {
-			return nil // as far as Walk.Areas goes
+		q := r.wait()
+		if r.live && q.ahead && r.outdated(q) {
+			r.load(q)
+			<-q.done
 		}
-		f := r.land()
-		if r.live && r.outdated(f) {
-			r.load(f)
-			<-f.landed
-		}
-		r.account(f)
-		if err := r.deliver(&f.state, f.batch); err != nil {
+		r.account(q)
+		if err := r.deliver(&q.state, q.batch); err != nil {
 			return err
 		}
-		if f.batch.live < f.read {
-			return r.finish(f)
+		if q.batch.live < q.read {
+			return r.finish(q)
 		}
-		if f.err != nil {
-			return r.areaError(f)
+		if q.err != nil {
+			return r.areaError(q)
 		}
-		r.idle = append(r.idle, f)
+		r.spare = append(r.spare, q)
 	}
 }
 
-// launch starts batches until as many as window are flying. A lone one is
+// start starts batches until as many as window are in flight. A lone one is
 // loaded on the spot: a goroutine would only cost.
-func (r *runner[T]) launch(window int) {
-	for len(r.flying) < window {
+func (r *runner[T]) start(window int) {
+	for len(r.inflight) < window {
 		j, ok := r.plan.take()
 		if !ok {
 			return
 		}
-		f := r.idler()
-		f.job = j
-		r.flying = append(r.flying, f)
+		q := r.request()
+		q.job, q.ahead = j, len(r.inflight) > 0
+		r.inflight = append(r.inflight, q)
 		if window == 1 {
-			r.load(f)
+			r.load(q)
 		} else {
-			go r.load(f)
+			go r.load(q)
 		}
 	}
 }
 
-func (r *runner[T]) idler() *flight[T] {
-	n := len(r.idle)
+// request is a spare one, or a new one.
+func (r *runner[T]) request() *request[T] {
+	n := len(r.spare)
 	if n == 0 {
-		return &flight[T]{landed: make(chan struct{}, 1)}
+		return &request[T]{done: make(chan struct{}, 1)}
 	}
-	f := r.idle[n-1]
-	r.idle = r.idle[:n-1]
-	return f
+	q := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return q
 }
 
 // load reads a batch, looks for the terminator, and has the batch prepared.
-func (r *runner[T]) load(f *flight[T]) {
-	f.buf, f.err = r.reader.read(&r.plan, f.job, f.buf)
-	f.read = len(f.buf) / ExceptionSize
-	f.batch, f.highest = r.plan.batch(f.job, f.buf)
+func (r *runner[T]) load(q *request[T]) {
+	q.buf, q.err = r.reader.read(r.layout, q.job, q.buf)
+	q.read = len(q.buf) / ExceptionSize
+	q.batch, q.highest = r.layout.batch(q.job, q.buf)
 	if r.prepare != nil {
-		r.prepare(&f.state, f.batch)
+		r.prepare(&q.state, q.batch)
 	}
-	f.landed <- struct{}{}
+	q.done <- struct{}{}
 }
 
-// land waits for the first batch that is flying.
-func (r *runner[T]) land() *flight[T] {
-	f := r.flying[0]
-	<-f.landed
-	r.flying = append(r.flying[:0], r.flying[1:]...)
-	return f
+// wait waits for the first batch in flight.
+func (r *runner[T]) wait() *request[T] {
+	q := r.inflight[0]
+	<-q.done
+	r.inflight = append(r.inflight[:0], r.inflight[1:]...)
+	return q
 }
 
-// outdated tells whether a batch starts with something else than when it was
-// read. It may have been read while the batch before it was: before the kernel
-// cleared its first area, which it does before the area before that one is
-// full. Within a batch areas are read in order, so that this cannot happen.
-func (r *runner[T]) outdated(f *flight[T]) bool {
-	start := job{Place: f.Place, count: min(f.count, SectorSize/ExceptionSize)}
-	now, err := r.reader.read(&r.plan, start, nil)
-	return err != nil || len(now) > len(f.buf) || !bytes.Equal(now, f.buf[:len(now)])
+// outdated tells whether a batch's first area is another than when it was read.
+// The kernel clears an area before it fills the one before it. A batch read
+// ahead of the one before it may have been read before that; what it holds is
+// then of an earlier life of the device. Within a batch areas are read in
+// order, so that this cannot happen.
+func (r *runner[T]) outdated(q *request[T]) bool {
+	first := job{Place: q.Place, count: min(q.count, r.layout.slots-q.Index)}
+	again := reader{device: r.reader.device}
+	now, err := again.read(r.layout, first, nil)
+	return err != nil || len(now) > len(q.buf) || !bytes.Equal(now, q.buf[:len(now)])
 }
 
-// drain waits for the batches still flying: nothing touches the device once
+// drain waits for the batches still in flight: nothing touches the device once
 // the walk has returned.
 func (r *runner[T]) drain() {
-	for len(r.flying) > 0 {
-		r.land()
+	for len(r.inflight) > 0 {
+		r.wait()
 	}
 }
 
 // account adds a batch to the walk's End.
-func (r *runner[T]) account(f *flight[T]) {
-	b, e := f.batch, &r.end
+func (r *runner[T]) account(q *request[T]) {
+	b, e := q.batch, &r.end
 	e.Exceptions += uint64(b.live)
 	e.Place = b.at(b.live)
-	e.NextFree = nextFree(e.NextFree, b.cut(0, b.live), f.highest)
-	e.Highest = max(e.Highest, f.highest)
-	if e.Beyond == nil && uint64(f.highest) >= r.plan.chunks {
-		e.Beyond = b.find(r.plan.chunks)
+	e.NextFree = nextFree(e.NextFree, b.cut(0, b.live), q.highest)
+	e.Highest = max(e.Highest, q.highest)
+	if e.Beyond == nil && uint64(q.highest) >= r.layout.chunks {
+		e.Beyond = b.find(r.layout.chunks)
 	}
 }
 
-// finish ends a walk whose terminator is in f: it delivers what the terminator
+// finish ends a walk whose terminator is in q: it delivers what the terminator
 // hides where that was asked for, and makes sure that the device does not end
 // in the area, since the kernel reads it whole. The rest of a large area is
 // not read for that alone.
-func (r *runner[T]) finish(f *flight[T]) error {
+func (r *runner[T]) finish(q *request[T]) error {
 	terminator := r.end.Place
 	for {
-		if f.err != nil && f.batch.at(f.read).Area == terminator.Area {
-			return r.areaError(f)
+		if q.err != nil && q.batch.at(q.read).Area == terminator.Area {
+			return r.areaError(q)
 		}
-		j, more := r.plan.rest(f.job, terminator.Area)
+		j, more := r.layout.rest(q.job, terminator.Area)
 		if !more {
 			return nil
 		}
-		f.job = j
-		f.buf, f.err = r.reader.read(&r.plan, j, f.buf)
-		f.read = len(f.buf) / ExceptionSize
-		f.batch = Batch{Place: j.Place, slots: r.plan.slots, raw: f.buf, behind: true}
+		q.job = j
+		q.buf, q.err = r.reader.read(r.layout, j, q.buf)
+		q.read = len(q.buf) / ExceptionSize
+		q.batch = Batch{Place: j.Place, slots: r.layout.slots, raw: q.buf, behind: true}
 		if r.prepare != nil {
-			r.prepare(&f.state, f.batch)
+			r.prepare(&q.state, q.batch)
 		}
-		if err := r.deliver(&f.state, f.batch); err != nil {
+		if err := r.deliver(&q.state, q.batch); err != nil {
 			return err
 		}
 	}
 }
 
-// areaError says where f's read stopped.
-func (r *runner[T]) areaError(f *flight[T]) error {
-	at := f.batch.at(f.read)
+// areaError says where q's read stopped.
+func (r *runner[T]) areaError(q *request[T]) error {
+	at := q.batch.at(q.read)
 	return &AreaError{
 		Area:   at.Area,
-		Chunk:  r.plan.geometry.AreaLocation(at.Area),
-		Offset: r.plan.offset(at),
+		Chunk:  r.layout.geometry.AreaLocation(at.Area),
+		Offset: r.layout.geometry.SlotOffset(at),
 		Read:   r.end.Exceptions,
-		Err:    f.err,
+		Err:    q.err,
 	}
 }

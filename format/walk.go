@@ -48,15 +48,16 @@ type Walk struct {
 	Device   io.ReaderAt // must allow concurrent calls; may be a Prefetcher
 	Size     Bytes       // of the device
 	Geometry Geometry
-	Hidden   bool   // also hand out what lies behind the terminator, to the end of its area
-	Areas    uint64 // look at this many areas and no further; 0 for all
-	Live     bool   // the kernel may be adding exceptions meanwhile
+	Hidden   bool // also hand out what lies behind the terminator, to the end of its area
+	// Live is for a device that the kernel may be adding exceptions to
+	// meanwhile: what was read ahead of that is read again.
+	Live bool
 }
 
 // Each walks. For every batch it calls prepare, where there is one, then
 // deliver. Calls of deliver come one at a time, in the list's order; calls of
 // prepare run ahead of them, several at once, in any order, also on batches
-// that are never delivered. What prepare makes of a batch it leaves in *T for
+// that are never delivered, and with Live twice on the same. What prepare makes of a batch it leaves in *T for
 // deliver; a T is used again for later batches, one at a time.
 //
 // Batches, and how many are on their way at once, grow with the number of full
@@ -65,8 +66,8 @@ type Walk struct {
 // The error is an [*AreaError], or what deliver returned. End is of use in any
 // case: it counts what was delivered.
 func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error) (End, error) {
-	r := &runner[T]{live: w.Live, plan: newPlan(w), reader: reader{device: w.Device}, prepare: prepare, deliver: deliver}
-	r.end.NextFree = firstData
+	r := &runner[T]{live: w.Live, layout: newLayout(w), plan: newPlan(w), reader: reader{device: w.Device}, prepare: prepare, deliver: deliver}
+	r.end.NextFree = FirstData
 	err := r.run()
 	r.drain()
 	r.end.NextFree = w.Geometry.SkipMetadata(r.end.NextFree)

@@ -1,6 +1,3 @@
-// Package store is the kernel's persistent exception store in Go. It knows
-// what the kernel makes of a COW device on loading it, and how it accounts for
-// its space.
 package store
 
 import (
@@ -10,22 +7,33 @@ import (
 	"dmcow/format"
 )
 
-// State is what a device holds, in the words of every output for programs.
+// State is what a device holds.
 type State string
 
-// The states. A store that is damaged is one that the kernel would refuse, or
-// that cannot serve all its exceptions; faults that only a look at every
-// exception shows are not among them.
+// The states, in the words of every output for programs. A store that is
+// damaged is one that the kernel would refuse, or that cannot serve all its
+// exceptions; faults that only a look at every exception shows are not among
+// them.
 const (
 	Valid         State = "valid"
 	Invalid       State = "invalid" // valid is 0: the snapshot is lost
 	Uninitialized State = "uninitialized"
 	Damaged       State = "damaged"
+	Foreign       State = "foreign" // no store; String has "damaged"
 )
 
-// blank is how much of a fresh COW device LVM zeroes, in bytes. The rest may
-// hold anything.
-const blank = 4096
+// String is the state as programs are told it: for them, what is no store is a
+// damaged one.
+func (s State) String() string {
+	if s == Foreign {
+		return string(Damaged)
+	}
+	return string(s)
+}
+
+// lvmZeroes is how much of a fresh COW device LVM zeroes, in bytes. The rest
+// may hold anything.
+const lvmZeroes = 4096
 
 // Identity is what the start of a device says about it.
 type Identity struct {
@@ -37,11 +45,9 @@ type Identity struct {
 	// Fresh is the geometry of the store that the kernel would make here on
 	// loading it, losing what there is: where magic is 0. Else it is zero.
 	Fresh format.Geometry
-	// Fault says in one line why the state is Damaged: what stands there, and
-	// what was expected.
+	// Fault says in one line why the state is Damaged or Foreign: what stands
+	// there, and what was expected.
 	Fault string
-	// Foreign is true where a fault means that there is no store at all.
-	Foreign bool
 	// Leftover is true for an uninitialized device that is zero only as far as
 	// LVM zeroes a fresh one.
 	Leftover bool
@@ -55,21 +61,20 @@ type Device interface {
 }
 
 // Identify reads a device's header as the kernel does on loading it
-// (read_header in dm-snap-persistent.c). chunk is the chunk size, in sectors,
-// of the store that the kernel would make of a blank device; it must be legal.
-// The error is one of reading.
-func Identify(d Device, chunk uint32) (Identity, error) {
+// (read_header in dm-snap-persistent.c). fresh is the geometry of the store
+// that the kernel would make of a blank device. The error is one of reading.
+func Identify(d Device, fresh format.Geometry) (Identity, error) {
 	if d.Size() < format.SectorSize {
 		fault := fmt.Sprintf("the device has %d bytes, too short for a header", d.Size())
-		return Identity{State: Damaged, Fault: fault, Foreign: true}, nil
+		return Identity{State: Damaged, Fault: fault}, nil
 	}
-	head := make([]byte, min(d.Size(), blank))
+	head := make([]byte, min(d.Size(), lvmZeroes))
 	if err := readFull(d, head, 0); err != nil {
 		return Identity{}, fmt.Errorf("header at byte 0: %w", err)
 	}
 	id := Identity{Header: format.DecodeHeader(head)}
 	if id.Header.Magic == 0 {
-		return id.unformatted(d, head, chunk)
+		return id.unformatted(d, head, fresh)
 	}
 	id.judge(d)
 	return id, nil
@@ -80,7 +85,7 @@ func (id *Identity) judge(d Device) {
 	h := id.Header
 	id.State = Damaged
 	if h.Magic != format.Magic {
-		id.Foreign = true
+		id.State = Foreign
 		id.Fault = fmt.Sprintf("no COW store: magic is 0x%08x, expected 0x%08x (SnAp)", h.Magic, uint32(format.Magic))
 		return
 	}
@@ -103,11 +108,7 @@ func (id *Identity) judge(d Device) {
 
 // unformatted tells a blank device, of which the kernel would make a new
 // store, from one whose header or content starts with four zeros.
-func (id Identity) unformatted(d Device, head []byte, chunk uint32) (Identity, error) {
-	g, err := format.NewGeometry(chunk)
-	if err != nil {
-		return id, err
-	}
+func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identity, error) {
 	size := format.Bytes(d.Size())
 	fits := g.Areas(g.Chunks(size)) > 0
 	if fits {
@@ -115,17 +116,20 @@ func (id Identity) unformatted(d Device, head []byte, chunk uint32) (Identity, e
 	}
 	switch {
 	case !zero(head):
-		id.State, id.Foreign = Damaged, true
+		id.State = Foreign
 		id.Fault = "no COW store: magic is 0, but what follows is not: the kernel would make a new store here, and what there is would be lost"
 	case !fits:
 		id.State = Damaged
 		id.Fault = fmt.Sprintf("blank, and too small for a store: %d sectors, expected at least %d, two chunks",
 			size.Sectors(), 2*g.ChunkSectors())
 	default:
-		id.State = Uninitialized
-		id.Leftover, err = leftover(d, g)
+		left, err := leftover(d, g)
+		if err != nil {
+			return id, err
+		}
+		id.State, id.Leftover = Uninitialized, left
 	}
-	return id, err
+	return id, nil
 }
 
 // leftover tells whether anything but zeros stands where header and area 0

@@ -19,7 +19,6 @@ func TestIdentify(t *testing.T) {
 		block      int64  // logical; 0 for 512
 		chunk      uint32 // of a new store; 0 for 8
 		state      store.State
-		foreign    bool
 		leftover   bool
 		geometry   format.Sectors // 0 for none
 		fresh      format.Sectors
@@ -34,9 +33,9 @@ func TestIdentify(t *testing.T) {
 		{name: "one sector", spec: "device 1\nheader", state: store.Valid, geometry: 8},
 		{name: "4096-byte blocks", spec: "device 40\nheader", block: 4096, state: store.Valid, geometry: 8},
 
-		{name: "other magic", spec: "device 40\nheader magic=snap", state: store.Damaged, foreign: true,
+		{name: "other magic", spec: "device 40\nheader magic=snap", state: store.Foreign,
 			fault: "no COW store: magic is 0x70616e73, expected 0x70416e53 (SnAp)"},
-		{name: "all ones", spec: "device 40\nraw 0 ff*20480", state: store.Damaged, foreign: true, fault: "0xffffffff"},
+		{name: "all ones", spec: "device 40\nraw 0 ff*20480", state: store.Foreign, fault: "0xffffffff"},
 		{name: "version 2", spec: "device 40\nheader version=2", state: store.Damaged, geometry: 8,
 			fault: "header: version is 2, expected 1"},
 		{name: "version 0, invalid", spec: "device 40\nheader version=0 valid=0", state: store.Damaged, geometry: 8,
@@ -57,30 +56,30 @@ func TestIdentify(t *testing.T) {
 		{name: "leftover at the end of area 0", spec: "device 40\nraw 8191 1", state: store.Uninitialized, leftover: true, fresh: 8},
 		{name: "leftover behind 64 KiB", spec: "device 3000\nraw 0x5ffff 1", chunk: 512, state: store.Uninitialized, leftover: true, fresh: 512},
 		{name: "blank, chunk larger than 4 KiB", spec: "device 3000\nraw 0x80000 1", chunk: 512, state: store.Uninitialized, fresh: 512},
-		{name: "content that starts with zeros", spec: "device 40\nraw 4 1", state: store.Damaged, foreign: true, fresh: 8,
+		{name: "content that starts with zeros", spec: "device 40\nraw 4 1", state: store.Foreign, fresh: 8,
 			fault: "no COW store: magic is 0, but what follows is not"},
-		{name: "content at the end of 4 KiB", spec: "device 40\nraw 4095 1", state: store.Damaged, foreign: true, fresh: 8,
+		{name: "content at the end of 4 KiB", spec: "device 40\nraw 4095 1", state: store.Foreign, fresh: 8,
 			fault: "magic is 0"},
 		{name: "blank, too small", spec: "device 15", state: store.Damaged,
 			fault: "blank, and too small for a store: 15 sectors, expected at least 16, two chunks"},
-		{name: "content, too small", spec: "device 15\nraw 9 1", state: store.Damaged, foreign: true, fault: "magic is 0"},
-		{name: "empty", spec: "device 0", state: store.Damaged, foreign: true, fault: "0 bytes, too short for a header"},
-		{name: "less than a sector", spec: "device 511b\nheader", state: store.Damaged, foreign: true, fault: "511 bytes"},
+		{name: "content, too small", spec: "device 15\nraw 9 1", state: store.Foreign, fault: "magic is 0"},
+		{name: "empty", spec: "device 0", state: store.Damaged, fault: "0 bytes, too short for a header"},
+		{name: "less than a sector", spec: "device 511b\nheader", state: store.Damaged, fault: "511 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
 			d.Block = c.block
-			id, err := store.Identify(d, cmp.Or(c.chunk, 8))
+			id, err := store.Identify(d, geometryOf(t, cmp.Or(c.chunk, 8)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if id.State != c.state || id.Foreign != c.foreign || id.Leftover != c.leftover {
-				t.Errorf("state %s, foreign %v, leftover %v", id.State, id.Foreign, id.Leftover)
+			if id.State != c.state || id.Leftover != c.leftover {
+				t.Errorf("state %q, leftover %v", string(id.State), id.Leftover)
 			}
 			if id.Geometry.ChunkSectors() != c.geometry || id.Fresh.ChunkSectors() != c.fresh {
 				t.Errorf("geometry %+v, fresh %+v", id.Geometry, id.Fresh)
 			}
-			if !strings.Contains(id.Fault, c.fault) || (id.Fault == "") != (id.State != store.Damaged) {
+			if !strings.Contains(id.Fault, c.fault) || (id.Fault == "") == (id.State == store.Damaged || id.State == store.Foreign) {
 				t.Errorf("fault %q, want %q", id.Fault, c.fault)
 			}
 			head := make([]byte, format.HeaderSize)
@@ -101,7 +100,7 @@ func TestIdentifyFaults(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, spec))
 			fault := &devicetest.NthRead{N: i, Err: medium}
 			d.Fault = fault.Fault
-			id, err := store.Identify(d, 512)
+			id, err := store.Identify(d, geometryOf(t, 512))
 			failed = fault.Failed()
 			if failed != errors.Is(err, medium) || failed == (i == reads) {
 				t.Errorf("%q, read %d fails %v: %v, %v", spec, i, failed, id.State, err)
@@ -113,7 +112,7 @@ func TestIdentifyFaults(t *testing.T) {
 // TestIdentifyShrunk: a device that ends before its size is an error too.
 func TestIdentifyShrunk(t *testing.T) {
 	d := larger{devicetest.New(600)}
-	if _, err := store.Identify(d, 1); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := store.Identify(d, geometryOf(t, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%v", err)
 	}
 }
@@ -121,3 +120,12 @@ func TestIdentifyShrunk(t *testing.T) {
 type larger struct{ *devicetest.Memory }
 
 func (d larger) Size() int64 { return d.Memory.Size() + 512 }
+
+func geometryOf(t testing.TB, sectors uint32) format.Geometry {
+	t.Helper()
+	g, err := format.NewGeometry(sectors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}

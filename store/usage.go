@@ -19,7 +19,7 @@ type Usage struct {
 // FreshUsage is the usage of an empty store, such as the kernel makes on a
 // blank device.
 func FreshUsage(g format.Geometry, size format.Bytes) Usage {
-	return Usage{Geometry: g, Size: size, End: format.End{NextFree: 2}}
+	return Usage{Geometry: g, Size: size, End: format.End{NextFree: format.FirstData}}
 }
 
 // Chunks is the number of whole chunks on the device.

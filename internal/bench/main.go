@@ -1,0 +1,118 @@
+// Bench measures the dmcow program from outside, whole processes on synthetic
+// stores, and prints ratios to the least that anything must do which reads
+// their metadata (see floor). Ratios taken in one run on one machine can be
+// compared; times cannot.
+//
+// It exits 0 whatever the figures are: what is over its limit is marked.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+)
+
+func main() {
+	err := child(os.Args[1:])
+	if errors.Is(err, errNoChild) {
+		err = parent()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// errNoChild says that bench was started by a person.
+var errNoChild = errors.New("not a child")
+
+// child does what bench starts itself for, in a process of its own: a store is
+// written, or the floor is walked.
+func child(args []string) error {
+	if len(args) < 3 {
+		return errNoChild
+	}
+	path := args[1]
+	n, err := strconv.ParseUint(args[2], 10, 64)
+	switch {
+	case err != nil:
+	case args[0] == "synthesize" && len(args) == 4:
+		return synthesize(path, n, args[3])
+	case args[0] == "floor" && len(args) == 3:
+		return walkFloor(path, n)
+	}
+	return errNoChild
+}
+
+// walkFloor walks the floor of a store of n exceptions.
+func walkFloor(path string, n uint64) error {
+	found, _, err := floor(path)
+	if err == nil && found != n {
+		err = fmt.Errorf("%s: %d exceptions, want %d", path, found, n)
+	}
+	return err
+}
+
+// options are the flags.
+type options struct {
+	dir         string
+	runs        int
+	huge, quick bool
+}
+
+func parseOptions() (options, error) {
+	var o options
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "make the stores below this `directory`")
+	flag.IntVar(&o.runs, "runs", 5, "measure each command this `many` times")
+	flag.BoolVar(&o.huge, "huge", false, "also measure 2^28 exceptions: sparse files of 1 TiB with 4 GiB of metadata; takes half an hour")
+	flag.BoolVar(&o.quick, "quick", false, "try it out: once, on 2^20 exceptions")
+	flag.Parse()
+	if flag.NArg() > 0 || o.runs < 1 {
+		return o, errors.New("see -help")
+	}
+	if o.quick {
+		o.runs, o.huge = 1, false
+	}
+	return o, nil
+}
+
+// sizes are the numbers of exceptions to measure.
+func (o options) sizes() []uint64 {
+	switch {
+	case o.quick:
+		return []uint64{1 << 20}
+	case o.huge:
+		return []uint64{3, 1 << 20, 1 << 24, 1 << 28}
+	}
+	return []uint64{3, 1 << 20, 1 << 24}
+}
+
+// parent is what a person starts: it measures everything.
+func parent() error {
+	o, err := parseOptions()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.MkdirTemp(o.dir, "dmcow-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	sizes := o.sizes()
+	if err := checkRoom(dir, sizes[len(sizes)-1]); err != nil {
+		return err
+	}
+	p, err := build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	b := &bench{ctx: ctx, dir: dir, programs: p, runs: o.runs}
+	return b.all(sizes)
+}

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The limits, beside those of the commands.
+const (
+	memoryLimit  = 24.0 // MiB, for any size
+	coldLimit    = 0.33 // times the floor, on a cold cache
+	startupLimit = 8.0  // ms more than an empty Go program
+	sizeLimit    = 12.0 // MiB, of the program
+	// limitedFrom is the number of exceptions from which on a command must
+	// keep its ratio: in smaller stores it is starting up that takes the time.
+	limitedFrom = 1 << 24
+)
+
+// command is a command of dmcow to measure.
+type command struct {
+	name  string
+	args  []string // without the store
+	limit float64  // times the floor, on a warm cache
+}
+
+var commands = []command{
+	{"usage", []string{"usage", "--output", "json"}, 0.8},
+	{"csv", []string{"dump", "--output", "csv"}, 3},
+	{"json", []string{"dump", "--output", "json"}, 3.5},
+	{"human", []string{"dump", "--output", "human"}, 3.5},
+}
+
+// all measures everything and prints it.
+func (b *bench) all(sizes []uint64) error {
+	if err := b.size(); err != nil {
+		return err
+	}
+	if err := b.startup(); err != nil {
+		return err
+	}
+	fmt.Printf("\nWarm cache: times the floor, which reads each area with one pread and looks at each\n"+
+		"new chunk. Median, least and most (runs: %d); cpu is the ratio of processor time. Of the\n"+
+		"peaks of memory, the highest.\n\n", b.runs)
+	head()
+	for _, n := range sizes {
+		for _, order := range ordersOf(n) {
+			if err := b.withStore(n, order, b.warm); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Printf("\nLess memory than this program's own %.1f MiB cannot be told.\n", ownPeak())
+	return b.cold(sizes)
+}
+
+// ordersOf are the orders to measure n exceptions in: a few have none.
+func ordersOf(n uint64) []string {
+	if n < 1<<10 {
+		return []string{"sequential"}
+	}
+	return orders
+}
+
+// size prints the size of the program.
+func (b *bench) size() error {
+	info, err := os.Stat(b.dmcow)
+	if err != nil {
+		return err
+	}
+	mib := float64(info.Size()) / (1 << 20)
+	fmt.Printf("Size of the program: %.1f MiB, limit %.0f%s\n", mib, sizeLimit, mark(mib > sizeLimit))
+	return nil
+}
+
+// startup prints how much longer the dump of a tiny store takes than a program
+// that does nothing.
+func (b *bench) startup() error {
+	times := 40 * b.runs
+	return b.withStore(3, "sequential", func(s storeFile) error {
+		progress("startup")
+		for _, output := range []string{"csv", "human"} {
+			more, err := b.startups(times, "dump", "--output", output, s.path)
+			if err != nil {
+				return err
+			}
+			m := median(more)
+			fmt.Printf("Startup: a dump of 3 exceptions (%s) takes %.1f ms more than an empty Go program (median of %d), limit %.0f%s\n",
+				output, m, times, startupLimit, mark(m > startupLimit))
+		}
+		return nil
+	})
+}
+
+// startups are how many milliseconds longer dmcow takes than the empty
+// program, each time.
+func (b *bench) startups(times int, args ...string) (more []float64, err error) {
+	for range times {
+		empty, err := b.run(b.empty)
+		if err != nil {
+			return nil, err
+		}
+		dmcow, err := b.run(b.dmcow, args...)
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, milliseconds(dmcow.elapsed-empty.elapsed))
+	}
+	return more, nil
+}
+
+// warm prints the rows of a store that is in the cache.
+func (b *bench) warm(s storeFile) error {
+	for _, c := range commands {
+		progress("%v: %s", s, c.name)
+		pairs, err := b.compare(s, []command{c}, b.runs, func() error { return nil })
+		if err != nil {
+			return err
+		}
+		row(s, c.name, pairs[0], c.limit)
+	}
+	return nil
+}
+
+// head prints the columns' names.
+func head() {
+	fmt.Printf("%-16s %-7s %9s %9s %7s %7s %7s %6s %7s %6s %6s\n",
+		"store", "command", "floor ms", "ms", "ratio", "least", "most", "limit", "cpu", "MiB", "limit")
+}
+
+// row prints how a command compares with the floor.
+func row(s storeFile, name string, pairs []pair, limit float64) {
+	floor := median(each(pairs, func(p pair) time.Duration { return p.floor.elapsed }))
+	elapsed := median(each(pairs, func(p pair) time.Duration { return p.command.elapsed }))
+	peak := slices.Max(each(pairs, func(p pair) float64 { return float64(p.command.peak) / 1024 }))
+	ratios := each(pairs, pair.ratio)
+	ratio, bound := median(ratios), "-"
+	over := peak > memoryLimit
+	if s.n >= limitedFrom {
+		bound = fmt.Sprintf("%.2f", limit)
+		over = over || ratio > limit
+	}
+	fmt.Printf("%-16v %-7s %9.1f %9.1f %7.2f %7.2f %7.2f %6s %7.2f %6.1f %6.0f%s\n", s, name, milliseconds(floor), milliseconds(elapsed),
+		ratio, slices.Min(ratios), slices.Max(ratios), bound, median(each(pairs, pair.cpuRatio)), peak, memoryLimit, mark(over))
+}
+
+// mark marks what is over its limit.
+func mark(over bool) string {
+	if over {
+		return "  OVER"
+	}
+	return ""
+}
+
+// dropCaches is where the kernel is told to forget what it has read.
+const dropCaches = "/proc/sys/vm/drop_caches"
+
+// cold prints how the commands compare with the floor when nothing is in the
+// cache, where that can be had.
+func (b *bench) cold(sizes []uint64) error {
+	if why := b.noCold(); why != "" {
+		fmt.Printf("\nCold cache: skipped, %s\n", why)
+		return nil
+	}
+	fmt.Printf("\nCold cache: the same with nothing of the store in the cache.\n\n")
+	head()
+	for _, n := range sizes {
+		if n < 1<<20 {
+			continue
+		}
+		err := b.withStore(n, "random", func(s storeFile) error {
+			progress("%v: cold cache", s)
+			runs := min(b.runs, 3)
+			if n > 1<<24 {
+				runs = 1 // which takes minutes
+			}
+			pairs, err := b.compare(s, commands[:2], runs, b.dropCache)
+			for i := range pairs {
+				row(s, commands[i].name, pairs[i], coldLimit)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropCache empties the cache, but for the programs: they are not what is to
+// be cold. This one stays there since it is running.
+func (b *bench) dropCache() error {
+	syscall.Sync()
+	if err := os.WriteFile(dropCaches, []byte("3\n"), 0); err != nil {
+		return err
+	}
+	_, err := b.run(b.dmcow, "--version")
+	return err
+}
+
+// noCold is why the cache cannot be made cold, empty when it can.
+func (b *bench) noCold() string {
+	f, err := os.OpenFile(dropCaches, os.O_WRONLY, 0)
+	if err != nil {
+		return err.Error()
+	}
+	f.Close()
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(b.dir, &fs); err != nil {
+		return err.Error()
+	}
+	const tmpfs = 0x01021994
+	if fs.Type == tmpfs {
+		return "the stores are on a tmpfs, which has no disk (see -dir)"
+	}
+	return ""
+}
+
+// ownPeak is the peak of this process's resident set, in MiB. What getrusage
+// has may be that of the process that started it.
+func ownPeak() float64 {
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		var kib float64
+		if _, err := fmt.Sscanf(line, "VmHWM: %f kB", &kib); err == nil {
+			return kib / 1024
+		}
+	}
+	return 0
+}

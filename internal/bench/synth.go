@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"math/bits"
+	"os"
+
+	"dmcow/format"
+)
+
+// chunkSectors is the chunk size of every synthetic store: 4 KiB, LVM's
+// default.
+const chunkSectors = 8
+
+// orders are the ways in which a snapshot's origin gets written.
+var orders = []string{"random", "runs", "sequential"}
+
+// extent is how large a store of n exceptions is, and how much of that are its
+// header and its areas: all that a sparse file has to hold.
+func extent(n uint64) (size, metadata format.Bytes) {
+	g := geometry()
+	areas := n/uint64(g.ExceptionsPerArea()) + 1
+	return g.Offset(g.AreaLocation(format.AreaIndex(areas))), format.Bytes(areas+1) * g.ChunkBytes()
+}
+
+// synthesize writes a sound store of n exceptions to a new sparse file: its
+// header and areas alone, no data. The order is one of orders.
+func synthesize(path string, n uint64, order string) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}()
+	size, _ := extent(n)
+	if err := f.Truncate(int64(size)); err != nil {
+		return err
+	}
+	header := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: chunkSectors}
+	buf := make([]byte, geometry().ChunkBytes())
+	header.Encode(buf)
+	if _, err := f.WriteAt(buf, 0); err != nil {
+		return err
+	}
+	if err := writeAreas(f, n, order); err != nil {
+		return err
+	}
+	// What is still being written back would disturb what is measured.
+	return f.Sync()
+}
+
+// writeAreas writes the areas of n exceptions, the one with the terminator
+// included.
+func writeAreas(f *os.File, n uint64, order string) error {
+	g, old := geometry(), oldChunks(n, order)
+	e := uint64(g.ExceptionsPerArea())
+	buf := make([]byte, g.ChunkBytes())
+	for area := format.AreaIndex(0); uint64(area) <= n/e; area++ {
+		clear(buf)
+		first := uint64(area) * e
+		for i := uint64(0); i < e && first+i < n; i++ {
+			x := format.Exception{Old: old(first + i), New: g.DataChunk(first + i)}
+			x.Encode(buf[i*format.ExceptionSize:])
+		}
+		if _, err := f.WriteAt(buf, int64(g.Offset(g.AreaLocation(area)))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// geometry is that of every synthetic store.
+func geometry() format.Geometry {
+	g, err := format.NewGeometry(chunkSectors)
+	if err != nil {
+		panic(err) // the chunk size is legal
+	}
+	return g
+}
+
+// oldChunks gives the origin chunk of the i-th of n exceptions, each once, in
+// memory that does not grow with n.
+func oldChunks(n uint64, order string) func(i uint64) format.OldChunk {
+	width := bits.Len64(max(n, 1) - 1)
+	switch order {
+	case "random":
+		return func(i uint64) format.OldChunk { return format.OldChunk(scatter(i, width)) }
+	case "runs":
+		const log = 4 // 16 chunks a run
+		return func(i uint64) format.OldChunk {
+			return format.OldChunk(scatter(i>>log, max(width-log, 0))<<log | i&(1<<log-1))
+		}
+	case "sequential":
+		return func(i uint64) format.OldChunk { return format.OldChunk(i) }
+	}
+	panic(fmt.Sprintf("no order %q", order))
+}
+
+// scatter permutes the numbers of the given width in bits. Each step can be
+// taken back: an odd factor, and a shift by half the width.
+func scatter(i uint64, width int) uint64 {
+	mask := uint64(1)<<width - 1
+	for _, factor := range []uint64{0x9e3779b97f4a7c15, 0xd6e8feb86659fd93} {
+		i = i * factor & mask
+		i ^= i >> (width/2 + 1)
+	}
+	return i
+}
