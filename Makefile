@@ -8,7 +8,7 @@ UMLEXEC = $(CURDIR)/build/umlexec
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./internal/device ./internal/kernellab/...
 
-.PHONY: build demo test lab host-test kernel-test bench lint fuzz cross testdata install clean
+.PHONY: build demo test lab host-test kernel-test bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -54,6 +54,7 @@ lint:
 # Each fuzz target for a short while.
 FUZZTIME ?= 10s
 fuzz:
+	@mkdir -p build
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 			echo "$$pkg $$target"; \
@@ -65,6 +66,15 @@ cross:
 	@mkdir -p build
 	for arch in amd64 arm64 386 s390x; do GOOS=linux GOARCH=$$arch $(BUILD) -o build/dmcow-$$arch . || exit 1; done
 	for arch in arm64 386 s390x; do GOOS=linux GOARCH=$$arch $(GO) vet ./... || exit 1; done
+
+# The tests that need no kernel, on the other kinds of processor: 386 runs here,
+# s390x, which is big-endian, under qemu where that is installed.
+FOREIGN_TESTS = ./format ./dump ./store ./internal/storespec
+foreign-test:
+	GOARCH=386 $(GO) test $(FOREIGN_TESTS) ./cmd ./internal/device
+	@if command -v qemu-s390x >/dev/null; then set -x; \
+		GOARCH=s390x $(GO) test -exec qemu-s390x -short $(FOREIGN_TESTS); \
+	else echo 's390x: SKIPPED, there is no qemu-s390x (Debian: qemu-user)'; fi
 
 # Make the stores of testdata/kernel again, with the kernel's answers.
 testdata:

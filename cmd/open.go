@@ -55,7 +55,7 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 		chunk = max(format.DefaultChunkSectors, chunkSize(block.Sectors()))
 	}
 	if err := format.CheckChunkSectors(uint32(chunk), block); err != nil {
-		return &failure{c.path, statusWrongUse, err}
+		return &failure{c.path, statusWrongUse, fmt.Errorf("--chunk-size of %d sectors: %w (%d bytes)", chunk, err, block)}
 	}
 	fresh, err := format.NewGeometry(uint32(chunk))
 	if err != nil {

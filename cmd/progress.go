@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -31,14 +32,15 @@ func (a *app) newProgress(c *cow, show bool) *progress {
 	if g := c.id.Geometry; !g.IsZero() {
 		p.areas = g.Areas(g.Chunks(c.size()))
 	}
-	if show && isTerminal(a.stderr) {
+	if show && isTerminal(a.stderr) && os.Getenv("TERM") != "dumb" {
 		p.bar = progressbar.NewOptions64(int64(p.areas),
 			progressbar.OptionSetWriter(a.stderr),
-			progressbar.OptionSetDescription(c.path),
+			progressbar.OptionSetDescription(printable(c.path)),
 			progressbar.OptionSetItsString("areas"),
 			progressbar.OptionShowIts(),
 			progressbar.OptionShowCount(),
 			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionFullWidth(),
 			progressbar.OptionClearOnFinish())
 		p.bar.StartWithoutRender()
 	}

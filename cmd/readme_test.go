@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -19,9 +20,9 @@ func TestReadme(t *testing.T) {
 			t.Errorf("README.md lacks the row %q", row)
 		}
 	}
-	for name := range exits {
-		if !strings.Contains(readme, "\n| `"+name+" ") {
-			t.Errorf("README.md lacks the command %s", name)
+	for _, c := range newParser(&cli{}, io.Discard, io.Discard).Model.Children {
+		if !strings.Contains(readme, "\n| `"+c.Name+" ") {
+			t.Errorf("README.md lacks the command %s", c.Name)
 		}
 	}
 }

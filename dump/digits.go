@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"strconv"
 )
@@ -32,18 +31,15 @@ func short(v uint64) (text uint64, n int) {
 	return text >> leading, 8 - leading/8
 }
 
+// mediumLimit is the first number that is neither short nor medium.
+const mediumLimit = shortLimit * shortLimit
+
 // appendNumber appends v, right-aligned in w columns.
 func appendNumber(dst []byte, v uint64, w int) []byte {
 	for n := width(v); n < w; n++ {
 		dst = append(dst, ' ')
 	}
-	if v < shortLimit || v >= shortLimit*shortLimit {
-		return strconv.AppendUint(dst, v, 10)
-	}
-	text, n := short(v / shortLimit)
-	end := len(dst) + n
-	dst = binary.LittleEndian.AppendUint64(dst, text)
-	return binary.LittleEndian.AppendUint64(dst[:end], digits8(v%shortLimit))
+	return strconv.AppendUint(dst, v, 10)
 }
 
 // width is the number of v's decimal digits.

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"fmt"
+	"math"
 
 	"dmcow/format"
 )
@@ -35,13 +36,26 @@ type layout struct {
 }
 
 func newLayout(f Format, sel Selection) *layout {
+	l := humanLayout(sel)
 	switch f {
 	case CSV:
-		return csvLayout(sel)
+		l = csvLayout(sel)
 	case JSON:
-		return jsonLayout(sel)
+		l = jsonLayout(sel)
 	}
-	return humanLayout(sel)
+	l.mustFit()
+	return l
+}
+
+// mustFit makes sure that the texts fit the blocks of pieceWriter.
+func (l *layout) mustFit() {
+	const longest = math.MaxUint64
+	switch {
+	case len(l.appendStart(nil, longest)) > len(startBlock{}),
+		max(len(l.old), len(l.new)) > len(block{}),
+		max(len(l.live), len(l.hidden)) > len(endBlock{}):
+		panic("dump: a text is longer than its block")
+	}
 }
 
 func csvLayout(sel Selection) *layout {

@@ -72,45 +72,69 @@ const spaces = "                "
 // rows appends rows for the exceptions of raw, the first of which has the
 // given index in its area. n is where the row ends so far: blocks reach
 // further.
+//
+// That the same lines stand here for each number, and not in a function, is
+// what makes the difference: it takes a third of the time.
 func (w *pieceWriter) rows(dst, raw []byte, index uint64) []byte {
 	everything, start := w.sel.everything(), w.start
-	narrow, wide := w.narrow, w.wide
+	narrow, wide, oldLen, newLen := w.narrow, w.wide, len(w.old), len(w.new)
 	for ; len(raw) >= format.ExceptionSize; raw = raw[format.ExceptionSize:] {
 		x := format.DecodeException(raw)
-		i := index
+		i, old, new := index, uint64(x.Old), uint64(x.New)
 		index++
 		if !everything && !w.sel.takes(x) {
 			continue
 		}
-		if max(uint64(x.Old), uint64(x.New)) >= shortLimit {
+		if max(old, new) >= mediumLimit {
 			dst = w.longRow(dst, i, x)
 			continue
 		}
 		n := len(dst) + w.startSize
 		dst = append(dst, start[:]...)
+
 		text, size := short(i)
 		n += max(0, narrow-size)
 		dst = binary.LittleEndian.AppendUint64(dst[:n], text)
 		n += size
 		dst = append(dst[:n], w.afterIdx[:]...)
-		n += len(w.old)
-		text, size = short(uint64(x.Old))
-		n += max(0, wide-size)
-		dst = binary.LittleEndian.AppendUint64(dst[:n], text)
-		n += size
+		n += oldLen
+
+		if old >= shortLimit {
+			text, size = short(old / shortLimit)
+			n += max(0, wide-8-size)
+			dst = binary.LittleEndian.AppendUint64(dst[:n], text)
+			n += size
+			dst = binary.LittleEndian.AppendUint64(dst[:n], digits8(old%shortLimit))
+			n += 8
+		} else {
+			text, size = short(old)
+			n += max(0, wide-size)
+			dst = binary.LittleEndian.AppendUint64(dst[:n], text)
+			n += size
+		}
 		dst = append(dst[:n], w.afterOld[:]...)
-		n += len(w.new)
-		text, size = short(uint64(x.New))
-		n += max(0, wide-size)
-		dst = binary.LittleEndian.AppendUint64(dst[:n], text)
-		n += size
+		n += newLen
+
+		if new >= shortLimit {
+			text, size = short(new / shortLimit)
+			n += max(0, wide-8-size)
+			dst = binary.LittleEndian.AppendUint64(dst[:n], text)
+			n += size
+			dst = binary.LittleEndian.AppendUint64(dst[:n], digits8(new%shortLimit))
+			n += 8
+		} else {
+			text, size = short(new)
+			n += max(0, wide-size)
+			dst = binary.LittleEndian.AppendUint64(dst[:n], text)
+			n += size
+		}
 		dst = append(dst[:n], w.end[:]...)
 		dst = dst[:n+w.endSize]
 	}
 	return dst
 }
 
-// longRow appends the row of an exception whose numbers are not short.
+// longRow appends the row of an exception whose numbers fit no block.
 func (w *pieceWriter) longRow(dst []byte, index uint64, x format.Exception) []byte {
 	dst = append(dst, w.start[:w.startSize]...)
 	dst = appendNumber(dst, index, w.narrow)

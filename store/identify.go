@@ -133,16 +133,22 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 }
 
 // leftover tells whether anything but zeros stands where header and area 0
-// would be.
+// would be. Of chunks larger than any of LVM's it looks at the beginning, where
+// the header's fields and the first exceptions stand: nobody waits for
+// gigabytes of zeros.
 func leftover(d Device, g format.Geometry) (bool, error) {
-	buf := make([]byte, 64<<10)
-	for at, end := int64(0), int64(2*g.ChunkBytes()); at < end; at += int64(len(buf)) {
-		buf = buf[:min(int64(len(buf)), end-at)]
-		if err := readFull(d, buf, at); err != nil {
-			return false, fmt.Errorf("byte %d: %w", at, err)
-		}
-		if !zero(buf) {
-			return true, nil
+	const most, piece = 1 << 20, 64 << 10
+	length := min(g.ChunkBytes(), most)
+	buf := make([]byte, min(length, piece))
+	for _, chunk := range []format.NewChunk{0, g.AreaLocation(0)} {
+		for at := format.Bytes(0); at < length; at += format.Bytes(len(buf)) {
+			offset := int64(g.Offset(chunk) + at)
+			if err := readFull(d, buf, offset); err != nil {
+				return false, fmt.Errorf("byte %d: %w", offset, err)
+			}
+			if !zero(buf) {
+				return true, nil
+			}
 		}
 	}
 	return false, nil

@@ -110,7 +110,8 @@ func (u Usage) Minimum() (size format.Sectors, ok bool) {
 
 // Maximum is the size, in sectors, that the store needs when every chunk of an
 // origin of the given size has changed. Chunks that were lost to holes stay
-// lost, so it may exceed what a new store would need.
+// lost, so it may exceed what a new store would need. It is no less than
+// Minimum.
 func (u Usage) Maximum(origin format.Sectors) format.Sectors {
 	g := u.Geometry
 	stored := max(uint64((origin+g.ChunkSectors()-1)/g.ChunkSectors()), u.End.Exceptions)
@@ -118,7 +119,11 @@ func (u Usage) Maximum(origin format.Sectors) format.Sectors {
 	if used := stored + u.Leaked(); used > 0 {
 		chunks = max(chunks, uint64(g.DataChunk(used-1))+1)
 	}
-	return format.Sectors(chunks) * g.ChunkSectors()
+	most := format.Sectors(chunks) * g.ChunkSectors()
+	if least, ok := u.Minimum(); ok {
+		most = max(most, least)
+	}
+	return most
 }
 
 // Fault says which exception has its data off the device, if one has: the

@@ -32,7 +32,8 @@ type Device struct {
 }
 
 // Open opens a block device or an image file, and nothing else, for reading.
-// Neither the device nor the file's access time is changed.
+// Where the caller owns an image file or is root, not even its access time
+// changes.
 //
 // The error says what is wrong without naming the path.
 func Open(path string) (*Device, error) {
@@ -55,7 +56,7 @@ func Open(path string) (*Device, error) {
 	}
 	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
 		d.file.Close()
-		return nil, fmt.Errorf("size: %w", cause(err))
+		return nil, fmt.Errorf("cannot tell its size: %w", cause(err))
 	}
 	return d, nil
 }
@@ -92,8 +93,11 @@ func (d *Device) Section(offset, size int64) (*Device, error) {
 	if size < 0 {
 		size = d.size - offset
 	}
-	if offset < 0 || offset > d.size || size < 0 || size > d.size-offset {
-		return nil, fmt.Errorf("%d bytes at offset %d do not lie within its %d bytes", max(size, 0), offset, d.size)
+	switch {
+	case offset < 0 || offset > d.size:
+		return nil, fmt.Errorf("offset %d lies past its end, at %d bytes", offset, d.size)
+	case size > d.size-offset:
+		return nil, fmt.Errorf("%d bytes at offset %d reach past its end, at %d bytes", size, offset, d.size)
 	}
 	s := *d
 	s.base, s.size = d.base+offset, size
