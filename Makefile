@@ -17,8 +17,8 @@ build:
 demo: build
 	@mkdir -p build
 	@gunzip -c testdata/kernel/lvm-ext4.cow.gz >build/snap.cow
-	./dmcow dump --ranges build/snap.cow | head -n 16
-	./dmcow usage --origin-size 16M build/snap.cow
+	cd build && ../dmcow dump --ranges snap.cow | head -n 10
+	cd build && ../dmcow usage --origin-size 16M snap.cow
 
 test: lab host-test kernel-test
 

@@ -159,6 +159,33 @@ func TestKernelReadErrorInAnArea(t *testing.T) {
 			if err := json.Unmarshal([]byte(stdout), &u); err != nil || u.Exceptions != c.exceptions || u.Status != nil {
 				t.Errorf("usage: %v %s", err, stdout)
 			}
+			checkNothingPromised(t, cow.Path)
 		})
+	}
+}
+
+// checkNothingPromised: of a store whose list could not be read to its end,
+// nobody is told that it is well, how full it is, or how far it can be shrunk.
+func checkNothingPromised(t *testing.T, path string) {
+	t.Helper()
+	stdout, _ := expect(t, 8, "usage", "--output", "json", path)
+	var u map[string]any
+	if err := json.Unmarshal([]byte(stdout), &u); err != nil {
+		t.Fatal(err)
+	}
+	for _, figure := range []string{"allocated_sectors", "percent", "next_free_chunk", "free_chunks", "leaked_chunks", "minimum_sectors"} {
+		if v, ok := u[figure]; !ok || v != nil {
+			t.Errorf("%s is %v", figure, v)
+		}
+	}
+	if stdout, _ = expect(t, 3, "usage", "--warn", "80", "--crit", "90", path); !strings.HasPrefix(stdout, "COW UNKNOWN - "+path+" cannot be read\n") {
+		t.Errorf("the plugin says %q", stdout)
+	}
+	stdout, _ = expect(t, 8, "usage", "--output", "prometheus", path)
+	if !strings.Contains(stdout, fmt.Sprintf("dmcow_device_readable{device=%q} 0\n", path)) || strings.Contains(stdout, "dmcow_snapshot") {
+		t.Errorf("prometheus is told %s", stdout)
+	}
+	if stdout, _ = expect(t, 8, "usage", path); strings.Contains(stdout, "shrink") || strings.Contains(stdout, "left") {
+		t.Errorf("people are told %s", stdout)
 	}
 }

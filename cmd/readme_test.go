@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"dmcow/internal/kernellab/corpus"
 )
 
 // TestReadme holds the README to the code: every exit status, every command.
@@ -15,6 +17,11 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := string(b)
+	for _, leftover := range []string{"TODO", "BENCH_TABLE", "XXX"} {
+		if strings.Contains(readme, leftover) {
+			t.Errorf("README.md has a %s", leftover)
+		}
+	}
 	for _, s := range statuses {
 		if row := fmt.Sprintf("\n| %d | %s |\n", s.status, s.means); !strings.Contains(readme, row) {
 			t.Errorf("README.md lacks the row %q", row)
@@ -23,6 +30,39 @@ func TestReadme(t *testing.T) {
 	for _, c := range newParser(&cli{}, io.Discard, io.Discard).Model.Children {
 		if !strings.Contains(readme, "\n| `"+c.Name+" ") {
 			t.Errorf("README.md lacks the command %s", c.Name)
+		}
+	}
+}
+
+// TestReadmeSession runs the command lines that the README shows, and compares
+// what they print, as far as it is shown.
+func TestReadmeSession(t *testing.T) {
+	b, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/snap.cow", corpus.Load(t)["lvm-ext4"].COW(t), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	sessions := strings.Split(string(b), "\n    $ dmcow ")[1:]
+	if len(sessions) < 2 {
+		t.Errorf("%d command lines", len(sessions))
+	}
+	for _, session := range sessions {
+		line, shown, _ := strings.Cut(session, "\n")
+		var want strings.Builder
+		for l := range strings.Lines(shown) {
+			text, indented := strings.CutPrefix(l, "    ")
+			if text == "...\n" || !indented && l != "\n" {
+				break
+			}
+			want.WriteString(text)
+		}
+		got := string(run(t, 0, strings.Fields(line)...))
+		if w := strings.TrimRight(want.String(), "\n"); !strings.HasPrefix(got, w) {
+			t.Errorf("dmcow %s prints\n%.600s\nthe README has\n%s", line, got, w)
 		}
 	}
 }

@@ -50,7 +50,23 @@
 // the terminator: it ends the list, whatever its old_chunk. An area without a
 // terminator is full, and the list goes on in the next (insert_exceptions).
 // Nothing behind the terminator is part of the list: not the rest of its area,
-// nor any later area.
+// nor any later area. But the kernel reads areas whole and writes them back with
+// each commit: entries behind the terminator in its area, hidden ones, come
+// alive when the gap before them fills. Later areas are cleared before use
+// (zero_disk_area).
+//
+// Only the low 56 bits of new_chunk are a chunk number to the kernel: it keeps
+// the length of a run in the others (dm_chunk_number in dm-exception-store.h).
+//
+// # The next free chunk
+//
+// On loading, the next free chunk is the highest new_chunk + 1, added in 64
+// bits, at least 2, and one more where that is a metadata chunk
+// (insert_exceptions, skip_metadata). An exception takes it if it lies wholly
+// on the device (persistent_prepare_exception). The exception that fills its
+// area is committed only if the next area can be cleared, which it cannot when
+// that does not lie on the device: then the snapshot is lost
+// (persistent_commit_exception).
 //
 // Function names in this package's comments are those of the Linux kernel's
 // drivers/md/dm-snap-persistent.c, unless another file is named.
