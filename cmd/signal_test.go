@@ -22,14 +22,15 @@ type waiting struct {
 	stderr bytes.Buffer
 }
 
-func startDump(t *testing.T) *waiting {
+// startDump starts one; the shell words come before it on the command line.
+func startDump(t *testing.T, shell string) *waiting {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "cow")
 	image := storespec.MustCompile(t, "device 70000\nheader chunk=1\nfill 60000")
 	if err := os.WriteFile(path, image, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	w := &waiting{Cmd: exec.Command("dmcow", "dump", "--output", "json", path), first: make([]byte, 1)}
+	w := &waiting{Cmd: exec.Command("sh", "-c", shell+"exec dmcow dump --output json \"$0\"", path), first: make([]byte, 1)}
 	w.Stderr = &w.stderr
 	var err error
 	if w.out, err = w.StdoutPipe(); err != nil {
@@ -58,7 +59,7 @@ func (w *waiting) end(t *testing.T) ([]byte, int) {
 
 // TestProgressOnSignal: SIGUSR1 asks for a line and never kills.
 func TestProgressOnSignal(t *testing.T) {
-	w := startDump(t)
+	w := startDump(t, "")
 	if err := w.Process.Signal(syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
@@ -74,8 +75,8 @@ func TestProgressOnSignal(t *testing.T) {
 // TestInterrupted: a signal ends a dump between two batches, with output that
 // is whole and says that it is not all.
 func TestInterrupted(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		w := startDump(t)
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		w := startDump(t, "")
 		if err := w.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
@@ -87,5 +88,19 @@ func TestInterrupted(t *testing.T) {
 		if !strings.HasSuffix(w.stderr.String(), ": interrupted\n") {
 			t.Errorf("%v: standard error: %q", s, w.stderr.String())
 		}
+	}
+}
+
+// TestIgnoredSignals: nohup, and shells that start a command in the background,
+// have signals ignored, and they stay so.
+func TestIgnoredSignals(t *testing.T) {
+	w := startDump(t, "trap '' HUP INT; ")
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if err := w.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, code := w.end(t); code != 0 || !json.Valid(out) {
+		t.Errorf("exit status %d: %s", code, &w.stderr)
 	}
 }
