@@ -97,3 +97,13 @@ func TestSurveyStops(t *testing.T) {
 		t.Errorf("%v after areas %v", err, seen)
 	}
 }
+
+// TestMaximumOfDamage: a store that cannot be smaller than it is needs no less,
+// however few chunks its origin has.
+func TestMaximumOfDamage(t *testing.T) {
+	// Area 1 is chunk 66 here; the kernel would never name it in an exception.
+	s := surveyed(t, devicetest.Of(storespec.MustCompile(t, "device 134\nheader chunk=2\nex 0 0 66")))
+	if least, ok := s.Usage.Minimum(); !ok || least != 134 || s.Usage.Maximum(1) != 134 {
+		t.Errorf("minimum %d (%v), maximum %d", least, ok, s.Usage.Maximum(1))
+	}
+}
