@@ -122,7 +122,10 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// plainTerminal tells whether the terminal knows no more than text.
+func plainTerminal() bool { return os.Getenv("TERM") == "" || os.Getenv("TERM") == "dumb" }
+
 // colours tells whether standard output takes colours.
 func (a *app) colours() bool {
-	return isTerminal(a.stdout) && !a.flags.NoColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return isTerminal(a.stdout) && !a.flags.NoColor && os.Getenv("NO_COLOR") == "" && !plainTerminal()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime/debug"
 
 	"github.com/alecthomas/kong"
@@ -80,7 +81,8 @@ func (a *app) monitored(err error) alarm {
 // error comes from writing the help.
 func misuse(err error) error {
 	var p *kong.ParseError
-	if !errors.As(err, &p) {
+	var w *fs.PathError
+	if errors.As(err, &w) || !errors.As(err, &p) {
 		return err
 	}
 	command := "dmcow"

@@ -104,6 +104,8 @@ func (a *app) summary(c *cow, s store.Survey) [][]string {
 	case c.id.Geometry.IsZero():
 	case !s.Complete():
 		rows = append(rows, []string{"exceptions", exceptions + " can be read"})
+	case u.End.Beyond != nil:
+		rows = append(rows, []string{"exceptions", exceptions})
 	default:
 		rows = append(rows,
 			[]string{"areas", strconv.FormatUint(u.Areas(), 10)},

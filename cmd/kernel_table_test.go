@@ -178,7 +178,7 @@ func checkNothingPromised(t *testing.T, path string) {
 			t.Errorf("%s is %v", figure, v)
 		}
 	}
-	if stdout, _ = expect(t, 3, "usage", "--warn", "80", "--crit", "90", path); !strings.HasPrefix(stdout, "COW UNKNOWN - "+path+" cannot be read\n") {
+	if stdout, _ = expect(t, 3, "usage", "--warn", "80", "--crit", "90", path); !strings.HasPrefix(stdout, "COW UNKNOWN - "+path+": area 1 at chunk 258") {
 		t.Errorf("the plugin says %q", stdout)
 	}
 	stdout, _ = expect(t, 8, "usage", "--output", "prometheus", path)

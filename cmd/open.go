@@ -38,6 +38,9 @@ func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
 		d.Close()
 		return nil, err
 	}
+	if !d.AccessTimeKept() {
+		a.verbose(path, "its access time may change: only its owner and root can prevent that")
+	}
 	a.verbose(path, "%d bytes, logical blocks of %d bytes, %s", d.Size(), d.LogicalBlockSize(), how(d))
 	if len(c.holders) > 0 {
 		a.verbose(path, "in use by %s: figures may move", strings.Join(c.holders, ", "))
@@ -67,6 +70,9 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	}
 	if c.device, err = c.device.Section(int64(s.Offset), length); err != nil {
 		return &failure{c.path, statusWrongUse, err}
+	}
+	if s.given() && c.size() == 0 {
+		return &failure{c.path, statusWrongUse, fmt.Errorf("nothing is left of it at offset %d", s.Offset)}
 	}
 	if c.id, err = store.Identify(c.device, fresh); err != nil {
 		return a.unreadable(c.path, err)

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -78,9 +79,10 @@ func monitoring(args []string) bool {
 
 // plugin writes the monitoring plugin's line and raises the alarm that it tells
 // of.
-func (c *usageCmd) plugin(a *app, all []report, unread []string) error {
+func (c *usageCmd) plugin(a *app, all []report, unread []unreadCOW) error {
 	level := okay
-	var texts, data []string
+	texts := map[alarm][]string{}
+	var data []string
 	for i := range all {
 		r := &all[i]
 		if r.Unreadable() != nil {
@@ -88,20 +90,21 @@ func (c *usageCmd) plugin(a *app, all []report, unread []string) error {
 		}
 		l, text := c.judge(r)
 		level = worse(level, l)
-		texts = append(texts, r.path+" "+text)
-		if r.Complete() {
+		texts[l] = append(texts[l], r.path+" "+text)
+		if r.Complete() && r.State() != store.Damaged {
 			// What the guidelines for plugins forbid in a label, and what would
 			// end it or the line.
 			label := strings.NewReplacer("'", "''", "=", "_", "|", "_").Replace(printable(r.path))
 			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, r.Usage.Percent(), c.Warn, c.Crit))
 		}
 	}
-	for _, device := range unread {
+	for _, u := range unread {
 		level = worse(level, unknown)
-		texts = append(texts, device+" cannot be read")
+		texts[unknown] = append(texts[unknown], fmt.Sprintf("%s: %v", u.path, u.err))
 	}
 	a.alarm = &level
-	return a.pluginLine(level, strings.Join(texts, "; "), data...)
+	worstFirst := slices.Concat(texts[critical], texts[warning], texts[unknown], texts[okay])
+	return a.pluginLine(level, strings.Join(worstFirst, "; "), data...)
 }
 
 // pluginLine writes the line that a monitor shows: text, then the figures.
@@ -117,10 +120,12 @@ func (a *app) pluginLine(level alarm, text string, data ...string) error {
 // judge is the alarm for one store, and why. A store without room for one more
 // exception is critical at any per cent.
 func (c *usageCmd) judge(r *report) (alarm, string) {
-	switch s := r.State(); s {
+	switch r.State() {
 	case store.Valid, store.Uninitialized:
+	case store.Invalid:
+		return critical, "is invalid"
 	default:
-		return critical, "is " + s.String()
+		return critical, "is damaged: " + strings.Join(r.Faults(), ", ")
 	}
 	full, free := r.Usage.Percent(), r.Usage.Free()
 	text := fmt.Sprintf("%.2f%% full, %d chunks left", full, free)

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -32,7 +31,7 @@ func (a *app) newProgress(c *cow, show bool) *progress {
 	if g := c.id.Geometry; !g.IsZero() {
 		p.areas = g.Areas(g.Chunks(c.size()))
 	}
-	if show && isTerminal(a.stderr) && os.Getenv("TERM") != "dumb" {
+	if show && isTerminal(a.stderr) && !plainTerminal() {
 		p.bar = progressbar.NewOptions64(int64(p.areas),
 			progressbar.OptionSetWriter(a.stderr),
 			progressbar.OptionSetDescription(printable(c.path)),

@@ -23,7 +23,7 @@ var readers = [][]string{
 	{"usage", "%COW"},
 	{"usage", "--output", "json", "%COW"},
 	{"usage", "--output", "prometheus", "%COW"},
-	{"usage", "--table", "--origin", "%COW", "%COW"},
+	{"usage", "--table", "--origin-size", "1M", "%COW"},
 	{"usage", "--warn", "80", "--crit", "90", "%COW"},
 	{"usage", "--offset", "8s", "%COW"},
 }

@@ -49,12 +49,12 @@ func (a *app) usageRows(all []report) [][]string {
 	var rows [][]string
 	for i := range all {
 		r := &all[i]
-		row := []string{printable(r.path), a.paintState(r.State(), r.State().String()), "-", "-", "-", binarySize(r.Usage.Size), "-", "-"}
+		row := []string{printable(r.path), a.paintState(r.State(), r.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Usage.Total()), "-", "-"}
 		if r.Complete() && r.State() != store.Damaged {
 			u := r.Usage
-			row[2], row[3], row[4] = a.bar(u), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
-			// Exact, in the form that LVM's commands take too: nobody is to shrink
-			// a device to a rounded size.
+			row[2], row[3], row[4] = a.bar(u, 10), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
+			// Sizes are exact, in the form that LVM's commands take too: nobody is
+			// to shrink a device to a rounded one.
 			if least, ok := u.Minimum(); ok {
 				row[6] = fmt.Sprintf("%ds", least)
 			}
@@ -71,17 +71,10 @@ func (a *app) usageRows(all []report) [][]string {
 // out, and of a damaged store what is only an artefact of the damage.
 func (a *app) usageSheet(r *report) [][]string {
 	u := r.Usage
-	status, loads := r.Status()
-	if !loads {
-		status = "none: the kernel refuses it"
-	}
-	if r.Unreadable() != nil {
-		status = "not known: the list cannot be read to its end"
-	}
 	rows := [][]string{
 		{"device", printable(r.path)},
 		{"state", a.paintState(r.State(), describe(r.Survey))},
-		{"kernel's status", status},
+		{"kernel's status", r.statusText()},
 		{"size", sectors(u.Total())},
 	}
 	if !u.Geometry.IsZero() {
@@ -95,16 +88,36 @@ func (a *app) usageSheet(r *report) [][]string {
 	return append(rows, users(r.cow)...)
 }
 
+// statusText is the kernel's status line, or why there is none.
+func (r *report) statusText() string {
+	line, loads := r.Status()
+	switch {
+	case r.Unreadable() != nil && !loads:
+		return "not known: the list cannot be read to its end"
+	case !loads:
+		return "none: the kernel refuses it"
+	case !r.Identity.Fresh.IsZero():
+		return line + ", of the new store that the kernel would make here"
+	}
+	return line
+}
+
 // room is how the space of a store that can be read is used.
 func (a *app) room(r *report) [][]string {
 	u := r.Usage
-	rows := [][]string{{"full", a.bar(u)}}
-	if r.State() != store.Invalid {
-		rows = append(rows, []string{"chunks left", fmt.Sprintf("%d, until the snapshot is lost", u.Free())})
+	rows := [][]string{{"full", a.bar(u, 20)}}
+	if r.State() == store.Invalid {
+		return rows // the snapshot is lost: nothing can be won or lost any more
 	}
-	rows = append(rows, []string{"chunks lost", fmt.Sprintf("%d, to holes", u.Leaked())})
+	left := fmt.Sprintf("%d (then the snapshot is lost)", u.Free())
+	if u.Free() == 0 {
+		left = "0: the next new chunk loses the snapshot"
+	}
+	rows = append(rows,
+		[]string{"chunks left", left},
+		[]string{"chunks lost", fmt.Sprintf("%d (data chunks that no exception uses)", u.Leaked())})
 	if least, ok := u.Minimum(); ok {
-		rows = append(rows, []string{"can shrink to", sectors(least) + "; the store is full then"})
+		rows = append(rows, []string{"can shrink to", sectors(least) + ", and is full then"})
 	}
 	if most, ok := r.maximum(); ok {
 		rows = append(rows, []string{"needs at most", sectors(most) + ", when the whole origin has changed"})
@@ -120,13 +133,10 @@ func users(c *cow) [][]string {
 	return [][]string{{"in use by", strings.Join(c.holders, ", ") + ": figures may move"}}
 }
 
-// barWidth is the width of the bar that shows how full a store is.
-const barWidth = 20
-
-// bar is how full a store is, for the eye and in figures.
-func (a *app) bar(u store.Usage) string {
+// bar is how full a store is, for the eye, in so many cells, and in figures.
+func (a *app) bar(u store.Usage, cells int) string {
 	p := u.Percent()
-	full := int(min(max(p, 0), 100) / 100 * barWidth)
+	full := int(min(max(p, 0), 100) / 100 * float64(cells))
 	if p > 0 {
 		full = max(full, 1)
 	}
@@ -137,7 +147,7 @@ func (a *app) bar(u store.Usage) string {
 	case p >= 70:
 		level = color.FgYellow
 	}
-	bar := a.paint(level, strings.Repeat("#", full)) + strings.Repeat(".", barWidth-full)
+	bar := a.paint(level, strings.Repeat("#", full)) + strings.Repeat(".", cells-full)
 	return fmt.Sprintf("[%s] %.2f%%", bar, p)
 }
 

@@ -55,9 +55,9 @@ func (c *usageCmd) Validate() error {
 	case c.Table && c.given():
 		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
 	case c.Table && (plugin || c.Output != "human"):
-		return errors.New("--table: expected neither --output nor --warn and --crit")
+		return errors.New("--table: cannot go with --output, --warn or --crit")
 	case plugin && c.Output != "human":
-		return errors.New("--warn and --crit: expected no --output")
+		return errors.New("--warn and --crit: cannot go with --output")
 	case c.OriginSize != nil && *c.OriginSize == 0:
 		return errors.New("--origin-size 0: expected the size of an origin")
 	case c.Warn != nil && c.Crit != nil && *c.Warn > *c.Crit:
@@ -80,13 +80,19 @@ type origin struct {
 	block   format.Bytes   // its logical block
 }
 
+// unreadCOW is a device that could not be read, and why.
+type unreadCOW struct {
+	path string
+	err  error
+}
+
 func (c *usageCmd) Run(a *app) error {
 	o, err := c.openOrigin(a)
 	if err != nil {
 		return err
 	}
 	var all []report
-	var unread []string
+	var unread []unreadCOW
 	for i, p := range c.COW {
 		if slices.Contains(c.COW[:i], p) {
 			continue
@@ -96,13 +102,13 @@ func (c *usageCmd) Run(a *app) error {
 		switch {
 		case errors.As(err, &f) && f.status == a.outcomes.unreadable:
 			a.fail(err)
-			unread = append(unread, string(p))
+			unread = append(unread, unreadCOW{string(p), f.err})
 			continue
 		case err != nil:
 			return err
 		}
-		if r.Unreadable() != nil {
-			unread = append(unread, string(p))
+		if err := r.Unreadable(); err != nil {
+			unread = append(unread, unreadCOW{string(p), err})
 		}
 		all = append(all, r)
 	}
@@ -127,6 +133,13 @@ func (c *usageCmd) openOrigin(a *app) (origin, error) {
 	if o.sectors == 0 {
 		return origin{}, &failure{name, statusFailed, errors.New("is empty, expected an origin")}
 	}
+	head := make([]byte, format.HeaderSize)
+	if _, err := d.ReadAt(head, 0); err != nil {
+		return origin{}, a.unreadable(name, err)
+	}
+	if format.DecodeHeader(head).Magic == format.Magic {
+		return origin{}, &failure{name, statusFailed, errors.New("holds a COW store, expected an origin: are the two swapped?")}
+	}
 	return o, nil
 }
 
@@ -149,7 +162,7 @@ func (c *usageCmd) look(a *app, name string, o origin) (report, error) {
 }
 
 // write writes the reports in the form that was asked for.
-func (c *usageCmd) write(a *app, all []report, unread []string) error {
+func (c *usageCmd) write(a *app, all []report, unread []unreadCOW) error {
 	switch {
 	case c.Warn != nil || c.Crit != nil:
 		return c.plugin(a, all, unread)
@@ -159,7 +172,11 @@ func (c *usageCmd) write(a *app, all []report, unread []string) error {
 		return dump.UsageJSON(a.stdout, records(all), len(c.COW) > 1)
 	case c.Output == "prometheus":
 		readable := slices.DeleteFunc(all, func(r report) bool { return r.Unreadable() != nil })
-		return dump.UsagePrometheus(a.stdout, records(readable), unread)
+		var names []string
+		for _, u := range unread {
+			names = append(names, u.path)
+		}
+		return dump.UsagePrometheus(a.stdout, records(readable), names)
 	case len(c.COW) > 1:
 		return a.table([]string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}, a.usageRows(all))
 	case len(all) == 1:
@@ -194,10 +211,13 @@ func (r *report) record() dump.Usage {
 	}
 	d.AllocatedSectors = new(uint64(u.Allocated()))
 	d.MetadataSectors = new(uint64(u.Metadata()))
-	d.Percent = new(u.Percent())
 	d.Areas = new(u.Areas())
 	d.NextFreeChunk = new(uint64(u.End.NextFree))
 	d.FreeChunks = new(u.Free())
+	if u.End.Beyond != nil {
+		return d // the rest would be an artefact of the damage
+	}
+	d.Percent = new(u.Percent())
 	d.LeakedChunks = new(u.Leaked())
 	if least, ok := u.Minimum(); ok {
 		d.MinimumSectors = new(uint64(least))
@@ -262,7 +282,18 @@ func (r *report) writeTables(b *strings.Builder) {
 		{"the same; were it writable, a write to it that finds no room would fail and not drop it", "snapshot", "PO"},
 		{"the origin while the snapshot is merged into it", "snapshot-merge", "P"},
 	} {
-		fmt.Fprintf(b, "# %s: %s\n0 %d %s %s %s %s %d\n", printable(r.path), t.comment,
+		fmt.Fprintf(b, "# %s: %s%s\n0 %d %s %s %s %s %d\n", printable(r.path), t.comment, r.hint(),
 			r.sectors, t.target, r.name, tableName(r.device), t.kind, r.Usage.Geometry.ChunkSectors())
 	}
+}
+
+// hint says what a table lacks before the kernel takes it.
+func (r *report) hint() string {
+	switch {
+	case r.name == "ORIGIN":
+		return " (put the origin in place of ORIGIN)"
+	case !r.device.IsBlock():
+		return " (put loop devices in place of image files)"
+	}
+	return ""
 }

@@ -117,7 +117,7 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 	switch {
 	case !zero(head):
 		id.State = Foreign
-		id.Fault = "no COW store: magic is 0, but what follows is not: the kernel would make a new store here, and what there is would be lost"
+		id.Fault = "no COW store: magic is 0, and yet it is not blank. The kernel would make a new store over what there is"
 	case !fits:
 		id.State = Damaged
 		id.Fault = fmt.Sprintf("blank, and too small for a store: %d sectors, expected at least %d, two chunks",

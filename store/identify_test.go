@@ -57,7 +57,7 @@ func TestIdentify(t *testing.T) {
 		{name: "leftover behind 64 KiB", spec: "device 3000\nraw 0x5ffff 1", chunk: 512, state: store.Uninitialized, leftover: true, fresh: 512},
 		{name: "blank, chunk larger than 4 KiB", spec: "device 3000\nraw 0x80000 1", chunk: 512, state: store.Uninitialized, fresh: 512},
 		{name: "content that starts with zeros", spec: "device 40\nraw 4 1", state: store.Foreign, fresh: 8,
-			fault: "no COW store: magic is 0, but what follows is not"},
+			fault: "no COW store: magic is 0, and yet it is not blank"},
 		{name: "content at the end of 4 KiB", spec: "device 40\nraw 4095 1", state: store.Foreign, fresh: 8,
 			fault: "magic is 0"},
 		{name: "blank, too small", spec: "device 15", state: store.Damaged,

@@ -29,6 +29,7 @@ type Device struct {
 	block  int64 // logical block size, in bytes
 	number Number
 	direct bool // reads must be aligned to logical blocks
+	atime  bool // reading may change the file's access time
 }
 
 // Open opens a block device or an image file, and nothing else, for reading.
@@ -47,7 +48,7 @@ func Open(path string) (*Device, error) {
 	}
 	d := &Device{path: path, block: SectorSize}
 	if info.Mode().IsRegular() {
-		d.file, err = open(path, 0)
+		d.file, d.atime, err = open(path, 0)
 	} else {
 		err = d.openBlock(info)
 	}
@@ -62,13 +63,14 @@ func Open(path string) (*Device, error) {
 }
 
 // open opens a file for reading without leaving a trace of that in its access
-// time, where the caller is allowed to ask for that.
-func open(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOATIME|flags, 0)
-	if errors.Is(err, fs.ErrPermission) {
-		return os.OpenFile(path, os.O_RDONLY|flags, 0)
+// time, where the caller is allowed to ask for that; atime tells that it is not.
+func open(path string, flags int) (f *os.File, atime bool, err error) {
+	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOATIME|flags, 0)
+	if !errors.Is(err, fs.ErrPermission) {
+		return f, false, err
 	}
-	return f, err
+	f, err = os.OpenFile(path, os.O_RDONLY|flags, 0)
+	return f, true, err
 }
 
 // Close closes the device, and with it all its sections.
@@ -83,6 +85,10 @@ func (d *Device) Size() int64 { return d.size }
 // LogicalBlockSize is the device's logical block in bytes, 512 for an image
 // file.
 func (d *Device) LogicalBlockSize() int64 { return d.block }
+
+// AccessTimeKept tells whether reading leaves the file's access time as it is:
+// that takes its owner or root.
+func (d *Device) AccessTimeKept() bool { return !d.atime }
 
 // Direct tells whether the device is read with O_DIRECT.
 func (d *Device) Direct() bool { return d.direct }

@@ -16,10 +16,10 @@ import (
 // where its driver does not know direct I/O.
 func (d *Device) openBlock(info fs.FileInfo) error {
 	d.number = numberOf(info)
-	f, err := open(d.path, unix.O_DIRECT)
+	f, _, err := open(d.path, unix.O_DIRECT)
 	d.direct = err == nil
 	if errors.Is(err, unix.EINVAL) {
-		f, err = open(d.path, 0)
+		f, _, err = open(d.path, 0)
 	}
 	if err != nil {
 		return err
