@@ -24,12 +24,12 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command line as its users do. Goldens are updated with
-// DMCOW_UPDATE=1.
+// DMCOW_GOLDEN=1.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../testdata/script",
 		Cmds:                scriptCommands(),
-		UpdateScripts:       os.Getenv("DMCOW_UPDATE") != "",
+		UpdateScripts:       os.Getenv("DMCOW_GOLDEN") != "",
 		RequireExplicitExec: true,
 	})
 }

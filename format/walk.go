@@ -57,17 +57,25 @@ type Walk struct {
 // Each walks. For every batch it calls prepare, where there is one, then
 // deliver. Calls of deliver come one at a time, in the list's order; calls of
 // prepare run ahead of them, several at once, in any order, also on batches
-// that are never delivered, and with Live twice on the same. What prepare makes of a batch it leaves in *T for
-// deliver; a T is used again for later batches, one at a time.
+// that are never delivered, and with Live twice on the same. What prepare makes
+// of a batch it leaves in *T for deliver; a T is used again for later batches,
+// one at a time.
 //
 // Batches, and how many are on their way at once, grow with the number of full
 // areas met, so that a small store costs one small read.
 //
-// The error is an [*AreaError], or what deliver returned. End is of use in any
+// The error is an [*AreaError], or what deliver returned. End is valid in either
 // case: it counts what was delivered.
 func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error) (End, error) {
-	r := &runner[T]{live: w.Live, layout: newLayout(w), plan: newPlan(w), reader: reader{device: w.Device}, prepare: prepare, deliver: deliver}
-	r.end.NextFree = FirstData
+	r := &runner[T]{
+		live:    w.Live,
+		layout:  newLayout(w),
+		plan:    newPlan(w),
+		reader:  reader{device: w.Device},
+		prepare: prepare,
+		deliver: deliver,
+		end:     End{NextFree: FirstData},
+	}
 	err := r.run()
 	r.drain()
 	r.end.NextFree = w.Geometry.SkipMetadata(r.end.NextFree)

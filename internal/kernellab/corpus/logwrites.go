@@ -9,7 +9,7 @@ import (
 )
 
 // writes ends the log and reads it.
-func (b *bench) writes() []Write {
+func (b *rig) writes() []Write {
 	b.Helper()
 	b.unload()
 	b.log.Remove(b)
@@ -56,6 +56,9 @@ func parseLog(log []byte) ([]Write, error) {
 		}
 		w, stored := parseEntry(log[at:], sectorSize)
 		at += sectorSize + stored
+		if at > uint64(len(log)) {
+			return nil, fmt.Errorf("the log ends early")
+		}
 		if w.Mark != endMark {
 			writes = append(writes, w)
 		}
@@ -83,6 +86,9 @@ func parseEntry(b []byte, sectorSize uint64) (w Write, stored uint64) {
 	w = Write{Sector: sector, Sectors: sectors, Flags: strings.Join(names, "+")}
 	if flags&logDiscard == 0 && sectors > 0 {
 		stored = sectors * sectorSize
+		if stored > uint64(len(b))-sectorSize {
+			return w, stored // the caller sees that it ends early
+		}
 		data := b[sectorSize : sectorSize+stored]
 		w.SHA256 = digest(data)
 		w.Zero = len(bytes.Trim(data, "\x00")) == 0

@@ -20,7 +20,7 @@ type Scenario struct {
 }
 
 // A Step is one thing that is done to a snapshot.
-type Step func(*bench)
+type Step func(*rig)
 
 // Scenarios are the stores whose making takes one boot and no volume manager.
 func Scenarios() []Scenario {

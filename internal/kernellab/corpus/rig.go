@@ -25,7 +25,7 @@ type Result struct {
 // Run makes the scenario's store. The caller has called kernellab.Require.
 func Run(t testing.TB, sc Scenario) Result {
 	t.Helper()
-	b := newBench(t, sc)
+	b := newRig(t, sc)
 	for _, step := range sc.Steps {
 		step(b)
 	}
@@ -40,8 +40,8 @@ func Run(t testing.TB, sc Scenario) Result {
 	return result
 }
 
-// bench is the devices on which a scenario is carried out.
-type bench struct {
+// rig is the devices on which a scenario is carried out.
+type rig struct {
 	testing.TB
 	sc                  Scenario
 	originFile, cowFile string
@@ -52,12 +52,12 @@ type bench struct {
 	before              *Result
 }
 
-func newBench(t testing.TB, sc Scenario) *bench {
+func newRig(t testing.TB, sc Scenario) *rig {
 	t.Helper()
 	if sc.Type == "" {
 		sc.Type = "P"
 	}
-	b := &bench{
+	b := &rig{
 		TB: t, sc: sc,
 		originFile: kernellab.File(t, "origin", sc.OriginSectors),
 		cowFile:    kernellab.File(t, "cow", sc.COWSectors),
@@ -79,14 +79,14 @@ func newBench(t testing.TB, sc Scenario) *bench {
 	return b
 }
 
-func (b *bench) fill(path string, content []byte) {
+func (b *rig) fill(path string, content []byte) {
 	b.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		b.Fatal(err)
 	}
 }
 
-func (b *bench) load() *kernellab.Snapshot {
+func (b *rig) load() *kernellab.Snapshot {
 	b.Helper()
 	if b.up == nil {
 		b.up = kernellab.NewSnapshot(b, b.origin, b.cow, b.sc.Type, b.sc.Chunk)
@@ -94,7 +94,7 @@ func (b *bench) load() *kernellab.Snapshot {
 	return b.up
 }
 
-func (b *bench) unload() {
+func (b *rig) unload() {
 	b.Helper()
 	if b.up != nil {
 		b.up.Down(b)
@@ -102,7 +102,7 @@ func (b *bench) unload() {
 	}
 }
 
-func (b *bench) write(path string, chunks []uint64, version uint64) (failed int) {
+func (b *rig) write(path string, chunks []uint64, version uint64) (failed int) {
 	b.Helper()
 	failed, err := kernellab.WritePattern(path, b.sc.Chunk, chunks, version)
 	if err != nil {
@@ -112,7 +112,7 @@ func (b *bench) write(path string, chunks []uint64, version uint64) (failed int)
 }
 
 func writeOrigin(chunks []uint64, version uint64) Step {
-	return func(b *bench) {
+	return func(b *rig) {
 		if failed := b.write(b.load().Origin.Path, chunks, version); failed > 0 {
 			b.Fatalf("%d writes to the origin failed", failed)
 		}
@@ -120,7 +120,7 @@ func writeOrigin(chunks []uint64, version uint64) Step {
 }
 
 func writeSnapshot(chunks []uint64, version uint64) Step {
-	return func(b *bench) {
+	return func(b *rig) {
 		if failed := b.write(b.load().View.Path, chunks, version); failed > 0 {
 			b.Fatalf("%d writes to the snapshot failed", failed)
 		}
@@ -129,7 +129,7 @@ func writeSnapshot(chunks []uint64, version uint64) Step {
 
 // writeSnapshotInVain expects some of the writes to find no room.
 func writeSnapshotInVain(chunks []uint64, version uint64) Step {
-	return func(b *bench) {
+	return func(b *rig) {
 		if b.write(b.load().View.Path, chunks, version) == 0 {
 			b.Fatal("no write to the snapshot failed")
 		}
@@ -137,7 +137,7 @@ func writeSnapshotInVain(chunks []uint64, version uint64) Step {
 }
 
 func expectStatus(want string) Step {
-	return func(b *bench) {
+	return func(b *rig) {
 		if got := b.load().View.Status(b); got != want {
 			b.Errorf("status %q, want %q", got, want)
 		}
@@ -145,11 +145,11 @@ func expectStatus(want string) Step {
 }
 
 func mark(word string) Step {
-	return func(b *bench) { b.log.Message(b, "mark", word) }
+	return func(b *rig) { b.log.Message(b, "mark", word) }
 }
 
 // saveBefore keeps the store as it is before the next step.
-func saveBefore(b *bench) {
+func saveBefore(b *rig) {
 	r := b.result(b.sc.Name + ".before")
 	b.before = &r
 }
@@ -158,7 +158,7 @@ func saveBefore(b *bench) {
 // does. A merge that is to be stopped goes to a slow origin, or it would be
 // over before anybody could look.
 func merge(enough func(allocated uint64) bool) Step {
-	return func(b *bench) {
+	return func(b *rig) {
 		b.unload()
 		origin := b.origin
 		if enough != nil {
@@ -177,7 +177,7 @@ func merge(enough func(allocated uint64) bool) Step {
 
 // result takes the store down and has the kernel load it once more, straight
 // from its device: a log then shows nothing of that.
-func (b *bench) result(name string) Result {
+func (b *rig) result(name string) Result {
 	b.Helper()
 	b.unload()
 	dir := b.TempDir()
