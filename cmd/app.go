@@ -62,8 +62,8 @@ func ended(device string, err error) error {
 }
 
 // fail tells of an error and adds its status. One that is neither a failure nor
-// one of use is that of writing to standard output; when its reader has gone away, there is nobody to
-// tell.
+// one of use is that of writing to standard output; when its reader has gone
+// away, there is nobody to tell.
 func (a *app) fail(err error) {
 	var f *failure
 	var u usageError

@@ -1,13 +1,11 @@
 package cmd
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"dmcow/internal/kernellab/corpus"
@@ -35,10 +33,11 @@ func TestStoresOfTheKernel(t *testing.T) {
 			for _, r := range rows {
 				want += fmt.Sprintf("%d,%d,%d,%d\n", r.Area, r.Index, r.Old, r.New)
 			}
-			if got := run(t, wantStatus(s), "dump", "--output", "csv", path); string(got) != want {
+			if got, _ := expect(t, wantStatus(s), "dump", "--output", "csv", path); got != want {
 				t.Errorf("CSV:\n%s\nwant:\n%s", got, want)
 			}
-			checkJSON(t, run(t, wantStatus(s), "dump", "--output", "json", path), rows)
+			got, _ := expect(t, wantStatus(s), "dump", "--output", "json", path)
+			checkJSON(t, got, rows)
 		})
 	}
 }
@@ -49,16 +48,6 @@ func wantStatus(s corpus.Store) int {
 		return 2
 	}
 	return 0
-}
-
-// run runs a command line in the process and returns what it prints.
-func run(t *testing.T, want int, args ...string) []byte {
-	t.Helper()
-	var out, errs bytes.Buffer
-	if got := Main(args, &out, &errs); got != want {
-		t.Fatalf("dmcow %s: exit status %d, want %d: %s", strings.Join(args, " "), got, want, &errs)
-	}
-	return out.Bytes()
 }
 
 type naiveRow struct {
@@ -92,7 +81,8 @@ func checkUsage(t *testing.T, path string, s corpus.Store, exceptions int) {
 		Exceptions int
 		Percent    float64
 	}
-	if err := json.Unmarshal(run(t, wantStatus(s), "usage", "--output", "json", path), &u); err != nil {
+	stdout, _ := expect(t, wantStatus(s), "usage", "--output", "json", path)
+	if err := json.Unmarshal([]byte(stdout), &u); err != nil {
 		t.Fatal(err)
 	}
 	if u.Status != s.Status {
@@ -106,10 +96,10 @@ func checkUsage(t *testing.T, path string, s corpus.Store, exceptions int) {
 	}
 }
 
-func checkJSON(t *testing.T, got []byte, rows []naiveRow) {
+func checkJSON(t *testing.T, got string, rows []naiveRow) {
 	t.Helper()
 	var d struct{ Exceptions []naiveRow }
-	if err := json.Unmarshal(got, &d); err != nil {
+	if err := json.Unmarshal([]byte(got), &d); err != nil {
 		t.Fatal(err)
 	}
 	if len(d.Exceptions) != len(rows) {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -51,18 +52,18 @@ func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
 // identify narrows c.device down to the section and finds out what it holds.
 func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	if what := misdirection(c.device); what != "" {
-		return &failure{c.path, statusFailed, fmt.Errorf("%s", what)}
+		return &failure{c.path, statusFailed, errors.New(what)}
 	}
 	block := format.Bytes(c.device.LogicalBlockSize())
 	if chunk == 0 {
 		chunk = max(format.DefaultChunkSectors, chunkSize(block.Sectors()))
 	}
-	if err := format.CheckChunkSectors(uint32(chunk), block); err != nil {
-		return &failure{c.path, statusWrongUse, fmt.Errorf("--chunk-size of %d sectors: %w (%d bytes)", chunk, err, block)}
-	}
 	fresh, err := format.NewGeometry(uint32(chunk))
+	if err == nil {
+		err = format.CheckChunkSectors(uint32(chunk), block)
+	}
 	if err != nil {
-		return &failure{c.path, statusWrongUse, err}
+		return &failure{c.path, statusWrongUse, fmt.Errorf("--chunk-size of %d sectors: %w (%d bytes)", chunk, err, block)}
 	}
 	length := int64(-1)
 	if s.Size != nil {

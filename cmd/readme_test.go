@@ -60,7 +60,7 @@ func TestReadmeSession(t *testing.T) {
 			}
 			want.WriteString(text)
 		}
-		got := string(run(t, 0, strings.Fields(line)...))
+		got, _ := expect(t, 0, strings.Fields(line)...)
 		if w := strings.TrimRight(want.String(), "\n"); !strings.HasPrefix(got, w) {
 			t.Errorf("dmcow %s prints\n%.600s\nthe README has\n%s", line, got, w)
 		}

@@ -1,10 +1,9 @@
 package cmd
 
-import (
-	"dmcow/store"
-)
+import "dmcow/store"
 
-// survey walks through the store's metadata. The error is a failure, of an interruption.
+// survey walks through the store's metadata. The error is the failure of an
+// interruption.
 func (a *app) survey(c *cow) (store.Survey, error) {
 	p := a.newProgress(c, true)
 	defer p.end()

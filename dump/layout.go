@@ -60,8 +60,7 @@ func (l *layout) mustFit() {
 
 func csvLayout(sel Selection) *layout {
 	l := &layout{runs: sel.Ranges, title: "area,index,old_chunk,new_chunk"}
-	comma := ","
-	l.index, l.old, l.new, l.chunks = comma, comma, comma, comma
+	l.index, l.old, l.new, l.chunks = ",", ",", ",", ","
 	if sel.Ranges {
 		l.title += ",chunks"
 	}

@@ -17,7 +17,7 @@ type metric struct {
 }
 
 var metrics = []metric{
-	{"dmcow_snapshot_valid", "Whether the kernel would load the store as a valid snapshot.",
+	{"dmcow_snapshot_valid", "Whether the store is that of a valid snapshot, or blank, and not damaged.",
 		func(u *Usage) (string, bool) { return flag(u.State == "valid" || u.State == "uninitialized"), true }},
 	{"dmcow_snapshot_damaged", "Whether the store is damaged.",
 		func(u *Usage) (string, bool) { return flag(u.State == "damaged"), true }},

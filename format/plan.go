@@ -96,8 +96,7 @@ type plan struct {
 	ended bool
 }
 
-func newPlan(w Walk) plan {
-	l := newLayout(w)
+func newPlan(l layout) plan {
 	return plan{layout: l, count: min(l.slots, batchBytes/ExceptionSize)}
 }
 

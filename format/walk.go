@@ -67,10 +67,11 @@ type Walk struct {
 // The error is an [*AreaError], or what deliver returned. End is valid in either
 // case: it counts what was delivered.
 func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error) (End, error) {
+	l := newLayout(w)
 	r := &runner[T]{
 		live:    w.Live,
-		layout:  newLayout(w),
-		plan:    newPlan(w),
+		layout:  l,
+		plan:    newPlan(l),
 		reader:  reader{device: w.Device},
 		prepare: prepare,
 		deliver: deliver,

@@ -60,7 +60,7 @@ func TestFullByKernel(t *testing.T) {
 
 func usageOf(t testing.TB, d *devicetest.Memory) (store.Identity, store.Usage) {
 	t.Helper()
-	id, err := store.Identify(d, geometryOf(t, 8))
+	id, err := store.Identify(d, geometry(t, 8))
 	if err != nil || id.Geometry.IsZero() {
 		t.Fatalf("%+v, %v", id, err)
 	}

@@ -69,7 +69,7 @@ func TestIdentify(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
 			d.Block = c.block
-			id, err := store.Identify(d, geometryOf(t, cmp.Or(c.chunk, 8)))
+			id, err := store.Identify(d, geometry(t, cmp.Or(c.chunk, 8)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestIdentifyFaults(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, spec))
 			fault := &devicetest.NthRead{N: i, Err: medium}
 			d.Fault = fault.Fault
-			id, err := store.Identify(d, geometryOf(t, 512))
+			id, err := store.Identify(d, geometry(t, 512))
 			failed = fault.Failed()
 			if failed != errors.Is(err, medium) || failed == (i == reads) {
 				t.Errorf("%q, read %d fails %v: %v, %v", spec, i, failed, id.State, err)
@@ -112,7 +112,7 @@ func TestIdentifyFaults(t *testing.T) {
 // TestIdentifyShrunk: a device that ends before its size is an error too.
 func TestIdentifyShrunk(t *testing.T) {
 	d := larger{devicetest.New(600)}
-	if _, err := store.Identify(d, geometryOf(t, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := store.Identify(d, geometry(t, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%v", err)
 	}
 }
@@ -120,12 +120,3 @@ func TestIdentifyShrunk(t *testing.T) {
 type larger struct{ *devicetest.Memory }
 
 func (d larger) Size() int64 { return d.Memory.Size() + 512 }
-
-func geometryOf(t testing.TB, sectors uint32) format.Geometry {
-	t.Helper()
-	g, err := format.NewGeometry(sectors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}

@@ -14,7 +14,7 @@ import (
 
 func surveyed(t *testing.T, d *devicetest.Memory) store.Survey {
 	t.Helper()
-	id, err := store.Identify(d, geometryOf(t, 8))
+	id, err := store.Identify(d, geometry(t, 8))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestSurveyUnreadable(t *testing.T) {
 func TestSurveyStops(t *testing.T) {
 	enough := errors.New("enough")
 	d := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 100"))
-	id, err := store.Identify(d, geometryOf(t, 8))
+	id, err := store.Identify(d, geometry(t, 8))
 	if err != nil {
 		t.Fatal(err)
 	}
