@@ -31,7 +31,7 @@ func TestNthReadFails(t *testing.T) {
 		w.Hidden = true
 		want := naive(d, c.sectors, true)
 		for i, failed := 0, true; failed; i++ {
-			fault := &devicetest.NthRead{N: i, Err: errMedium}
+			fault := &devicetest.NthOp{N: i, Err: errMedium}
 			d.Fault = fault.Fault
 			got, err := walked(t, w, true)
 			failed = fault.Failed()
@@ -154,7 +154,7 @@ func deliverStops(t *testing.T) {
 	stop := errors.New("enough")
 	for _, sectors := range []uint32{1, 256} {
 		d := makeStore(sectors, 60_000)
-		d.Fault = func(int64, int) (int, error) {
+		d.Fault = func(devicetest.Op) (int, error) {
 			time.Sleep(100 * time.Microsecond)
 			return 0, nil
 		}

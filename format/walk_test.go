@@ -109,7 +109,7 @@ func readsMetadataOnly(t *testing.T) {
 		e := int(sectors) * 32
 		for _, n := range listLengths(e) {
 			d := &prefetched{Memory: makeStore(sectors, n)}
-			d.Fault = func(int64, int) (int, error) { // slow, so that prefetching begins
+			d.Fault = func(devicetest.Op) (int, error) { // slow, so that prefetching begins
 				time.Sleep(50 * time.Microsecond)
 				return 0, nil
 			}

@@ -98,7 +98,7 @@ func TestIdentifyFaults(t *testing.T) {
 	for spec, reads := range map[string]int{"device 40\nheader": 1, "device 3000": 1 + 8} {
 		for i, failed := 0, true; failed; i++ {
 			d := devicetest.Of(storespec.MustCompile(t, spec))
-			fault := &devicetest.NthRead{N: i, Err: medium}
+			fault := &devicetest.NthOp{N: i, Err: medium}
 			d.Fault = fault.Fault
 			id, err := store.Identify(d, geometry(t, 512))
 			failed = fault.Failed()

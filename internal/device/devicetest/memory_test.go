@@ -42,14 +42,14 @@ func TestSparse(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	broken := errors.New("broken")
-	nth := &NthRead{N: 1, Err: broken}
+	nth := &NthOp{N: 1, Err: broken}
 	for _, c := range []struct {
-		fault func(int64, int) (int, error)
+		fault func(Op) (int, error)
 		want  []int // bytes read at 0, 1, 2, 3, 4; fewer than 3 with the error
 	}{
 		{nth.Fault, []int{3, 0, 3, 3, 3}},
 		{BadByte(3, broken), []int{3, 2, 1, 0, 3}},
-		{(&NthRead{N: 5}).Fault, []int{3, 3, 3, 3, 3}},
+		{(&NthOp{N: 5}).Fault, []int{3, 3, 3, 3, 3}},
 	} {
 		m := Of([]byte("0123456789"))
 		m.Fault = c.fault
@@ -65,7 +65,7 @@ func TestFaults(t *testing.T) {
 			t.Errorf("read %v, want %v", got, c.want)
 		}
 	}
-	if !nth.Failed() || (&NthRead{N: 5}).Failed() {
-		t.Error("NthRead does not know whether it failed")
+	if !nth.Failed() || (&NthOp{N: 5}).Failed() {
+		t.Error("NthOp does not know whether it failed")
 	}
 }
