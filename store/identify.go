@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 
@@ -35,6 +36,11 @@ func (s State) String() string {
 // may hold anything.
 const lvmZeroes = 4096
 
+// unfinished is the mark that a creation leaves in place of the header until
+// that is written. It stands behind the header's fields, which are zero: to the
+// kernel the device is a new one.
+const unfinished = "dmcow: this store was not finished\n"
+
 // Identity is what the start of a device says about it.
 type Identity struct {
 	State  State
@@ -48,6 +54,12 @@ type Identity struct {
 	// Fault says in one line why the state is Damaged or Foreign: what stands
 	// there, and what was expected.
 	Fault string
+	// Blank is true where magic is 0, and so is all that LVM zeroes of a fresh
+	// COW device, as far as the device goes.
+	Blank bool
+	// Unfinished is true for an uninitialized device that has the mark of a
+	// creation that was cut off.
+	Unfinished bool
 	// Leftover is true for an uninitialized device that is zero only as far as
 	// LVM zeroes a fresh one.
 	Leftover bool
@@ -58,6 +70,18 @@ type Device interface {
 	io.ReaderAt
 	Size() int64             // in bytes
 	LogicalBlockSize() int64 // in bytes
+}
+
+// FreshGeometry is the geometry of the store that the kernel makes on a blank
+// device when it is not told a chunk size: 32 sectors, or the logical block
+// where that is larger (dm_exception_store_create in dm-exception-store.c).
+func FreshGeometry(d Device) format.Geometry {
+	n := max(format.DefaultChunkSectors, uint32(format.Bytes(d.LogicalBlockSize()).Sectors()))
+	g, err := format.NewGeometry(n)
+	if err != nil {
+		panic(err) // logical blocks are powers of two, and small
+	}
+	return g
 }
 
 // Identify reads a device's header as the kernel does on loading it
@@ -114,14 +138,18 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 	if fits {
 		id.Fresh = g
 	}
+	if id.Unfinished = isUnfinished(head); id.Unfinished && fits {
+		id.State = Uninitialized
+		return id, nil
+	}
+	id.Blank = zero(head)
 	switch {
-	case !zero(head):
+	case !id.Blank:
 		id.State = Foreign
 		id.Fault = "no COW store: magic is 0, and yet it is not blank. The kernel would make a new store over what there is"
 	case !fits:
 		id.State = Damaged
-		id.Fault = fmt.Sprintf("blank, and too small for a store: %d sectors, expected at least %d, two chunks",
-			size.Sectors(), 2*g.ChunkSectors())
+		id.Fault = "blank, and " + Fits(d, g).Error()
 	default:
 		left, err := leftover(d, g)
 		if err != nil {
@@ -130,6 +158,12 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 		id.State, id.Leftover = Uninitialized, left
 	}
 	return id, nil
+}
+
+// isUnfinished tells whether a device begins with the mark of a creation that
+// was cut off.
+func isUnfinished(head []byte) bool {
+	return zero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(unfinished))
 }
 
 // leftover tells whether anything but zeros stands where header and area 0

@@ -62,6 +62,9 @@ func Open(path string) (*Device, error) {
 	return d, nil
 }
 
+// Nothing is a device of no bytes, in place of one that is yet to be made.
+func Nothing() *Device { return &Device{block: SectorSize} }
+
 // open opens a file for reading without leaving a trace of that in its access
 // time, where the caller is allowed to ask for that; atime tells that it is not.
 func open(path string, flags int) (f *os.File, atime bool, err error) {

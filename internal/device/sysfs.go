@@ -26,7 +26,12 @@ func (d *Device) Holders() []string {
 	if !d.IsBlock() {
 		return nil
 	}
-	entries, err := os.ReadDir(d.number.sysfs("holders"))
+	return d.number.holders()
+}
+
+// holders names the devices that hold the one of this number.
+func (n Number) holders() []string {
+	entries, err := os.ReadDir(n.sysfs("holders"))
 	if err != nil {
 		return nil // no sysfs: nothing is known
 	}

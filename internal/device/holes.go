@@ -1,0 +1,54 @@
+package device
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// NextData is the next stretch of the device, from offset on, that is not a
+// hole; it is empty and at Size where there is no more. A block device, and a
+// file on a file system that does not know holes, is data to its end.
+func (d *Device) NextData(offset int64) (start, end int64, err error) {
+	if offset >= d.size {
+		return d.size, d.size, nil
+	}
+	if d.IsBlock() {
+		return offset, d.size, nil
+	}
+	start, err = d.file.Seek(d.base+offset, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return d.size, d.size, nil
+	case errors.Is(err, unix.EINVAL):
+		return offset, d.size, nil
+	case err != nil:
+		return 0, 0, cause(err)
+	}
+	end, err = d.file.Seek(start, unix.SEEK_HOLE)
+	if errors.Is(err, unix.ENXIO) {
+		end, err = start, nil // the file was cut short meanwhile: the reads will tell
+	}
+	if err != nil {
+		return 0, 0, cause(err)
+	}
+	start, end = min(start-d.base, d.size), min(end-d.base, d.size)
+	if start == end {
+		return d.size, d.size, nil
+	}
+	return start, end, nil
+}
+
+// SameAs tells whether two devices are the same, or the same file.
+func (d *Device) SameAs(other *Device) bool {
+	if d.IsBlock() || other.IsBlock() {
+		return d.number == other.number
+	}
+	if d.file == nil || other.file == nil {
+		return false
+	}
+	a, err1 := d.file.Stat()
+	b, err2 := other.file.Stat()
+	return err1 == nil && err2 == nil && os.SameFile(a, b)
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"errors"
+
+	"dmcow/format"
+)
+
+// Creation makes a store whose snapshot of Base reads as Image: it holds the
+// chunks in which they differ.
+type Creation struct {
+	Base, Image Source // of one size
+	Geometry    format.Geometry
+	// Visit, where set, is called now and then with the bytes that were compared
+	// so far. It stops the creation with the error that it returns.
+	Visit func(format.Bytes) error
+}
+
+// ErrOtherSize says that the images are not of one size: the snapshot is as
+// large as its origin.
+var ErrOtherSize = errors.New("is not as large as the origin")
+
+// Measure compares the images and returns the number of chunks in which they
+// differ. It writes nothing.
+func (c Creation) Measure() (chunks uint64, err error) {
+	err = c.compare(func(format.OldChunk, []byte) error {
+		chunks++
+		return nil
+	})
+	return chunks, err
+}
+
+// Size is the size of a store of n exceptions, in bytes: header, areas and data
+// chunks, with the area in which the list ends.
+func (c Creation) Size(n uint64) format.Bytes {
+	g := c.Geometry
+	last := g.AreaLocation(format.AreaIndex(n / uint64(g.ExceptionsPerArea())))
+	if n > 0 {
+		last = max(last, g.DataChunk(n-1))
+	}
+	return g.Offset(last + 1)
+}
+
+// compare calls changed for each chunk in which the images differ, in order.
+// data is the image's content of the chunk; it is short at the image's end, and
+// only a part of it where a chunk is larger than what is read at a time.
+func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) error {
+	if c.Base.Size() != c.Image.Size() {
+		return ErrOtherSize
+	}
+	both := newComparison(c.Base, c.Image)
+	defer both.close()
+	chunk := int64(c.Geometry.ChunkBytes())
+	known := int64(-1) // the last chunk that was called changed
+	for {
+		w, err := both.take()
+		if w == nil {
+			return err
+		}
+		err = w.differences(chunk, func(old format.OldChunk, data []byte) error {
+			if int64(old) == known {
+				return nil
+			}
+			known = int64(old)
+			return changed(old, data)
+		})
+		if err == nil && c.Visit != nil {
+			err = c.Visit(format.Bytes(w.offset) + format.Bytes(len(w.data[0])))
+		}
+		if err != nil {
+			return err
+		}
+		both.giveBack(w)
+	}
+}
+
+// Write writes the store to d and returns the number of its exceptions. grow,
+// where it is not nil, makes d larger: then it is a file, made as large as it
+// has to be.
+//
+// First the header goes, durably, then everything else is written in one pass
+// through the images, and when that is durable the header: whenever it is cut
+// off, there is no store, but the mark of an unfinished one (see
+// [Identity.Unfinished]). The error is [ErrOtherSize], [ErrNoRoom], a
+// [*SourceError], one of writing, or that of Visit.
+func (c Creation) Write(d WriteDevice, grow func(format.Bytes) error) (chunks uint64, err error) {
+	if c.Base.Size() != c.Image.Size() {
+		return 0, ErrOtherSize
+	}
+	b := newBuilder(d, c.Geometry, grow)
+	if err := b.begin(); err != nil {
+		return 0, err
+	}
+	err = c.compare(func(old format.OldChunk, data []byte) error {
+		if c.Geometry.ChunkBytes() > windowSize {
+			return c.addLarge(b, old)
+		}
+		return b.add(old, data)
+	})
+	if err != nil {
+		return b.count, err
+	}
+	return b.count, b.finish()
+}
+
+// addLarge adds a chunk that is larger than what is read at a time.
+func (c Creation) addLarge(b *builder, old format.OldChunk) error {
+	if err := b.start(old); err != nil {
+		return err
+	}
+	at := format.Bytes(old) * c.Geometry.ChunkBytes()
+	end := min(at+c.Geometry.ChunkBytes(), format.Bytes(c.Image.Size()))
+	for piece := make([]byte, windowSize); at < end; at += windowSize {
+		piece = piece[:min(windowSize, end-at)]
+		if err := readFull(c.Image, piece, int64(at)); err != nil {
+			return &SourceError{Image: true, Offset: at, Err: err}
+		}
+		if err := b.append(piece); err != nil {
+			return err
+		}
+	}
+	return b.pad()
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"fmt"
+
+	"dmcow/format"
+)
+
+// pieceSize is how much is written or compared at a time where a chunk may be
+// a gigabyte, in bytes.
+const pieceSize = 1 << 20
+
+// zeros is what writeZeros writes. Nobody changes it.
+var zeros [pieceSize]byte
+
+// writeZeros writes zeros, in bytes.
+func writeZeros(d WriteDevice, offset, length format.Bytes) error {
+	for length > 0 {
+		n := min(length, pieceSize)
+		if _, err := d.WriteAt(zeros[:n], int64(offset)); err != nil {
+			return err
+		}
+		offset, length = offset+n, length-n
+	}
+	return nil
+}
+
+// headerBlock is the size of what is written of the header: the sector that
+// has its fields, or the logical block where that is larger. A power cut leaves
+// it whole.
+func headerBlock(d Device) int64 { return max(d.LogicalBlockSize(), format.SectorSize) }
+
+// Drop marks the snapshot invalid, durably: its store is lost to the kernel
+// (persistent_drop_snapshot). The Store does nothing more, and what was
+// gathered is not written. The error is one of [Invalidate].
+func (s *Store) Drop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.invalid = true
+	return Invalidate(s.device)
+}
+
+// Overflow does what the kernel does when a write finds no room for its
+// exception: the snapshot is dropped, unless its type is [PersistentOverflow]
+// and the write went to the snapshot. Then the store on the device stays as it
+// is, and only the status tells (snapshot_map and origin_map in dm-snap.c).
+func (s *Store) Overflow(toOrigin bool) error {
+	if s.options.Type == PersistentOverflow && !toOrigin {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.overflowed = true
+		return nil
+	}
+	return s.Drop()
+}
+
+// Invalidate sets valid in the header to 0, durably, and keeps everything else.
+// (The kernel writes zeros over the rest of chunk 0.) It writes nothing when
+// valid is 0 already. The error is a [*StateError] where there is no header to
+// be changed, or one of reading or writing.
+func Invalidate(d WriteDevice) error {
+	id, err := Identify(d, FreshGeometry(d))
+	switch {
+	case err != nil:
+		return err
+	case id.State == Invalid:
+		return nil
+	case id.State != Valid:
+		return &StateError{State: id.State, Fault: id.Fault}
+	}
+	h := id.Header
+	h.Valid = 0
+	return changeHeader(d, h)
+}
+
+// changeHeader writes the header's fields, durably, and keeps what stands
+// behind them.
+func changeHeader(d WriteDevice, h format.Header) error {
+	block := make([]byte, headerBlock(d))
+	if err := readFull(d, block, 0); err != nil {
+		return fmt.Errorf("header at byte 0: %w", err)
+	}
+	h.Encode(block)
+	return writeHeader(d, block)
+}
+
+// newHeader writes the header of a new store, durably, with zeros behind it.
+func newHeader(d WriteDevice, g format.Geometry) error {
+	block := make([]byte, headerBlock(d))
+	format.Header{
+		Magic:        format.Magic,
+		Valid:        1,
+		Version:      format.Version,
+		ChunkSectors: uint32(g.ChunkSectors()),
+	}.Encode(block)
+	return writeHeader(d, block)
+}
+
+func writeHeader(d WriteDevice, block []byte) error {
+	if err := d.WriteDurable(block, 0); err != nil {
+		return fmt.Errorf("header at byte 0 cannot be written: %w", err)
+	}
+	return nil
+}
+
+// Initialize writes an empty store over whatever the device holds.
+//
+// Area 0 is durably clear before the header is written, so that a power cut
+// leaves an empty store or none. (The kernel writes the header first, and
+// flushes nothing: a header over an old area 0 is a store of old exceptions.) A
+// header that is there goes before all else: cut off in between, its list would
+// be another.
+//
+// The error is a [*TooSmallError], or one of reading or writing.
+func Initialize(d WriteDevice, g format.Geometry) error {
+	if err := Fits(d, g); err != nil {
+		return err
+	}
+	if err := clearHeader(d); err != nil {
+		return err
+	}
+	block := format.Bytes(headerBlock(d))
+	end := g.Offset(g.AreaLocation(0)) + g.ChunkBytes()
+	if err := writeZeros(d, block, end-block); err != nil {
+		return fmt.Errorf("area 0 cannot be cleared: %w", err)
+	}
+	return newHeader(d, g)
+}
+
+// Fits tells whether the device is large enough for an empty store. The error
+// is a [*TooSmallError].
+func Fits(d Device, g format.Geometry) error {
+	size := format.Bytes(d.Size())
+	if g.Areas(g.Chunks(size)) == 0 {
+		return &TooSmallError{Sectors: size.Sectors(), Least: 2 * g.ChunkSectors()}
+	}
+	return nil
+}
+
+// clearHeader makes sure that the device begins with a block of zeros, durably:
+// then it holds no store.
+func clearHeader(d WriteDevice) error {
+	block := make([]byte, headerBlock(d))
+	if err := readFull(d, block, 0); err != nil {
+		return fmt.Errorf("header at byte 0: %w", err)
+	}
+	if zero(block) {
+		return nil
+	}
+	clear(block)
+	return writeHeader(d, block)
+}

@@ -1,0 +1,164 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"dmcow/format"
+)
+
+// A label is what an undo log keeps of the change beside the store's own
+// content: the size of the device that was changed, and a checksum of each
+// sector of a captured chunk as the change wrote it. One belongs to each area
+// of the log. It stands in the data chunks right before the one of the area's
+// first exception. No exception names them, so that to the kernel they are lost
+// space, as a failed copy leaves it.
+//
+//	byte  0         16            24        64               64 + 4 * sectors * E
+//	     +---------+-------------+---------+- - - - - - - - -+
+//	     | magic   | device size | zeros   | sums            |
+//	     +---------+-------------+---------+- - - - - - - - -+
+//	                in bytes                CRC-32C, for each exception of the area,
+//	                                        for each sector of its chunk
+//
+// All fields are little-endian.
+type label struct {
+	geometry format.Geometry
+	chunks   []format.NewChunk // where it stands, in order
+	raw      []byte            // their content
+}
+
+const (
+	labelMagic = "dmcow undo log 1"
+	labelSize  = 64 // bytes before the sums
+	sumSize    = 4
+)
+
+// ErrNoUndo says that a store is no undo log.
+var ErrNoUndo = errors.New("is no undo log: it lacks the label of one")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sum is the checksum of a sector.
+func sum(sector []byte) uint32 { return crc32.Checksum(sector, castagnoli) }
+
+// labelChunks is how many chunks a label takes.
+func labelChunks(g format.Geometry) uint64 {
+	bytes := labelSize + format.Bytes(g.ExceptionsPerArea())*sumsSize(g)
+	return uint64((bytes + g.ChunkBytes() - 1) / g.ChunkBytes())
+}
+
+// sumsSize is the size of the sums of one chunk, in bytes.
+func sumsSize(g format.Geometry) format.Bytes {
+	return format.Bytes(g.ChunkSectors()) * sumSize
+}
+
+func newLabel(g format.Geometry, chunks []format.NewChunk, device format.Bytes) *label {
+	l := &label{g, chunks, make([]byte, format.Bytes(len(chunks))*g.ChunkBytes())}
+	copy(l.raw, labelMagic)
+	binary.LittleEndian.PutUint64(l.raw[len(labelMagic):], uint64(device))
+	return l
+}
+
+// readLabel reads the label of the area whose first exception has its data in
+// chunk first. The error is [ErrNoUndo], or one of reading.
+func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, error) {
+	chunks, ok := labelAt(g, first)
+	if !ok || uint64(first) > g.Chunks(format.Bytes(d.Size())) {
+		return nil, ErrNoUndo
+	}
+	l := newLabel(g, chunks, 0)
+	size := int(g.ChunkBytes())
+	for i, c := range chunks {
+		if err := readFull(d, l.raw[i*size:][:size], int64(g.Offset(c))); err != nil {
+			return nil, fmt.Errorf("byte %d of the undo log: %w", g.Offset(c), err)
+		}
+	}
+	if string(l.raw[:len(labelMagic)]) != labelMagic {
+		return nil, ErrNoUndo
+	}
+	return l, nil
+}
+
+// device is the size of the device that was changed.
+func (l *label) device() format.Bytes {
+	return format.Bytes(binary.LittleEndian.Uint64(l.raw[len(labelMagic):]))
+}
+
+// write writes the chunks that hold bytes from start up to end.
+func (l *label) write(d WriteDevice, start, end int) error {
+	size := int(l.geometry.ChunkBytes())
+	for i := start / size; i*size < end; i++ {
+		offset := l.geometry.Offset(l.chunks[i])
+		if _, err := d.WriteAt(l.raw[i*size:][:size], int64(offset)); err != nil {
+			return fmt.Errorf("byte %d of the undo log: %w", offset, err)
+		}
+	}
+	return nil
+}
+
+// writeSums writes the sums of the exceptions from first up to end.
+func (l *label) writeSums(d WriteDevice, first, end int) error {
+	n := int(sumsSize(l.geometry))
+	return l.write(d, labelSize+first*n, labelSize+end*n)
+}
+
+// sums are the sums of exception i.
+func (l *label) sums(i int) []byte {
+	n := int(sumsSize(l.geometry))
+	return l.raw[labelSize+i*n:][:n]
+}
+
+// set notes data as what the change writes to exception i's chunk from sector
+// n on; it tells whether that was not known.
+func (l *label) set(i, n int, data []byte) (changed bool) {
+	sums := l.sums(i)[n*sumSize:]
+	for len(data) > 0 {
+		s := sum(data[:format.SectorSize])
+		if binary.LittleEndian.Uint32(sums) != s {
+			binary.LittleEndian.PutUint32(sums, s)
+			changed = true
+		}
+		sums, data = sums[sumSize:], data[format.SectorSize:]
+	}
+	return changed
+}
+
+// amend notes changes of exception i's chunk, and tells whether they were not
+// known.
+func (l *label) amend(i int, old format.OldChunk, changes []Change) (changed bool) {
+	for _, c := range changes {
+		sector := (c.Offset - format.Bytes(old)*l.geometry.ChunkBytes()).Sectors()
+		if l.set(i, int(sector), c.Data) {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// matches tells whether sector n of exception i's chunk is what the change
+// wrote there.
+func (l *label) matches(i, n int, sector []byte) bool {
+	return binary.LittleEndian.Uint32(l.sums(i)[n*sumSize:]) == sum(sector)
+}
+
+// labelAt are the chunks of the label that belongs to the area whose first
+// exception has its data in chunk first, in order; ok is false where there can be
+// none.
+func labelAt(g format.Geometry, first format.NewChunk) (chunks []format.NewChunk, ok bool) {
+	n := labelChunks(g)
+	chunks = make([]format.NewChunk, n)
+	for i := range chunks {
+		first--
+		if g.IsMetadata(first) {
+			first--
+		}
+		if first < format.FirstData || first > 1<<62 {
+			return nil, false
+		}
+		chunks[n-1-uint64(i)] = first
+	}
+	return chunks, true
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"fmt"
+
+	"dmcow/format"
+)
+
+// Run is a run of exceptions that follow each other on the origin and on the
+// COW device.
+type Run struct {
+	Old   format.OldChunk // the first
+	New   format.NewChunk // the first
+	Count int             // chunks
+}
+
+// PrepareMerge returns the next run to merge: the last exception of the list,
+// and with it as many before it in its area as are consecutive in both old and
+// new chunk (persistent_prepare_merge). Its Count is 0 when none is left. The
+// caller copies the run to the origin, makes that durable, and then clears the
+// run, or as much of its end as it copied, with CommitMerge.
+//
+// The error is [ErrInFlight], [ErrInvalid], what made the store fail, or a
+// [*format.AreaError] where an area cannot be read back; what is on the device
+// stays as it is then.
+func (s *Store) PrepareMerge() (Run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.mergeable(); err != nil {
+		return Run{}, err
+	}
+	if s.end.Index == 0 {
+		if s.end.Area == 0 {
+			return Run{}, nil
+		}
+		if err := s.stepBack(); err != nil {
+			s.mergeFailed = true
+			s.fail(err)
+			return Run{}, err
+		}
+	}
+	n := s.end.Index
+	last := s.exception(n - 1)
+	count := 1
+	for count < n {
+		x := s.exception(n - 1 - count)
+		if x.Old != last.Old-format.OldChunk(count) || x.New != last.New-format.NewChunk(count) {
+			break
+		}
+		count++
+	}
+	back := uint64(count - 1)
+	return Run{Old: last.Old - format.OldChunk(back), New: last.New - format.NewChunk(back), Count: count}, nil
+}
+
+// mergeable is why nothing can be merged, nil where something can.
+func (s *Store) mergeable() error {
+	if err := s.ready(); err != nil {
+		return err
+	}
+	if len(s.waiting) > 0 {
+		return ErrInFlight
+	}
+	return nil
+}
+
+// stepBack makes the area before the current one the current one. It is full:
+// the list went on behind it.
+func (s *Store) stepBack() error {
+	before := s.end.Area - 1
+	if err := s.readArea(before); err != nil {
+		return err
+	}
+	s.end.Place = format.Place{Area: before, Index: s.slots()}
+	s.addable = false
+	for i := range s.slots() {
+		if s.exception(i).New == 0 {
+			return fmt.Errorf("area %d at chunk %d: exception %d has become a terminator since the list was read",
+				before, s.geometry.AreaLocation(before), i)
+		}
+	}
+	return nil
+}
+
+// exception is that at index i of the current area.
+func (s *Store) exception(i int) format.Exception {
+	return format.DecodeException(s.area[i*format.ExceptionSize:])
+}
+
+// CommitMerge clears the last n exceptions of the current area, durably
+// (persistent_commit_merge). The error is a [*MergeCountError] when the area
+// has not as many, an [*AreaWriteError] when it cannot be written, or one of
+// PrepareMerge's.
+//
+// The write is durable when CommitMerge returns; if a power cut tears it, some
+// of the n are still there, and are merged again.
+func (s *Store) CommitMerge(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.mergeable(); err != nil {
+		return err
+	}
+	if n < 1 || n > s.end.Index {
+		return &MergeCountError{Merged: n, Committed: s.end.Index}
+	}
+	for i := s.end.Index - n; i < s.end.Index; i++ {
+		delete(s.table, s.exception(i).Old)
+	}
+	clear(s.area[(s.end.Index-n)*format.ExceptionSize : s.end.Index*format.ExceptionSize])
+	if err := s.writeArea(); err != nil {
+		s.mergeFailed = true
+		s.fail(err)
+		return err
+	}
+	s.end.Index -= n
+	s.end.Exceptions -= uint64(n)
+	s.end.NextFree = s.geometry.AreaLocation(s.end.Area) + format.NewChunk(s.end.Index) + 1
+	s.addable, s.merged = false, true
+	return nil
+}
+
+// FailMerge is for the caller whose copy has failed: the kernel then merges no
+// more, and its status says so (merge_failed in dm-snap.c). The store on the
+// device is as good as before.
+func (s *Store) FailMerge() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mergeFailed = true
+}

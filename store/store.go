@@ -1,0 +1,207 @@
+package store
+
+import (
+	"io"
+	"sync"
+
+	"dmcow/format"
+)
+
+// WriteDevice is a device that the engine writes to. Offsets and lengths of
+// writes are multiples of its logical block, in bytes; a write is done whole or
+// returns an error.
+type WriteDevice interface {
+	Device
+	// WriteAt writes what becomes durable with the next Sync or WriteDurable.
+	io.WriterAt
+	// Sync makes durable what was written.
+	Sync() error
+	// WriteDurable writes p when all that was written before is durable, and
+	// returns when p is: a write with PREFLUSH and FUA.
+	WriteDurable(p []byte, offset int64) error
+}
+
+// Type is the type of a persistent store in a device-mapper table. It is not
+// kept on disk.
+type Type string
+
+// The types: what becomes of the snapshot when a write to it finds no room.
+const (
+	Persistent         Type = "P"  // it is lost
+	PersistentOverflow Type = "PO" // the write fails, and all that follow
+)
+
+// Options say how to open a store.
+type Options struct {
+	Type Type // Persistent, where it is empty
+	// Table keeps the exceptions in memory for Lookup, and makes
+	// PrepareException refuse an old chunk that has one. That costs some 40
+	// bytes an exception. Without it, a store takes the memory of two areas,
+	// whatever its length.
+	Table bool
+	// Visit, where set, is called now and then while the list is read, with the
+	// area that the walk has come to. It stops with the error that Visit returns.
+	Visit func(format.AreaIndex) error
+}
+
+// Store is an exception store that is open for writing (struct pstore). Its
+// methods may be called by several goroutines at once, also from the functions
+// that they call back; while one writes metadata the others wait. Nothing else
+// may write to the device's metadata meanwhile.
+type Store struct {
+	device   WriteDevice
+	geometry format.Geometry
+	options  Options
+
+	mu   sync.Mutex
+	end  format.End // as after a walk; its Place is where the next exception goes
+	area []byte     // the current area: as on disk, and what was gathered since
+	// waiting are the prepared exceptions, in order: those that are not
+	// committed, and those that wait for one that is not. The first has the
+	// number head.
+	waiting  []waiting
+	head     uint64
+	gathered []waiting // in area, and not yet on disk
+	table    map[format.OldChunk]format.NewChunk
+	// addable is true when the current area can take exceptions: its end is that
+	// of the list, and nothing is hidden behind it.
+	addable bool
+	// merged is true when exceptions were cleared since the list was read: the
+	// kernel's next free chunk is then no more than a guess.
+	merged bool
+
+	failed      error // why it does nothing more
+	invalid     bool
+	mergeFailed bool
+	overflowed  bool
+}
+
+// Open loads the store on d as the kernel does. The error is [ErrInvalid], a
+// [*StateError], a [*format.AreaError] where the list cannot be read to its
+// end, with Options.Table an [*ExistsError], or one of reading.
+func Open(d WriteDevice, o Options) (*Store, error) {
+	id, err := Identify(d, FreshGeometry(d))
+	switch {
+	case err != nil:
+		return nil, err
+	case id.State == Invalid:
+		return nil, ErrInvalid
+	case id.State != Valid:
+		return nil, &StateError{State: id.State, Fault: id.Fault}
+	}
+	s := &Store{device: d, geometry: id.Geometry, options: o}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// load reads the list and its last area (read_exceptions).
+func (s *Store) load() error {
+	if s.options.Table {
+		s.table = map[format.OldChunk]format.NewChunk{}
+	}
+	w := format.Walk{Device: s.device, Size: s.size(), Geometry: s.geometry}
+	end, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error { return s.visit(b) })
+	if err != nil {
+		return err
+	}
+	s.end, s.addable, s.merged = end, false, false
+	return s.readArea(end.Area)
+}
+
+// visit takes the exceptions of a batch into the table.
+func (s *Store) visit(b format.Batch) error {
+	if s.table != nil {
+		for p := range b.Pieces() {
+			for i := range p.Len() {
+				x := p.At(i)
+				if n, exists := s.table[x.Old]; exists {
+					return &ExistsError{format.Exception{Old: x.Old, New: n}}
+				}
+				s.table[x.Old] = x.New
+			}
+		}
+	}
+	if s.options.Visit != nil {
+		return s.options.Visit(b.Area)
+	}
+	return nil
+}
+
+// readArea reads area k whole, as the kernel has it in memory.
+func (s *Store) readArea(k format.AreaIndex) error {
+	if s.area == nil {
+		s.area = make([]byte, s.geometry.ChunkBytes())
+	}
+	if err := readFull(s.device, s.area, s.areaOffset(k)); err != nil {
+		return &format.AreaError{
+			Area:   k,
+			Chunk:  s.geometry.AreaLocation(k),
+			Offset: format.Bytes(s.areaOffset(k)),
+			Read:   s.end.Exceptions,
+			Err:    err,
+		}
+	}
+	return nil
+}
+
+func (s *Store) areaOffset(k format.AreaIndex) int64 {
+	return int64(s.geometry.Offset(s.geometry.AreaLocation(k)))
+}
+
+func (s *Store) size() format.Bytes { return format.Bytes(s.device.Size()) }
+
+// slots is the number of exceptions in an area.
+func (s *Store) slots() int { return s.geometry.ExceptionsPerArea() }
+
+// Geometry is where things lie in the store. Data is read and written straight
+// on the device, at the Offset of a new chunk.
+func (s *Store) Geometry() format.Geometry { return s.geometry }
+
+// Lookup returns the new chunk of an exception, committed or in flight. The
+// store must have been opened with Options.Table.
+func (s *Store) Lookup(old format.OldChunk) (n format.NewChunk, ok bool) {
+	if !s.options.Table {
+		panic("store: Lookup without Options.Table")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, ok = s.table[old]
+	return n, ok
+}
+
+// ready is why nothing can be done with the store, nil where something can.
+func (s *Store) ready() error {
+	if s.invalid {
+		return ErrInvalid
+	}
+	return s.failed
+}
+
+// Usage is how the space of the device is used, with the chunks that were
+// given out to exceptions not committed yet (persistent_usage). In a merge its
+// figures are the kernel's, which suppose that chunks were given out in the
+// list's order.
+func (s *Store) Usage() Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Usage{Geometry: s.geometry, Size: s.size(), End: s.end}
+}
+
+// Status is what the kernel's status line would have behind the target's name
+// (snapshot_status in dm-snap.c).
+func (s *Store) Status() string {
+	u := s.Usage()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.invalid:
+		return "Invalid"
+	case s.mergeFailed:
+		return "Merge failed"
+	case s.overflowed:
+		return "Overflow"
+	}
+	return u.Status()
+}

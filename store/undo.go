@@ -1,0 +1,357 @@
+package store
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"dmcow/format"
+)
+
+// Undo is an undo log: a persistent store of what a device held before a change
+// wrote over it. Merged into the device it takes the change back; to the kernel
+// it is a snapshot of the device like any other.
+//
+// It also keeps what the change wrote, as checksums (see label), so that it can
+// tell the device that it belongs to from others: each sector that it captured
+// still holds what it held then, or else what the change wrote there.
+//
+// Its methods may be called by several goroutines at once.
+type Undo struct {
+	origin   io.ReaderAt // the device that is changed
+	size     format.Bytes
+	log      *Store
+	grow     func(format.Bytes) error
+	geometry format.Geometry
+
+	mu       sync.Mutex
+	failed   error  // why it does nothing more
+	captured bitmap // by old chunk
+	label    *label // of the current area; nil where it has none yet
+}
+
+// Change is what is going to be written to a device: whole sectors.
+type Change struct {
+	Offset format.Bytes
+	Data   []byte
+}
+
+// Reader is a device that a log is about.
+type Reader interface {
+	io.ReaderAt
+	Size() int64 // in bytes
+}
+
+// NewUndo begins an undo log on a device that holds nothing of worth. grow, where
+// it is not nil, makes that larger as the log grows: then it is a file.
+func NewUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader, g format.Geometry) (*Undo, error) {
+	if grow != nil {
+		if err := grow(g.Offset(format.FirstData)); err != nil {
+			return nil, err
+		}
+	}
+	if err := Initialize(log, g); err != nil {
+		return nil, err
+	}
+	u, err := openUndo(log, grow, origin)
+	if err != nil {
+		return nil, err
+	}
+	return u, u.begin()
+}
+
+// OpenUndo opens an undo log to go on with the change that it belongs to. Unless
+// force is given, it refuses one that is none ([ErrNoUndo]) or that does not
+// belong to the device ([*ForeignUndoError]), going by a sample of what it
+// captured. Other errors are those of [Open].
+func OpenUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader, force bool) (*Undo, error) {
+	u, err := openUndo(log, grow, origin)
+	if err != nil {
+		return nil, err
+	}
+	if !force {
+		if err := Belongs(log, origin, true); err != nil {
+			return nil, err
+		}
+	}
+	return u, u.resume()
+}
+
+// openUndo opens the store, and notes which chunks it has: one bit each is all
+// of the list that is kept in memory.
+func openUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader) (*Undo, error) {
+	s, err := Open(log, Options{})
+	if err != nil {
+		return nil, err
+	}
+	u := &Undo{origin: origin, size: format.Bytes(origin.Size()), log: s, grow: grow, geometry: s.Geometry()}
+	chunks := uint64((u.size + u.geometry.ChunkBytes() - 1) / u.geometry.ChunkBytes())
+	u.captured = newBitmap(chunks)
+	return u, u.exceptions(func(_ format.Place, x format.Exception) error {
+		if uint64(x.Old) < chunks {
+			u.captured.set(uint64(x.Old))
+		}
+		return nil
+	})
+}
+
+// exceptions calls visit for each exception of the log.
+func (u *Undo) exceptions(visit func(format.Place, format.Exception) error) error {
+	w := format.Walk{Device: u.log.device, Size: u.log.size(), Geometry: u.geometry}
+	_, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
+		for p := range b.Pieces() {
+			for i := range p.Len() {
+				at := format.Place{Area: p.Area, Index: p.Index + i}
+				if err := visit(at, p.At(i)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// resume finds the label of the current area.
+func (u *Undo) resume() error {
+	if u.log.end.Index == 0 {
+		return u.begin()
+	}
+	first := u.log.exception(0).New
+	l, err := readLabel(u.log.device, u.geometry, first)
+	if err != nil {
+		return err
+	}
+	u.label = l
+	return nil
+}
+
+// begin takes the chunks of the current area's label, and writes it: with no
+// sums yet, it tells the log from other stores.
+func (u *Undo) begin() error {
+	n := labelChunks(u.geometry)
+	if err := u.reach(n); err != nil {
+		return err
+	}
+	chunks, err := u.log.skip(n)
+	if err != nil {
+		return err
+	}
+	u.label = newLabel(u.geometry, chunks, u.size)
+	return u.label.write(u.log.device, 0, len(u.label.raw))
+}
+
+// reach makes the log large enough for n more chunks and the area behind them.
+func (u *Undo) reach(n uint64) error {
+	if u.grow == nil {
+		return nil // the engine says when there is no room
+	}
+	end := u.log.end
+	last := u.geometry.AreaLocation(end.Area + 1)
+	for next := end.NextFree; n > 0; n-- {
+		last = max(last, next)
+		next = u.geometry.SkipMetadata(next + 1)
+	}
+	if size := u.geometry.Offset(last + 1); size > u.log.size() {
+		return u.grow(size)
+	}
+	return nil
+}
+
+// Capture keeps what the device holds where the changes will be written, each
+// chunk once. When it returns nil, that is durable, and the changes may be
+// written; otherwise they must not. They are to be in the device's order,
+// without overlaps, and what is written to one sector twice must be the same.
+//
+// After an error the log does nothing more; opened again, it goes on from what
+// is durable.
+func (u *Undo) Capture(changes ...Change) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failed == nil {
+		u.failed = u.capture(changes)
+	}
+	return u.failed
+}
+
+func (u *Undo) capture(changes []Change) error {
+	all, err := u.split(changes)
+	if err != nil {
+		return err
+	}
+	again := map[format.OldChunk][]Change{}
+	var fresh []captive
+	for _, c := range all {
+		if u.captured.has(uint64(c.old)) {
+			again[c.old] = c.changes
+		} else {
+			fresh = append(fresh, c)
+		}
+	}
+	if err := u.amend(again); err != nil {
+		return err
+	}
+	for len(fresh) > 0 {
+		n := min(len(fresh), u.log.slots()-u.log.end.Index)
+		if err := u.add(fresh[:n]); err != nil {
+			return err
+		}
+		fresh = fresh[n:]
+	}
+	return nil
+}
+
+// captive is a chunk that is to be captured, and what will be written to it.
+type captive struct {
+	old     format.OldChunk
+	changes []Change // cut to the chunk
+}
+
+// split cuts the changes to chunks.
+func (u *Undo) split(changes []Change) (all []captive, err error) {
+	chunk, end := u.geometry.ChunkBytes(), format.Bytes(0)
+	for _, c := range changes {
+		length := format.Bytes(len(c.Data))
+		if c.Offset < end || c.Offset%format.SectorSize != 0 || length%format.SectorSize != 0 || c.Offset+length > u.size {
+			return nil, fmt.Errorf("a change of %d bytes at byte %d: expected whole sectors, in order, on a device of %d bytes",
+				length, c.Offset, u.size)
+		}
+		end = c.Offset + length
+		for len(c.Data) > 0 {
+			old := format.OldChunk(c.Offset / chunk)
+			n := min(chunk-c.Offset%chunk, format.Bytes(len(c.Data)))
+			part := Change{c.Offset, c.Data[:n]}
+			if last := len(all) - 1; last >= 0 && all[last].old == old {
+				all[last].changes = append(all[last].changes, part)
+			} else {
+				all = append(all, captive{old, []Change{part}})
+			}
+			c = Change{c.Offset + n, c.Data[n:]}
+		}
+	}
+	return all, nil
+}
+
+// add captures chunks that fit the current area, with one write of it.
+//
+// Data and label come first; the engine flushes them before it writes the area.
+func (u *Undo) add(fresh []captive) error {
+	if u.label == nil {
+		if err := u.begin(); err != nil {
+			return err
+		}
+	}
+	if err := u.reach(uint64(len(fresh))); err != nil {
+		return err
+	}
+	first := u.log.end.Index
+	pending, err := u.copyAll(fresh, first)
+	if err == nil {
+		err = u.label.writeSums(u.log.device, first, first+len(fresh))
+	}
+	copied := err == nil
+	for _, p := range pending {
+		u.log.CommitException(p, copied, func(failed error) {
+			if err == nil {
+				err = failed
+			}
+		})
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range fresh {
+		u.captured.set(uint64(c.old))
+	}
+	if u.log.end.Index == 0 {
+		u.label = nil // the area is full, and the next wants one of its own
+	}
+	return nil
+}
+
+// copyAll prepares the exceptions of chunks that go to the current area, from
+// its exception first on, and copies the chunks. It returns what it prepared.
+func (u *Undo) copyAll(fresh []captive, first int) (pending []Pending, err error) {
+	for i, c := range fresh {
+		p, err := u.log.PrepareException(c.old)
+		if err != nil {
+			return pending, err
+		}
+		pending = append(pending, p)
+		if err := u.copy(p, c, first+i); err != nil {
+			return pending, err
+		}
+	}
+	return pending, nil
+}
+
+// copy copies a chunk from the device to the log, and notes what will be
+// written in its place. It is exception i of its area.
+func (u *Undo) copy(p Pending, c captive, i int) error {
+	data := make([]byte, u.geometry.ChunkBytes())
+	at := format.Bytes(c.old) * u.geometry.ChunkBytes()
+	length := min(u.geometry.ChunkBytes(), u.size-at)
+	if err := readFull(u.origin, data[:length], int64(at)); err != nil {
+		return fmt.Errorf("byte %d of the device to be captured: %w", at, err)
+	}
+	if _, err := u.log.device.WriteAt(data, int64(u.geometry.Offset(p.New))); err != nil {
+		return fmt.Errorf("byte %d of the undo log: %w", u.geometry.Offset(p.New), err)
+	}
+	for _, change := range c.changes {
+		copy(data[change.Offset-at:], change.Data)
+	}
+	u.label.set(i, 0, data)
+	return nil
+}
+
+// amend notes what will be written to chunks that were captured before, where
+// that is something new: their labels are durable when it returns. It finds them
+// by one walk through the list, so that no table of them has to be kept.
+func (u *Undo) amend(again map[format.OldChunk][]Change) error {
+	if len(again) == 0 {
+		return nil
+	}
+	var l labels
+	changed := false
+	err := u.exceptions(func(at format.Place, x format.Exception) error {
+		l.visit(at, x)
+		changes, ok := again[x.Old]
+		if !ok {
+			return nil
+		}
+		label, err := l.of(u, at.Area)
+		if err != nil || !label.amend(at.Index, x.Old, changes) {
+			return err
+		}
+		changed = true
+		return label.writeSums(u.log.device, at.Index, at.Index+1)
+	})
+	if err != nil || !changed {
+		return err
+	}
+	return u.log.device.Sync()
+}
+
+// labels gives the label of each area in the course of a walk.
+type labels struct {
+	first format.NewChunk // the new chunk of the area's first exception
+	label *label          // nil until it is asked for
+}
+
+// visit is told of each exception.
+func (l *labels) visit(at format.Place, x format.Exception) {
+	if at.Index == 0 {
+		*l = labels{first: x.New}
+	}
+}
+
+// of is the label of area k, to which the walk has come.
+func (l *labels) of(u *Undo, k format.AreaIndex) (_ *label, err error) {
+	if l.label == nil {
+		l.label = u.label
+		if l.label == nil || k != u.log.end.Area {
+			l.label, err = readLabel(u.log.device, u.geometry, l.first)
+		}
+	}
+	return l.label, err
+}
