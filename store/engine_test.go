@@ -36,16 +36,18 @@ func add(s *store.Store, d *devicetest.Memory, olds ...format.OldChunk) (first e
 	var pending []store.Pending
 	for _, old := range olds {
 		p, err := s.PrepareException(old)
+		if err == nil {
+			pending = append(pending, p)
+			_, err = d.WriteAt(content(s.Geometry(), p.Old), int64(s.Geometry().Offset(p.New)))
+		}
 		if err != nil {
 			first = err
 			break
 		}
-		pending = append(pending, p)
 	}
 	told := 0
 	for _, p := range pending {
-		_, err := d.WriteAt(content(s.Geometry(), p.Old), int64(s.Geometry().Offset(p.New)))
-		s.CommitException(p, err == nil, func(err error) {
+		s.CommitException(p, first == nil, func(err error) {
 			told++
 			if err != nil && first == nil {
 				first = err

@@ -1,5 +1,6 @@
 // Package device is the one place that knows the operating system: it opens
-// block devices and image files, and says what they are and who holds them.
+// block devices and image files to read and to write, and says what they are
+// and who holds them.
 package device
 
 import (
@@ -38,28 +39,48 @@ type Device struct {
 //
 // The error says what is wrong without naming the path.
 func Open(path string) (*Device, error) {
-	info, err := os.Stat(path)
+	info, err := look(path)
 	if err != nil {
-		return nil, cause(err)
-	}
-	// Opening anything else, a FIFO say, may hang or do something.
-	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeDevice {
-		return nil, fmt.Errorf("%s, expected a block device or an image file", kind(info.Mode()))
+		return nil, err
 	}
 	d := &Device{path: path, block: SectorSize}
 	if info.Mode().IsRegular() {
 		d.file, d.atime, err = open(path, 0)
 	} else {
-		err = d.openBlock(info)
+		err = d.openBlock(info, func(flags int) (*os.File, error) {
+			f, _, err := open(path, flags)
+			return f, err
+		})
 	}
 	if err != nil {
 		return nil, cause(err)
 	}
-	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
+	if err := d.measure(); err != nil {
 		d.file.Close()
-		return nil, fmt.Errorf("cannot tell its size: %w", cause(err))
+		return nil, err
 	}
 	return d, nil
+}
+
+// look tells what there is at path, and refuses what is neither a block device
+// nor a file: to open anything else, a FIFO say, may hang or do something.
+func look(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeDevice {
+		return nil, fmt.Errorf("%s, expected a block device or an image file", kind(info.Mode()))
+	}
+	return info, nil
+}
+
+// measure finds the size of the file that was opened.
+func (d *Device) measure() (err error) {
+	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("cannot tell its size: %w", cause(err))
+	}
+	return nil
 }
 
 // Nothing is a device of no bytes, in place of one that is yet to be made.
@@ -102,15 +123,23 @@ func (d *Device) Section(offset, size int64) (*Device, error) {
 	if size < 0 {
 		size = d.size - offset
 	}
-	switch {
-	case offset < 0 || offset > d.size:
-		return nil, fmt.Errorf("offset %d lies past its end, at %d bytes", offset, d.size)
-	case size > d.size-offset:
-		return nil, fmt.Errorf("%d bytes at offset %d reach past its end, at %d bytes", size, offset, d.size)
+	if err := d.within(offset, size); err != nil {
+		return nil, err
 	}
 	s := *d
 	s.base, s.size = d.base+offset, size
 	return &s, nil
+}
+
+// within wants size bytes from offset on to be part of d.
+func (d *Device) within(offset, size int64) error {
+	switch {
+	case offset < 0 || offset > d.size:
+		return fmt.Errorf("offset %d lies past its end, at %d bytes", offset, d.size)
+	case size > d.size-offset:
+		return fmt.Errorf("%d bytes at offset %d reach past its end, at %d bytes", size, offset, d.size)
+	}
+	return nil
 }
 
 // ReadAt reads len(p) bytes from the given offset in bytes, as [io.ReaderAt]

@@ -13,13 +13,14 @@ import (
 )
 
 // openBlock opens a block device with O_DIRECT, or through the page cache
-// where its driver does not know direct I/O.
-func (d *Device) openBlock(info fs.FileInfo) error {
+// where its driver does not know direct I/O. The function open is given the
+// flag for that.
+func (d *Device) openBlock(info fs.FileInfo, open func(flags int) (*os.File, error)) error {
 	d.number = numberOf(info)
-	f, _, err := open(d.path, unix.O_DIRECT)
+	f, err := open(unix.O_DIRECT)
 	d.direct = err == nil
 	if errors.Is(err, unix.EINVAL) {
-		f, _, err = open(d.path, 0)
+		f, err = open(0)
 	}
 	if err != nil {
 		return err
@@ -86,17 +87,22 @@ func (d *Device) aligned(p []byte, offset int64) bool {
 	return offset%d.block == 0 && int64(len(p))%d.block == 0 && address%uintptr(d.block) == 0
 }
 
-// bounceSize is how much is read at a time for a caller whose buffer is not
-// aligned, in bytes. It is a multiple of every logical block size.
+// bounceSize is how much is read or written at a time for a caller whose buffer
+// is not aligned, in bytes. It is a multiple of every logical block size.
 const bounceSize = 64 << 10
 
 // bounce holds buffers aligned to bounceSize.
 var bounce = sync.Pool{New: func() any {
-	b := make([]byte, 2*bounceSize)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bounceSize
-	b = b[skip : skip+bounceSize]
+	b := alignedBuffer(bounceSize)
 	return &b
 }}
+
+// alignedBuffer is n bytes at an address that direct I/O takes on any device.
+func alignedBuffer(n int) []byte {
+	b := make([]byte, n+bounceSize)
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bounceSize
+	return b[skip:][:n:n]
+}
 
 func roundUp(n, block int64) int64 { return (n + block - 1) / block * block }
 

@@ -2,7 +2,6 @@ package device
 
 import (
 	"errors"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,17 +37,4 @@ func (d *Device) NextData(offset int64) (start, end int64, err error) {
 		return d.size, d.size, nil
 	}
 	return start, end, nil
-}
-
-// SameAs tells whether two devices are the same, or the same file.
-func (d *Device) SameAs(other *Device) bool {
-	if d.IsBlock() || other.IsBlock() {
-		return d.number == other.number
-	}
-	if d.file == nil || other.file == nil {
-		return false
-	}
-	a, err1 := d.file.Stat()
-	b, err2 := other.file.Stat()
-	return err1 == nil && err2 == nil && os.SameFile(a, b)
 }

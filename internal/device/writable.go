@@ -3,170 +3,146 @@ package device
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Writable is a block device or an image file opened for reading and writing,
-// and for nobody else to write meanwhile, or a section of one. It may be used by
-// several goroutines at once.
+// Writable is a block device or an image file opened for reading and writing
+// and for nobody else's use meanwhile, or a section of one. It may be used by
+// several goroutines at once, but for [Writable.Grow].
 type Writable struct {
 	Device
-	*durability // that of all sections together
+	section bool
+	order   *order // shared by all sections
 }
 
-// durability is what is known of how a file gets durable.
-type durability struct {
-	mu sync.Mutex
-	// failed is the error of a flush. Linux reports an error of writing back
-	// once, and counts what it could not write as written: a second flush that
-	// goes well proves nothing.
-	failed error
-	noFUA  bool // the device does not know RWF_DSYNC
-	buf    []byte
-}
-
-// OpenWritable opens a block device or an image file for exclusive use: a block
-// device with O_EXCL, which everything that holds one respects, an image file
-// with locks that other programs of its kind take too. The error is a
-// [*BusyError] where somebody else uses it.
+// OpenWritable opens a block device or an image file, and nothing else, for
+// reading and writing. It keeps others off: a block device is opened
+// exclusively, an image file is locked. Where somebody uses the device already,
+// the error is a [*BusyError].
+//
+// The error says what is wrong without naming the path.
 func OpenWritable(path string) (*Writable, error) {
-	info, err := os.Stat(path)
+	info, err := look(path)
 	if err != nil {
-		return nil, cause(err)
+		return nil, err
 	}
-	w := &Writable{Device{path: path, block: SectorSize}, &durability{}}
-	switch {
-	case info.Mode().IsRegular():
-		err = w.openFile(info)
-	case info.Mode().Type() == fs.ModeDevice:
-		err = w.openBlock(info)
-	default:
-		err = fmt.Errorf("%s, expected a block device or an image file", kind(info.Mode()))
+	w := newWritable(path)
+	if info.Mode().IsRegular() {
+		err = w.openImage(0)
+	} else {
+		err = w.openExclusively(info)
+	}
+	if err == nil {
+		err = w.measure()
 	}
 	if err != nil {
+		w.discard()
 		return nil, cause(err)
-	}
-	if w.size, err = w.file.Seek(0, io.SeekEnd); err != nil {
-		w.file.Close()
-		return nil, fmt.Errorf("cannot tell its size: %w", cause(err))
 	}
 	return w, nil
 }
 
-// CreateWritable opens as OpenWritable does an image file that it makes, empty.
-// The error is [fs.ErrExist] where there is something of that name. The name is
-// durable when it returns.
-func CreateWritable(path string) (*Writable, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return nil, cause(err)
+// CreateWritable is OpenWritable, but makes an empty image file where there is
+// nothing; created tells that it did. The file's name is durable then.
+func CreateWritable(path string) (w *Writable, created bool, err error) {
+	w, err = OpenWritable(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return w, false, err
 	}
-	f.Close()
-	dir, err := os.Open(filepath.Dir(path))
-	if err == nil {
-		err = dir.Sync()
-		dir.Close()
+	w = newWritable(path)
+	// Between the look and this, another program may have made a file of this
+	// name: O_EXCL leaves it alone.
+	if err = w.openImage(os.O_CREATE | os.O_EXCL); err != nil {
+		w.discard()
+		return nil, false, createError(path, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("its directory: %w", cause(err))
+	if err = syncDirectory(filepath.Dir(path)); err != nil {
+		w.discard()
+		_ = os.Remove(path) // nothing is in it
+		return nil, false, fmt.Errorf("cannot make its name durable: %w", cause(err))
 	}
-	return OpenWritable(path)
+	return w, true, nil
 }
 
-// openFile opens an image file, with locks.
-func (w *Writable) openFile(info fs.FileInfo) error {
-	f, err := os.OpenFile(w.path, os.O_RDWR, 0)
+func newWritable(path string) *Writable {
+	return &Writable{
+		Device: Device{path: path, block: SectorSize, atime: true},
+		order:  newOrder(),
+	}
+}
+
+// discard closes what an open that failed may have opened.
+func (w *Writable) discard() {
+	if w.file != nil {
+		w.file.Close()
+	}
+}
+
+// createError is the error of a file that could not be made. A symbolic link
+// to nothing is no file when it is looked at, and one when it is to be made.
+func createError(path string, err error) error {
+	if info, lerr := os.Lstat(path); errors.Is(err, fs.ErrExist) && lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return errors.New("is a symbolic link that leads nowhere")
+	}
+	return cause(err)
+}
+
+// syncDirectory makes the names in a directory durable.
+func syncDirectory(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	if err := lock(f); err != nil {
-		f.Close()
-		return err
+	defer dir.Close()
+	err = dir.Sync()
+	// There are file systems on which a directory cannot be synced: what they
+	// promise of names, they promise without.
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
 	}
-	if loop := loopOf(info); loop != "" {
-		f.Close()
-		return &BusyError{By: []string{loop}}
-	}
-	w.file = f
-	return nil
+	return err
 }
 
-// openBlock opens a block device with O_DIRECT, or through the page cache where
-// its driver does not know direct I/O.
-func (w *Writable) openBlock(info fs.FileInfo) error {
-	w.number = numberOf(info)
-	f, err := os.OpenFile(w.path, os.O_RDWR|unix.O_EXCL|unix.O_DIRECT, 0)
-	w.direct = err == nil
-	if errors.Is(err, unix.EINVAL) {
-		f, err = os.OpenFile(w.path, os.O_RDWR|unix.O_EXCL, 0)
-	}
-	if errors.Is(err, unix.EBUSY) {
-		return w.number.busy()
-	}
-	if err != nil {
-		return err
-	}
-	block, err := unix.IoctlGetUint32(int(f.Fd()), unix.BLKSSZGET)
-	if err == nil {
-		err = writableBlock(f)
-	}
-	if err != nil {
-		f.Close()
-		return err
-	}
-	w.file, w.block = f, int64(block)
-	return nil
-}
-
-// writableBlock tells of a device that is set read-only: root can open it for
-// writing all the same, and only a write would fail.
-func writableBlock(f *os.File) error {
-	if readOnly, err := unix.IoctlGetInt(int(f.Fd()), unix.BLKROGET); err == nil && readOnly != 0 {
-		return errors.New("the device is read-only")
-	}
-	return nil
-}
-
-// Section is the part of w of size bytes from offset on; a size of -1 means all
-// that follows.
+// Section is like [Device.Section]. A section cannot grow, and keeps its size
+// when the device does.
 func (w *Writable) Section(offset, size int64) (*Writable, error) {
 	d, err := w.Device.Section(offset, size)
 	if err != nil {
 		return nil, err
 	}
-	return &Writable{*d, w.durability}, nil
+	return &Writable{Device: *d, section: true, order: w.order}, nil
 }
 
-// WriteAt writes p, in whole logical blocks: all of it or, past the device's
-// end, nothing. It is durable after the next Sync or WriteDurable.
-func (w *Writable) WriteAt(p []byte, offset int64) (int, error) {
-	if err := w.check(p, offset); err != nil {
+// WriteAt writes p at the given offset in bytes, all of it or with an error;
+// n tells how much was written then. Both the offset and the length of p are
+// multiples of the logical block, and p lies within the device: else nothing
+// is written. What was written is durable after [Writable.Sync].
+func (w *Writable) WriteAt(p []byte, offset int64) (n int, err error) {
+	if err := w.writes(p, offset); err != nil {
 		return 0, err
 	}
-	n, err := w.write(p, w.base+offset)
+	n, err = w.write(p, w.base+offset)
 	return n, cause(err)
 }
 
-func (w *Writable) check(p []byte, offset int64) error {
-	n := int64(len(p))
-	switch {
-	case offset < 0 || offset > w.size || n > w.size-offset:
-		return fmt.Errorf("a write of %d bytes at byte %d reaches past the end, at %d bytes", n, offset, w.size)
-	case (w.base+offset)%w.block != 0 || n%w.block != 0:
-		return fmt.Errorf("a write of %d bytes at byte %d, expected whole blocks of %d bytes", n, w.base+offset, w.block)
+// writes wants p at offset to be whole blocks of the device, and within it.
+func (w *Writable) writes(p []byte, offset int64) error {
+	size := int64(len(p))
+	if err := w.within(offset, size); err != nil {
+		return err
+	}
+	if (w.base+offset)%w.block != 0 || size%w.block != 0 {
+		return fmt.Errorf("%d bytes at offset %d are not whole blocks of %d bytes", size, offset, w.block)
 	}
 	return nil
 }
 
-// write writes p at an offset in the file, from aligned memory where the file
-// is written directly.
+// write writes p at an offset in the file, through aligned memory where the
+// file is written directly. Package os goes on after a short write.
 func (w *Writable) write(p []byte, offset int64) (int, error) {
 	if !w.direct || w.aligned(p, offset) {
 		return w.file.WriteAt(p, offset)
@@ -175,8 +151,7 @@ func (w *Writable) write(p []byte, offset int64) (int, error) {
 	defer bounce.Put(buf)
 	done := 0
 	for done < len(p) {
-		piece := (*buf)[:copy(*buf, p[done:])]
-		n, err := w.file.WriteAt(piece, offset+int64(done))
+		n, err := w.file.WriteAt((*buf)[:copy(*buf, p[done:])], offset+int64(done))
 		done += n
 		if err != nil {
 			return done, err
@@ -185,104 +160,26 @@ func (w *Writable) write(p []byte, offset int64) (int, error) {
 	return done, nil
 }
 
-// Sync makes durable what was written. Once it has failed, it fails for ever:
-// see durability.
-func (w *Writable) Sync() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.flush()
-}
-
-func (w *Writable) flush() error {
-	if w.failed != nil {
-		return w.failed
-	}
-	for {
-		err := unix.Fdatasync(int(w.file.Fd()))
-		if err == unix.EINTR {
-			continue
-		}
-		w.failed = err
-		return err
-	}
-}
-
-// WriteDurable writes p when all that was written before is durable, and
-// returns when p is: a flush, and then a write with FUA where the device is a
-// block device that knows it, and a flush after the write elsewhere.
-func (w *Writable) WriteDurable(p []byte, offset int64) error {
-	if err := w.check(p, offset); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.flush(); err != nil {
-		return err
-	}
-	if w.direct && !w.noFUA {
-		err := w.writeFUA(w.inOne(p), w.base+offset)
-		if !w.noFUA {
-			return err
-		}
-	}
-	if _, err := w.write(p, w.base+offset); err != nil {
-		return cause(err)
-	}
-	return w.flush()
-}
-
-// inOne is p in memory fit for direct I/O, so that it goes out as one write.
-func (w *Writable) inOne(p []byte) []byte {
-	if w.aligned(p, 0) {
-		return p
-	}
-	if len(w.buf) < len(p) {
-		w.buf = alignedBuffer(len(p), int(w.block))
-	}
-	return w.buf[:copy(w.buf, p)]
-}
-
-// writeFUA writes p with RWF_DSYNC, which a block device gets as FUA, or as a
-// flush behind the write. It sets noFUA where that is not known, by the kernel
-// or by the device's driver.
-func (w *Writable) writeFUA(p []byte, offset int64) error {
-	for len(p) > 0 {
-		n, err := unix.Pwritev2(int(w.file.Fd()), [][]byte{p}, offset, unix.RWF_DSYNC)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.ENOSYS || err == unix.EOPNOTSUPP:
-			w.noFUA = true
-			return err
-		case err != nil:
-			return err
-		case n == 0:
-			return io.ErrShortWrite
-		}
-		p, offset = p[n:], offset+int64(n)
-	}
-	return nil
-}
-
-// Grow makes an image file larger, to size bytes; what is new reads as zeros.
-// It never makes it smaller.
+// Grow extends an image file to size bytes. What is added reads as zeros and
+// takes no room on the disk yet. The file is never cut. Nothing else may use w
+// at the same time.
 func (w *Writable) Grow(size int64) error {
-	if size <= w.size {
-		return nil
+	switch {
+	case w.section || w.IsBlock():
+		return errors.New("only an image file can grow")
+	case size < w.size:
+		return fmt.Errorf("%d bytes would cut it, which has %d bytes", size, w.size)
 	}
-	if w.IsBlock() || w.base != 0 {
-		return fmt.Errorf("has %d bytes, and cannot be made larger", w.size)
-	}
-	if err := w.file.Truncate(size); err != nil {
+	info, err := w.file.Stat()
+	if err != nil {
 		return cause(err)
+	}
+	// A program that does not mind the locks may have made it longer.
+	if info.Size() < size {
+		if err := w.file.Truncate(size); err != nil {
+			return cause(err)
+		}
 	}
 	w.size = size
 	return nil
-}
-
-// alignedBuffer is memory whose address is a multiple of align, a power of two.
-func alignedBuffer(size, align int) []byte {
-	b := make([]byte, size+align)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % uintptr(align)
-	return b[skip : int(skip)+size]
 }

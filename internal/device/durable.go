@@ -1,0 +1,124 @@
+package device
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// durableSize is how much goes out as one durable write, in bytes.
+const durableSize = 1 << 20
+
+// order is what makes writes durable one after the other.
+//
+// A write that the kernel could not bring to the disk is reported once, by the
+// next fdatasync; the one after it succeeds, though the data is lost
+// ("fsyncgate"). So the first failure is kept for ever, and two callers never
+// sync at once: one would be told of the failure, and the other of success.
+type order struct {
+	mu     sync.Mutex
+	failed error
+	buf    []byte // aligned, for durable writes of what is not
+
+	// The kernel's; tests put others in their place.
+	fdatasync func(fd int) error
+	pwritev2  func(fd int, iovs [][]byte, offset int64, flags int) (int, error)
+}
+
+func newOrder() *order { return &order{fdatasync: unix.Fdatasync, pwritev2: unix.Pwritev2} }
+
+// Sync makes durable all that was written before, on all sections. Once it has
+// failed, nobody knows any more what of that is on the disk: it and WriteDurable
+// return the same error from then on.
+func (w *Writable) Sync() error {
+	w.order.mu.Lock()
+	defer w.order.mu.Unlock()
+	return w.flush()
+}
+
+// WriteDurable writes p as [Writable.WriteAt] does, but in order: all earlier
+// writes are durable before any of p is, and p is when WriteDurable returns.
+// After an error p may be on the disk, wholly, in part or not at all.
+//
+// To a block device that is written directly, p of up to 1 MiB goes out as one
+// write, between a flush of the device and the confirmation that it is on the
+// medium.
+func (w *Writable) WriteDurable(p []byte, offset int64) error {
+	if err := w.writes(p, offset); err != nil {
+		return err
+	}
+	w.order.mu.Lock()
+	defer w.order.mu.Unlock()
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if w.direct && len(p) <= durableSize {
+		if err := w.writeThrough(p, w.base+offset); !unknownFlag(err) {
+			return err
+		}
+	}
+	if _, err := w.write(p, w.base+offset); err != nil {
+		return cause(err)
+	}
+	return w.flush()
+}
+
+// flush is Sync for those who hold the lock.
+func (w *Writable) flush() error {
+	if w.order.failed == nil {
+		w.order.failed = uninterrupted(func() error { return w.order.fdatasync(int(w.file.Fd())) })
+	}
+	return w.order.failed
+}
+
+// writeThrough writes p so that it is durable, with one call. The caller holds
+// the lock. A failure stays like that of a flush: the write was one of the
+// device's cache, too.
+func (w *Writable) writeThrough(p []byte, offset int64) error {
+	if !w.aligned(p, offset) {
+		p = w.order.copyOf(p)
+	}
+	for len(p) > 0 {
+		n := 0
+		err := uninterrupted(func() (err error) {
+			n, err = w.order.pwritev2(int(w.file.Fd()), [][]byte{p}, offset, unix.RWF_DSYNC)
+			return err
+		})
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			if !unknownFlag(err) {
+				w.order.failed = err
+			}
+			return err
+		}
+		p, offset = p[n:], offset+int64(n)
+	}
+	return nil
+}
+
+// copyOf is p in aligned memory, until the next call.
+func (o *order) copyOf(p []byte) []byte {
+	if len(o.buf) < len(p) {
+		o.buf = alignedBuffer(len(p))
+	}
+	return o.buf[:copy(o.buf, p)]
+}
+
+// unknownFlag tells whether a write failed because the kernel or the driver
+// does not know durable writes.
+func unknownFlag(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL)
+}
+
+// uninterrupted makes a system call again for as long as a signal interrupts it.
+func uninterrupted(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

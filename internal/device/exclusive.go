@@ -1,0 +1,109 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// BusyError says that a device cannot be had for oneself.
+type BusyError struct {
+	// By is who uses it: "vg-snap (dm-3)", "a file system mounted on /mnt",
+	// "dmcow (process 1234)", "swap". It is empty where that is not known.
+	By []string
+}
+
+// asSwap is the user of a device that is used as swap.
+const asSwap = "swap"
+
+func (e *BusyError) Error() string {
+	if len(e.By) == 0 {
+		return "in use by another program"
+	}
+	var uses []string
+	for _, who := range e.By {
+		if who == asSwap {
+			uses = append(uses, "as swap")
+		} else {
+			uses = append(uses, "by "+who)
+		}
+	}
+	return "in use " + strings.Join(uses, ", ")
+}
+
+var errReadOnly = errors.New("is a read-only device")
+
+// openExclusively opens a block device for writing, and for nobody else: what
+// the kernel, or a program that asks for as much, uses is not had, and while it
+// is open, nothing of the kind can be begun.
+func (w *Writable) openExclusively(info fs.FileInfo) error {
+	err := w.openBlock(info, func(flags int) (*os.File, error) {
+		return os.OpenFile(w.path, os.O_RDWR|unix.O_EXCL|flags, 0)
+	})
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return &BusyError{By: w.number.users()}
+	case errors.Is(err, unix.EROFS), err != nil && readLine(w.number.sysfs("ro")) == "1":
+		return errReadOnly
+	case err != nil:
+		return err
+	}
+	// Most drivers open a read-only device for writing all the same.
+	switch ro, err := unix.IoctlGetUint32(int(w.file.Fd()), unix.BLKROGET); {
+	case err != nil:
+		return err
+	case ro != 0:
+		return errReadOnly
+	}
+	// A loop device uses the device under it without claiming it.
+	if by := loopsOver(isOneOf(w.number.relatives())); len(by) > 0 {
+		return &BusyError{By: by}
+	}
+	return nil
+}
+
+// openImage opens an image file, and keeps others off it before anything is
+// learnt from it. There is no lock that all programs mind, so it takes those
+// of both kinds, and looks for users that take none.
+func (w *Writable) openImage(flags int) (err error) {
+	if w.file, err = os.OpenFile(w.path, os.O_RDWR|flags, 0o666); err != nil {
+		return err
+	}
+	info, err := w.file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("was an image file and is no longer")
+	}
+	is := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
+	if by := slices.Concat(loopsOver(is), swaps(is)); len(by) > 0 {
+		return &BusyError{By: by}
+	}
+	return lock(w.file)
+}
+
+// lock takes flock(2)'s lock, and that of fcntl(2) on the open file, by which
+// QEMU keeps its images. A file system that does not know a kind of lock knows
+// nobody who holds one.
+func lock(f *os.File) error {
+	whole := unix.Flock_t{Type: unix.F_WRLCK}
+	for _, take := range []func() error{
+		func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) },
+		func() error { return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole) },
+	} {
+		err := uninterrupted(take)
+		switch {
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
+			return &BusyError{By: lockers(f)}
+		case err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL):
+			return fmt.Errorf("cannot be locked: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package device
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A match tells whether a file or block device is the one that is asked for.
+type match func(fs.FileInfo) bool
+
+// isOneOf matches the block devices of these numbers.
+func isOneOf(numbers []Number) match {
+	return func(info fs.FileInfo) bool {
+		return info.Mode().Type() == fs.ModeDevice && slices.Contains(numbers, numberOf(info))
+	}
+}
+
+// users names who uses a block device, as [BusyError] has it.
+func (n Number) users() []string {
+	all := n.relatives()
+	var by []string
+	for _, r := range all {
+		by = append(by, r.holders()...)
+	}
+	by = slices.Concat(by, mounts(all), swaps(isOneOf(all)), loopsOver(isOneOf(all)))
+	slices.Sort(by)
+	return slices.Compact(by)
+}
+
+// relatives are the device itself and those whose use is use of it: the
+// partitions of a disk, and the disk of a partition.
+func (n Number) relatives() []Number {
+	all := []Number{n}
+	dir, err := filepath.EvalSymlinks(n.sysfs(""))
+	if err != nil {
+		return all // no sysfs: nothing is known
+	}
+	others := []string{filepath.Dir(dir)}
+	if readLine(filepath.Join(dir, "partition")) == "" {
+		others, _ = filepath.Glob(filepath.Join(dir, "*", "partition"))
+		for i := range others {
+			others[i] = filepath.Dir(others[i])
+		}
+	}
+	for _, dir := range others {
+		if r, ok := parseNumber(readLine(filepath.Join(dir, "dev"))); ok {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// parseNumber takes "254:3" apart.
+func parseNumber(s string) (n Number, ok bool) {
+	_, err := fmt.Sscanf(s, "%d:%d", &n.Major, &n.Minor)
+	return n, err == nil
+}
+
+// mounts names the file systems that are mounted from these devices.
+func mounts(numbers []Number) []string {
+	is := isOneOf(numbers)
+	content, _ := os.ReadFile("/proc/self/mountinfo")
+	var by []string
+	var seen []string // a file system may be mounted in many places: one is told
+	for _, m := range parseMounts(string(content)) {
+		// Some file systems, btrfs for one, give a number of their own.
+		if !slices.Contains(numbers, m.number) && !isAt(m.source, is) {
+			continue
+		}
+		if !slices.Contains(seen, m.source) {
+			seen = append(seen, m.source)
+			by = append(by, "a file system mounted on "+m.point)
+		}
+	}
+	return by
+}
+
+// isAt tells whether what is asked for is at the path.
+func isAt(path string, is match) bool {
+	if !filepath.IsAbs(path) {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && is(info)
+}
+
+// A mounted file system.
+type mounted struct {
+	number        Number
+	point, source string
+}
+
+// parseMounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)): of each line
+// the third and the fifth field, and the second one behind the lone dash, which
+// ends a list of any length.
+func parseMounts(content string) []mounted {
+	var all []mounted
+	for line := range strings.Lines(content) {
+		front, back, _ := strings.Cut(line, " - ")
+		fields, source := strings.Fields(front), strings.Fields(back)
+		if len(fields) < 5 || len(source) < 2 {
+			continue
+		}
+		if n, ok := parseNumber(fields[2]); ok {
+			all = append(all, mounted{n, unescape(fields[4]), unescape(source[1])})
+		}
+	}
+	return all
+}
+
+// swaps is "swap" where what is asked for is used as such.
+func swaps(is match) []string {
+	content, _ := os.ReadFile("/proc/swaps")
+	for _, path := range parseSwaps(string(content)) {
+		if isAt(path, is) {
+			return []string{asSwap}
+		}
+	}
+	return nil
+}
+
+// parseSwaps takes the paths out of /proc/swaps, below its headline.
+func parseSwaps(content string) []string {
+	var paths []string
+	for line := range strings.Lines(content) {
+		if fields := strings.Fields(line); len(fields) > 0 && filepath.IsAbs(fields[0]) {
+			paths = append(paths, unescape(fields[0]))
+		}
+	}
+	return paths
+}
+
+// unescape undoes what the kernel does to blanks and backslashes in paths:
+// three octal digits behind a backslash.
+func unescape(s string) string {
+	var b strings.Builder
+	for {
+		front, back, found := strings.Cut(s, `\`)
+		b.WriteString(front)
+		if !found {
+			return b.String()
+		}
+		s = back
+		if code, err := strconv.ParseUint(back[:min(3, len(back))], 8, 8); err == nil && len(back) >= 3 {
+			b.WriteByte(byte(code))
+			s = back[3:]
+		} else {
+			b.WriteByte('\\')
+		}
+	}
+}
+
+// loopsOver names the loop devices over what is asked for.
+func loopsOver(is match) []string {
+	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	var by []string
+	for _, file := range files {
+		content, _ := os.ReadFile(file)
+		if isAt(strings.TrimSuffix(string(content), "\n"), is) {
+			by = append(by, filepath.Base(filepath.Dir(filepath.Dir(file))))
+		}
+	}
+	return by
+}
+
+// lockers names the processes that have locked a file, as far as the kernel
+// tells of them.
+func lockers(f *os.File) []string {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil
+	}
+	content, _ := os.ReadFile("/proc/locks")
+	var by []string
+	for _, pid := range parseLocks(string(content), uint64(st.Dev), st.Ino) {
+		if pid != os.Getpid() {
+			name := readLine(fmt.Sprintf("/proc/%d/comm", pid))
+			by = append(by, strings.TrimSpace(fmt.Sprintf("%s (process %d)", name, pid)))
+		}
+	}
+	return by
+}
+
+// parseLocks takes out of /proc/locks the processes that hold a lock on one
+// file. A line is "1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF", with the
+// file's device number in hexadecimal digits; the process is -1 for a lock that
+// belongs to an open file, and 0 where the process cannot be seen from here.
+func parseLocks(content string, dev, inode uint64) []int {
+	id := fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), inode)
+	var pids []int
+	for line := range strings.Lines(content) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 || fields[5] != id {
+			continue
+		}
+		if pid, err := strconv.Atoi(fields[4]); err == nil && pid > 0 && !slices.Contains(pids, pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

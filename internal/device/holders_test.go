@@ -1,0 +1,62 @@
+package device
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestParseMounts takes lines as proc_pid_mountinfo(5) has them, with fields in
+// front of the dash and without, and with blanks in a name.
+func TestParseMounts(t *testing.T) {
+	const content = `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 shared:3 - ext3 /dev/root rw,errors=continue
+37 35 0:42 / /srv/a\040b rw - btrfs /dev/mapper/vg\134x rw
+38 35 short
+39 35 0:5 / /proc rw - proc
+`
+	want := []mounted{
+		{Number{98, 0}, "/mnt2", "/dev/root"},
+		{Number{0, 42}, "/srv/a b", `/dev/mapper/vg\x`},
+	}
+	if got := parseMounts(content); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestParseSwaps takes the paths, and not the headline.
+func TestParseSwaps(t *testing.T) {
+	const content = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" +
+		"/dev/dm-1                               partition\t1023996\t\t0\t\t-2\n" +
+		"/swap\\040file                           file\t\t1024\t\t0\t\t-3\n"
+	if got := parseSwaps(content); !slices.Equal(got, []string{"/dev/dm-1", "/swap file"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestParseLocks takes the processes that have locked one file: once each, not
+// those that wait for it, and none where the kernel gives no number.
+func TestParseLocks(t *testing.T) {
+	const content = `1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF
+2: OFDLCK ADVISORY  WRITE -1 fe:01:5678 0 EOF
+3: POSIX  ADVISORY  READ  1235 fe:01:5678 100 101
+3: -> POSIX  ADVISORY  WRITE 1236 fe:01:5678 100 101
+4: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF
+5: FLOCK  ADVISORY  WRITE 99 fe:02:5678 0 EOF
+6: FLOCK  ADVISORY  WRITE 0 fe:01:5678 0 EOF
+`
+	if got := parseLocks(content, unix.Mkdev(0xfe, 1), 5678); !slices.Equal(got, []int{1234, 1235}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestUnescape(t *testing.T) {
+	for s, want := range map[string]string{
+		"": "", "plain": "plain", `a\040b\011`: "a b\t", `\134040`: `\040`, `end\`: `end\`, `\04`: `\04`, `\999`: `\999`,
+	} {
+		if got := unescape(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+	}
+}

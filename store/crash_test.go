@@ -1,0 +1,324 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/store"
+)
+
+// seed is that of the random sequences: DMCOW_SEED, or a new one each time.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(os.Getenv("DMCOW_SEED"), 10, 64)
+	if err != nil {
+		n = rand.Uint64()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again with DMCOW_SEED=%d", n)
+		}
+	})
+	return n
+}
+
+// The marks of a record: what was promised or begun by then.
+type (
+	acknowledged format.Exception
+	merging      format.Exception // may be gone
+	merged       format.Exception // is gone
+	dropping     struct{}
+)
+
+// history is a random life of a store on a device.
+type history struct {
+	t      *testing.T
+	d      *devicetest.Memory
+	record *devicetest.Record
+	rng    *rand.Rand
+	s      *store.Store
+	next   format.OldChunk
+	ever   map[format.Exception]bool // prepared
+	hidden int                       // crashes that left hidden exceptions
+}
+
+func newHistory(t *testing.T, rng *rand.Rand, spec string) *history {
+	d := devicetest.Of(storespec.MustCompile(t, spec))
+	h := &history{t: t, d: d, rng: rng, ever: map[format.Exception]bool{}}
+	h.s = open(t, d)
+	h.record = d.Record()
+	return h
+}
+
+// exceptions commits n exceptions that are in flight together, in any order.
+// One copy in eight fails.
+func (h *history) exceptions(n int) {
+	var pending []store.Pending
+	for range n {
+		p, err := h.s.PrepareException(h.next)
+		if err != nil {
+			break // it is full
+		}
+		h.next++
+		h.ever[p.Exception] = true
+		pending = append(pending, p)
+	}
+	for _, i := range h.rng.Perm(len(pending)) {
+		p := pending[i]
+		copied := h.rng.IntN(8) > 0
+		if copied {
+			g := h.s.Geometry()
+			if _, err := h.d.WriteAt(content(g, p.Old), int64(g.Offset(p.New))); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+		h.s.CommitException(p, copied, func(err error) {
+			if (err == nil) != copied {
+				h.t.Errorf("%v, copied %v: %v", p, copied, err)
+			}
+			if err == nil {
+				h.record.Mark(acknowledged(p.Exception))
+			}
+		})
+	}
+}
+
+// merge merges away the end of a run, or all of it.
+func (h *history) merge() {
+	r, err := h.s.PrepareMerge()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if r.Count == 0 {
+		return
+	}
+	n := 1 + h.rng.IntN(r.Count)
+	var cleared []format.Exception
+	for i := r.Count - n; i < r.Count; i++ {
+		x := format.Exception{Old: r.Old + format.OldChunk(i), New: r.New + format.NewChunk(i)}
+		cleared = append(cleared, x)
+		h.record.Mark(merging(x))
+	}
+	if err := h.s.CommitMerge(n); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, x := range cleared {
+		h.record.Mark(merged(x))
+	}
+}
+
+// live goes on for a number of steps.
+func (h *history) live(steps int) {
+	for range steps {
+		switch h.rng.IntN(6) {
+		case 0:
+			h.s = open(h.t, h.d)
+		case 1:
+			h.merge()
+		default:
+			h.exceptions(1 + h.rng.IntN(12))
+		}
+	}
+}
+
+// promise is what a crash must leave.
+type promise struct {
+	must map[format.Exception]bool
+	gone map[format.Exception]bool
+	lost bool // the snapshot was being dropped
+}
+
+func promised(marks []any) promise {
+	p := promise{must: map[format.Exception]bool{}, gone: map[format.Exception]bool{}}
+	for _, m := range marks {
+		switch m := m.(type) {
+		case acknowledged:
+			p.must[format.Exception(m)] = true
+		case merging:
+			delete(p.must, format.Exception(m))
+		case merged:
+			p.gone[format.Exception(m)] = true
+		case dropping:
+			p.lost = true
+		}
+	}
+	return p
+}
+
+// check checks what a crash has left, and that going on works; with twice, also
+// what a second crash leaves of that.
+func (h *history) check(c devicetest.Crash, twice bool) error {
+	d := c.Device()
+	p := promised(c.Marks)
+	if p.lost {
+		if id, err := store.Identify(d, geometry(h.t, 8)); err != nil || id.State != store.Valid && id.State != store.Invalid {
+			return fmt.Errorf("%+v, %v", id, err)
+		}
+		return nil
+	}
+	if err := h.sound(d, p); err != nil {
+		return err
+	}
+	before := list(h.t, d)
+	if gap(h.s.Geometry(), d, len(before)) > 0 {
+		h.hidden++
+		twice = true
+	}
+	if !twice {
+		return h.goOn(d, d)
+	}
+	r := d.Record()
+	if err := h.goOn(d, d.Clone()); err != nil {
+		return err
+	}
+	for again := range r.Crashes(24, h.rng) {
+		if err := h.onlyAdded(again.Device(), before); err != nil {
+			return fmt.Errorf("and again, %v: %w", again, err)
+		}
+	}
+	return nil
+}
+
+// onlyAdded checks that what was there before goOn is there, in its place, and
+// behind it nothing but what goOn added.
+func (h *history) onlyAdded(d *devicetest.Memory, before []format.Exception) error {
+	for i, x := range list(h.t, d) {
+		if i < len(before) && x != before[i] || i >= len(before) && x.Old < added {
+			return fmt.Errorf("exception %d is %v, and there were %d", i, x, len(before))
+		}
+	}
+	return nil
+}
+
+// added is the first old chunk of those that goOn adds.
+const added = 1 << 20
+
+// sound checks the list and its data against what was promised.
+func (h *history) sound(d *devicetest.Memory, p promise) error {
+	found := map[format.Exception]bool{}
+	for _, x := range list(h.t, d) {
+		g := h.s.Geometry()
+		data := make([]byte, g.ChunkBytes())
+		d.Peek(data, int64(g.Offset(x.New)))
+		switch {
+		case found[x]:
+			return fmt.Errorf("%v is there twice", x)
+		case !h.ever[x]:
+			return fmt.Errorf("%v is there, and was never prepared", x)
+		case p.gone[x]:
+			return fmt.Errorf("%v is there, and was merged away", x)
+		case !bytes.Equal(data, content(g, x.Old)):
+			return fmt.Errorf("%v has not its data", x)
+		}
+		found[x] = true
+	}
+	for x := range p.must {
+		if !found[x] {
+			return fmt.Errorf("%v was acknowledged, and is not there", x)
+		}
+	}
+	return nil
+}
+
+// gap is how many exceptions would fill the gap in front of those that are
+// hidden behind the terminator of d's list, 0 where none are.
+func gap(g format.Geometry, d *devicetest.Memory, exceptions int) int {
+	slots := g.ExceptionsPerArea()
+	area := make([]byte, g.ChunkBytes())
+	k := format.AreaIndex(exceptions / slots)
+	d.Peek(area, int64(g.Offset(g.AreaLocation(k))))
+	end := exceptions % slots
+	for i := end + 1; i < slots; i++ {
+		if format.DecodeException(area[i*format.ExceptionSize:]).New != 0 {
+			return i - end
+		}
+	}
+	return 0
+}
+
+// goOn adds exceptions to what a crash has left, at once, and as many as fill
+// the gap in front of hidden ones: those must not come alive. The data go to a
+// device of their own, so that there are fewer states where nobody looks at them.
+func (h *history) goOn(d, data *devicetest.Memory) error {
+	before := list(h.t, d)
+	s, err := store.Open(d, store.Options{Table: true})
+	if err != nil {
+		return err
+	}
+	var want []format.OldChunk
+	for _, x := range before {
+		want = append(want, x.Old)
+	}
+	n := gap(s.Geometry(), d, len(before))
+	if n == 0 {
+		n = h.rng.IntN(40)
+	}
+	n = min(n, int(s.Usage().Free()))
+	more := span(added, added+format.OldChunk(n))
+	if err := add(s, data, more...); err != nil {
+		return fmt.Errorf("%d more: %w", n, err)
+	}
+	want = append(want, more...)
+	after := list(h.t, d)
+	if len(after) != len(want) {
+		return fmt.Errorf("%d exceptions, and %d more: there are %d", len(before), n, len(after))
+	}
+	used := map[format.NewChunk]bool{}
+	for i, x := range after {
+		if x.Old != want[i] || used[x.New] || h.s.Geometry().IsMetadata(x.New) || x.New < 2 {
+			return fmt.Errorf("exception %d is %v, want old chunk %d", i, x, want[i])
+		}
+		used[x.New] = true
+	}
+	return nil
+}
+
+// lives are devices to live on. Stale ones hold entries of an earlier life in
+// all areas but the first, which is normal.
+var lives = map[string]string{
+	"chunk 1":        "device 300\nheader chunk=1",
+	"chunk 1, full":  "device 67\nheader chunk=1",
+	"chunk 2":        "device 400\nheader chunk=2",
+	"chunk 2, stale": "device 400\nheader chunk=2\nraw 2048 77*202752",
+	"chunk 8":        "device 1600\nheader chunk=8\nraw 8192 01*811008",
+}
+
+// TestCrashes takes random sequences, exhaustively where they leave little
+// unsynced at a time.
+func TestCrashes(t *testing.T) {
+	for name, spec := range lives {
+		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed(t), 0))
+			rounds := 4
+			if testing.Short() || name == "chunk 8" {
+				rounds = 1
+			}
+			states, hidden := 0, 0
+			for range rounds {
+				h := newHistory(t, rng, spec)
+				h.live(40)
+				if rng.IntN(4) == 0 {
+					h.record.Mark(dropping{})
+					if err := h.s.Drop(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for c := range h.record.Crashes(24, rng) {
+					states++
+					if err := h.check(c, states%64 == 0); err != nil {
+						t.Fatalf("%v: %v", c, err)
+					}
+				}
+				hidden += h.hidden
+			}
+			t.Logf("%d states, %d of them with hidden exceptions", states, hidden)
+		})
+	}
+}
