@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const description = `Reads the copy-on-write stores of device-mapper persistent snapshots (the device
+const description = `Reads and writes the copy-on-write stores of device-mapper persistent snapshots (the device
 behind an LVM classic snapshot), on the COW device or an image of it, without
 the kernel.
 
@@ -23,8 +23,11 @@ type cli struct {
 	globals
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Dump  dumpCmd  `cmd:"" help:"Print header and exceptions."`
-	Usage usageCmd `cmd:"" help:"Print how full a store is, and what the kernel would say of it."`
+	Dump       dumpCmd       `cmd:"" help:"Print header and exceptions."`
+	Usage      usageCmd      `cmd:"" help:"Print how full a store is, and what the kernel would say of it."`
+	Initialize initializeCmd `cmd:"" help:"Write an empty store."`
+	Invalidate invalidateCmd `cmd:"" help:"Mark a snapshot invalid."`
+	Create     createCmd     `cmd:"" help:"Write a store of what changed from one image to another."`
 }
 
 // exited carries an exit status out of kong, which ends the program itself

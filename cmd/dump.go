@@ -75,9 +75,9 @@ func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
 	if w.id.State != store.Uninitialized {
 		d.Header = &w.id.Header
 	}
-	p := a.newProgress(w, !isTerminal(a.stdout))
+	p := a.walking(w, !isTerminal(a.stdout))
 	defer p.end()
-	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), p.visit)
+	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), p.area)
 	s, err := w.id.Survey(d.Walk, end, err)
 	return s, ended(w.path, err)
 }

@@ -50,8 +50,28 @@ type outcomes struct {
 
 // exits has the outcomes of every command.
 var exits = map[string]outcomes{
-	"dump":  reading,
-	"usage": reading,
+	"dump":       reading,
+	"usage":      reading,
+	"initialize": making,
+	"create":     making,
+	"invalidate": {
+		sound:      statusOK,
+		invalid:    statusOK,
+		damaged:    statusDamaged, // of the header; it does not look at the list
+		blank:      statusFailed,
+		foreign:    statusDamaged,
+		unreadable: statusFailed,
+	},
+}
+
+// making holds for the commands that make a store where there is none.
+var making = outcomes{
+	sound:      statusFailed,
+	invalid:    statusFailed,
+	damaged:    statusFailed,
+	blank:      statusOK,
+	foreign:    statusFailed,
+	unreadable: statusFailed,
 }
 
 // reading holds for the commands that show what there is.

@@ -23,6 +23,7 @@ var layers = map[string]struct{ own, others []string }{
 // fenced are the packages of the standard library that only some may import.
 var fenced = map[string][]string{
 	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1"},
+	"os/exec":   {"dmcow/internal/device"},
 	"os/signal": {"dmcow/cmd", "dmcow/internal/usr1"},
 	"syscall":   {"dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1"},
 	"unsafe":    {"dmcow/internal/device"},

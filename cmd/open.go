@@ -22,8 +22,9 @@ func (s section) given() bool { return s.Offset != 0 || s.Size != nil }
 type cow struct {
 	path    string
 	device  *device.Device
-	id      store.Identity // what its start says
-	holders []string       // who else has it open
+	id      store.Identity  // what its start says
+	fresh   format.Geometry // of a new store, by the chunk size that was asked for
+	holders []string        // who else has it open
 }
 
 // openCOW opens a COW device and identifies it. chunk is the chunk size of the
@@ -56,7 +57,7 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	}
 	block := format.Bytes(c.device.LogicalBlockSize())
 	if chunk == 0 {
-		chunk = max(format.DefaultChunkSectors, chunkSize(block.Sectors()))
+		chunk = chunkSize(store.FreshGeometry(c.device).ChunkSectors())
 	}
 	fresh, err := format.NewGeometry(uint32(chunk))
 	if err == nil {
@@ -69,14 +70,45 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	if s.Size != nil {
 		length = int64(*s.Size)
 	}
-	if c.device, err = c.device.Section(int64(s.Offset), length); err != nil {
+	part, err := c.device.Section(int64(s.Offset), length)
+	if err != nil {
 		return &failure{c.path, statusWrongUse, err}
 	}
+	c.device = part
 	if s.given() && c.size() == 0 {
 		return &failure{c.path, statusWrongUse, fmt.Errorf("nothing is left of it at offset %d", s.Offset)}
 	}
+	c.fresh = fresh
 	if c.id, err = store.Identify(c.device, fresh); err != nil {
 		return a.unreadable(c.path, err)
+	}
+	return nil
+}
+
+// openOrigin opens the origin of a snapshot, or an image of one, for reading.
+func (a *app) openOrigin(name string) (*device.Device, error) {
+	d, err := device.Open(name)
+	if err != nil {
+		return nil, a.unreadable(name, err)
+	}
+	if err := a.isOrigin(d); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// isOrigin is the failure of a device that can be no origin, nil for others.
+func (a *app) isOrigin(d *device.Device) error {
+	if d.Size() < format.SectorSize {
+		return &failure{d.Path(), statusFailed, fmt.Errorf("has %d bytes, expected an origin", d.Size())}
+	}
+	head := make([]byte, format.HeaderSize)
+	if _, err := d.ReadAt(head, 0); err != nil {
+		return a.unreadable(d.Path(), err)
+	}
+	if format.DecodeHeader(head).Magic == format.Magic {
+		return &failure{d.Path(), statusFailed, errors.New("holds a COW store, expected an origin: are the two swapped?")}
 	}
 	return nil
 }

@@ -12,30 +12,38 @@ import (
 // patience is how long a command may take before its progress is shown.
 const patience = time.Second
 
-// progress tells how far a walk through a store's metadata has come: as a bar
-// on a terminal, and as a line on SIGUSR1. How long the list is shows only at
-// its end, so that the time left is told for the longest that fits the device.
+// progress tells how far a command has come: as a bar on a terminal, and as a
+// line on SIGUSR1.
 type progress struct {
 	app   *app
-	cow   *cow
-	areas uint64 // on the device
-	area  format.AreaIndex
+	path  string
+	unit  string // "area"
+	total uint64 // units, at most
+	done  uint64
 	start time.Time
 	bar   *progressbar.ProgressBar // nil where there is none to show
 }
 
-// newProgress starts the clock. Show says whether a bar would not disturb what
-// the command writes.
-func (a *app) newProgress(c *cow, show bool) *progress {
-	p := &progress{app: a, cow: c, start: time.Now()}
+// walking is the progress of a walk through a store's metadata. How long the
+// list is shows only at its end, so that the time left is told for the longest
+// that fits the device. Show says whether a bar would not disturb what the
+// command writes.
+func (a *app) walking(c *cow, show bool) *progress {
+	var areas uint64 // on the device
 	if g := c.id.Geometry; !g.IsZero() {
-		p.areas = g.Areas(g.Chunks(c.size()))
+		areas = g.Areas(g.Chunks(c.size()))
 	}
+	return a.newProgress(c.path, "area", areas, show)
+}
+
+// newProgress starts the clock.
+func (a *app) newProgress(path, unit string, total uint64, show bool) *progress {
+	p := &progress{app: a, path: path, unit: unit, total: total, start: time.Now()}
 	if show && isTerminal(a.stderr) && !plainTerminal() {
-		p.bar = progressbar.NewOptions64(int64(p.areas),
+		p.bar = progressbar.NewOptions64(int64(total),
 			progressbar.OptionSetWriter(a.stderr),
-			progressbar.OptionSetDescription(printable(c.path)),
-			progressbar.OptionSetItsString("areas"),
+			progressbar.OptionSetDescription(printable(path)),
+			progressbar.OptionSetItsString(unit+"s"),
 			progressbar.OptionShowIts(),
 			progressbar.OptionShowCount(),
 			progressbar.OptionThrottle(100*time.Millisecond),
@@ -46,10 +54,16 @@ func (a *app) newProgress(c *cow, show bool) *progress {
 	return p
 }
 
-// visit is called at each step of the walk; it ends a walk that was
-// interrupted.
-func (p *progress) visit(area format.AreaIndex) error {
-	p.area = area
+// area is called at each step of a walk.
+func (p *progress) area(k format.AreaIndex) error { return p.visit(uint64(k)) }
+
+// bytes is called at each step of a pass through an image.
+func (p *progress) bytes(b format.Bytes) error { return p.visit(uint64(b)) }
+
+// visit is called at each step of the work with how much is done; it ends what
+// was interrupted.
+func (p *progress) visit(done uint64) error {
+	p.done = done
 	select {
 	case <-p.app.ctx.Done():
 		return errInterrupted
@@ -58,20 +72,20 @@ func (p *progress) visit(area format.AreaIndex) error {
 	default:
 	}
 	if p.bar != nil && time.Since(p.start) > patience {
-		_ = p.bar.Set64(int64(area)) // a bar that cannot be drawn is no reason to stop
+		_ = p.bar.Set64(int64(done)) // a bar that cannot be drawn is no reason to stop
 	}
 	return nil
 }
 
-// line writes how far the walk has come.
+// line writes how far the work has come.
 func (p *progress) line() {
 	seconds := time.Since(p.start).Seconds()
-	rate := float64(p.area) / max(seconds, 0.001)
+	rate := float64(p.done) / max(seconds, 0.001)
 	left := "?"
 	if rate > 0 {
-		left = fmt.Sprintf("%.0f s", float64(p.areas-uint64(p.area))/rate)
+		left = fmt.Sprintf("%.0f s", float64(p.total-min(p.done, p.total))/rate)
 	}
-	p.app.say(p.cow.path, "area %d of at most %d, %.0f areas/s, at most %s left", p.area, p.areas, rate, left)
+	p.app.say(p.path, "%s %d of at most %d, %.0f %ss/s, at most %s left", p.unit, p.done, p.total, rate, p.unit, left)
 }
 
 // end takes the bar off the screen.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,8 @@ import (
 	"dmcow/internal/storespec"
 )
 
-// readers are command lines that only read. %COW stands for the device.
+// readers are command lines that only read %COW, which stands for the device
+// that is tested. %BLANK is a device of zeros, %NEW a file that there is not.
 var readers = [][]string{
 	{"dump", "%COW"},
 	{"dump", "--output", "csv", "--hidden", "--ranges", "%COW"},
@@ -26,6 +28,12 @@ var readers = [][]string{
 	{"usage", "--table", "--origin-size", "1M", "%COW"},
 	{"usage", "--warn", "80", "--crit", "90", "%COW"},
 	{"usage", "--offset", "8s", "%COW"},
+	{"initialize", "--dry-run", "%COW"},
+	{"initialize", "--dry-run", "--force", "%COW"},
+	{"invalidate", "--dry-run", "%COW"},
+	{"create", "--dry-run", "--force", "--origin", "%BLANK", "--from", "%BLANK", "%COW"},
+	{"create", "--yes", "--origin", "%COW", "--from", "%COW", "%NEW"},
+	{"create", "--yes", "--origin", "%BLANK", "--from", "%COW", "%NEW"},
 }
 
 var evidence = map[string]string{
@@ -35,9 +43,12 @@ var evidence = map[string]string{
 	"blank":   "device 2048",
 }
 
-// TestReadersLeaveNoTrace shows that a command that reads neither changes the
-// image or its times nor opens it for writing.
+// TestReadersLeaveNoTrace shows that a command that reads, and a dry run of one
+// that writes, neither changes the image or its times nor opens it for writing.
 func TestReadersLeaveNoTrace(t *testing.T) {
+	// The blkid program, which a dry run asks for signatures, does not keep the
+	// access time.
+	t.Setenv("PATH", "")
 	for name, spec := range evidence {
 		for _, args := range readers {
 			image := storespec.MustCompile(t, spec)
@@ -52,12 +63,14 @@ func TestReadersLeaveNoTrace(t *testing.T) {
 			}
 			before := statOf(t, path)
 			events := watch(t, path)
+			blank := filepath.Join(t.TempDir(), "blank")
+			if err := os.WriteFile(blank, make([]byte, 1<<20), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			names := strings.NewReplacer("%COW", path, "%BLANK", blank, "%NEW", path+".new")
 			var line []string
 			for _, a := range args {
-				if a == "%COW" {
-					a = path
-				}
-				line = append(line, a)
+				line = append(line, names.Replace(a))
 			}
 			Main(line, io.Discard, io.Discard)
 			if got := events(); got&unix.IN_OPEN == 0 || got&^(unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE) != 0 {

@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"dmcow/internal/device"
 	"dmcow/internal/storespec"
 )
 
@@ -29,41 +32,95 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../testdata/script",
 		Cmds:                scriptCommands(),
+		Condition:           isRoot,
 		UpdateScripts:       os.Getenv("DMCOW_GOLDEN") != "",
 		RequireExplicitExec: true,
 	})
 }
 
-// contract is what every command exits with, by what it finds. It stands here
-// a second time on purpose: the code's table is tested against it.
-var contract = map[string]map[string]status{
-	"dump":  {"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8},
-	"usage": {"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8},
+// isRoot is the condition "root".
+func isRoot(name string) (bool, error) {
+	if name != "root" {
+		return false, fmt.Errorf("unknown condition %s", name)
+	}
+	return os.Getuid() == 0, nil
 }
 
-// TestEveryCommand runs the scripts that hold for every command, once for each:
-// the command is $CMD, and what it has to exit with is in $SOUND and so on.
+// terms are what the design lays down for a command: what it exits with, by what
+// it finds. They stand here a second time on purpose: the code's table is tested
+// against them.
+type terms struct {
+	kind   string // reading, making or writing: which scripts hold for it
+	needs  string // what its command line needs beside COW
+	status map[string]status
+}
+
+var (
+	looks = map[string]status{"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}
+	makes = map[string]status{"SOUND": 8, "INVALID": 8, "DAMAGED": 8, "LIST": 8, "BLANK": 0, "FOREIGN": 8, "UNREADABLE": 8}
+)
+
+var contract = map[string]terms{
+	"dump":       {"reading", "", looks},
+	"usage":      {"reading", "", looks},
+	"initialize": {"making", "", makes},
+	"create":     {"making", "--origin base --from image", makes},
+	"invalidate": {"writing", "",
+		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 0, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}},
+}
+
+// TestEveryCommand runs the scripts that hold for every command, once for each,
+// and those that hold for its kind. What it has to exit with is in $SOUND and so
+// on, and its name in $CMD.
 func TestEveryCommand(t *testing.T) {
 	for _, command := range newParser(&cli{}, io.Discard, io.Discard).Model.Children {
-		if contract[command.Name] == nil {
+		if contract[command.Name].status == nil {
 			t.Errorf("%s: the contract has no exit statuses for it", command.Name)
 		}
 	}
-	for name, want := range contract {
-		t.Run(name, func(t *testing.T) {
-			testscript.Run(t, testscript.Params{
-				Dir:                 "../testdata/script/every",
-				Cmds:                scriptCommands(),
-				RequireExplicitExec: true,
-				Setup: func(e *testscript.Env) error {
-					e.Setenv("CMD", name)
-					for content, s := range want {
-						e.Setenv(content, strconv.Itoa(int(s)))
-					}
-					return nil
-				},
-			})
-		})
+	for name, c := range contract {
+		for _, dir := range []string{"every", c.kind} {
+			scripts, err := filepath.Glob(filepath.Join("../testdata/script", dir, "*.txtar"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range scripts {
+				t.Run(name+"/"+dir, func(t *testing.T) { testscript.Run(t, c.params(name, file)) })
+			}
+		}
+	}
+}
+
+func (c terms) params(name, file string) testscript.Params {
+	commands := scriptCommands()
+	// "command N ARG...": the command that is tested exits with N.
+	commands["command"] = func(ts *testscript.TestScript, neg bool, args []string) {
+		scriptStatus(ts, neg, slices.Concat(args[:1], []string{"dmcow", name}, strings.Fields(c.needs), args[1:]))
+	}
+	return testscript.Params{
+		Files:               []string{file},
+		Cmds:                commands,
+		RequireExplicitExec: true,
+		Condition: func(kind string) (bool, error) {
+			return kind == "writes" && c.kind != "reading", nil
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("CMD", name)
+			program, err := exec.LookPath("dmcow")
+			if err != nil {
+				return err
+			}
+			e.Setenv("BIN", filepath.Dir(program)) // a PATH with nothing else in it
+			for content, s := range c.status {
+				e.Setenv(content, strconv.Itoa(int(s)))
+			}
+			// What create needs: two images, with a difference.
+			base := make([]byte, 1<<20)
+			image := slices.Clone(base)
+			image[len(image)/2] = 1
+			return errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "base"), base, 0o666),
+				os.WriteFile(filepath.Join(e.WorkDir, "image"), image, 0o666))
+		},
 	}
 }
 
@@ -74,6 +131,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"kernel":  scriptKernel,
 		"sparse":  scriptSparse,
 		"pattern": scriptPattern,
+		"patch":   scriptPatch,
+		"hold":    scriptHold,
 	}
 }
 
@@ -153,4 +212,33 @@ func scriptPattern(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := strconv.Unquote(`"` + strings.ReplaceAll(args[2], `"`, `\"`) + `"`)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), bytes.Repeat([]byte(text), n/len(text)+1)[:n], 0o666))
+}
+
+// scriptPatch is "patch IMAGE OFFSET BYTE": put a byte, in hexadecimal digits, at
+// an offset.
+func scriptPatch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: patch IMAGE OFFSET BYTE")
+	}
+	offset, err := strconv.ParseInt(args[1], 0, 64)
+	ts.Check(err)
+	b, err := strconv.ParseUint(args[2], 16, 8)
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt([]byte{byte(b)}, offset)
+	ts.Check(err)
+	ts.Check(f.Close())
+}
+
+// scriptHold is "hold IMAGE": lock it until the script ends, from a process
+// whose number is in $HOLDER.
+func scriptHold(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hold IMAGE")
+	}
+	w, err := device.OpenWritable(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { w.Close() })
+	ts.Setenv("HOLDER", strconv.Itoa(os.Getpid()))
 }

@@ -87,7 +87,7 @@ type unreadCOW struct {
 }
 
 func (c *usageCmd) Run(a *app) error {
-	o, err := c.openOrigin(a)
+	o, err := c.origin(a)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (c *usageCmd) Run(a *app) error {
 	return c.write(a, all, unread)
 }
 
-func (c *usageCmd) openOrigin(a *app) (origin, error) {
+func (c *usageCmd) origin(a *app) (origin, error) {
 	if c.Origin == "" {
 		o := origin{name: "ORIGIN", block: format.SectorSize}
 		if c.OriginSize != nil {
@@ -124,23 +124,12 @@ func (c *usageCmd) openOrigin(a *app) (origin, error) {
 		return o, nil
 	}
 	name := string(c.Origin)
-	d, err := device.Open(name)
+	d, err := a.openOrigin(name)
 	if err != nil {
-		return origin{}, a.unreadable(name, err)
+		return origin{}, err
 	}
 	defer d.Close()
-	o := origin{tableName(d), format.Bytes(d.Size()).Sectors(), format.Bytes(d.LogicalBlockSize())}
-	if o.sectors == 0 {
-		return origin{}, &failure{name, statusFailed, errors.New("is empty, expected an origin")}
-	}
-	head := make([]byte, format.HeaderSize)
-	if _, err := d.ReadAt(head, 0); err != nil {
-		return origin{}, a.unreadable(name, err)
-	}
-	if format.DecodeHeader(head).Magic == format.Magic {
-		return origin{}, &failure{name, statusFailed, errors.New("holds a COW store, expected an origin: are the two swapped?")}
-	}
-	return o, nil
+	return origin{tableName(d), format.Bytes(d.Size()).Sectors(), format.Bytes(d.LogicalBlockSize())}, nil
 }
 
 // look finds out about one store, and tells what is wrong with it.

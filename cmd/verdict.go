@@ -5,9 +5,9 @@ import "dmcow/store"
 // survey walks through the store's metadata. The error is the failure of an
 // interruption.
 func (a *app) survey(c *cow) (store.Survey, error) {
-	p := a.newProgress(c, true)
+	p := a.walking(c, true)
 	defer p.end()
-	s, err := c.id.Examine(c.walk(), p.visit)
+	s, err := c.id.Examine(c.walk(), p.area)
 	return s, ended(c.path, err)
 }
 

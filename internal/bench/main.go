@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+
+	"dmcow/format"
 )
 
 func main() {
@@ -31,8 +33,8 @@ func main() {
 // errNoChild says that bench was started by a person.
 var errNoChild = errors.New("not a child")
 
-// child does what bench starts itself for, in a process of its own: a store is
-// written, or the floor is walked.
+// child does what bench starts itself for, in a process of its own: a store or images
+// are written, the floor is walked, images are read.
 func child(args []string) error {
 	if len(args) < 3 {
 		return errNoChild
@@ -45,6 +47,10 @@ func child(args []string) error {
 		return synthesize(path, n, args[3])
 	case args[0] == "floor" && len(args) == 3:
 		return walkFloor(path, n)
+	case args[0] == "images" && len(args) == 4:
+		return writeImages(path, args[3], n)
+	case args[0] == "read" && len(args) == 4:
+		return readAll(path, args[3])
 	}
 	return errNoChild
 }
@@ -92,6 +98,14 @@ func (o options) sizes() []uint64 {
 	return []uint64{3, 1 << 20, 1 << 24}
 }
 
+// imageSize is the size of the images to measure create with.
+func (o options) imageSize() format.Bytes {
+	if o.quick {
+		return 256 << 20
+	}
+	return 4 << 30
+}
+
 // parent is what a person starts: it measures everything.
 func parent() error {
 	o, err := parseOptions()
@@ -114,5 +128,8 @@ func parent() error {
 		return err
 	}
 	b := &bench{ctx: ctx, dir: dir, programs: p, runs: o.runs}
-	return b.all(sizes)
+	if err := b.all(sizes); err != nil {
+		return err
+	}
+	return b.create(o.imageSize())
 }

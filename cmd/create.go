@@ -1,0 +1,206 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/store"
+)
+
+type createCmd struct {
+	COW       path      `arg:"" help:"COW device to write, or an image file, which is made where there is none."`
+	Origin    path      `required:"" placeholder:"BASE" help:"What the snapshot's origin holds."`
+	From      path      `required:"" placeholder:"IMAGE" help:"What the snapshot is to read as: as large as BASE."`
+	ChunkSize chunkSize `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
+	Force     bool      `help:"Write over a store or over whatever else the device holds."`
+	writing   `embed:""`
+}
+
+func (createCmd) Help() string {
+	return `
+Compares two images and writes a store of the chunks in which they differ: the
+kernel's snapshot of BASE with that store reads as IMAGE. COW is refused as by
+initialize. An image file is made as large as it has to be, and never cut; a
+device that is too small is refused before anything is written.
+
+  dmcow create changes.cow --origin old.img --from new.img
+  dmcow create /dev/vg0/cow --origin /dev/vg0/base --from new.img --chunk-size 4K
+  dmcow create changes.cow --origin old.img --from new.img --dry-run
+
+--dry-run only compares, and prints the size that the store takes. A run that is
+cut off leaves no store, and can be run again.
+`
+}
+
+func (c *createCmd) Run(a *app) error {
+	if err := a.permission(c.writing); err != nil {
+		return err
+	}
+	base, err := a.openOrigin(string(c.Origin))
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	image, err := a.openOrigin(string(c.From))
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	if err := sameSize(base, image); err != nil {
+		return err
+	}
+	t, err := c.openTarget(a, base, image)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	job := store.Creation{Base: base, Image: image, Geometry: t.fresh}
+	if c.DryRun || !t.growable {
+		chunks, err := c.measure(a, t, job)
+		if err != nil || c.DryRun {
+			return err
+		}
+		if need := job.Size(chunks); need > t.size() {
+			return &failure{t.path, statusFailed, fmt.Errorf("too small: it has %d sectors, and the store takes %d (%d chunks differ)",
+				t.size().Sectors(), need.Sectors(), chunks)}
+		}
+	}
+	if t.id.State != store.Uninitialized || t.size() > 0 {
+		if err := a.ask(t.path, "write a store here, with chunks of %d sectors%s?", t.fresh.ChunkSectors(), t.loss()); err != nil {
+			return err
+		}
+	}
+	return c.write(a, t, job)
+}
+
+// sameSize is the failure of images of different sizes.
+func sameSize(base, image *device.Device) error {
+	if base.Size() == image.Size() {
+		return nil
+	}
+	return &failure{image.Path(), statusFailed, fmt.Errorf("%w: it has %d bytes, and %s has %d",
+		store.ErrOtherSize, image.Size(), printable(base.Path()), base.Size())}
+}
+
+// openTarget opens or makes the COW device, and refuses one that is not to be
+// written over.
+func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, error) {
+	block := format.Bytes(base.LogicalBlockSize())
+	if c.ChunkSize == 0 && block.Sectors() > format.DefaultChunkSectors {
+		c.ChunkSize = chunkSize(block.Sectors())
+	}
+	t, err := c.openOrMake(a)
+	if err != nil {
+		return nil, err
+	}
+	t.growable = !t.device.IsBlock() && !c.given()
+	if err = t.isNone(base, image); err == nil {
+		err = a.refuse(t, c.Force)
+	}
+	if err == nil {
+		err = chunkFits(base, t.fresh)
+	}
+	if err != nil {
+		t.close()
+		if t.made {
+			os.Remove(t.path) // nothing was written to it
+		}
+		return nil, err
+	}
+	return t, nil
+}
+
+// isNone is the failure of a target that is one of the devices that are read.
+func (t *target) isNone(sources ...*device.Device) error {
+	for _, d := range sources {
+		if t.device.SameAs(d) {
+			return &failure{t.path, statusFailed, fmt.Errorf("is the same device as %s, which is to be read", printable(d.Path()))}
+		}
+	}
+	return nil
+}
+
+// openOrMake opens the COW device; where there is none, it makes an image file,
+// or in a dry run does as if there were an empty one.
+func (c *createCmd) openOrMake(a *app) (*target, error) {
+	path := string(c.COW)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || c.given() {
+		return a.openTarget(path, c.writing, c.ChunkSize)
+	}
+	if c.DryRun {
+		w := &cow{path: path, device: device.Nothing()}
+		return &target{cow: w}, a.identify(w, c.section, c.ChunkSize)
+	}
+	d, made, err := device.CreateWritable(path)
+	if err != nil {
+		return nil, &failure{path, statusFailed, err}
+	}
+	t, err := a.target(path, d, c.writing, c.ChunkSize)
+	if err == nil {
+		t.made = made
+	}
+	return t, err
+}
+
+// chunkFits is wrong use where the kernel would not take the chunk size for the
+// sake of the origin.
+func chunkFits(base *device.Device, g format.Geometry) error {
+	block := format.Bytes(base.LogicalBlockSize())
+	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
+		return &failure{base.Path(), statusWrongUse, fmt.Errorf("--chunk-size of %d sectors: %w (%d bytes)", g.ChunkSectors(), err, block)}
+	}
+	return nil
+}
+
+// measure compares the images, and in a dry run prints what the store takes.
+func (c *createCmd) measure(a *app, t *target, job store.Creation) (chunks uint64, err error) {
+	p := a.newProgress(t.path, "byte", uint64(job.Image.Size()), true)
+	defer p.end()
+	job.Visit = p.bytes
+	if chunks, err = job.Measure(); err != nil {
+		return 0, c.failed(a, t, err)
+	}
+	if c.DryRun {
+		p.end()
+		_, err = fmt.Fprintf(a.stdout, "required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors\n",
+			job.Size(chunks), job.Size(chunks).Sectors(), chunks, job.Geometry.ChunkSectors())
+	}
+	return chunks, err
+}
+
+// write writes the store.
+func (c *createCmd) write(a *app, t *target, job store.Creation) error {
+	p := a.newProgress(t.path, "byte", uint64(job.Image.Size()), true)
+	defer p.end()
+	job.Visit = p.bytes
+	var grow func(format.Bytes) error
+	if t.growable {
+		grow = func(size format.Bytes) error { return t.out.Grow(int64(size)) }
+	}
+	chunks, err := job.Write(t.out, grow)
+	p.end()
+	if err != nil {
+		return c.failed(a, t, err)
+	}
+	a.verbose(t.path, "%d chunks of %d sectors differ; the store takes %d bytes", chunks, t.fresh.ChunkSectors(), job.Size(chunks))
+	return nil
+}
+
+// failed makes a failure of the error with which a comparison or a creation
+// ended, and says which device it is about.
+func (c *createCmd) failed(a *app, t *target, err error) error {
+	var s *store.SourceError
+	switch {
+	case errors.As(err, &s) && s.Image:
+		return a.unreadable(string(c.From), err)
+	case errors.As(err, &s):
+		return a.unreadable(string(c.Origin), err)
+	case errors.Is(err, errInterrupted):
+		return &failure{t.path, statusInterrupted, fmt.Errorf("%w: there is no store; run the same command again", err)}
+	}
+	return a.done(t.path, err)
+}
