@@ -46,8 +46,7 @@ type rig struct {
 	sc                  Scenario
 	originFile, cowFile string
 	origin, rawCOW, cow string // block devices; cow is what the kernel is given
-	logFile             string
-	log                 *kernellab.Device
+	log                 *kernellab.WriteLog
 	up                  *kernellab.Snapshot // nil while the store is not loaded
 	before              *Result
 }
@@ -71,9 +70,7 @@ func newRig(t testing.TB, sc Scenario) *rig {
 	b.origin, b.rawCOW = kernellab.Loop(t, b.originFile), kernellab.Loop(t, b.cowFile)
 	b.cow = b.rawCOW
 	if sc.Logged {
-		b.logFile = kernellab.File(t, "log", 8<<20/kernellab.SectorSize)
-		b.log = kernellab.Create(t, "logged", fmt.Sprintf("0 %d log-writes %s %s",
-			sc.COWSectors, b.rawCOW, kernellab.Loop(t, b.logFile)), false)
+		b.log = kernellab.NewWriteLog(t, b.rawCOW, 8<<20/kernellab.SectorSize)
 		b.cow = b.log.Path
 	}
 	return b

@@ -1,0 +1,114 @@
+package kernellab
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// A WriteLog is a device on top of another one, where dm-log-writes notes every
+// write.
+type WriteLog struct {
+	*Device
+	file string
+}
+
+// LogEntry is a write, a flush or a discard that was noted, or a mark.
+type LogEntry struct {
+	Sector, Sectors               uint64
+	Flush, FUA, Discard, Metadata bool   // flags; a flush alone has no sectors
+	Data                          []byte // none of a discard
+	Mark                          string // where it is one: nothing else is set then
+}
+
+// NewWriteLog puts a log on the block device at path, with room for data of so
+// many sectors.
+func NewWriteLog(t testing.TB, path string, room uint64) *WriteLog {
+	t.Helper()
+	file := File(t, "log", room)
+	return &WriteLog{file: file, Device: Create(t, "logged",
+		fmt.Sprintf("0 %d log-writes %s %s", Size(t, path), path, Loop(t, file)), false)}
+}
+
+// End removes the log's device and returns what it has noted.
+func (l *WriteLog) End(t testing.TB) []LogEntry {
+	t.Helper()
+	l.Remove(t)
+	log, err := os.ReadFile(l.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := parseWriteLog(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+// Flags of an entry in the log of dm-log-writes (log_write_entry in
+// dm-log-writes.c).
+const (
+	logFlush = 1 << iota
+	logFUA
+	logDiscard
+	logMark
+	logMetadata
+)
+
+var errShortLog = errors.New("the log ends early")
+
+// parseWriteLog reads what dm-log-writes wrote: a sector with its superblock,
+// then for each entry a sector with its description, and the data written.
+func parseWriteLog(log []byte) ([]LogEntry, error) {
+	const magic = 0x6a736677736872
+	if len(log) < SectorSize || binary.LittleEndian.Uint64(log) != magic {
+		return nil, errors.New("not a log of dm-log-writes")
+	}
+	count := binary.LittleEndian.Uint64(log[16:])
+	sectorSize := uint64(binary.LittleEndian.Uint32(log[24:]))
+	if sectorSize < SectorSize || sectorSize > uint64(len(log)) {
+		return nil, errShortLog
+	}
+	log = log[sectorSize:]
+	var entries []LogEntry
+	for range count {
+		if uint64(len(log)) < sectorSize {
+			return nil, errShortLog
+		}
+		e := parseLogEntry(log)
+		log = log[sectorSize:]
+		if e.Mark == "" && !e.Discard {
+			size := e.Sectors * sectorSize
+			if size > uint64(len(log)) {
+				return nil, errShortLog
+			}
+			e.Data, log = log[:size], log[size:]
+		}
+		if e.Mark != endMark {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// endMark is what the target itself adds when it is removed.
+const endMark = "dm-log-writes-end"
+
+// parseLogEntry reads the description that b begins with. A mark's words are in
+// it.
+func parseLogEntry(b []byte) LogEntry {
+	le := binary.LittleEndian
+	flags := le.Uint64(b[16:])
+	if flags&logMark != 0 {
+		length := min(le.Uint64(b[24:]), SectorSize-32)
+		return LogEntry{Mark: strings.TrimRight(string(b[32:32+length]), "\x00")}
+	}
+	return LogEntry{
+		Sector: le.Uint64(b), Sectors: le.Uint64(b[8:]),
+		Flush: flags&logFlush != 0, FUA: flags&logFUA != 0,
+		Discard: flags&logDiscard != 0, Metadata: flags&logMetadata != 0,
+	}
+}

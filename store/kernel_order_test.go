@@ -1,0 +1,213 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/internal/kernellab"
+	"dmcow/store"
+)
+
+// A group is what was written between two flushes, by sector: in which order, no
+// power cut can tell.
+type group map[uint64]string
+
+// groups are those of a log. A flush in front of a write begins one, and a write
+// with FUA, which is its own flush, ends it.
+func groups(log []kernellab.LogEntry) (all []group) {
+	g := group{}
+	cut := func() {
+		if len(g) > 0 {
+			all = append(all, g)
+			g = group{}
+		}
+	}
+	for _, e := range log {
+		if e.Flush {
+			cut()
+		}
+		for i := range e.Sectors {
+			g[e.Sector+i] = string(e.Data[i*kernellab.SectorSize:][:kernellab.SectorSize])
+		}
+		if e.FUA {
+			cut()
+		}
+	}
+	cut()
+	return all
+}
+
+// sameOrder is how two logs differ. The engine may flush more often than the
+// kernel, never less, so one of the kernel's groups may be several of its.
+func sameOrder(kernel, engine []group) string {
+	for n, want := range kernel {
+		got := group{}
+		for len(engine) > 0 && len(got) < len(want) {
+			maps.Copy(got, engine[0])
+			engine = engine[1:]
+		}
+		if !maps.Equal(got, want) {
+			same := slices.Equal(sectors(got), sectors(want))
+			return fmt.Sprintf("group %d: the kernel wrote sectors %v, the engine %v (the same sectors: %v)", n, sectors(want), sectors(got), same)
+		}
+	}
+	if len(engine) > 0 {
+		return fmt.Sprintf("the engine wrote %d groups more, the first to sectors %v", len(engine), sectors(engine[0]))
+	}
+	return ""
+}
+
+func sectors(g group) []uint64 { return slices.Sorted(maps.Keys(g)) }
+
+// A step is done by the kernel and by the engine, each to its own devices, and
+// from one to the next the store is loaded again.
+type step struct {
+	write []uint64 // chunks of the origin to be overwritten, one after the other
+	merge bool     // else, merge all
+}
+
+// TestKernelWritesTheSameInTheSameOrder has the kernel and the engine take the
+// same steps, both on dm-log-writes: between the same flushes they write the
+// same. The steps lead across several ends of areas, exactly to them and a little
+// beyond, and over merges.
+func TestKernelWritesTheSameInTheSameOrder(t *testing.T) {
+	kernellab.Require(t)
+	odd := func(first, n uint64) (all []uint64) {
+		for i := range n {
+			all = append(all, first+2*i)
+		}
+		return all
+	}
+	for _, c := range []struct {
+		name  string
+		chunk uint64
+		fill  uint64 // exceptions that are there before
+		steps []step
+	}{
+		{"chunk 1", 1, 0, []step{
+			{write: from(0, 20)}, {write: odd(100, 12)}, {write: odd(101, 1)}, {write: from(200, 70)},
+			{merge: true}, {write: from(300, 40)}, {merge: true}, {merge: true}, {write: from(0, 1)},
+		}},
+		{"chunk 1, all of an area at once", 1, 0, []step{{write: from(0, 32)}, {write: from(32, 32)}, {merge: true}}},
+		{"chunk 8", 8, 0, []step{{write: from(0, 250)}, {write: odd(300, 6)}, {write: odd(301, 260)}, {merge: true}, {write: from(0, 3)}}},
+		{"chunk 32", 32, 1020, []step{{write: odd(1024, 4)}, {write: odd(1025, 4)}, {merge: true}}},
+		{"chunk 32, the next area", 32, 2040, []step{{write: odd(2048, 12)}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := fmt.Sprintf("device %d\nheader chunk=%d\nfill %d 0", 2200*c.chunk, c.chunk, c.fill)
+			kernel, engine := newRig(t, c.chunk, 2200, spec), newRig(t, c.chunk, 2200, spec)
+			var logs [2][]group
+			for i, r := range []*rig{kernel, engine} {
+				log := kernellab.NewWriteLog(t, r.cow, 64<<20/kernellab.SectorSize)
+				for n, s := range c.steps {
+					r.take(s, log.Path, r == engine, uint64(n)+1)
+				}
+				logs[i] = groups(log.End(t))
+			}
+			if diff := sameOrder(logs[0], logs[1]); diff != "" {
+				t.Error(diff)
+			}
+			if len(logs[0]) == 0 {
+				t.Error("nothing was written")
+			}
+			if !bytes.Equal(kernel.content(kernel.cow), engine.content(engine.cow)) {
+				t.Error("the COW devices differ")
+			}
+			if !bytes.Equal(kernel.content(kernel.origin), engine.content(engine.origin)) {
+				t.Error("the origins differ")
+			}
+		})
+	}
+}
+
+func (r *rig) take(s step, cow string, engine bool, version uint64) {
+	r.Helper()
+	switch {
+	case engine && s.merge:
+		r.mergeSteps(cow, -1)
+	case engine:
+		r.engine(cow, version, s.write, 1)
+	case s.merge:
+		kernellab.Merge(r, r.origin, cow, "P", r.chunk, nil)
+	default:
+		r.kernel(cow, version, s.write)
+	}
+}
+
+// TestKernelInitializesLessSafely compares the making of a store. The kernel
+// writes the header and clears area 0 with no flush between them; the engine has
+// area 0 durably clear before the header goes out, so that no power cut leaves
+// old exceptions under a new header. The outcome is the same.
+func TestKernelInitializesLessSafely(t *testing.T) {
+	kernellab.Require(t)
+	const stale = "device 800\nlayout chunk=8\nraw 4096 a5*16384"
+	kernel, engine := newRig(t, 8, 50, stale), newRig(t, 8, 50, stale)
+
+	log := kernellab.NewWriteLog(t, kernel.cow, 1<<20/kernellab.SectorSize)
+	kernel.load(log.Path).Down(t)
+	together := groups(log.End(t))
+
+	log = kernellab.NewWriteLog(t, engine.cow, 1<<20/kernellab.SectorSize)
+	d, err := device.OpenWritable(log.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := format.NewGeometry(8)
+	if err == nil {
+		err = store.Initialize(d, g)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	apart := groups(log.End(t))
+
+	if len(together) != 1 || len(together[0]) != 16 {
+		t.Errorf("the kernel wrote %d groups", len(together))
+	}
+	area0 := from(8, 8)
+	if len(apart) != 2 || !slices.Equal(sectors(apart[1]), []uint64{0}) || !slices.Equal(sectors(apart[0]), append(from(1, 7), area0...)) {
+		t.Errorf("the engine wrote %d groups: %v", len(apart), apart)
+	}
+	if !bytes.Equal(kernel.content(kernel.cow), engine.content(engine.cow)) {
+		t.Error("the stores differ")
+	}
+}
+
+// TestKernelDropsTheSame compares what marks a snapshot invalid: the same field.
+// The kernel writes all of chunk 0 and clears what stands behind the header, with
+// neither flush nor FUA; the engine writes one sector, durably.
+func TestKernelDropsTheSame(t *testing.T) {
+	kernellab.Require(t)
+	const full = "device 96\nheader chunk=8\nfill 10 0"
+	kernel, engine := newRig(t, 8, 50, full), newRig(t, 8, 50, full)
+
+	log := kernellab.NewWriteLog(t, kernel.cow, 1<<20/kernellab.SectorSize)
+	up := kernel.load(log.Path)
+	if _, err := kernellab.WritePattern(up.Origin.Path, 8, []uint64{20}, 1); err != nil {
+		t.Fatal(err)
+	}
+	up.Down(t)
+	byKernel := groups(log.End(t))
+
+	log = kernellab.NewWriteLog(t, engine.cow, 1<<20/kernellab.SectorSize)
+	s, _, done := engine.opened(log.Path)
+	if err := s.Drop(); err != nil {
+		t.Fatal(err)
+	}
+	done()
+	byEngine := groups(log.End(t))
+
+	if len(byKernel) != 1 || len(byKernel[0]) != 8 || len(byEngine) != 1 || len(byEngine[0]) != 1 ||
+		byKernel[0][0] != byEngine[0][0] {
+		t.Errorf("the kernel wrote %v, the engine %v", byKernel, byEngine)
+	}
+	if got := engine.status(engine.cow); got != "Invalid" {
+		t.Errorf("status %q", got)
+	}
+}
