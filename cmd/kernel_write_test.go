@@ -1,0 +1,172 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
+)
+
+// TestKernelLoadsWhatInitializeWrote: an empty snapshot, whatever the device held
+// behind its first 4 KiB, which goes on from there.
+func TestKernelLoadsWhatInitializeWrote(t *testing.T) {
+	kernellab.Require(t)
+	for _, c := range []struct {
+		block int
+		flag  string
+		chunk uint64 // sectors
+	}{
+		{512, "", 32},
+		{512, "--chunk-size=512", 1},
+		{512, "--chunk-size=4K", 8},
+		{512, "--chunk-size=512K", 1024},
+		{4096, "", 32},
+		{4096, "--chunk-size=4K", 8},
+	} {
+		t.Run(fmt.Sprint(c.block, c.flag), func(t *testing.T) {
+			const sectors = 8192
+			block := kernellab.BlockSize(c.block)
+			stale := append(make([]byte, 4096), bytes.Repeat([]byte{0xa5}, (sectors-8)*512)...)
+			cow, origin := imageLoop(t, stale, block), imageLoop(t, kernellab.Pattern(0, sectors, 0), block)
+			args := []string{"initialize", "--yes", "--force", cow}
+			if c.flag != "" {
+				args = append(args, c.flag)
+			}
+			expect(t, 0, args...)
+			s := kernellab.NewSnapshot(t, origin, cow, "P", 16) // not the store's chunk size
+			if got, want := s.View.Status(t), fmt.Sprintf("%d/%d %[1]d", 2*c.chunk, sectors); got != want {
+				t.Errorf("status %q, want %q", got, want)
+			}
+			before := digest(t, s.View.Path)
+			overwrite(t, s.Origin.Path, c.chunk, span(0, 5))
+			if got := digest(t, s.View.Path); got != before || got == digest(t, s.Origin.Path) {
+				t.Error("the snapshot does not keep what the origin held")
+			}
+		})
+	}
+}
+
+// TestKernelInvalidate: of every store that the kernel made, and that it serves,
+// it says Invalid.
+func TestKernelInvalidate(t *testing.T) {
+	kernellab.Require(t)
+	origin := blankLoop(t, 8192)
+	n := 0
+	for name, s := range corpus.Load(t) {
+		if s.Status == "Invalid" {
+			continue
+		}
+		n++
+		cow := imageLoop(t, s.COW(t))
+		expect(t, 0, "invalidate", "--yes", cow)
+		view := kernellab.Create(t, "snap", fmt.Sprintf("0 %d snapshot %s %s P 8", min(s.OriginSectors, 8192), origin, cow), false)
+		if got := view.Status(t); got != "Invalid" {
+			t.Errorf("%s: status %q", name, got)
+		}
+		view.Remove(t)
+	}
+	if n == 0 {
+		t.Error("no store")
+	}
+}
+
+// differing makes two images of so many sectors, which differ in a number of
+// places: single bytes, runs over several chunks, the first byte and the last.
+func differing(rng *rand.Rand, sectors, places int) (base, image []byte) {
+	base = kernellab.Pattern(0, uint64(sectors), 0)
+	image = bytes.Clone(base)
+	for range places {
+		at := rng.IntN(len(image))
+		n := 1
+		if rng.IntN(3) == 0 {
+			n = rng.IntN(100 << 10)
+		}
+		for i := at; i < min(at+n, len(image)); i++ {
+			image[i] ^= byte(1 + rng.IntN(255))
+		}
+	}
+	image[0] ^= 1
+	image[len(image)-1] ^= 1
+	return base, image
+}
+
+// TestKernelReadsWhatCreateWrote: the kernel's snapshot of BASE with the store
+// reads as IMAGE, and the kernel merges it to become IMAGE, also where the last
+// chunk is a short one.
+func TestKernelReadsWhatCreateWrote(t *testing.T) {
+	kernellab.Require(t)
+	for i, c := range []struct {
+		chunk   string
+		sectors int
+		places  int
+		device  uint64 // sectors of a block device as COW; an image file where it is 0
+	}{
+		{"512", 4000, 200, 0},
+		{"512", 4000, 200, 8000},
+		{"4K", 8192 + 5, 100, 0},
+		{"4K", 8192, 100, 16384},
+		{"16K", 8192 + 31, 20, 0},
+		{"2M", 3*4096 + 1, 2, 0},
+	} {
+		t.Run(fmt.Sprint(c.chunk, " of ", c.sectors), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(uint64(i), 7))
+			base, image := differing(rng, c.sectors, c.places)
+			dir := t.TempDir()
+			from, cow := filepath.Join(dir, "image"), filepath.Join(dir, "cow")
+			if err := os.WriteFile(from, image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			origin := imageLoop(t, base)
+			if c.device > 0 {
+				cow = blankLoop(t, c.device)
+			}
+			expect(t, 0, "create", "--yes", "--chunk-size", c.chunk, cow, "--origin", origin, "--from", from)
+			if c.device == 0 {
+				cow = kernellab.Loop(t, cow)
+			}
+			want := digest(t, from)
+			s := kernellab.NewSnapshot(t, origin, cow, "P", 8)
+			if got := digest(t, s.View.Path); got != want {
+				t.Error("the kernel's snapshot reads as something else")
+			}
+			s.Down(t)
+			kernellab.Merge(t, origin, cow, "P", 8, nil)
+			if got := digest(t, origin); got != want {
+				t.Error("the kernel has merged it to something else")
+			}
+		})
+	}
+}
+
+// TestKernelDeviceInUse: a device that the kernel holds is left alone, and the
+// holder is named; so is a snapshot's view and an origin's target, which are not
+// its store.
+func TestKernelDeviceInUse(t *testing.T) {
+	kernellab.Require(t)
+	origin, cow, base := blankLoop(t, 800), blankLoop(t, 800), blankLoop(t, 800)
+	s := kernellab.NewSnapshot(t, origin, cow, "P", 8)
+	before := digest(t, cow)
+	for path, want := range map[string]string{
+		cow:           "dmcow: " + cow + ": in use by " + s.View.Name + " (dm-",
+		s.View.Path:   "is the snapshot's view, not its store: the COW device is " + cow,
+		s.Origin.Path: "is the origin of snapshots, not the store of one",
+	} {
+		for _, command := range [][]string{
+			{"initialize", "--yes", "--force"}, {"invalidate", "--yes"},
+			{"create", "--yes", "--force", "--origin", base, "--from", base},
+		} {
+			if _, stderr := expect(t, 8, append(command, path)...); !strings.Contains(stderr, want) {
+				t.Errorf("%q of %s: %s", command, path, stderr)
+			}
+		}
+	}
+	if got := digest(t, cow); got != before {
+		t.Error("the store was written to")
+	}
+}
