@@ -47,6 +47,7 @@ type history struct {
 	next   format.OldChunk
 	ever   map[format.Exception]bool // prepared
 	hidden int                       // crashes that left hidden exceptions
+	faults bool                      // are expected
 }
 
 func newHistory(t *testing.T, rng *rand.Rand, spec string) *history {
@@ -60,46 +61,71 @@ func newHistory(t *testing.T, rng *rand.Rand, spec string) *history {
 // exceptions commits n exceptions that are in flight together, in any order.
 // One copy in eight fails.
 func (h *history) exceptions(n int) {
+	h.batch(h.rng.Perm(n), func(int) bool { return h.rng.IntN(8) > 0 })
+}
+
+// batch prepares as many exceptions as there are numbers in order, and commits
+// them in this order, as long as there is room. copied tells whose copy succeeds.
+func (h *history) batch(order []int, copied func(i int) bool) {
 	var pending []store.Pending
-	for range n {
+	for range order {
 		p, err := h.s.PrepareException(h.next)
 		if err != nil {
-			break // it is full
+			break // it is full, or has failed
 		}
 		h.next++
 		h.ever[p.Exception] = true
 		pending = append(pending, p)
 	}
-	for _, i := range h.rng.Perm(len(pending)) {
-		p := pending[i]
-		copied := h.rng.IntN(8) > 0
-		if copied {
-			g := h.s.Geometry()
-			if _, err := h.d.WriteAt(content(g, p.Old), int64(g.Offset(p.New))); err != nil {
-				h.t.Fatal(err)
-			}
+	for _, i := range order {
+		if i < len(pending) {
+			h.commit(pending[i], copied(i))
 		}
-		h.s.CommitException(p, copied, func(err error) {
-			if (err == nil) != copied {
-				h.t.Errorf("%v, copied %v: %v", p, copied, err)
-			}
-			if err == nil {
-				h.record.Mark(acknowledged(p.Exception))
-			}
-		})
 	}
 }
 
-// merge merges away the end of a run, or all of it.
-func (h *history) merge() {
+// commit copies the chunk of an exception, or does not, and commits it.
+func (h *history) commit(p store.Pending, copied bool) {
+	if copied {
+		g := h.s.Geometry()
+		if _, err := h.d.WriteAt(content(g, p.Old), int64(g.Offset(p.New))); err != nil {
+			h.failed(err)
+			copied = false
+		}
+	}
+	h.s.CommitException(p, copied, func(err error) {
+		switch {
+		case err == nil && !copied:
+			h.t.Errorf("%v was not copied, and is committed", p)
+		case err == nil:
+			h.record.Mark(acknowledged(p.Exception))
+		case copied:
+			h.failed(err)
+		}
+	})
+}
+
+// failed ends the test, unless faults are expected.
+func (h *history) failed(err error) {
+	if !h.faults {
+		h.t.Fatal(err)
+	}
+}
+
+// merge merges away a run, or the end of it.
+func (h *history) merge(whole bool) {
 	r, err := h.s.PrepareMerge()
 	if err != nil {
-		h.t.Fatal(err)
+		h.failed(err)
+		return
 	}
 	if r.Count == 0 {
 		return
 	}
-	n := 1 + h.rng.IntN(r.Count)
+	n := r.Count
+	if !whole {
+		n = 1 + h.rng.IntN(n)
+	}
 	var cleared []format.Exception
 	for i := r.Count - n; i < r.Count; i++ {
 		x := format.Exception{Old: r.Old + format.OldChunk(i), New: r.New + format.NewChunk(i)}
@@ -107,10 +133,30 @@ func (h *history) merge() {
 		h.record.Mark(merging(x))
 	}
 	if err := h.s.CommitMerge(n); err != nil {
-		h.t.Fatal(err)
+		h.failed(err)
+		return
 	}
 	for _, x := range cleared {
 		h.record.Mark(merged(x))
+	}
+}
+
+// reopen goes on with the store as it is on the device.
+func (h *history) reopen() {
+	s, err := store.Open(h.d, store.Options{Table: true})
+	if err != nil {
+		h.failed(err)
+		return
+	}
+	h.s = s
+}
+
+// drop drops the snapshot. What comes after it fails.
+func (h *history) drop() {
+	h.faults = true
+	h.record.Mark(dropping{})
+	if err := h.s.Drop(); err != nil {
+		h.failed(err)
 	}
 }
 
@@ -119,9 +165,9 @@ func (h *history) live(steps int) {
 	for range steps {
 		switch h.rng.IntN(6) {
 		case 0:
-			h.s = open(h.t, h.d)
+			h.reopen()
 		case 1:
-			h.merge()
+			h.merge(false)
 		default:
 			h.exceptions(1 + h.rng.IntN(12))
 		}
@@ -295,6 +341,7 @@ var lives = map[string]string{
 func TestCrashes(t *testing.T) {
 	for name, spec := range lives {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed(t), 0))
 			rounds := 4
 			if testing.Short() || name == "chunk 8" {
@@ -305,10 +352,7 @@ func TestCrashes(t *testing.T) {
 				h := newHistory(t, rng, spec)
 				h.live(40)
 				if rng.IntN(4) == 0 {
-					h.record.Mark(dropping{})
-					if err := h.s.Drop(); err != nil {
-						t.Fatal(err)
-					}
+					h.drop()
 				}
 				for c := range h.record.Crashes(24, rng) {
 					states++
@@ -320,5 +364,62 @@ func TestCrashes(t *testing.T) {
 			}
 			t.Logf("%d states, %d of them with hidden exceptions", states, hidden)
 		})
+	}
+}
+
+// TestCrashesOfAllShortSequences takes every sequence of three operations from
+// every place where something happens, and all the states that a crash may leave
+// of it.
+func TestCrashesOfAllShortSequences(t *testing.T) {
+	always := func(int) bool { return true }
+	operations := []func(h *history){
+		func(h *history) { h.batch([]int{0}, always) },
+		func(h *history) { h.batch([]int{1, 0}, func(i int) bool { return i != 0 }) },
+		func(h *history) { h.batch([]int{2, 0, 1}, always) },
+		func(h *history) { h.merge(true) },
+		(*history).reopen,
+		(*history).drop,
+	}
+	for _, start := range []struct {
+		chunk, exceptions int
+	}{
+		{1, 0}, {1, 30}, {1, 31}, {1, 32}, // an area holds 32
+		{2, 30}, {2, 31}, {2, 32}, {2, 62}, {2, 63}, {2, 64}, // a sector holds 32
+	} {
+		t.Run(fmt.Sprintf("chunk %d, %d exceptions", start.chunk, start.exceptions), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed(t), 0))
+			n := len(operations)
+			for sequence := range n * n * n {
+				h := newHistory(t, rng, fmt.Sprintf("device 300\nheader chunk=%d", start.chunk))
+				h.begin(start.exceptions)
+				for _, i := range []int{sequence % n, sequence / n % n, sequence / n / n} {
+					operations[i](h)
+				}
+				for c := range h.record.Crashes(1<<12, rng) {
+					if err := h.check(c, false); err != nil {
+						t.Fatalf("sequence %d: %v: %v", sequence, c, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// begin adds n exceptions, and begins the record behind them.
+func (h *history) begin(n int) {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	h.batch(order, func(int) bool { return true })
+	h.startRecord()
+}
+
+// startRecord begins a record of a store in which all is committed.
+func (h *history) startRecord() {
+	h.record = h.d.Record()
+	for x := range h.ever {
+		h.record.Mark(acknowledged(x))
 	}
 }
