@@ -10,18 +10,19 @@ import (
 )
 
 // A label is what an undo log keeps of the change beside the store's own
-// content: the size of the device that was changed, and a checksum of each
-// sector of a captured chunk as the change wrote it. One belongs to each area
-// of the log. It stands in the data chunks right before the one of the area's
+// content: the size of the device that was changed, and two checksums of each
+// sector of a captured chunk: as the change wrote it last, and as it was before
+// that. The device may hold either, or what was captured. One label belongs to
+// each area of the log. It stands in the data chunks right before the one of the area's
 // first exception. No exception names them, so that to the kernel they are lost
 // space, as a failed copy leaves it.
 //
-//	byte  0         16            24        64               64 + 4 * sectors * E
+//	byte  0         16            24        64               64 + 8 * sectors * E
 //	     +---------+-------------+---------+- - - - - - - - -+
 //	     | magic   | device size | zeros   | sums            |
 //	     +---------+-------------+---------+- - - - - - - - -+
-//	                in bytes                CRC-32C, for each exception of the area,
-//	                                        for each sector of its chunk
+//	                in bytes                two CRC-32C, for each exception of the
+//	                                        area, for each sector of its chunk
 //
 // All fields are little-endian.
 type label struct {
@@ -34,6 +35,7 @@ const (
 	labelMagic = "dmcow undo log 1"
 	labelSize  = 64 // bytes before the sums
 	sumSize    = 4
+	sumsSize   = 2 * sumSize // of a sector
 )
 
 // ErrNoUndo says that a store is no undo log.
@@ -46,13 +48,13 @@ func sum(sector []byte) uint32 { return crc32.Checksum(sector, castagnoli) }
 
 // labelChunks is how many chunks a label takes.
 func labelChunks(g format.Geometry) uint64 {
-	bytes := labelSize + format.Bytes(g.ExceptionsPerArea())*sumsSize(g)
+	bytes := labelSize + format.Bytes(g.ExceptionsPerArea())*chunkSums(g)
 	return uint64((bytes + g.ChunkBytes() - 1) / g.ChunkBytes())
 }
 
-// sumsSize is the size of the sums of one chunk, in bytes.
-func sumsSize(g format.Geometry) format.Bytes {
-	return format.Bytes(g.ChunkSectors()) * sumSize
+// chunkSums is the size of the sums of one chunk, in bytes.
+func chunkSums(g format.Geometry) format.Bytes {
+	return format.Bytes(g.ChunkSectors()) * sumsSize
 }
 
 func newLabel(g format.Geometry, chunks []format.NewChunk, device format.Bytes) *label {
@@ -101,47 +103,48 @@ func (l *label) write(d WriteDevice, start, end int) error {
 
 // writeSums writes the sums of the exceptions from first up to end.
 func (l *label) writeSums(d WriteDevice, first, end int) error {
-	n := int(sumsSize(l.geometry))
+	n := int(chunkSums(l.geometry))
 	return l.write(d, labelSize+first*n, labelSize+end*n)
 }
 
-// sums are the sums of exception i.
-func (l *label) sums(i int) []byte {
-	n := int(sumsSize(l.geometry))
-	return l.raw[labelSize+i*n:][:n]
+// sums are those of sector n of exception i's chunk.
+func (l *label) sums(i, n int) []byte {
+	return l.raw[labelSize+i*int(chunkSums(l.geometry))+n*sumsSize:][:sumsSize]
 }
 
-// set notes data as what the change writes to exception i's chunk from sector
-// n on; it tells whether that was not known.
-func (l *label) set(i, n int, data []byte) (changed bool) {
-	sums := l.sums(i)[n*sumSize:]
-	for len(data) > 0 {
-		s := sum(data[:format.SectorSize])
-		if binary.LittleEndian.Uint32(sums) != s {
-			binary.LittleEndian.PutUint32(sums, s)
-			changed = true
-		}
-		sums, data = sums[sumSize:], data[format.SectorSize:]
+// set notes the content of exception i's chunk as the only one.
+func (l *label) set(i int, data []byte) {
+	for n := range len(data) / format.SectorSize {
+		s := sum(data[n*format.SectorSize:][:format.SectorSize])
+		sums := l.sums(i, n)
+		binary.LittleEndian.PutUint32(sums, s)
+		binary.LittleEndian.PutUint32(sums[sumSize:], s)
 	}
-	return changed
 }
 
 // amend notes changes of exception i's chunk, and tells whether they were not
 // known.
 func (l *label) amend(i int, old format.OldChunk, changes []Change) (changed bool) {
 	for _, c := range changes {
-		sector := (c.Offset - format.Bytes(old)*l.geometry.ChunkBytes()).Sectors()
-		if l.set(i, int(sector), c.Data) {
-			changed = true
+		sector := int((c.Offset - format.Bytes(old)*l.geometry.ChunkBytes()).Sectors())
+		for n := range len(c.Data) / format.SectorSize {
+			s := sum(c.Data[n*format.SectorSize:][:format.SectorSize])
+			sums := l.sums(i, sector+n)
+			if binary.LittleEndian.Uint32(sums) != s {
+				copy(sums[sumSize:], sums[:sumSize])
+				binary.LittleEndian.PutUint32(sums, s)
+				changed = true
+			}
 		}
 	}
 	return changed
 }
 
 // matches tells whether sector n of exception i's chunk is what the change
-// wrote there.
+// wrote there, last or before that.
 func (l *label) matches(i, n int, sector []byte) bool {
-	return binary.LittleEndian.Uint32(l.sums(i)[n*sumSize:]) == sum(sector)
+	s, sums := sum(sector), l.sums(i, n)
+	return binary.LittleEndian.Uint32(sums) == s || binary.LittleEndian.Uint32(sums[sumSize:]) == s
 }
 
 // labelAt are the chunks of the label that belongs to the area whose first

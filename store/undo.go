@@ -14,7 +14,8 @@ import (
 //
 // It also keeps what the change wrote, as checksums (see label), so that it can
 // tell the device that it belongs to from others: each sector that it captured
-// still holds what it held then, or else what the change wrote there.
+// still holds what it held then, or else what the change wrote there, last or
+// before that.
 //
 // Its methods may be called by several goroutines at once.
 type Undo struct {
@@ -130,7 +131,7 @@ func (u *Undo) resume() error {
 // sums yet, it tells the log from other stores.
 func (u *Undo) begin() error {
 	n := labelChunks(u.geometry)
-	if err := u.reach(n); err != nil {
+	if err := u.reach(n, false); err != nil {
 		return err
 	}
 	chunks, err := u.log.skip(n)
@@ -141,13 +142,17 @@ func (u *Undo) begin() error {
 	return u.label.write(u.log.device, 0, len(u.label.raw))
 }
 
-// reach makes the log large enough for n more chunks and the area behind them.
-func (u *Undo) reach(n uint64) error {
+// reach makes the log large enough for n more chunks, and for the next area
+// where they fill the current one.
+func (u *Undo) reach(n uint64, full bool) error {
 	if u.grow == nil {
 		return nil // the engine says when there is no room
 	}
 	end := u.log.end
-	last := u.geometry.AreaLocation(end.Area + 1)
+	last := u.geometry.AreaLocation(end.Area)
+	if full {
+		last = u.geometry.AreaLocation(end.Area + 1)
+	}
 	for next := end.NextFree; n > 0; n-- {
 		last = max(last, next)
 		next = u.geometry.SkipMetadata(next + 1)
@@ -161,7 +166,7 @@ func (u *Undo) reach(n uint64) error {
 // Capture keeps what the device holds where the changes will be written, each
 // chunk once. When it returns nil, that is durable, and the changes may be
 // written; otherwise they must not. They are to be in the device's order,
-// without overlaps, and what is written to one sector twice must be the same.
+// without overlaps. What was written before in their place must be durable.
 //
 // After an error the log does nothing more; opened again, it goes on from what
 // is durable.
@@ -241,10 +246,10 @@ func (u *Undo) add(fresh []captive) error {
 			return err
 		}
 	}
-	if err := u.reach(uint64(len(fresh))); err != nil {
+	first := u.log.end.Index
+	if err := u.reach(uint64(len(fresh)), first+len(fresh) == u.log.slots()); err != nil {
 		return err
 	}
-	first := u.log.end.Index
 	pending, err := u.copyAll(fresh, first)
 	if err == nil {
 		err = u.label.writeSums(u.log.device, first, first+len(fresh))
@@ -300,7 +305,7 @@ func (u *Undo) copy(p Pending, c captive, i int) error {
 	for _, change := range c.changes {
 		copy(data[change.Offset-at:], change.Data)
 	}
-	u.label.set(i, 0, data)
+	u.label.set(i, data)
 	return nil
 }
 

@@ -1,0 +1,386 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/store"
+)
+
+// part is a part of a device in memory: a device and its undo log share one
+// record of what was done to both.
+type part struct {
+	*devicetest.Memory
+	offset, size int64
+}
+
+func (p *part) Size() int64 { return p.size }
+func (p *part) ReadAt(b []byte, offset int64) (int, error) {
+	if offset+int64(len(b)) > p.size {
+		return 0, fmt.Errorf("read of %d bytes at %d, of %d", len(b), offset, p.size)
+	}
+	return p.Memory.ReadAt(b, p.offset+offset)
+}
+func (p *part) WriteAt(b []byte, offset int64) (int, error) {
+	if offset+int64(len(b)) > p.size {
+		return 0, fmt.Errorf("write of %d bytes at %d, of %d", len(b), offset, p.size)
+	}
+	return p.Memory.WriteAt(b, p.offset+offset)
+}
+func (p *part) WriteDurable(b []byte, offset int64) error {
+	if offset+int64(len(b)) > p.size {
+		return fmt.Errorf("durable write of %d bytes at %d, of %d", len(b), offset, p.size)
+	}
+	return p.Memory.WriteDurable(b, p.offset+offset)
+}
+
+// changed is a device that is changed, and the undo log of that. Content tells
+// sectors apart: sector n of the device is n at first.
+type changed struct {
+	both        *devicetest.Memory
+	device, log *part
+	g           format.Geometry
+	grows       bool // the log
+}
+
+// deviceSectors and logSectors are the sizes of the two.
+const deviceSectors, logSectors = 301, 2000
+
+func newChanged(t testing.TB, chunk uint32, grows bool) *changed {
+	c := on(t, devicetest.New((deviceSectors+logSectors)*512), chunk, grows)
+	for s := range int64(deviceSectors) {
+		c.both.Put(s*512, version(s, 0))
+	}
+	return c
+}
+
+func on(t testing.TB, both *devicetest.Memory, chunk uint32, grows bool) *changed {
+	c := &changed{
+		both:   both,
+		device: &part{both, 0, deviceSectors * 512},
+		log:    &part{both, deviceSectors * 512, logSectors * 512},
+		g:      geometry(t, chunk),
+		grows:  grows,
+	}
+	if grows {
+		c.log.size = 0
+		if id, err := store.Identify(&part{both, deviceSectors * 512, logSectors * 512}, c.g); err == nil && id.State == store.Valid {
+			c.log.size = logSectors * 512
+		}
+	}
+	return c
+}
+
+// version v of sector s.
+func version(s int64, v byte) []byte {
+	b := bytes.Repeat([]byte{byte(s), byte(s >> 8), v, 1}, 128)
+	return b
+}
+
+func (c *changed) grow() func(format.Bytes) error {
+	if !c.grows {
+		return nil
+	}
+	return func(size format.Bytes) error {
+		if size > logSectors*512 {
+			return store.ErrNoRoom
+		}
+		c.log.size = max(c.log.size, int64(size))
+		return nil
+	}
+}
+
+// write is a change of sectors from first up to end to a version.
+type write struct {
+	first, end int64
+	v          byte
+}
+
+func (w write) change() store.Change {
+	var data []byte
+	for s := w.first; s < w.end; s++ {
+		data = append(data, version(s, w.v)...)
+	}
+	return store.Change{Offset: format.Bytes(w.first) * 512, Data: data}
+}
+
+// steps are a change as merge and repair make them: captured in batches, and
+// each batch written once it is durable in the log. Some sectors are written
+// twice, some chunks in two batches.
+var steps = [][]write{
+	{{0, 1, 1}, {5, 9, 1}},
+	{{9, 40, 1}},
+	{{1, 5, 1}, {40, 41, 1}, {300, 301, 1}},
+	{{5, 6, 2}, {100, 180, 1}},
+	{{41, 90, 3}},
+}
+
+// run makes the change, from whichever step: to begin again does no harm.
+func (c *changed) run(u *store.Undo) error {
+	for _, batch := range steps {
+		var changes []store.Change
+		for _, w := range batch {
+			changes = append(changes, w.change())
+		}
+		if err := u.Capture(changes...); err != nil {
+			return err
+		}
+		for _, ch := range changes {
+			if _, err := c.device.WriteAt(ch.Data, int64(ch.Offset)); err != nil {
+				return err
+			}
+		}
+		if err := c.device.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goOn runs the change with the log that is there, or begins one.
+func (c *changed) goOn() error {
+	id, err := store.Identify(c.log, store.FreshGeometry(c.log))
+	if err != nil {
+		return err
+	}
+	var u *store.Undo
+	if id.State == store.Valid {
+		if is, err := store.IsUndo(c.log); err != nil {
+			return err
+		} else if is {
+			if u, err = store.OpenUndo(c.log, c.grow(), c.device, false); err != nil {
+				return fmt.Errorf("open: %w", err)
+			}
+		}
+	}
+	if u == nil {
+		if u, err = store.NewUndo(c.log, c.grow(), c.device, c.g); err != nil {
+			return fmt.Errorf("new: %w", err)
+		}
+	}
+	return c.run(u)
+}
+
+// takeBack applies the log to a copy of the device, and wants it to be what it
+// was at first.
+func (c *changed) takeBack() error {
+	content := make([]byte, deviceSectors*512)
+	c.both.Peek(content, 0)
+	id, err := store.Identify(c.log, store.FreshGeometry(c.log))
+	if err != nil {
+		return err
+	}
+	if id.State == store.Valid {
+		list, err := exceptions(c.log, id)
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			chunk := content[int(x.Old)*int(id.Geometry.ChunkBytes()):]
+			c.both.Peek(chunk[:min(len(chunk), int(id.Geometry.ChunkBytes()))], c.log.offset+int64(id.Geometry.Offset(x.New)))
+		}
+	}
+	for s := range int64(deviceSectors) {
+		if !bytes.Equal(content[s*512:][:512], version(s, 0)) {
+			return fmt.Errorf("sector %d is not what it was", s)
+		}
+	}
+	return nil
+}
+
+// TestUndoTakesBack: what was captured takes the change back, for chunks smaller
+// and larger than the changes, and it belongs to the device before, amid and
+// after.
+func TestUndoTakesBack(t *testing.T) {
+	for _, chunk := range []uint32{1, 2, 8, 32} {
+		for _, grows := range []bool{false, true} {
+			c := newChanged(t, chunk, grows)
+			if err := c.goOn(); err != nil {
+				t.Fatalf("chunk %d: %v", chunk, err)
+			}
+			if err := c.takeBack(); err != nil {
+				t.Errorf("chunk %d: %v", chunk, err)
+			}
+			for _, sample := range []bool{true, false} {
+				if err := store.Belongs(c.log, c.device, sample); err != nil {
+					t.Errorf("chunk %d: %v", chunk, err)
+				}
+			}
+			if is, err := store.IsUndo(c.log); !is || err != nil {
+				t.Errorf("chunk %d: is an undo log: %v, %v", chunk, is, err)
+			}
+			// To go on with the same captures nothing new, and changes nothing.
+			was := c.log.size
+			if err := c.goOn(); err != nil || c.log.size != was {
+				t.Errorf("chunk %d: again: %v, the log has grown from %d to %d bytes", chunk, err, was, c.log.size)
+			}
+			if err := c.takeBack(); err != nil {
+				t.Errorf("chunk %d: again: %v", chunk, err)
+			}
+		}
+	}
+}
+
+// TestUndoCrash cuts off a change at every point: the log takes it back, and to
+// run it again, with the log that is there, does both.
+func TestUndoCrash(t *testing.T) {
+	for _, chunk := range []uint32{1, 2, 8} {
+		t.Run(fmt.Sprint("chunk ", chunk), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(seed(t), 0))
+			c := newChanged(t, chunk, false)
+			record := c.both.Record()
+			if err := c.goOn(); err != nil {
+				t.Fatal(err)
+			}
+			states := 0
+			for crash := range record.Crashes(8, rng) {
+				states++
+				now := on(t, crash.Device(), chunk, false)
+				err := now.takeBack()
+				if err == nil {
+					err = now.goOn()
+				}
+				if err == nil {
+					err = now.takeBack()
+				}
+				if err != nil {
+					t.Fatalf("%v: %v", crash, err)
+				}
+			}
+			t.Logf("%d states", states)
+		})
+	}
+}
+
+// TestUndoFaults has each operation fail: nothing is changed of which the log
+// does not have what was there.
+func TestUndoFaults(t *testing.T) {
+	for _, chunk := range []uint32{1, 8} {
+		var c *changed
+		var err error
+		everyFault(t,
+			func() *devicetest.Memory {
+				c = newChanged(t, chunk, false)
+				return c.both
+			},
+			func(*devicetest.Memory) { err = c.goOn() },
+			func(_ *devicetest.Memory, fault string, n int) {
+				if err != nil && !errors.Is(err, errBroken) {
+					t.Fatalf("%s: number %d failed, and the error is %v", fault, n, err)
+				}
+				if err := c.takeBack(); err != nil {
+					t.Fatalf("%s: number %d failed: %v", fault, n, err)
+				}
+				if err := c.goOn(); err != nil {
+					t.Fatalf("%s: number %d failed, and again: %v", fault, n, err)
+				}
+				if err := c.takeBack(); err != nil {
+					t.Fatalf("%s: number %d failed, and again: %v", fault, n, err)
+				}
+			})
+	}
+}
+
+// TestUndoIsSticky: after a failure to capture, the log captures nothing more.
+func TestUndoIsSticky(t *testing.T) {
+	c := newChanged(t, 1, false)
+	u, err := store.NewUndo(c.log, nil, c.device, c.g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.both.Fault = (&devicetest.NthOp{Kinds: devicetest.Sync, Err: errBroken}).Fault
+	for range 2 {
+		if err := u.Capture(write{0, 1, 1}.change()); !errors.Is(err, errBroken) {
+			t.Error(err)
+		}
+	}
+}
+
+// TestUndoOfAnotherDevice: a log is neither gone on with nor applied where the
+// device is another one, or was written to by somebody else.
+func TestUndoOfAnotherDevice(t *testing.T) {
+	var foreign *store.ForeignUndoError
+	made := func() *changed {
+		c := newChanged(t, 8, false)
+		if err := c.goOn(); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := made()
+	c.device.size -= 512
+	if _, err := store.OpenUndo(c.log, nil, c.device, false); !errors.As(err, &foreign) {
+		t.Errorf("a smaller device: %v", err)
+	}
+	if _, err := store.OpenUndo(c.log, nil, c.device, true); err != nil {
+		t.Errorf("a smaller device, by force: %v", err)
+	}
+	for _, s := range []int64{0, 3, 41, 100, 300} {
+		c = made()
+		c.both.Put(s*512, version(s, 77))
+		if err := store.Belongs(c.log, c.device, false); !errors.As(err, &foreign) || foreign.Offset != format.Bytes(s)*512 {
+			t.Errorf("sector %d was written to: %v", s, err)
+		}
+	}
+	// What lies in no chunk that was captured may be anything.
+	c = made()
+	c.both.Put(250*512, version(250, 77))
+	if err := store.Belongs(c.log, c.device, false); err != nil {
+		t.Error(err)
+	}
+	// A store that is none
+	other := newChanged(t, 8, false)
+	if err := store.Initialize(other.log, other.g); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Belongs(other.log, other.device, true); !errors.Is(err, store.ErrNoUndo) {
+		t.Errorf("an empty store: %v", err)
+	}
+	if is, err := store.IsUndo(other.log); is || err != nil {
+		t.Errorf("an empty store is an undo log: %v, %v", is, err)
+	}
+	if _, err := store.OpenUndo(other.log, nil, other.device, false); !errors.Is(err, store.ErrNoUndo) {
+		t.Errorf("an empty store: %v", err)
+	}
+}
+
+// TestUndoRefuses changes that are no whole sectors, out of order or beyond the
+// device, and says when there is no room; the device may then not be written.
+func TestUndoRefuses(t *testing.T) {
+	sector := make([]byte, 512)
+	for name, changes := range map[string][]store.Change{
+		"not in order":       {{1024, sector}, {0, sector}},
+		"overlapping":        {{0, make([]byte, 1024)}, {512, sector}},
+		"no sector":          {{256, sector}},
+		"no whole sector":    {{0, sector[:100]}},
+		"beyond the device":  {{deviceSectors * 512, sector}},
+		"reaching beyond it": {{(deviceSectors - 1) * 512, make([]byte, 1024)}},
+	} {
+		c := newChanged(t, 1, false)
+		u, err := store.NewUndo(c.log, nil, c.device, c.g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := u.Capture(changes...); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	c := newChanged(t, 1, false)
+	c.log.size = 60 * 512
+	u, err := store.NewUndo(c.log, nil, c.device, c.g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Capture(write{0, 100, 1}.change()); !errors.Is(err, store.ErrNoRoom) {
+		t.Errorf("100 chunks into 60: %v", err)
+	}
+	if err := c.takeBack(); err != nil {
+		t.Error(err)
+	}
+}
