@@ -35,7 +35,7 @@ const (
 type Options struct {
 	Type Type // Persistent, where it is empty
 	// Table keeps the exceptions in memory for Lookup, and makes
-	// PrepareException refuse an old chunk that has one. That costs 40 to 55
+	// PrepareException refuse an old chunk that has one. That costs 20 to 40
 	// bytes an exception (BenchmarkTable). Without it, a store takes the memory
 	// of two areas, whatever its length.
 	Table bool
