@@ -244,7 +244,7 @@ func creating(t *testing.T, spec string, chunk uint32) command {
 }
 
 // reads wants the snapshot of base to read as image.
-func reads(d *devicetest.Memory, base, image []byte) error {
+func reads(d store.Device, base, image []byte) error {
 	id, err := identify(d, store.FreshGeometry(d))
 	if err != nil || id.State != store.Valid {
 		return fmt.Errorf("%+v, %v: want a store", id, err)
@@ -259,7 +259,9 @@ func reads(d *devicetest.Memory, base, image []byte) error {
 			return fmt.Errorf("%v lies beyond the image", x)
 		}
 		part := view[int(x.Old)*chunk:]
-		d.Peek(part[:min(chunk, len(part))], int64(id.Geometry.Offset(x.New)))
+		if _, err := d.ReadAt(part[:min(chunk, len(part))], int64(id.Geometry.Offset(x.New))); err != nil {
+			return err
+		}
 	}
 	if !bytes.Equal(view, image) {
 		return errors.New("the snapshot reads as something else")

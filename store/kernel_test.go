@@ -26,20 +26,55 @@ type rig struct {
 // newRig makes the devices; the spec is that of the COW device.
 func newRig(t *testing.T, chunk, originChunks uint64, spec string) *rig {
 	t.Helper()
-	cow := kernellab.File(t, "cow", 0)
-	if err := os.WriteFile(cow, storespec.MustCompile(t, spec), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	origin := kernellab.File(t, "origin", 0)
-	if err := os.WriteFile(origin, kernellab.Pattern(0, chunk*originChunks, 0), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &rig{t, chunk, kernellab.Loop(t, origin), kernellab.Loop(t, cow)}
+	return newRigOf(t, chunk, 0, originChunks, spec)
 }
 
-// pattern is what version v of a chunk of the origin holds.
-func (r *rig) pattern(chunk, v uint64) []byte {
-	return kernellab.Pattern(chunk*r.chunk, r.chunk, v)
+// newRigOf makes devices whose origin is zero up to the chunk first: the lab has
+// little memory, and zeros take none.
+func newRigOf(t *testing.T, chunk, first, originChunks uint64, spec string) *rig {
+	t.Helper()
+	pattern := kernellab.Pattern(first*chunk, (originChunks-first)*chunk, 0)
+	return &rig{t, chunk,
+		kernellab.Loop(t, sparseFile(t, "origin", originChunks*chunk, first*chunk, pattern)),
+		kernellab.Loop(t, cowFile(t, spec))}
+}
+
+// sparseFile makes a file of so many sectors with something from one of them on.
+func sparseFile(t *testing.T, name string, sectors, at uint64, content []byte) string {
+	t.Helper()
+	path := kernellab.File(t, name, sectors)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(content, int64(at)*kernellab.SectorSize); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// cowFile makes the file of a spec, which takes room as far as it is not zero.
+func cowFile(t *testing.T, spec string) string {
+	t.Helper()
+	image := storespec.MustCompile(t, spec)
+	path := kernellab.File(t, "cow", uint64(len(image))/kernellab.SectorSize)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	const piece = 4096
+	for at := 0; at < len(image); at += piece {
+		p := image[at:min(at+piece, len(image))]
+		if bytes.Count(p, []byte{0}) == len(p) {
+			continue
+		}
+		if _, err := f.WriteAt(p, int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
 }
 
 // load has the kernel load the store on cow.
@@ -195,6 +230,16 @@ func (r *rig) content(path string) []byte {
 		r.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// digest is that of a device's content.
+func (r *rig) digest(path string) string {
+	r.Helper()
+	d, err := kernellab.Digest(path)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return d
 }
 
 // wantView wants the kernel's snapshot to read as the origin did at first.
