@@ -1,0 +1,151 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"dmcow/internal/storespec"
+)
+
+// terminal is a new terminal: what is typed on keyboard, a program reads from
+// screen.
+func terminal(t *testing.T) (keyboard, screen *os.File) {
+	t.Helper()
+	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { keyboard.Close() })
+	n, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { screen.Close() })
+	return keyboard, screen
+}
+
+// TestQuestion: on a terminal, only a yes has anything written.
+func TestQuestion(t *testing.T) {
+	for answer, want := range map[string]int{
+		"y\n": 0, "yes\n": 0, "Y\n": 0, " YES \n": 0,
+		"n\n": 8, "\n": 8, "yess\n": 8, "no\n": 8, "\x04": 8, // the last is the end of input
+	} {
+		for _, args := range [][]string{
+			{"initialize", "--force"},
+			{"invalidate"},
+			{"create", "--force", "--origin", "base", "--from", "base"},
+		} {
+			dir := t.TempDir()
+			image := storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 3")
+			for _, name := range []string{"cow", "base"} {
+				content := image
+				if name == "base" {
+					content = make([]byte, len(image))
+				}
+				if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			keyboard, screen := terminal(t)
+			if _, err := io.WriteString(keyboard, answer); err != nil {
+				t.Fatal(err)
+			}
+			var stderr bytes.Buffer
+			c := exec.Command("dmcow", append(args, "cow")...)
+			c.Dir, c.Stdin, c.Stderr = dir, screen, &stderr
+			_ = c.Run()
+			if got := c.ProcessState.ExitCode(); got != want {
+				t.Errorf("%v, answer %q: exit status %d, want %d: %s", args, answer, got, want, &stderr)
+			}
+			if !strings.Contains(stderr.String(), "? [y/N]") {
+				t.Errorf("%v: standard error: %s", args, &stderr)
+			}
+			now, err := os.ReadFile(filepath.Join(dir, "cow"))
+			if err != nil || bytes.Equal(now, image) != (want != 0) {
+				t.Errorf("%v, answer %q: changed %v, %v", args, answer, !bytes.Equal(now, image), err)
+			}
+		}
+	}
+}
+
+// TestCreateKilled kills create as soon as it has written something: there is no
+// store then, or the whole one, and the same command makes it.
+func TestCreateKilled(t *testing.T) {
+	dir := t.TempDir()
+	const size = 64 << 20
+	base, image := filepath.Join(dir, "base"), filepath.Join(dir, "image")
+	if err := os.WriteFile(base, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(image, bytes.Repeat([]byte("dmcow"), size/5+1)[:size], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cow := filepath.Join(dir, "cow")
+	if err := os.WriteFile(cow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"create", "--yes", cow, "--origin", base, "--from", image}
+	killAtFirstWrite(t, cow, args)
+	state := usageState(t, cow)
+	if state != "uninitialized" && state != "valid" {
+		t.Errorf("killed: state %s", state)
+	}
+	t.Logf("killed: state %s", state)
+	if state == "valid" { // it was faster than the kill
+		args = append(args, "--force")
+	}
+	status, _, stderr := dmcow(args...)
+	if status != 0 || usageState(t, cow) != "valid" {
+		t.Errorf("again: exit status %d, state %s: %s", status, usageState(t, cow), stderr)
+	}
+}
+
+// usageState is the state of a store, as programs are told it.
+func usageState(t *testing.T, cow string) string {
+	t.Helper()
+	status, stdout, stderr := dmcow("usage", "--output", "json", cow)
+	_, after, found := strings.Cut(stdout, `"state": "`)
+	if !found {
+		t.Fatalf("exit status %d: %s%s", status, stdout, stderr)
+	}
+	state, _, _ := strings.Cut(after, `"`)
+	return state
+}
+
+// killAtFirstWrite runs a command line and kills it when it has written to a
+// file.
+func killAtFirstWrite(t *testing.T, path string, args []string) {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_MODIFY|unix.IN_CLOSE_WRITE); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("dmcow", args...)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Read(fd, make([]byte, 4096)); err != nil {
+		t.Error(err)
+	}
+	_ = c.Process.Kill()
+	_ = c.Wait()
+}
