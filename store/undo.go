@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"dmcow/format"
+	"dmcow/internal/bitmap"
 )
 
 // Undo is an undo log: a persistent store of what a device held before a change
@@ -26,9 +27,9 @@ type Undo struct {
 	geometry format.Geometry
 
 	mu       sync.Mutex
-	failed   error  // why it does nothing more
-	captured bitmap // by old chunk
-	label    *label // of the current area; nil where it has none yet
+	failed   error      // why it does nothing more
+	captured bitmap.Set // by old chunk
+	label    *label     // of the current area; nil where it has none yet
 }
 
 // Change is what is going to be written to a device: whole sectors.
@@ -87,10 +88,9 @@ func openUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader) (*U
 	}
 	u := &Undo{origin: origin, size: format.Bytes(origin.Size()), log: s, grow: grow, geometry: s.Geometry()}
 	chunks := uint64((u.size + u.geometry.ChunkBytes() - 1) / u.geometry.ChunkBytes())
-	u.captured = newBitmap(chunks)
 	return u, u.exceptions(func(_ format.Place, x format.Exception) error {
 		if uint64(x.Old) < chunks {
-			u.captured.set(uint64(x.Old))
+			u.captured.Add(uint64(x.Old))
 		}
 		return nil
 	})
@@ -187,7 +187,7 @@ func (u *Undo) capture(changes []Change) error {
 	again := map[format.OldChunk][]Change{}
 	var fresh []captive
 	for _, c := range all {
-		if u.captured.has(uint64(c.old)) {
+		if u.captured.Has(uint64(c.old)) {
 			again[c.old] = c.changes
 		} else {
 			fresh = append(fresh, c)
@@ -266,7 +266,7 @@ func (u *Undo) add(fresh []captive) error {
 		return err
 	}
 	for _, c := range fresh {
-		u.captured.set(uint64(c.old))
+		u.captured.Add(uint64(c.old))
 	}
 	if u.log.end.Index == 0 {
 		u.label = nil // the area is full, and the next wants one of its own
