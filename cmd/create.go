@@ -69,8 +69,8 @@ func (c *createCmd) Run(a *app) error {
 				t.size().Sectors(), need.Sectors(), chunks)}
 		}
 	}
-	if t.id.State != store.Uninitialized || t.size() > 0 {
-		if err := a.ask(t.path, "write a store here, with chunks of %d sectors%s?", t.fresh.ChunkSectors(), t.loss()); err != nil {
+	if t.size() > 0 { // in an empty file there is nothing to lose
+		if err := a.ask(t.path, "%swrite a store here, with chunks of %d sectors?", t.loss(), t.fresh.ChunkSectors()); err != nil {
 			return err
 		}
 	}
@@ -117,8 +117,8 @@ func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, err
 // isNone is the failure of a target that is one of the devices that are read.
 func (t *target) isNone(sources ...*device.Device) error {
 	for _, d := range sources {
-		if t.device.SameAs(d) {
-			return &failure{t.path, statusFailed, fmt.Errorf("is the same device as %s, which is to be read", printable(d.Path()))}
+		if t.device.Overlaps(d) {
+			return &failure{t.path, statusFailed, fmt.Errorf("is the same device as %s, which is to be read, or one holds the other", printable(d.Path()))}
 		}
 	}
 	return nil
@@ -132,6 +132,9 @@ func (c *createCmd) openOrMake(a *app) (*target, error) {
 		return a.openTarget(path, c.writing, c.ChunkSize)
 	}
 	if c.DryRun {
+		if err := device.Creatable(path); err != nil {
+			return nil, &failure{path, statusFailed, err}
+		}
 		w := &cow{path: path, device: device.Nothing()}
 		return &target{cow: w}, a.identify(w, c.section, c.ChunkSize)
 	}
@@ -161,7 +164,11 @@ func (c *createCmd) measure(a *app, t *target, job store.Creation) (chunks uint6
 	p := a.newProgress(t.path, "byte", uint64(job.Image.Size()), true)
 	defer p.end()
 	job.Visit = p.bytes
-	if chunks, err = job.Measure(); err != nil {
+	chunks, err = job.Measure()
+	switch {
+	case errors.Is(err, errInterrupted):
+		return 0, &failure{t.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
+	case err != nil:
 		return 0, c.failed(a, t, err)
 	}
 	if c.DryRun {
@@ -200,7 +207,7 @@ func (c *createCmd) failed(a *app, t *target, err error) error {
 	case errors.As(err, &s):
 		return a.unreadable(string(c.Origin), err)
 	case errors.Is(err, errInterrupted):
-		return &failure{t.path, statusInterrupted, fmt.Errorf("%w: there is no store; run the same command again", err)}
+		return t.cutOff()
 	}
 	return a.done(t.path, err)
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 
 	"dmcow/store"
@@ -41,19 +42,30 @@ func (c *initializeCmd) Run(a *app) error {
 		_, err := fmt.Fprintf(a.stdout, "%s: would write an empty store with chunks of %d sectors\n", printable(t.path), g.ChunkSectors())
 		return err
 	}
-	if err := a.ask(t.path, "write an empty store here, with chunks of %d sectors%s?", g.ChunkSectors(), t.loss()); err != nil {
+	if err := a.ask(t.path, "%swrite an empty store here, with chunks of %d sectors?", t.loss(), g.ChunkSectors()); err != nil {
 		return err
 	}
-	return a.done(t.path, store.Initialize(t.out, g))
+	err = store.Initialize(t.out, g, func() error {
+		if a.ctx.Err() != nil {
+			return errInterrupted
+		}
+		return nil
+	})
+	if errors.Is(err, errInterrupted) {
+		return t.cutOff()
+	}
+	return a.done(t.path, err)
 }
 
-// loss says what a new store would write over, for a question.
+// cutOff is the failure of making a store that an interruption has ended.
+func (t *target) cutOff() error {
+	return &failure{t.path, statusInterrupted, fmt.Errorf("%w: there is no store; run the same command again", errInterrupted)}
+}
+
+// loss says what a new store would write over, to begin a question with.
 func (t *target) loss() string {
-	switch t.id.State {
-	case store.Uninitialized:
+	if t.worth == "" {
 		return ""
-	case store.Foreign:
-		return ", over what it holds now"
 	}
-	return fmt.Sprintf(", over the store (%s) that it holds now", t.id.State)
+	return t.worth + ": "
 }

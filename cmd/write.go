@@ -30,18 +30,38 @@ func (a *app) permission(w writing) error {
 }
 
 // ask asks the question, which is about path, unless --yes has answered it. The
-// error is the failure of an answer that is not yes.
+// error is the failure of an answer that is not yes, or of an interruption.
 func (a *app) ask(path, question string, args ...any) error {
-	if a.flags.Yes {
-		return nil
+	answer := "yes"
+	if !a.flags.Yes {
+		fmt.Fprintf(a.stderr, "dmcow: %s: %s [y/N] ", printable(path), fmt.Sprintf(question, args...))
+		answer = a.answer()
 	}
-	fmt.Fprintf(a.stderr, "dmcow: %s: %s [y/N] ", printable(path), fmt.Sprintf(question, args...))
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of input is a no
+	if a.ctx.Err() != nil {
+		return &failure{path, statusInterrupted, fmt.Errorf("%w: nothing was written", errInterrupted)}
+	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return nil
 	}
 	return &failure{path, statusFailed, errors.New("not confirmed: nothing was written")}
+}
+
+// answer is the next line of standard input, or what there is before its end. It
+// does not wait for one when the run is to end.
+func (a *app) answer() string {
+	line := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of input is a no
+		line <- answer
+	}()
+	select {
+	case answer := <-line:
+		return answer
+	case <-a.ctx.Done():
+		fmt.Fprintln(a.stderr)
+		return ""
+	}
 }
 
 // target is a COW device that is to be written. In a dry run it is open for
@@ -51,13 +71,21 @@ type target struct {
 	out      *device.Writable // nil in a dry run
 	growable bool             // an image file that may become as large as it has to
 	made     bool             // an image file that this run made
+	worth    string           // what it holds that may be of worth, set by refuse; empty for nothing
 }
 
 // openTarget opens a COW device for writing, as openCOW does for reading.
 func (a *app) openTarget(path string, w writing, chunk chunkSize) (*target, error) {
 	if w.DryRun {
 		c, err := a.openCOW(path, w.section, chunk)
-		return &target{cow: c}, err
+		if err != nil {
+			return nil, err
+		}
+		if err := c.device.WholeBlocks(); err != nil {
+			c.close()
+			return nil, &failure{path, statusWrongUse, err}
+		}
+		return &target{cow: c}, nil
 	}
 	d, err := device.OpenWritable(path)
 	if err != nil {
@@ -72,7 +100,9 @@ func (a *app) target(path string, d *device.Writable, w writing, chunk chunkSize
 	c := &cow{path: path, device: &d.Device}
 	err := a.identify(c, w.section, chunk)
 	if err == nil && w.given() {
-		d, err = d.Section(int64(w.Offset), c.device.Size())
+		if d, err = d.Section(int64(w.Offset), c.device.Size()); err != nil {
+			err = &failure{path, statusWrongUse, err}
+		}
 	}
 	if err != nil {
 		c.close()
@@ -89,33 +119,31 @@ func (a *app) refuse(t *target, force bool) error {
 	if err := store.Fits(t.device, t.fresh); err != nil && !t.growable {
 		return &failure{t.path, a.outcomes.damaged, err}
 	}
-	if force {
-		return nil
-	}
-	what, err := t.worth()
-	switch {
-	case err != nil:
+	var err error
+	switch t.worth, err = t.holds(); {
+	case err != nil && !force:
 		return a.unreadable(t.path, err)
-	case what != "":
-		return &failure{t.path, a.outcomes.foreign, fmt.Errorf("refused: %s; --force writes over it", what)}
+	case err != nil:
+		t.worth = "it cannot be read whole"
+	case t.worth != "" && !force:
+		return &failure{t.path, a.outcomes.foreign, fmt.Errorf("refused: %s; --force writes over it", t.worth)}
 	}
 	return nil
 }
 
-// worth says what a target holds that may be of worth; it is empty where there
+// holds says what a target holds that may be of worth; it is empty where there
 // is nothing. The error is one of reading.
-func (t *target) worth() (string, error) {
-	blank := t.size() == 0
-	switch id := t.id; id.State {
-	case store.Valid, store.Invalid:
+func (t *target) holds() (string, error) {
+	blank := t.id.Blank // which may be too small: growing mends that
+	switch id := t.id; {
+	case id.Unfinished:
+		return "", nil // whatever the data that were written before look like
+	case id.State == store.Valid, id.State == store.Invalid:
 		return fmt.Sprintf("it holds a COW store, %s", id.State), nil
-	case store.Uninitialized:
+	case id.State == store.Uninitialized:
 		blank = !id.Leftover
-	case store.Damaged:
-		if id.Header.Magic != 0 {
-			return "it holds a damaged COW store: " + id.Fault, nil
-		}
-		blank = blank || id.Blank // and too small, which growing mends
+	case id.State == store.Damaged && id.Header.Magic != 0:
+		return "it holds a damaged COW store: " + id.Fault, nil
 	}
 	signature, err := t.device.Signature()
 	switch {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -148,4 +149,62 @@ func killAtFirstWrite(t *testing.T, path string, args []string) {
 	}
 	_ = c.Process.Kill()
 	_ = c.Wait()
+}
+
+// TestInterruptedQuestion: a signal at the question ends the run, and nothing is
+// written, whatever is typed then.
+func TestInterruptedQuestion(t *testing.T) {
+	for _, args := range [][]string{
+		{"initialize", "--force"},
+		{"invalidate"},
+		{"create", "--force", "--origin", "base", "--from", "base"},
+	} {
+		dir := t.TempDir()
+		image := storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 3")
+		for name, content := range map[string][]byte{"cow": image, "base": make([]byte, len(image))} {
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keyboard, screen := terminal(t)
+		c := exec.Command("dmcow", append(args, "cow")...)
+		c.Dir, c.Stdin = dir, screen
+		stderr, err := c.StderrPipe()
+		if err == nil {
+			err = c.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := bufio.NewReader(stderr)
+		if _, err := said.ReadString('?'); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(said)
+		_, _ = io.WriteString(keyboard, "y\n")
+		_ = c.Wait()
+		if got := c.ProcessState.ExitCode(); got != 32 || !strings.Contains(string(rest), "interrupted: nothing was written") {
+			t.Errorf("%v: exit status %d: %s", args, got, rest)
+		}
+		if now, err := os.ReadFile(filepath.Join(dir, "cow")); err != nil || !bytes.Equal(now, image) {
+			t.Errorf("%v: changed, %v", args, err)
+		}
+	}
+}
+
+// TestCreateNewFileAsksNothing: where there is nothing yet, nothing can be lost.
+func TestCreateNewFileAsksNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "base"), make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, screen := terminal(t)
+	c := exec.Command("dmcow", "create", "cow", "--origin", "base", "--from", "base")
+	c.Dir, c.Stdin = dir, screen
+	if out, err := c.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v: %s", err, out)
+	}
 }

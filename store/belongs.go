@@ -33,25 +33,25 @@ func IsUndo(d Device) (bool, error) {
 	if err != nil || id.Geometry.IsZero() {
 		return false, err
 	}
-	_, err = firstLabel(d, id.Geometry)
+	_, err = changedSize(d, id.Geometry)
 	if errors.Is(err, ErrNoUndo) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// firstLabel reads the label of area 0, which stands at the very beginning of
-// the data, also when there is no exception yet.
-func firstLabel(d Device, g format.Geometry) (*label, error) {
+// changedSize is the size of the device that an undo log is about, as its first
+// label has it. That stands at the very beginning of the data, also when there is
+// no exception yet. The error is [ErrNoUndo], or one of reading.
+func changedSize(d Device, g format.Geometry) (format.Bytes, error) {
 	var x [format.ExceptionSize]byte
 	if err := readFull(d, x[:], int64(g.SlotOffset(format.Place{}))); err != nil {
-		return nil, err
+		return 0, err
 	}
-	first := g.DataChunk(labelChunks(g))
-	if n := format.DecodeException(x[:]).New; n != 0 && n != first {
-		return nil, ErrNoUndo
+	if n := format.DecodeException(x[:]).New; n != 0 && n != g.DataChunk(labelChunks(g)) {
+		return 0, ErrNoUndo
 	}
-	return readLabel(d, g, first)
+	return readLabelHead(d, g, format.FirstData)
 }
 
 // Belongs tells whether the undo log on log belongs to the device: that has the
@@ -68,13 +68,13 @@ func Belongs(log Device, device Reader, sample bool) error {
 	if id.Geometry.IsZero() {
 		return ErrNoUndo
 	}
-	l, err := firstLabel(log, id.Geometry)
+	changed, err := changedSize(log, id.Geometry)
 	if err != nil {
 		return err
 	}
 	size := format.Bytes(device.Size())
-	if l.device() != size {
-		return &ForeignUndoError{Size: l.device(), Actual: size}
+	if changed != size {
+		return &ForeignUndoError{Size: changed, Actual: size}
 	}
 	end, err := format.Scan(id.Walk(log), func(format.AreaIndex) error { return nil })
 	if err != nil {

@@ -12,7 +12,7 @@ type builder struct {
 	device   WriteDevice
 	geometry format.Geometry
 	grow     func(format.Bytes) error
-	blank    format.Bytes // from here on there is nothing but zeros, which grow made
+	blank    format.Bytes // from this block on there is nothing but zeros, which grow made
 	count    uint64       // exceptions
 
 	data   []byte       // to be written next
@@ -29,11 +29,14 @@ func newBuilder(d WriteDevice, g format.Geometry, grow func(format.Bytes) error)
 		device:   d,
 		geometry: g,
 		grow:     grow,
-		blank:    format.Bytes(d.Size()),
+		blank:    roundUp(format.Bytes(d.Size()), format.Bytes(d.LogicalBlockSize())),
 		data:     make([]byte, 0, pieceSize),
 		slots:    make([]byte, min(g.ChunkBytes(), slotsSize)),
 	}
 }
+
+// roundUp is n, or the next multiple of block above it.
+func roundUp(n, block format.Bytes) format.Bytes { return (n + block - 1) / block * block }
 
 // begin takes away what header there is, durably, and leaves the mark of an
 // unfinished store.
@@ -182,7 +185,7 @@ func (b *builder) clear(offset, length format.Bytes) error {
 	if offset >= b.blank {
 		return nil
 	}
-	if err := writeZeros(b.device, offset, min(length, max(b.blank, offset)-offset)); err != nil {
+	if err := writeZeros(b.device, offset, min(length, b.blank-offset), nil); err != nil {
 		return fmt.Errorf("byte %d: %w", offset, err)
 	}
 	return nil

@@ -87,7 +87,7 @@ func (d *oneArea) WriteDurable(p []byte, _ int64) error {
 func endless(b *testing.B, table bool) *store.Store {
 	d := devicetest.New(1 << 50)
 	g := geometry(b, 8)
-	if err := store.Initialize(d, g); err != nil {
+	if err := store.Initialize(d, g, nil); err != nil {
 		b.Fatal(err)
 	}
 	s, err := store.Open(&oneArea{d, make([]byte, g.ChunkBytes())}, store.Options{Table: table})

@@ -166,7 +166,7 @@ func initializing(t *testing.T, spec string, chunk uint32) command {
 	}
 	return command{
 		spec: spec,
-		run:  func(d store.WriteDevice) error { return store.Initialize(d, g) },
+		run:  func(d store.WriteDevice) error { return store.Initialize(d, g, nil) },
 		cut: func(before, now *devicetest.Memory) error {
 			if empty(now) == nil {
 				return nil

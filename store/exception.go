@@ -192,7 +192,7 @@ func (s *Store) writeArea() error {
 // clearArea writes zeros to area k (zero_disk_area).
 func (s *Store) clearArea(k format.AreaIndex) error {
 	at := s.geometry.AreaLocation(k)
-	err := writeZeros(s.device, s.geometry.Offset(at), s.geometry.ChunkBytes())
+	err := writeZeros(s.device, s.geometry.Offset(at), s.geometry.ChunkBytes(), nil)
 	if err != nil {
 		return &AreaWriteError{Area: k, Chunk: at, Clear: true, Err: err}
 	}

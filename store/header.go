@@ -13,9 +13,15 @@ const pieceSize = 1 << 20
 // zeros is what writeZeros writes. Nobody changes it.
 var zeros [pieceSize]byte
 
-// writeZeros writes zeros, in bytes.
-func writeZeros(d WriteDevice, offset, length format.Bytes) error {
+// writeZeros writes zeros, in bytes. Before each piece it calls visit, where that
+// is not nil, and stops with the error that it returns.
+func writeZeros(d WriteDevice, offset, length format.Bytes, visit func() error) error {
 	for length > 0 {
+		if visit != nil {
+			if err := visit(); err != nil {
+				return err
+			}
+		}
 		n := min(length, pieceSize)
 		if _, err := d.WriteAt(zeros[:n], int64(offset)); err != nil {
 			return err
@@ -103,7 +109,9 @@ func writeHeader(d WriteDevice, block []byte) error {
 	return nil
 }
 
-// Initialize writes an empty store over whatever the device holds.
+// Initialize writes an empty store over whatever the device holds. visit, where
+// it is not nil, is called now and then, and ends the work with the error that it
+// returns.
 //
 // Area 0 is durably clear before the header is written, so that a power cut
 // leaves an empty store or none. (The kernel writes the header first, and
@@ -111,8 +119,14 @@ func writeHeader(d WriteDevice, block []byte) error {
 // header that is there goes before all else: cut off in between, its list would
 // be another.
 //
-// The error is a [*TooSmallError], or one of reading or writing.
-func Initialize(d WriteDevice, g format.Geometry) error {
+// The error is a [*TooSmallError], one of reading or writing, or that of visit.
+func Initialize(d WriteDevice, g format.Geometry, visit func() error) error {
+	return initialize(d, g, visit, nil)
+}
+
+// initialize is Initialize with data to be written, and durable, before there is
+// a header.
+func initialize(d WriteDevice, g format.Geometry, visit, data func() error) error {
 	if err := Fits(d, g); err != nil {
 		return err
 	}
@@ -121,8 +135,13 @@ func Initialize(d WriteDevice, g format.Geometry) error {
 	}
 	block := format.Bytes(headerBlock(d))
 	end := g.Offset(g.AreaLocation(0)) + g.ChunkBytes()
-	if err := writeZeros(d, block, end-block); err != nil {
+	if err := writeZeros(d, block, end-block, visit); err != nil {
 		return fmt.Errorf("area 0 cannot be cleared: %w", err)
+	}
+	if data != nil {
+		if err := data(); err != nil {
+			return err
+		}
 	}
 	return newHeader(d, g)
 }

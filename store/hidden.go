@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"slices"
 
 	"dmcow/format"
 )
@@ -16,8 +15,9 @@ type Hidden struct {
 	// Count is the number of entries behind it that have a new chunk, 0 where
 	// there are none, and First and Last are the indices of the outer ones.
 	Count, First, Last int
-	// Why says why no torn commit explains the entries; it is empty where one
-	// does.
+	Blank              bool // nothing but zeros stands from the terminator on
+	// Why says why no torn commit explains what stands there; it is empty where
+	// one does.
 	Why string
 }
 
@@ -26,15 +26,14 @@ type Hidden struct {
 // It holds a piece of the area in memory, not all. The error is a
 // [*format.AreaError].
 func LookBehind(d Device, g format.Geometry, end format.End) (Hidden, error) {
-	h := Hidden{Place: end.Place}
-	used := -1 // the first byte of the area, from the terminator on, that is not zero
+	l := behind{Hidden: Hidden{Place: end.Place, Blank: true}}
 	rest := (g.ExceptionsPerArea() - end.Index) * format.ExceptionSize
 	buf := make([]byte, min(rest, pieceSize))
 	for i := end.Index; i < g.ExceptionsPerArea(); i += len(buf) / format.ExceptionSize {
 		buf = buf[:min(len(buf), (g.ExceptionsPerArea()-i)*format.ExceptionSize)]
 		at := format.Place{Area: end.Area, Index: i}
 		if err := readFull(d, buf, int64(g.SlotOffset(at))); err != nil {
-			return h, &format.AreaError{
+			return l.Hidden, &format.AreaError{
 				Area:   at.Area,
 				Chunk:  g.AreaLocation(at.Area),
 				Offset: g.SlotOffset(at),
@@ -42,47 +41,74 @@ func LookBehind(d Device, g format.Geometry, end format.End) (Hidden, error) {
 				Err:    err,
 			}
 		}
-		if used < 0 && !zero(buf) {
-			used = i*format.ExceptionSize + slices.IndexFunc(buf, func(b byte) bool { return b != 0 })
-		}
-		h.add(i, buf)
+		l.add(i, buf)
 	}
-	if h.Count > 0 {
-		h.Why = h.unexplained(d, g, used)
+	if l.Count > 0 && l.Why == "" {
+		l.Why = unexplainedNext(d, g, l.Hidden)
 	}
-	return h, nil
+	return l.Hidden, nil
 }
+
+// behind goes through the slots from the terminator on.
+//
+// A commit writes an area whose list ends a little further on. Its sectors are
+// durable or not, each for itself: those that are not have zeros from where the
+// list ended before. So what a torn commit leaves behind the terminator's sector
+// is sectors of zeros and sectors full of exceptions, the last of which may end
+// before its end. The same goes for a merge, whose commit clears the list's end.
+type behind struct {
+	Hidden
+	gap bool // a slot without an exception came before, in the sector that has the last exception
+}
+
+// slotsPerSector is the number of exceptions in a sector.
+const slotsPerSector = format.SectorSize / format.ExceptionSize
 
 // add adds the slots of the area from index on, the first time with the
 // terminator.
-func (h *Hidden) add(index int, raw []byte) {
+func (l *behind) add(index int, raw []byte) {
 	for ; len(raw) > 0; raw = raw[format.ExceptionSize:] {
 		x := format.DecodeException(raw)
+		l.Blank = l.Blank && x == format.Exception{}
 		switch {
-		case index == h.Index:
-			h.Old = x.Old
+		case index == l.Index:
+			l.Old = x.Old
 		case x.New != 0:
-			if h.Count == 0 {
-				h.First = index
-			}
-			h.Count, h.Last = h.Count+1, index
+			l.exception(index)
+		case l.Count > 0 && index/slotsPerSector == l.Last/slotsPerSector:
+			l.gap = true
+		}
+		if x.New == 0 && x.Old != 0 {
+			l.because("entry %d has an old chunk and no new one", index)
 		}
 		index++
 	}
 }
 
-// unexplained is why no torn commit explains the entries; it is empty where one
-// does.
-//
-// A commit writes an area whose list ends a little further on. Where one of its
-// sectors is not durable and a later one is, that sector has zeros from where
-// the list ended before. And the commit that fills the area has the next one
-// cleared durably before it.
-func (h *Hidden) unexplained(d Device, g format.Geometry, used int) string {
-	terminator := h.Index * format.ExceptionSize
-	if used/format.SectorSize == terminator/format.SectorSize {
-		return fmt.Sprintf("byte %d of the area, in the sector where the list ends, is not zero", used)
+func (l *behind) exception(index int) {
+	switch {
+	case index/slotsPerSector == l.Index/slotsPerSector:
+		l.because("exception %d is in the sector where the list ends", index)
+	case l.gap, (l.Count == 0 || index != l.Last+1) && index%slotsPerSector != 0:
+		l.because("exception %d comes after a gap that does not end with a sector", index)
 	}
+	if l.Count == 0 {
+		l.First = index
+	}
+	l.Count, l.Last = l.Count+1, index
+}
+
+// because notes the first reason why no torn commit explains what is there.
+func (l *behind) because(why string, index int) {
+	if l.Why == "" {
+		l.Why = fmt.Sprintf(why, index)
+	}
+}
+
+// unexplainedNext is why the area behind shows that no torn commit left these
+// exceptions; it is empty where it does not. The commit that fills an area has
+// the next one cleared durably before.
+func unexplainedNext(d Device, g format.Geometry, h Hidden) string {
 	if h.Last < g.ExceptionsPerArea()-1 {
 		return ""
 	}
@@ -122,7 +148,7 @@ func (s *Store) makeAddable() error {
 	if s.addable {
 		return nil
 	}
-	if s.merged {
+	if s.moved {
 		if err := s.load(); err != nil {
 			return err
 		}

@@ -57,8 +57,8 @@ type Identity struct {
 	// Blank is true where magic is 0, and so is all that LVM zeroes of a fresh
 	// COW device, as far as the device goes.
 	Blank bool
-	// Unfinished is true for an uninitialized device that has the mark of a
-	// creation that was cut off.
+	// Unfinished is true where the device has the mark of a creation that was cut
+	// off. It is uninitialized then, or damaged where it is too small.
 	Unfinished bool
 	// Leftover is true for an uninitialized device that is zero only as far as
 	// LVM zeroes a fresh one.
@@ -88,13 +88,13 @@ func FreshGeometry(d Device) format.Geometry {
 // (read_header in dm-snap-persistent.c). fresh is the geometry of the store
 // that the kernel would make of a blank device. The error is one of reading.
 func Identify(d Device, fresh format.Geometry) (Identity, error) {
-	if d.Size() < format.SectorSize {
-		fault := fmt.Sprintf("the device has %d bytes, too short for a header", d.Size())
-		return Identity{State: Damaged, Fault: fault}, nil
-	}
 	head := make([]byte, min(d.Size(), lvmZeroes))
 	if err := readFull(d, head, 0); err != nil {
 		return Identity{}, fmt.Errorf("header at byte 0: %w", err)
+	}
+	if d.Size() < format.SectorSize {
+		fault := fmt.Sprintf("the device has %d bytes, too short for a header", d.Size())
+		return Identity{State: Damaged, Fault: fault, Blank: zero(head)}, nil
 	}
 	id := Identity{Header: format.DecodeHeader(head)}
 	if id.Header.Magic == 0 {
@@ -138,12 +138,13 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 	if fits {
 		id.Fresh = g
 	}
-	if id.Unfinished = isUnfinished(head); id.Unfinished && fits {
-		id.State = Uninitialized
-		return id, nil
-	}
-	id.Blank = zero(head)
+	id.Unfinished, id.Blank = isUnfinished(head), zero(head)
 	switch {
+	case id.Unfinished && fits:
+		id.State = Uninitialized
+	case id.Unfinished:
+		id.State = Damaged
+		id.Fault = "a creation was cut off here, and the device is " + Fits(d, g).Error()
 	case !id.Blank:
 		id.State = Foreign
 		id.Fault = "no COW store: magic is 0, and yet it is not blank. The kernel would make a new store over what there is"

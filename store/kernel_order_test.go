@@ -159,7 +159,7 @@ func TestKernelInitializesLessSafely(t *testing.T) {
 	}
 	g, err := format.NewGeometry(8)
 	if err == nil {
-		err = store.Initialize(d, g)
+		err = store.Initialize(d, g, nil)
 	}
 	if err != nil {
 		t.Fatal(err)

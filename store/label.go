@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 
 	"dmcow/format"
 )
 
 // A label is what an undo log keeps of the change beside the store's own
 // content: the size of the device that was changed, and two checksums of each
-// sector of a captured chunk: as the change wrote it last, and as it was before
-// that. The device may hold either, or what was captured. One label belongs to
+// sector of a captured chunk: as the change writes it, and as the device held it
+// when that was noted. It may hold either, or what was captured. One label belongs to
 // each area of the log. It stands in the data chunks right before the one of the area's
 // first exception. No exception names them, so that to the kernel they are lost
 // space, as a failed copy leaves it.
@@ -71,6 +72,9 @@ func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, erro
 	if !ok || uint64(first) > g.Chunks(format.Bytes(d.Size())) {
 		return nil, ErrNoUndo
 	}
+	if _, err := readLabelHead(d, g, chunks[0]); err != nil {
+		return nil, err // before memory is taken for the sums
+	}
 	l := newLabel(g, chunks, 0)
 	size := int(g.ChunkBytes())
 	for i, c := range chunks {
@@ -78,15 +82,24 @@ func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, erro
 			return nil, fmt.Errorf("byte %d of the undo log: %w", g.Offset(c), err)
 		}
 	}
-	if string(l.raw[:len(labelMagic)]) != labelMagic {
-		return nil, ErrNoUndo
-	}
 	return l, nil
 }
 
-// device is the size of the device that was changed.
-func (l *label) device() format.Bytes {
-	return format.Bytes(binary.LittleEndian.Uint64(l.raw[len(labelMagic):]))
+// readLabelHead reads the head of the label that begins in a chunk, and returns
+// the size of the device that was changed. The error is [ErrNoUndo], or one of
+// reading.
+func readLabelHead(d Device, g format.Geometry, first format.NewChunk) (format.Bytes, error) {
+	if uint64(first) >= g.Chunks(format.Bytes(d.Size())) {
+		return 0, ErrNoUndo
+	}
+	var head [labelSize]byte
+	if err := readFull(d, head[:], int64(g.Offset(first))); err != nil {
+		return 0, fmt.Errorf("byte %d of the undo log: %w", g.Offset(first), err)
+	}
+	if string(head[:len(labelMagic)]) != labelMagic {
+		return 0, ErrNoUndo
+	}
+	return format.Bytes(binary.LittleEndian.Uint64(head[len(labelMagic):])), nil
 }
 
 // write writes the chunks that hold bytes from start up to end.
@@ -123,25 +136,29 @@ func (l *label) set(i int, data []byte) {
 }
 
 // amend notes changes of exception i's chunk, and tells whether they were not
-// known.
-func (l *label) amend(i int, old format.OldChunk, changes []Change) (changed bool) {
+// known. What the device holds now it learns from the device: of what was to be
+// written before, some may never have been.
+func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.ReaderAt) (changed bool, err error) {
 	for _, c := range changes {
+		now := make([]byte, len(c.Data))
+		if err := readFull(device, now, int64(c.Offset)); err != nil {
+			return changed, fmt.Errorf("byte %d of the device to be captured: %w", c.Offset, err)
+		}
 		sector := int((c.Offset - format.Bytes(old)*l.geometry.ChunkBytes()).Sectors())
-		for n := range len(c.Data) / format.SectorSize {
-			s := sum(c.Data[n*format.SectorSize:][:format.SectorSize])
-			sums := l.sums(i, sector+n)
+		for at := 0; at < len(now); at += format.SectorSize {
+			s, sums := sum(c.Data[at:at+format.SectorSize]), l.sums(i, sector+at/format.SectorSize)
 			if binary.LittleEndian.Uint32(sums) != s {
-				copy(sums[sumSize:], sums[:sumSize])
 				binary.LittleEndian.PutUint32(sums, s)
+				binary.LittleEndian.PutUint32(sums[sumSize:], sum(now[at:at+format.SectorSize]))
 				changed = true
 			}
 		}
 	}
-	return changed
+	return changed, nil
 }
 
 // matches tells whether sector n of exception i's chunk is what the change
-// wrote there, last or before that.
+// writes there, or what was there before that.
 func (l *label) matches(i, n int, sector []byte) bool {
 	s, sums := sum(sector), l.sums(i, n)
 	return binary.LittleEndian.Uint32(sums) == s || binary.LittleEndian.Uint32(sums[sumSize:]) == s

@@ -72,7 +72,7 @@ func (s *Store) stepBack() error {
 		return err
 	}
 	s.end.Place = format.Place{Area: before, Index: s.slots()}
-	s.addable = false
+	s.addable, s.moved = false, true
 	for i := range s.slots() {
 		if s.exception(i).New == 0 {
 			return fmt.Errorf("area %d at chunk %d: exception %d has become a terminator since the list was read",
@@ -115,7 +115,7 @@ func (s *Store) CommitMerge(n int) error {
 	s.end.Index -= n
 	s.end.Exceptions -= uint64(n)
 	s.end.NextFree = s.geometry.AreaLocation(s.end.Area) + format.NewChunk(s.end.Index) + 1
-	s.addable, s.merged = false, true
+	s.addable, s.moved = false, true
 	return nil
 }
 

@@ -66,9 +66,9 @@ type Store struct {
 	// addable is true when the current area can take exceptions: its end is that
 	// of the list, and nothing is hidden behind it.
 	addable bool
-	// merged is true when exceptions were cleared since the list was read: the
+	// moved is true when a merge has moved the list's end since it was read: the
 	// kernel's next free chunk is then no more than a guess.
-	merged bool
+	moved bool
 
 	failed      error // why it does nothing more
 	invalid     bool
@@ -112,8 +112,13 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	s.end, s.table, s.addable, s.merged = end, table, false, false
-	return s.readArea(end.Area)
+	s.addable, s.moved = false, true // until all of it is there
+	s.end, s.table = end, table
+	if err := s.readArea(end.Area); err != nil {
+		return err
+	}
+	s.moved = false
+	return nil
 }
 
 // tabulate takes the exceptions of a batch into a table, if there is one.

@@ -15,8 +15,7 @@ import (
 //
 // It also keeps what the change wrote, as checksums (see label), so that it can
 // tell the device that it belongs to from others: each sector that it captured
-// still holds what it held then, or else what the change wrote there, last or
-// before that.
+// still holds what it held then, or else what the change wrote there.
 //
 // Its methods may be called by several goroutines at once.
 type Undo struct {
@@ -44,15 +43,28 @@ type Reader interface {
 	Size() int64 // in bytes
 }
 
+// Changeable is such a device while it is being changed.
+type Changeable interface {
+	Reader
+	Sync() error
+}
+
 // NewUndo begins an undo log on a device that holds nothing of worth. grow, where
-// it is not nil, makes that larger as the log grows: then it is a file.
-func NewUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader, g format.Geometry) (*Undo, error) {
+// it is not nil, makes that larger as the log grows: then it is a file. The first
+// label is durable before the header: there is no log that lacks one.
+func NewUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable, g format.Geometry) (*Undo, error) {
+	first := g.DataChunk(labelChunks(g))
 	if grow != nil {
-		if err := grow(g.Offset(format.FirstData)); err != nil {
+		if err := grow(g.Offset(first)); err != nil {
 			return nil, err
 		}
 	}
-	if err := Initialize(log, g); err != nil {
+	err := initialize(log, g, nil, func() error {
+		chunks, _ := labelAt(g, first)
+		l := newLabel(g, chunks, format.Bytes(origin.Size()))
+		return l.write(log, 0, len(l.raw))
+	})
+	if err != nil {
 		return nil, err
 	}
 	u, err := openUndo(log, grow, origin)
@@ -62,11 +74,15 @@ func NewUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader, g fo
 	return u, u.begin()
 }
 
-// OpenUndo opens an undo log to go on with the change that it belongs to. Unless
-// force is given, it refuses one that is none ([ErrNoUndo]) or that does not
-// belong to the device ([*ForeignUndoError]), going by a sample of what it
-// captured. Other errors are those of [Open].
-func OpenUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader, force bool) (*Undo, error) {
+// OpenUndo opens an undo log to go on with the change that it belongs to. It
+// refuses a store that is no undo log ([ErrNoUndo]) and, unless force is given,
+// one that does not belong to the device ([*ForeignUndoError]), going by a sample
+// of what it captured. What was written to the device is durable then. Other
+// errors are those of [Open], and of the device.
+func OpenUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable, force bool) (*Undo, error) {
+	if err := origin.Sync(); err != nil {
+		return nil, fmt.Errorf("the device to be captured cannot be synced: %w", err)
+	}
 	u, err := openUndo(log, grow, origin)
 	if err != nil {
 		return nil, err
@@ -81,7 +97,7 @@ func OpenUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader, for
 
 // openUndo opens the store, and notes which chunks it has: one bit each is all
 // of the list that is kept in memory.
-func openUndo(log WriteDevice, grow func(format.Bytes) error, origin Reader) (*Undo, error) {
+func openUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable) (*Undo, error) {
 	s, err := Open(log, Options{})
 	if err != nil {
 		return nil, err
@@ -325,7 +341,11 @@ func (u *Undo) amend(again map[format.OldChunk][]Change) error {
 			return nil
 		}
 		label, err := l.of(u, at.Area)
-		if err != nil || !label.amend(at.Index, x.Old, changes) {
+		if err != nil {
+			return err
+		}
+		new, err := label.amend(at.Index, x.Old, changes, u.origin)
+		if err != nil || !new {
 			return err
 		}
 		changed = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"dmcow/format"
@@ -118,6 +119,8 @@ var steps = [][]write{
 	{{1, 5, 1}, {40, 41, 1}, {300, 301, 1}},
 	{{5, 6, 2}, {100, 180, 1}},
 	{{41, 90, 3}},
+	{{5, 6, 3}, {41, 44, 1}},
+	{{5, 6, 4}},
 }
 
 // run makes the change, from whichever step: to begin again does no harm.
@@ -150,12 +153,12 @@ func (c *changed) goOn() error {
 	}
 	var u *store.Undo
 	if id.State == store.Valid {
-		if is, err := store.IsUndo(c.log); err != nil {
-			return err
-		} else if is {
-			if u, err = store.OpenUndo(c.log, c.grow(), c.device, false); err != nil {
-				return fmt.Errorf("open: %w", err)
-			}
+		// No cut leaves a store that does not say that it is a log, or of what.
+		if err := store.Belongs(c.log, c.device, false); err != nil {
+			return fmt.Errorf("belongs: %w", err)
+		}
+		if u, err = store.OpenUndo(c.log, c.grow(), c.device, false); err != nil {
+			return fmt.Errorf("open: %w", err)
 		}
 	}
 	if u == nil {
@@ -226,8 +229,9 @@ func TestUndoTakesBack(t *testing.T) {
 	}
 }
 
-// TestUndoCrash cuts off a change at every point: the log takes it back, and to
-// run it again, with the log that is there, does both.
+// TestUndoCrash cuts off a change at every point, and sometimes, when it is run
+// again with the log that is there, cuts it off again, and again: each time the
+// log belongs to the device and takes the change back.
 func TestUndoCrash(t *testing.T) {
 	for _, chunk := range []uint32{1, 2, 8} {
 		t.Run(fmt.Sprint("chunk ", chunk), func(t *testing.T) {
@@ -241,21 +245,44 @@ func TestUndoCrash(t *testing.T) {
 			states := 0
 			for crash := range record.Crashes(8, rng) {
 				states++
-				now := on(t, crash.Device(), chunk, false)
-				err := now.takeBack()
-				if err == nil {
-					err = now.goOn()
+				history := fmt.Sprint(crash)
+				cuts := 1
+				if rng.IntN(12) == 0 {
+					cuts = 4
 				}
-				if err == nil {
-					err = now.takeBack()
-				}
-				if err != nil {
-					t.Fatalf("%v: %v", crash, err)
+				for cut := range cuts {
+					now := on(t, crash.Device(), chunk, false)
+					again := now.both.Record()
+					err := now.takeBack()
+					if err == nil {
+						err = now.goOn()
+					}
+					if err == nil {
+						err = now.takeBack()
+					}
+					if err != nil {
+						t.Fatalf("%s: %v", history, err)
+					}
+					if cut < cuts-1 {
+						crash = oneOf(again, rng)
+						history += fmt.Sprint(", then ", crash)
+					}
 				}
 			}
-			t.Logf("%d states", states)
+			t.Logf("%d states, some of them the first of four", states)
 		})
 	}
+}
+
+// oneOf is one of the states that a power cut may have left, at random.
+func oneOf(record *devicetest.Record, rng *rand.Rand) (one devicetest.Crash) {
+	n := 0
+	for c := range record.Crashes(1, rng) {
+		if n++; rng.IntN(n) == 0 {
+			one = c
+		}
+	}
+	return one
 }
 
 // TestUndoFaults has each operation fail: nothing is changed of which the log
@@ -336,7 +363,7 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 	}
 	// A store that is none
 	other := newChanged(t, 8, false)
-	if err := store.Initialize(other.log, other.g); err != nil {
+	if err := store.Initialize(other.log, other.g, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Belongs(other.log, other.device, true); !errors.Is(err, store.ErrNoUndo) {
@@ -382,5 +409,47 @@ func TestUndoRefuses(t *testing.T) {
 	}
 	if err := c.takeBack(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUndoForce: force takes a log for that of another device, but no other store
+// for a log.
+func TestUndoForce(t *testing.T) {
+	c := newChanged(t, 8, false)
+	if err := store.Initialize(c.log, c.g, nil); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(c.log, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.PrepareException(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.CommitException(p, true, func(e error) { err = e })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.OpenUndo(c.log, nil, c.device, true); !errors.Is(err, store.ErrNoUndo) {
+		t.Errorf("a store that is no log: %v", err)
+	}
+}
+
+// TestIsUndoIsCheap: to look whether a store is an undo log takes no memory for
+// the label that one of its chunk size would have.
+func TestIsUndoIsCheap(t *testing.T) {
+	d := devicetest.New(4 << 30)
+	if err := store.Initialize(d, geometry(t, 2048), nil); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if is, err := store.IsUndo(d); is || err != nil {
+		t.Errorf("%v, %v", is, err)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes were allocated", n)
 	}
 }

@@ -131,6 +131,15 @@ func (d *Device) Section(offset, size int64) (*Device, error) {
 	return &s, nil
 }
 
+// WholeBlocks is why the device, or section, cannot be written where it begins:
+// in the middle of a logical block.
+func (d *Device) WholeBlocks() error {
+	if d.base%d.block != 0 {
+		return fmt.Errorf("offset %d is no multiple of the logical block, %d bytes", d.base, d.block)
+	}
+	return nil
+}
+
 // within wants size bytes from offset on to be part of d.
 func (d *Device) within(offset, size int64) error {
 	switch {

@@ -2,6 +2,8 @@ package device
 
 import (
 	"errors"
+	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +21,7 @@ func (d *Device) NextData(offset int64) (start, end int64, err error) {
 	start, err = d.file.Seek(d.base+offset, unix.SEEK_DATA)
 	switch {
 	case errors.Is(err, unix.ENXIO):
-		return d.size, d.size, nil
+		return d.size, d.size, d.cut()
 	case errors.Is(err, unix.EINVAL):
 		return offset, d.size, nil
 	case err != nil:
@@ -37,4 +39,17 @@ func (d *Device) NextData(offset int64) (start, end int64, err error) {
 		return d.size, d.size, nil
 	}
 	return start, end, nil
+}
+
+// cut is an error where a file is shorter by now than when it was opened: then
+// what is missing is no hole.
+func (d *Device) cut() error {
+	info, err := d.file.Stat()
+	if err != nil {
+		return cause(err)
+	}
+	if info.Size() < d.base+d.size {
+		return fmt.Errorf("%w: it was cut to %d bytes meanwhile", io.ErrUnexpectedEOF, info.Size())
+	}
+	return nil
 }

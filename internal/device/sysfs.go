@@ -20,21 +20,6 @@ func (d *Device) Number() Number { return d.number }
 // IsBlock tells whether the device is a block device.
 func (d *Device) IsBlock() bool { return d.number != Number{} }
 
-// SameAs tells whether d and other are, or are sections of, the same file or
-// block device, whatever the names that they were opened by.
-func (d *Device) SameAs(other *Device) bool {
-	if d.IsBlock() || other.IsBlock() {
-		return d.number == other.number
-	}
-	if d.file == nil || other.file == nil {
-		return false
-	}
-	// What is open can be asked: fstat has nothing to fail at.
-	a, errA := d.file.Stat()
-	b, errB := other.file.Stat()
-	return errA == nil && errB == nil && os.SameFile(a, b)
-}
-
 // Holders names the devices that hold this one, in words for a message: what
 // device-mapper, LVM or md made on top of it. It is empty for an image file.
 func (d *Device) Holders() []string {

@@ -68,6 +68,16 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	return w, true, nil
 }
 
+// Creatable is why [CreateWritable] could not make a file where there is none, as
+// far as a look can tell.
+func Creatable(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return createError(path, fs.ErrExist)
+	}
+	_, err := os.Stat(filepath.Dir(path))
+	return cause(err)
+}
+
 func newWritable(path string) *Writable {
 	return &Writable{
 		Device: Device{path: path, block: SectorSize, atime: true},
@@ -107,11 +117,14 @@ func syncDirectory(path string) error {
 	return err
 }
 
-// Section is like [Device.Section]. A section cannot grow, and keeps its size
-// when the device does.
+// Section is like [Device.Section], but begins with a block of the device. It
+// cannot grow, and keeps its size when the device does.
 func (w *Writable) Section(offset, size int64) (*Writable, error) {
 	d, err := w.Device.Section(offset, size)
 	if err != nil {
+		return nil, err
+	}
+	if err := d.WholeBlocks(); err != nil {
 		return nil, err
 	}
 	return &Writable{Device: *d, section: true, order: w.order}, nil
@@ -136,7 +149,7 @@ func (w *Writable) writes(p []byte, offset int64) error {
 		return err
 	}
 	if (w.base+offset)%w.block != 0 || size%w.block != 0 {
-		return fmt.Errorf("%d bytes at offset %d are not whole blocks of %d bytes", size, offset, w.block)
+		return fmt.Errorf("%d bytes at byte %d of the device are not whole blocks of %d bytes", size, w.base+offset, w.block)
 	}
 	return nil
 }
@@ -177,7 +190,7 @@ func (w *Writable) Grow(size int64) error {
 	// A program that does not mind the locks may have made it longer.
 	if info.Size() < size {
 		if err := w.file.Truncate(size); err != nil {
-			return cause(err)
+			return fmt.Errorf("it cannot be made %d bytes large: %w", size, cause(err))
 		}
 	}
 	w.size = size

@@ -380,8 +380,8 @@ func TestNextData(t *testing.T) {
 	}
 }
 
-// TestSameAs: a file is the same by any name.
-func TestSameAs(t *testing.T) {
+// TestOverlaps: a file is the same by any name.
+func TestOverlaps(t *testing.T) {
 	path, _ := numbered(t, 1024)
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Link(path, link); err != nil {
@@ -393,7 +393,29 @@ func TestSameAs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !a.SameAs(b) || !b.SameAs(&section.Device) || a.SameAs(c) || a.SameAs(Nothing()) {
+	if !a.Overlaps(b) || !b.Overlaps(&section.Device) || a.Overlaps(c) || a.Overlaps(Nothing()) {
 		t.Error("told apart wrongly")
+	}
+}
+
+// TestCutIsNoHole: what is missing at the end of a file that was cut short
+// meanwhile is no hole.
+func TestCutIsNoHole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sparse")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	d := opened(t, path)
+	if start, end, err := d.NextData(0); start != 1<<20 || end != 1<<20 || err != nil {
+		t.Errorf("%d to %d, %v: want a hole to the end", start, end, err)
+	}
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if start, end, err := d.NextData(0); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%d to %d, %v: want an error", start, end, err)
 	}
 }

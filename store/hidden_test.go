@@ -1,0 +1,185 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/store"
+)
+
+// TestHidden has entries behind the terminator of all kinds: those that a torn
+// commit explains are cleared before an exception is added, and nothing else is;
+// others make the engine refuse, and stay as they are.
+func TestHidden(t *testing.T) {
+	// 64 exceptions in an area, 32 in a sector; the second area is chunk 66.
+	const head = "device 400\nheader chunk=2\n"
+	for name, c := range map[string]struct {
+		fill      int
+		ex        string // slots behind
+		unmindful bool   // the engine clears them
+	}{
+		"none":                               {5, "", true},
+		"the next sector":                    {5, "32-40", true},
+		"the next sector, full":              {5, "32-63", true},
+		"its last exception alone is behind": {31, "32", true},
+		"the same sector":                    {5, "7-9", false},
+		"the same sector and the next":       {5, "7-40", false},
+		"a gap over the sector's end":        {20, "35-40", false},
+		"a gap in the next sector":           {5, "32-40 42", false},
+		"an exception missing at its start":  {5, "33-63", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := fmt.Sprintf("%sfill %d 0\n", head, c.fill)
+			for _, part := range strings.Fields(c.ex) {
+				first, last := 0, 0
+				if n, _ := fmt.Sscanf(part, "%d-%d", &first, &last); n == 1 {
+					last = first
+				}
+				for i := first; i <= last; i++ {
+					spec += fmt.Sprintf("ex %d %d %d\n", i, 100+i, 2+i)
+				}
+			}
+			d := devicetest.Of(storespec.MustCompile(t, spec))
+			before := d.Image()
+			s := open(t, d)
+			var hidden *store.HiddenError
+			err := add(s, d, 90)
+			switch {
+			case c.unmindful && err != nil:
+				t.Fatal(err)
+			case c.unmindful:
+				if got := list(t, d); len(got) != c.fill+1 {
+					t.Errorf("%d exceptions, want %d", len(got), c.fill+1)
+				}
+				if h := behind(t, d); !h.Blank || h.Count > 0 {
+					t.Errorf("%+v is left behind the list", h)
+				}
+			case !errors.As(err, &hidden):
+				t.Errorf("%v: want it to refuse", err)
+			case !bytes.Equal(d.Image(), before):
+				t.Error("it has refused and written")
+			}
+		})
+	}
+}
+
+// behind is what stands behind the list of the store on d.
+func behind(t *testing.T, d *devicetest.Memory) store.Hidden {
+	t.Helper()
+	id, err := store.Identify(d, geometry(t, 8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := id.Examine(id.Walk(d), func(format.AreaIndex) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := store.LookBehind(d, id.Geometry, s.Usage.End)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// TestHiddenNextArea: where the hidden exceptions fill their area, a torn commit
+// has left the next one blank.
+func TestHiddenNextArea(t *testing.T) {
+	const spec = "device %d\nheader chunk=1\nlayout chunk=1\n"
+	for name, c := range map[string]struct {
+		size  int
+		extra string
+		why   string
+	}{
+		"blank":             {400, "", "full"},
+		"in use":            {400, "ex 32 300 40", "full"},
+		"not on the device": {34, "", "full"},
+	} {
+		// Chunks of one sector leave no room for a torn commit: area 0 is one.
+		d := devicetest.Of(storespec.MustCompile(t, fmt.Sprintf(spec, c.size)+"ex 31 100 33\n"+c.extra))
+		if h := behind(t, d); h.Count != 1 || !strings.Contains(h.Why, "in the sector where the list ends") {
+			t.Errorf("%s: %+v", name, h)
+		}
+	}
+	for name, c := range map[string]struct {
+		size      int
+		extra     string
+		explained bool
+	}{
+		"blank":             {400, "", true},
+		"in use":            {400, "ex 64 300 70", false},
+		"not on the device": {132, "", false},
+	} {
+		all := fmt.Sprintf("device %d\nheader chunk=2\nfill 5 0\n", c.size)
+		for i := 32; i < 64; i++ {
+			all += fmt.Sprintf("ex %d %d %d\n", i, 100+i, 2+i)
+		}
+		if h := behind(t, devicetest.Of(storespec.MustCompile(t, all+c.extra))); h.Count != 32 || (h.Why == "") != c.explained {
+			t.Errorf("%s: %+v, want it explained: %v", name, h, c.explained)
+		}
+	}
+}
+
+// TestAddAfterPreparedMerge: a merge that went no further than its first step's
+// preparation does not keep exceptions from being added, where the list ended at
+// the start of an area, too.
+func TestAddAfterPreparedMerge(t *testing.T) {
+	for _, n := range []int{31, 32, 33, 64} {
+		d := devicetest.Of(storespec.MustCompile(t, fmt.Sprintf("device 400\nheader chunk=1\nfill %d 0", n)))
+		s := open(t, d)
+		if run, err := s.PrepareMerge(); run.Count == 0 || err != nil {
+			t.Fatalf("%+v, %v", run, err)
+		}
+		s.FailMerge()
+		if err := add(s, d, 100, 101); err != nil {
+			t.Errorf("%d exceptions: %v", n, err)
+		}
+		if got := list(t, d); len(got) != n+2 {
+			t.Errorf("%d exceptions, want %d", len(got), n+2)
+		}
+	}
+}
+
+// TestReloadFails has each read fail once when exceptions are added after a
+// merge: the next try finds the store as it is.
+func TestReloadFails(t *testing.T) {
+	for n := 0; ; n++ {
+		d := devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 33 0"))
+		s := open(t, d)
+		for range 2 {
+			if _, err := s.PrepareMerge(); err != nil {
+				t.Fatal(err)
+			}
+			if s.Usage().End.Area == 1 {
+				if err := s.CommitMerge(1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		fault := &devicetest.NthOp{N: n, Kinds: devicetest.Read, Err: errBroken}
+		d.Fault = fault.Fault
+		err := add(s, d, 100)
+		d.Fault = nil
+		want := 34
+		if err != nil {
+			want = 33
+		}
+		if err != nil && !errors.Is(err, errBroken) {
+			t.Errorf("read %d failed: %v", n, err)
+		}
+		if err := add(s, d, 101); err != nil {
+			t.Errorf("read %d failed, and again: %v", n, err)
+		}
+		if got := list(t, d); len(got) != want {
+			t.Errorf("read %d failed: %d exceptions, want %d", n, len(got), want)
+		}
+		if !fault.Failed() {
+			return
+		}
+	}
+}
