@@ -54,7 +54,7 @@ func TestFaults(t *testing.T) {
 	begin := func() *devicetest.Memory {
 		h = newHistory(t, rng, "device 300\nheader chunk=2")
 		h.begin(28)
-		h.d.Put(1024+36*16, []byte{200, 0, 0, 0, 0, 0, 0, 0, 90}) // of a torn commit
+		h.d.Put(1024+32*16, []byte{200, 0, 0, 0, 0, 0, 0, 0, 90}) // of a torn commit
 		h.startRecord()
 		h.faults = true
 		return h.d
