@@ -130,10 +130,10 @@ func (c *undoCheck) area(k format.AreaIndex) error {
 
 // chunk compares a chunk.
 func (c *undoCheck) chunk(l *label, i int, x format.Exception, captured, now []byte) error {
-	at := format.Bytes(x.Old) * c.geometry.ChunkBytes()
-	if at >= c.size {
-		return &ForeignUndoError{Size: c.size, Actual: c.size, Offset: at}
+	if uint64(x.Old) >= uint64((c.size-1)/c.geometry.ChunkBytes())+1 {
+		return fmt.Errorf("the undo log has captured chunk %d, and the device has %d bytes: it is damaged", x.Old, c.size)
 	}
+	at := format.Bytes(x.Old) * c.geometry.ChunkBytes()
 	n := min(c.geometry.ChunkBytes(), c.size-at)
 	if err := readFull(c.device, now[:n], int64(at)); err != nil {
 		return fmt.Errorf("byte %d: %w", at, err)

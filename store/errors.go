@@ -7,7 +7,7 @@ import (
 	"dmcow/format"
 )
 
-// Why an exception cannot be prepared. Nothing was written.
+// Why an exception cannot be prepared.
 var (
 	// ErrNoRoom: the next free chunk does not lie on the device (ENOSPC of
 	// persistent_prepare_exception).
@@ -24,6 +24,8 @@ var (
 	ErrInvalid = errors.New("the snapshot is marked invalid")
 	// ErrCopyFailed is what the caller told about its own copy.
 	ErrCopyFailed = errors.New("the chunk was not copied")
+	// ErrMergeFailed: a step of the merge has failed before.
+	ErrMergeFailed = errors.New("the merge has failed")
 	// ErrInFlight: a merge cannot begin before all exceptions are committed.
 	ErrInFlight = errors.New("exceptions are still in flight")
 )

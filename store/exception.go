@@ -63,7 +63,7 @@ func (s *Store) room() error {
 
 // skip gives out n data chunks that no exception will name: to the kernel they
 // are lost. The first of the exceptions behind them keeps them from being given
-// out again.
+// out again. Where it fails, some may be given out all the same.
 func (s *Store) skip(n uint64) (chunks []format.NewChunk, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *Store) advance() (tell []told) {
 		w := s.waiting[0]
 		s.waiting = s.waiting[1:]
 		s.head++
-		err := s.ready()
+		err := s.failed
 		if err == nil && !w.copied {
 			err = ErrCopyFailed
 		}
@@ -150,10 +150,10 @@ func (s *Store) commit() []told {
 	if full {
 		s.fail(s.clearArea(s.end.Area + 1))
 	}
-	if s.ready() == nil {
+	if s.failed == nil {
 		s.fail(s.writeArea())
 	}
-	err := s.ready()
+	err := s.failed
 	tell := make([]told, len(s.gathered))
 	for i, w := range s.gathered {
 		tell[i] = told{w.done, err}

@@ -42,14 +42,15 @@ func headerBlock(d Device) int64 { return max(d.LogicalBlockSize(), format.Secto
 func (s *Store) Drop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.invalid = true
+	s.failed = ErrInvalid
 	return Invalidate(s.device)
 }
 
 // Overflow does what the kernel does when a write finds no room for its
 // exception: the snapshot is dropped, unless its type is [PersistentOverflow]
 // and the write went to the snapshot. Then the store on the device stays as it
-// is, and only the status tells (snapshot_map and origin_map in dm-snap.c).
+// is, and only the status tells: it is for the caller to have all further writes
+// to the snapshot fail (snapshot_map and __origin_write in dm-snap.c).
 func (s *Store) Overflow(toOrigin bool) error {
 	if s.options.Type == PersistentOverflow && !toOrigin {
 		s.mu.Lock()

@@ -142,21 +142,20 @@ func blankChunk(d Device, g format.Geometry, c format.NewChunk) (bool, error) {
 // makeAddable makes the current area fit to take exceptions, or says why none
 // can be added.
 func (s *Store) makeAddable() error {
-	if err := s.ready(); err != nil {
-		return err
+	if s.failed != nil {
+		return s.failed
 	}
-	if s.addable {
-		return nil
-	}
-	if s.moved {
+	if s.state == moved {
 		if err := s.load(); err != nil {
 			return err
 		}
 	}
-	if err := s.clearHidden(); err != nil {
-		return err
+	if s.state == unlooked {
+		if err := s.clearHidden(); err != nil {
+			return err
+		}
+		s.state = addable
 	}
-	s.addable = true
 	return nil
 }
 

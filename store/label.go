@@ -39,6 +39,13 @@ const (
 	sumsSize   = 2 * sumSize // of a sector
 )
 
+// MaxUndoChunk is the largest chunk size of an undo log, in sectors. The label of
+// an area takes the square of a chunk: 4 MiB then, which are held in memory.
+const MaxUndoChunk = 128
+
+// ErrUndoChunk says that an undo log was to be made with larger chunks.
+var ErrUndoChunk = fmt.Errorf("the chunks of an undo log have %d sectors at most", MaxUndoChunk)
+
 // ErrNoUndo says that a store is no undo log.
 var ErrNoUndo = errors.New("is no undo log: it lacks the label of one")
 
@@ -89,7 +96,7 @@ func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, erro
 // the size of the device that was changed. The error is [ErrNoUndo], or one of
 // reading.
 func readLabelHead(d Device, g format.Geometry, first format.NewChunk) (format.Bytes, error) {
-	if uint64(first) >= g.Chunks(format.Bytes(d.Size())) {
+	if uint64(first) >= g.Chunks(format.Bytes(d.Size())) || g.ChunkSectors() > MaxUndoChunk {
 		return 0, ErrNoUndo
 	}
 	var head [labelSize]byte

@@ -20,9 +20,9 @@ type Run struct {
 // caller copies the run to the origin, makes that durable, and then clears the
 // run, or as much of its end as it copied, with CommitMerge.
 //
-// The error is [ErrInFlight], [ErrInvalid], what made the store fail, or a
-// [*format.AreaError] where an area cannot be read back; what is on the device
-// stays as it is then.
+// The error is [ErrInFlight], [ErrInvalid], [ErrMergeFailed], what made the store
+// fail, or a [*format.AreaError] where an area cannot be read back; what is on
+// the device stays as it is then.
 func (s *Store) PrepareMerge() (Run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,10 +55,12 @@ func (s *Store) PrepareMerge() (Run, error) {
 
 // mergeable is why nothing can be merged, nil where something can.
 func (s *Store) mergeable() error {
-	if err := s.ready(); err != nil {
-		return err
-	}
-	if len(s.waiting) > 0 {
+	switch {
+	case s.failed != nil:
+		return s.failed
+	case s.mergeFailed:
+		return ErrMergeFailed
+	case len(s.waiting) > 0:
 		return ErrInFlight
 	}
 	return nil
@@ -72,7 +74,7 @@ func (s *Store) stepBack() error {
 		return err
 	}
 	s.end.Place = format.Place{Area: before, Index: s.slots()}
-	s.addable, s.moved = false, true
+	s.state = moved
 	for i := range s.slots() {
 		if s.exception(i).New == 0 {
 			return fmt.Errorf("area %d at chunk %d: exception %d has become a terminator since the list was read",
@@ -115,13 +117,13 @@ func (s *Store) CommitMerge(n int) error {
 	s.end.Index -= n
 	s.end.Exceptions -= uint64(n)
 	s.end.NextFree = s.geometry.AreaLocation(s.end.Area) + format.NewChunk(s.end.Index) + 1
-	s.addable, s.moved = false, true
+	s.state = moved
 	return nil
 }
 
-// FailMerge is for the caller whose copy has failed: the kernel then merges no
-// more, and its status says so (merge_failed in dm-snap.c). The store on the
-// device is as good as before.
+// FailMerge is for the caller whose copy has failed: the Store merges no more
+// then ([ErrMergeFailed]), and its status says so, as the kernel does it
+// (merge_failed in dm-snap.c). The store on the device is as good as before.
 func (s *Store) FailMerge() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -203,7 +203,8 @@ func (m *model) flush() {
 	m.gathered = nil
 }
 
-// merge merges away the end of the last run, or finds that it must not.
+// merge merges away the end of the last run, gives up before that, or finds that
+// it must not.
 func (m *model) merge(t *rapid.T) {
 	r, err := m.s.PrepareMerge()
 	if m.inFlight() > 0 {
@@ -221,11 +222,26 @@ func (m *model) merge(t *rapid.T) {
 	if r.Count == 0 {
 		return
 	}
-	n := rapid.IntRange(1, r.Count).Draw(t, "merged")
+	n := rapid.IntRange(0, r.Count).Draw(t, "merged")
+	if n == 0 {
+		return
+	}
 	if err := m.s.CommitMerge(n); err != nil {
 		t.Fatal(err)
 	}
-	m.committed = m.committed[:len(m.committed)-n]
+	left := len(m.committed) - n
+	for _, x := range m.committed[left:] {
+		if got, ok := m.s.Lookup(x.Old); ok {
+			t.Fatalf("%v was merged: lookup gives %d", x, got)
+		}
+	}
+	m.committed = m.committed[:left]
+	// The area stays the current one until the next step, be it empty.
+	area := format.AreaIndex((left + n - 1) / m.slots())
+	want := m.s.Geometry().AreaLocation(area) + format.NewChunk(left-int(area)*m.slots()) + 1
+	if got := m.s.Usage().End.NextFree; got != want {
+		t.Fatalf("%d are left: next free chunk %d, and the kernel's guess is %d", left, got, want)
+	}
 }
 
 // run is the last run of consecutive chunks in the last area that has any.
@@ -276,7 +292,18 @@ func (m *model) compare(t *rapid.T) {
 	if n, ok := m.s.Lookup(m.next); ok {
 		t.Fatalf("old chunk %d, which was never prepared: lookup gives %d", m.next, n)
 	}
-	if got := m.s.Usage().End.Exceptions; got != uint64(len(list)) {
-		t.Fatalf("usage counts %d exceptions, of %d", got, len(list))
+	m.compareUsage(t, list)
+}
+
+// compareUsage compares what the store counts with what is on disk. After a merge
+// its highest chunk is that of before.
+func (m *model) compareUsage(t *rapid.T, list []format.Exception) {
+	end := m.s.Usage().End
+	var highest format.NewChunk
+	for _, x := range list {
+		highest = max(highest, x.New)
+	}
+	if end.Exceptions != uint64(len(list)) || end.Highest < highest {
+		t.Fatalf("usage: %d exceptions, highest new chunk %d; on disk %d, %d", end.Exceptions, end.Highest, len(list), highest)
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -28,7 +29,7 @@ type Type string
 // The types: what becomes of the snapshot when a write to it finds no room.
 const (
 	Persistent         Type = "P"  // it is lost
-	PersistentOverflow Type = "PO" // the write fails, and all that follow
+	PersistentOverflow Type = "PO" // the write fails, and all to the snapshot that follow
 )
 
 // Options say how to open a store.
@@ -40,7 +41,8 @@ type Options struct {
 	// of two areas, whatever its length.
 	Table bool
 	// Visit, where set, is called now and then while the list is read, with the
-	// area that the walk has come to. It stops with the error that Visit returns.
+	// area that the walk has come to. It stops with the error that Visit returns,
+	// and must not use the Store.
 	Visit func(format.AreaIndex) error
 }
 
@@ -63,18 +65,27 @@ type Store struct {
 	head     uint64
 	gathered []waiting // in area, and not yet on disk
 	table    map[format.OldChunk]format.NewChunk
-	// addable is true when the current area can take exceptions: its end is that
-	// of the list, and nothing is hidden behind it.
-	addable bool
-	// moved is true when a merge has moved the list's end since it was read: the
-	// kernel's next free chunk is then no more than a guess.
-	moved bool
+	state    state
 
-	failed      error // why it does nothing more
-	invalid     bool
+	failed      error // why it does nothing more: ErrInvalid, or a failed write
 	mergeFailed bool
 	overflowed  bool
 }
+
+// state is what can be done with the current area.
+type state int
+
+const (
+	// moved: a merge has moved the list's end since it was read, or is about to.
+	// The next free chunk is no more than the kernel's guess, and before an
+	// exception is added the list has to be read again.
+	moved state = iota
+	// unlooked: the list was read, and what stands behind its end was not looked
+	// at.
+	unlooked
+	// addable: nothing stands behind the list's end.
+	addable
+)
 
 // Open loads the store on d as the kernel does. The error is [ErrInvalid], a
 // [*StateError], a [*format.AreaError] where the list cannot be read to its
@@ -112,12 +123,12 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	s.addable, s.moved = false, true // until all of it is there
+	s.state = moved // until all of it is there
 	s.end, s.table = end, table
 	if err := s.readArea(end.Area); err != nil {
 		return err
 	}
-	s.moved = false
+	s.state = unlooked
 	return nil
 }
 
@@ -180,18 +191,10 @@ func (s *Store) Lookup(old format.OldChunk) (n format.NewChunk, ok bool) {
 	return n, ok
 }
 
-// ready is why nothing can be done with the store, nil where something can.
-func (s *Store) ready() error {
-	if s.invalid {
-		return ErrInvalid
-	}
-	return s.failed
-}
-
 // Usage is how the space of the device is used, with the chunks that were
 // given out to exceptions not committed yet (persistent_usage). In a merge its
 // figures are the kernel's, which suppose that chunks were given out in the
-// list's order.
+// list's order. Once a write has failed they mean nothing.
 func (s *Store) Usage() Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +208,7 @@ func (s *Store) Status() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.invalid:
+	case errors.Is(s.failed, ErrInvalid):
 		return "Invalid"
 	case s.mergeFailed:
 		return "Merge failed"

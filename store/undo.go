@@ -51,8 +51,12 @@ type Changeable interface {
 
 // NewUndo begins an undo log on a device that holds nothing of worth. grow, where
 // it is not nil, makes that larger as the log grows: then it is a file. The first
-// label is durable before the header: there is no log that lacks one.
+// label is durable before the header: there is no log that lacks one. The error is
+// [ErrUndoChunk], one of [Initialize], or one of writing.
 func NewUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable, g format.Geometry) (*Undo, error) {
+	if g.ChunkSectors() > MaxUndoChunk {
+		return nil, ErrUndoChunk
+	}
 	first := g.DataChunk(labelChunks(g))
 	if grow != nil {
 		if err := grow(g.Offset(first)); err != nil {
@@ -85,6 +89,9 @@ func OpenUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable,
 	}
 	u, err := openUndo(log, grow, origin)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := changedSize(log, u.geometry); err != nil {
 		return nil, err
 	}
 	if !force {
@@ -147,7 +154,7 @@ func (u *Undo) resume() error {
 // sums yet, it tells the log from other stores.
 func (u *Undo) begin() error {
 	n := labelChunks(u.geometry)
-	if err := u.reach(n, false); err != nil {
+	if err := u.reach(n); err != nil {
 		return err
 	}
 	chunks, err := u.log.skip(n)
@@ -158,17 +165,14 @@ func (u *Undo) begin() error {
 	return u.label.write(u.log.device, 0, len(u.label.raw))
 }
 
-// reach makes the log large enough for n more chunks, and for the next area
-// where they fill the current one.
-func (u *Undo) reach(n uint64, full bool) error {
+// reach makes the log large enough for n more chunks. The label of an area makes
+// its last data chunk lie behind the next area, so that it has room for that too.
+func (u *Undo) reach(n uint64) error {
 	if u.grow == nil {
 		return nil // the engine says when there is no room
 	}
 	end := u.log.end
 	last := u.geometry.AreaLocation(end.Area)
-	if full {
-		last = u.geometry.AreaLocation(end.Area + 1)
-	}
 	for next := end.NextFree; n > 0; n-- {
 		last = max(last, next)
 		next = u.geometry.SkipMetadata(next + 1)
@@ -263,7 +267,7 @@ func (u *Undo) add(fresh []captive) error {
 		}
 	}
 	first := u.log.end.Index
-	if err := u.reach(uint64(len(fresh)), first+len(fresh) == u.log.slots()); err != nil {
+	if err := u.reach(uint64(len(fresh))); err != nil {
 		return err
 	}
 	pending, err := u.copyAll(fresh, first)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 
 	"dmcow/format"
@@ -316,15 +317,19 @@ func TestUndoFaults(t *testing.T) {
 
 // TestUndoIsSticky: after a failure to capture, the log captures nothing more.
 func TestUndoIsSticky(t *testing.T) {
-	c := newChanged(t, 1, false)
-	u, err := store.NewUndo(c.log, nil, c.device, c.g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.both.Fault = (&devicetest.NthOp{Kinds: devicetest.Sync, Err: errBroken}).Fault
-	for range 2 {
-		if err := u.Capture(write{0, 1, 1}.change()); !errors.Is(err, errBroken) {
-			t.Error(err)
+	var c *changed
+	var u *store.Undo
+	var err error
+	for _, kind := range []devicetest.Kind{devicetest.Sync, devicetest.Read} { // the read is of the device
+		c = newChanged(t, 1, false)
+		if u, err = store.NewUndo(c.log, nil, c.device, c.g); err != nil {
+			t.Fatal(err)
+		}
+		c.both.Fault = (&devicetest.NthOp{Kinds: kind, Err: errBroken}).Fault
+		for range 2 {
+			if err := u.Capture(write{0, 1, 1}.change()); !errors.Is(err, errBroken) {
+				t.Error(err)
+			}
 		}
 	}
 }
@@ -451,5 +456,97 @@ func TestIsUndoIsCheap(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
 		t.Errorf("%d bytes were allocated", n)
+	}
+}
+
+// TestUndoOfManyAreas: from some area on, labels lie around metadata areas. The log
+// is as good there, also when it is gone on with.
+func TestUndoOfManyAreas(t *testing.T) {
+	const sectors, logSectors = 2000, 4000
+	both := devicetest.New((sectors + logSectors) * 512)
+	device, log := &part{both, 0, sectors * 512}, &part{both, sectors * 512, logSectors * 512}
+	for s := range int64(sectors) {
+		both.Put(s*512, version(s, 0))
+	}
+	u, err := store.NewUndo(log, nil, device, geometry(t, 1))
+	for s := int64(0); err == nil && s < sectors; s += 10 {
+		ch := write{s, s + 10, 1}.change()
+		if err = u.Capture(ch); err == nil {
+			_, err = device.WriteAt(ch.Data, int64(ch.Offset))
+		}
+		if err == nil && s%30 == 0 {
+			u, err = store.OpenUndo(log, nil, device, false)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := store.Identify(log, store.FreshGeometry(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := exceptions(log, id)
+	if err != nil || len(all) != sectors {
+		t.Fatalf("%d exceptions, want %d (%v)", len(all), sectors, err)
+	}
+	for _, x := range all {
+		got := make([]byte, 512)
+		both.Peek(got, log.offset+int64(id.Geometry.Offset(x.New)))
+		if !bytes.Equal(got, version(int64(x.Old), 0)) {
+			t.Fatalf("%v: other data", x)
+		}
+	}
+	for _, sample := range []bool{false, true} {
+		if err := store.Belongs(log, device, sample); err != nil {
+			t.Errorf("sample %v: %v", sample, err)
+		}
+	}
+	// Area 3 is in no sample, and the last area is in each.
+	for area, bySample := range map[int]bool{3: false, (sectors - 1) / 32: true} {
+		s := int64(all[area*32].Old)
+		both.Put(s*512, version(s, 9))
+		for _, sample := range []bool{false, true} {
+			var foreign *store.ForeignUndoError
+			want := !sample || bySample
+			if err := store.Belongs(log, device, sample); errors.As(err, &foreign) != want {
+				t.Errorf("a sector of area %d changed, sample %v: %v", area, sample, err)
+			}
+		}
+		both.Put(s*512, version(s, 1))
+	}
+}
+
+// TestUndoHostile: what looks like a log, or like nothing, is an error and no more.
+func TestUndoHostile(t *testing.T) {
+	for name, spoil := range map[string]func(*changed){
+		"blank":             func(c *changed) { c.both.Put(c.log.offset, make([]byte, 4096)) },
+		"no store":          func(c *changed) { c.both.Put(c.log.offset, []byte("something else")) },
+		"no label":          func(c *changed) { c.both.Put(c.log.offset+2*512, make([]byte, 16)) },
+		"first new chunk 2": func(c *changed) { c.both.Put(c.log.offset+512+8, []byte{2, 0}) },
+		"first new chunk out of reach": func(c *changed) {
+			c.both.Put(c.log.offset+512+8, []byte{0, 0, 0, 0, 0, 0, 0, 0x80})
+		},
+		"old chunk beyond the device": func(c *changed) { c.both.Put(c.log.offset+512, []byte{0, 0, 0, 0, 0, 0, 0, 0x10}) },
+		"old chunk at its end":        func(c *changed) { c.both.Put(c.log.offset+512, []byte{0x2d, 1}) },
+		"its end is gone":             func(c *changed) { c.log.size = 40 * 512 },
+	} {
+		c := newChanged(t, 1, false)
+		if err := c.goOn(); err != nil {
+			t.Fatal(err)
+		}
+		spoil(c)
+		if err := store.Belongs(c.log, c.device, false); err == nil {
+			t.Errorf("%s: it belongs to the device", name)
+		}
+		if u, err := store.OpenUndo(c.log, nil, c.device, false); err == nil {
+			t.Errorf("%s: it was opened: %v", name, u != nil)
+		}
+		if _, err := store.OpenUndo(c.log, nil, c.device, true); err == nil && !strings.HasPrefix(name, "old chunk") {
+			t.Errorf("%s: it was opened by force", name)
+		}
+	}
+	c := newChanged(t, 1, false)
+	if _, err := store.NewUndo(c.log, nil, c.device, geometry(t, 256)); !errors.Is(err, store.ErrUndoChunk) {
+		t.Errorf("chunks of 256 sectors: %v", err)
 	}
 }
