@@ -89,11 +89,11 @@ func sameSize(base, image *device.Device) error {
 // openTarget opens or makes the COW device, and refuses one that is not to be
 // written over.
 func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, error) {
-	block := format.Bytes(base.LogicalBlockSize())
-	if c.ChunkSize == 0 && block.Sectors() > format.DefaultChunkSectors {
-		c.ChunkSize = chunkSize(block.Sectors())
+	chunk := c.ChunkSize
+	if least := store.FreshGeometry(base).ChunkSectors(); chunk == 0 && least > format.DefaultChunkSectors {
+		chunk = chunkSize(least)
 	}
-	t, err := c.openOrMake(a)
+	t, err := c.openOrMake(a, chunk)
 	if err != nil {
 		return nil, err
 	}
@@ -102,13 +102,13 @@ func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, err
 		err = a.refuse(t, c.Force)
 	}
 	if err == nil {
-		err = chunkFits(base, t.fresh)
+		_, err = freshGeometry(base, base.Path(), chunkSize(t.fresh.ChunkSectors()))
 	}
 	if err != nil {
-		t.close()
 		if t.made {
 			os.Remove(t.path) // nothing was written to it
 		}
+		t.close()
 		return nil, err
 	}
 	return t, nil
@@ -126,37 +126,27 @@ func (t *target) isNone(sources ...*device.Device) error {
 
 // openOrMake opens the COW device; where there is none, it makes an image file,
 // or in a dry run does as if there were an empty one.
-func (c *createCmd) openOrMake(a *app) (*target, error) {
+func (c *createCmd) openOrMake(a *app, chunk chunkSize) (*target, error) {
 	path := string(c.COW)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || c.given() {
-		return a.openTarget(path, c.writing, c.ChunkSize)
+		return a.openTarget(path, c.writing, chunk)
 	}
 	if c.DryRun {
 		if err := device.Creatable(path); err != nil {
 			return nil, &failure{path, statusFailed, err}
 		}
 		w := &cow{path: path, device: device.Nothing()}
-		return &target{cow: w}, a.identify(w, c.section, c.ChunkSize)
+		return &target{cow: w}, a.identify(w, c.section, chunk)
 	}
 	d, made, err := device.CreateWritable(path)
 	if err != nil {
 		return nil, &failure{path, statusFailed, err}
 	}
-	t, err := a.target(path, d, c.writing, c.ChunkSize)
+	t, err := a.target(path, d, c.writing, chunk)
 	if err == nil {
 		t.made = made
 	}
 	return t, err
-}
-
-// chunkFits is wrong use where the kernel would not take the chunk size for the
-// sake of the origin.
-func chunkFits(base *device.Device, g format.Geometry) error {
-	block := format.Bytes(base.LogicalBlockSize())
-	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
-		return &failure{base.Path(), statusWrongUse, fmt.Errorf("--chunk-size of %d sectors: %w (%d bytes)", g.ChunkSectors(), err, block)}
-	}
-	return nil
 }
 
 // measure compares the images, and in a dry run prints what the store takes.

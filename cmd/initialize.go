@@ -17,8 +17,9 @@ type initializeCmd struct {
 func (initializeCmd) Help() string {
 	return `
 Writes an empty store, which the kernel loads as a snapshot in which nothing
-has changed. Whatever the device holds is lost: a store and anything that is not
-blank is refused without --force, a device in use in any case.
+has changed. Whatever the device holds is lost: a store, anything in the place of
+header and first area, and any signature that blkid knows is refused without
+--force, a device in use in any case.
 
   dmcow initialize --chunk-size 4K /dev/vg0/cow
   dmcow initialize --dry-run --force old.cow

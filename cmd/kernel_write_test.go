@@ -170,3 +170,61 @@ func TestKernelDeviceInUse(t *testing.T) {
 		t.Error("the store was written to")
 	}
 }
+
+// TestKernelCreateOfLargeBlocks: an origin with blocks of 4096 bytes takes no
+// smaller chunks, and what was made before that showed is gone.
+func TestKernelCreateOfLargeBlocks(t *testing.T) {
+	kernellab.Require(t)
+	rng := rand.New(rand.NewPCG(1, 9))
+	base, image := differing(rng, 8192, 20)
+	dir := t.TempDir()
+	from, raw, cow := filepath.Join(dir, "image"), filepath.Join(dir, "base"), filepath.Join(dir, "cow")
+	for path, content := range map[string][]byte{from: image, raw: base} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	origin := kernellab.Loop(t, raw, kernellab.BlockSize(4096))
+	_, stderr := expect(t, 16, "create", "--yes", "--chunk-size", "1s", cow, "--origin", origin, "--from", from)
+	if !strings.Contains(stderr, "Chunk size is not a multiple of device blocksize (4096 bytes)") {
+		t.Errorf("%s", stderr)
+	}
+	if _, err := os.Stat(cow); err == nil {
+		t.Error("a file is left behind")
+	}
+	expect(t, 0, "create", "--yes", cow, "--origin", origin, "--from", from)
+	s := kernellab.NewSnapshot(t, origin, kernellab.Loop(t, cow, kernellab.BlockSize(4096)), "P", 8)
+	if got, want := digest(t, s.View.Path), digest(t, from); got != want {
+		t.Error("the kernel's snapshot reads as something else")
+	}
+	s.Down(t)
+
+	// On a COW device with such blocks, a section begins with one of them.
+	large := kernellab.Loop(t, kernellab.File(t, "large", 8192), kernellab.BlockSize(4096))
+	for _, args := range [][]string{{"initialize", "--yes"}, {"initialize", "--dry-run"}, {"invalidate", "--yes"}} {
+		_, stderr := expect(t, 16, append(args, "--offset", "512", large)...)
+		if !strings.Contains(stderr, "offset 512 is no multiple of the logical block, 4096 bytes") {
+			t.Errorf("%v: %s", args, stderr)
+		}
+	}
+}
+
+// TestKernelCreateOverItsOwnBase: a COW device that lies on what is read, or under
+// it, is refused.
+func TestKernelCreateOverItsOwnBase(t *testing.T) {
+	kernellab.Require(t)
+	base := kernellab.File(t, "base", 8192)
+	image := kernellab.File(t, "image", 8192)
+	loop := kernellab.Loop(t, base)
+	refuse := func(cow, base string) {
+		t.Helper()
+		_, stderr := expect(t, 8, "create", "--yes", "--force", cow, "--origin", base, "--from", image)
+		if !strings.Contains(stderr, "which is to be read") {
+			t.Errorf("%s over %s: %s", cow, base, stderr)
+		}
+	}
+	refuse(loop, base)
+	linear := kernellab.Create(t, "over", "0 8192 linear "+loop+" 0", false)
+	refuse(linear.Path, loop)
+	refuse(linear.Path, base)
+}

@@ -55,16 +55,12 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	if what := misdirection(c.device); what != "" {
 		return &failure{c.path, statusFailed, errors.New(what)}
 	}
-	block := format.Bytes(c.device.LogicalBlockSize())
 	if chunk == 0 {
 		chunk = chunkSize(store.FreshGeometry(c.device).ChunkSectors())
 	}
-	fresh, err := format.NewGeometry(uint32(chunk))
-	if err == nil {
-		err = format.CheckChunkSectors(uint32(chunk), block)
-	}
+	fresh, err := freshGeometry(c.device, c.path, chunk)
 	if err != nil {
-		return &failure{c.path, statusWrongUse, fmt.Errorf("--chunk-size of %d sectors: %w (%d bytes)", chunk, err, block)}
+		return err
 	}
 	length := int64(-1)
 	if s.Size != nil {
@@ -83,6 +79,21 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 		return a.unreadable(c.path, err)
 	}
 	return nil
+}
+
+// freshGeometry is the geometry of a new store with chunks of the given size. It is
+// wrong use where the kernel would not take that for the sake of the device, COW
+// device or origin.
+func freshGeometry(d *device.Device, path string, chunk chunkSize) (format.Geometry, error) {
+	block := format.Bytes(d.LogicalBlockSize())
+	g, err := format.NewGeometry(uint32(chunk))
+	if err == nil {
+		err = format.CheckChunkSectors(uint32(chunk), block)
+	}
+	if err != nil {
+		return g, &failure{path, statusWrongUse, fmt.Errorf("--chunk-size of %d sectors: %w (%d bytes)", chunk, err, block)}
+	}
+	return g, nil
 }
 
 // openOrigin opens the origin of a snapshot, or an image of one, for reading.

@@ -165,8 +165,6 @@ func (a *app) done(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errInterrupted):
-		return ended(path, err)
 	case errors.As(err, &s):
 		return &failure{path, a.outcomes.of(s.State), err}
 	}

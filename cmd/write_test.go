@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -84,9 +85,10 @@ func TestQuestion(t *testing.T) {
 	}
 }
 
-// TestCreateKilled kills create as soon as it has written something: there is no
-// store then, or the whole one, and the same command makes it.
-func TestCreateKilled(t *testing.T) {
+// TestCreateCutOff ends create as soon as it has written something, by a kill and
+// by a signal: there is no store then, or the whole one, and the same command
+// makes it.
+func TestCreateCutOff(t *testing.T) {
 	dir := t.TempDir()
 	const size = 64 << 20
 	base, image := filepath.Join(dir, "base"), filepath.Join(dir, "image")
@@ -96,23 +98,25 @@ func TestCreateKilled(t *testing.T) {
 	if err := os.WriteFile(image, bytes.Repeat([]byte("dmcow"), size/5+1)[:size], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cow := filepath.Join(dir, "cow")
-	if err := os.WriteFile(cow, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"create", "--yes", cow, "--origin", base, "--from", image}
-	killAtFirstWrite(t, cow, args)
-	state := usageState(t, cow)
-	if state != "uninitialized" && state != "valid" {
-		t.Errorf("killed: state %s", state)
-	}
-	t.Logf("killed: state %s", state)
-	if state == "valid" { // it was faster than the kill
-		args = append(args, "--force")
-	}
-	status, _, stderr := dmcow(args...)
-	if status != 0 || usageState(t, cow) != "valid" {
-		t.Errorf("again: exit status %d, state %s: %s", status, usageState(t, cow), stderr)
+	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		cow := filepath.Join(dir, s.String())
+		if err := os.WriteFile(cow, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"create", "--yes", cow, "--origin", base, "--from", image}
+		status, stderr := signalAtFirstWrite(t, s, cow, args)
+		state := usageState(t, cow)
+		t.Logf("%v: exit status %d, state %s", s, status, state)
+		interrupted := status == 32 && strings.Contains(stderr, "interrupted: there is no store; run the same command again")
+		switch {
+		case state == "valid" && (status == 0 || s == syscall.SIGKILL): // it was faster
+			args = append(args, "--force")
+		case state != "uninitialized" || s == syscall.SIGTERM && !interrupted:
+			t.Errorf("%v: exit status %d, state %s: %s", s, status, state, stderr)
+		}
+		if status, _, stderr := dmcow(args...); status != 0 || usageState(t, cow) != "valid" {
+			t.Errorf("%v, and again: exit status %d, state %s: %s", s, status, usageState(t, cow), stderr)
+		}
 	}
 }
 
@@ -128,9 +132,9 @@ func usageState(t *testing.T, cow string) string {
 	return state
 }
 
-// killAtFirstWrite runs a command line and kills it when it has written to a
-// file.
-func killAtFirstWrite(t *testing.T, path string, args []string) {
+// signalAtFirstWrite runs a command line and sends it a signal when it has written
+// to a file.
+func signalAtFirstWrite(t *testing.T, s os.Signal, path string, args []string) (status int, stderr string) {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
@@ -140,15 +144,18 @@ func killAtFirstWrite(t *testing.T, path string, args []string) {
 	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_MODIFY|unix.IN_CLOSE_WRITE); err != nil {
 		t.Fatal(err)
 	}
+	var said strings.Builder
 	c := exec.Command("dmcow", args...)
+	c.Stderr = &said
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := unix.Read(fd, make([]byte, 4096)); err != nil {
 		t.Error(err)
 	}
-	_ = c.Process.Kill()
+	_ = c.Process.Signal(s)
 	_ = c.Wait()
+	return c.ProcessState.ExitCode(), said.String()
 }
 
 // TestInterruptedQuestion: a signal at the question ends the run, and nothing is

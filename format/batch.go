@@ -58,6 +58,18 @@ func (b Batch) Pieces() iter.Seq[Piece] {
 	}
 }
 
+// Exceptions are the batch's live exceptions, in the list's order, with their
+// places.
+func (b Batch) Exceptions() iter.Seq2[Place, Exception] {
+	return func(yield func(Place, Exception) bool) {
+		for i := range b.live {
+			if !yield(b.at(i), DecodeException(b.cut(i, i+1))) {
+				return
+			}
+		}
+	}
+}
+
 // at is the place of the batch's slot i.
 func (b Batch) at(i int) Place {
 	i += b.Index

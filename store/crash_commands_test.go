@@ -116,10 +116,8 @@ func identify(d store.Device, g format.Geometry) (store.Identity, error) {
 // exceptions are those that the kernel would load; the error is why it could not.
 func exceptions(d store.Device, id store.Identity) (all []format.Exception, err error) {
 	_, err = format.Each(id.Walk(d), nil, func(_ *struct{}, b format.Batch) error {
-		for p := range b.Pieces() {
-			for i := range p.Len() {
-				all = append(all, p.At(i))
-			}
+		for _, x := range b.Exceptions() {
+			all = append(all, x)
 		}
 		return nil
 	})

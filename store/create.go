@@ -30,15 +30,9 @@ func (c Creation) Measure() (chunks uint64, err error) {
 	return chunks, err
 }
 
-// Size is the size of a store of n exceptions, in bytes: header, areas and data
-// chunks, with the area in which the list ends.
+// Size is the size of a store of n exceptions, in bytes.
 func (c Creation) Size(n uint64) format.Bytes {
-	g := c.Geometry
-	last := g.AreaLocation(format.AreaIndex(n / uint64(g.ExceptionsPerArea())))
-	if n > 0 {
-		last = max(last, g.DataChunk(n-1))
-	}
-	return g.Offset(last + 1)
+	return c.Geometry.Offset(format.NewChunk(chunksFor(c.Geometry, n, n)))
 }
 
 // compare calls changed for each chunk in which the images differ, in order.

@@ -28,6 +28,13 @@
 //   - After a failed write a Store does nothing more: what is on the device is
 //     what was acknowledged, and opening it again goes on from there.
 //
+// # Creation, undo logs
+//
+// A [Creation] writes a store of two images in one pass, with the header last. An
+// [Undo] is a store of what a device held before a change, written by the engine;
+// what it keeps beside that, in chunks that no exception names, tells it from
+// logs of other devices ([Belongs]).
+//
 // # Why a power cut loses nothing
 //
 // Data chunks are written before the exceptions that name them, an area is

@@ -67,15 +67,7 @@ func list(t testing.TB, d *devicetest.Memory) []format.Exception {
 	if err != nil || id.State != store.Valid {
 		t.Fatalf("%+v, %v", id, err)
 	}
-	var all []format.Exception
-	_, err = format.Each(id.Walk(d), nil, func(_ *struct{}, b format.Batch) error {
-		for p := range b.Pieces() {
-			for i := range p.Len() {
-				all = append(all, p.At(i))
-			}
-		}
-		return nil
-	})
+	all, err := exceptions(d, id)
 	if err != nil {
 		t.Fatal(err)
 	}

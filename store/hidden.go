@@ -116,27 +116,13 @@ func unexplainedNext(d Device, g format.Geometry, h Hidden) string {
 	if uint64(next) >= g.Chunks(format.Bytes(d.Size())) {
 		return "the area is full, and the next is not on the device"
 	}
-	switch blank, err := blankChunk(d, g, next); {
+	switch blank, err := blank(d, g.Offset(next), g.ChunkBytes()); {
 	case err != nil:
 		return fmt.Sprintf("the area is full, and the next cannot be read: %v", err)
 	case !blank:
 		return "the area is full, and the next is not blank"
 	}
 	return ""
-}
-
-// blankChunk tells whether a chunk is all zeros.
-func blankChunk(d Device, g format.Geometry, c format.NewChunk) (bool, error) {
-	buf := make([]byte, min(g.ChunkBytes(), pieceSize))
-	for at := format.Bytes(0); at < g.ChunkBytes(); at += format.Bytes(len(buf)) {
-		if err := readFull(d, buf, int64(g.Offset(c)+at)); err != nil {
-			return false, err
-		}
-		if !zero(buf) {
-			return false, nil
-		}
-	}
-	return true, nil
 }
 
 // makeAddable makes the current area fit to take exceptions, or says why none

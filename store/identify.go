@@ -133,24 +133,23 @@ func (id *Identity) judge(d Device) {
 // unformatted tells a blank device, of which the kernel would make a new
 // store, from one whose header or content starts with four zeros.
 func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identity, error) {
-	size := format.Bytes(d.Size())
-	fits := g.Areas(g.Chunks(size)) > 0
-	if fits {
+	small := Fits(d, g)
+	if small == nil {
 		id.Fresh = g
 	}
 	id.Unfinished, id.Blank = isUnfinished(head), zero(head)
 	switch {
-	case id.Unfinished && fits:
+	case id.Unfinished && small == nil:
 		id.State = Uninitialized
 	case id.Unfinished:
 		id.State = Damaged
-		id.Fault = "a creation was cut off here, and the device is " + Fits(d, g).Error()
+		id.Fault = "a creation was cut off here, and the device is " + small.Error()
 	case !id.Blank:
 		id.State = Foreign
 		id.Fault = "no COW store: magic is 0, and yet it is not blank. The kernel would make a new store over what there is"
-	case !fits:
+	case small != nil:
 		id.State = Damaged
-		id.Fault = "blank, and " + Fits(d, g).Error()
+		id.Fault = "blank, and " + small.Error()
 	default:
 		left, err := leftover(d, g)
 		if err != nil {
@@ -172,21 +171,28 @@ func isUnfinished(head []byte) bool {
 // the header's fields and the first exceptions stand: nobody waits for
 // gigabytes of zeros.
 func leftover(d Device, g format.Geometry) (bool, error) {
-	const most, piece = 1 << 20, 64 << 10
-	length := min(g.ChunkBytes(), most)
-	buf := make([]byte, min(length, piece))
+	const most = 1 << 20
 	for _, chunk := range []format.NewChunk{0, g.AreaLocation(0)} {
-		for at := format.Bytes(0); at < length; at += format.Bytes(len(buf)) {
-			offset := int64(g.Offset(chunk) + at)
-			if err := readFull(d, buf, offset); err != nil {
-				return false, fmt.Errorf("byte %d: %w", offset, err)
-			}
-			if !zero(buf) {
-				return true, nil
-			}
+		if blank, err := blank(d, g.Offset(chunk), min(g.ChunkBytes(), most)); err != nil || !blank {
+			return !blank, err
 		}
 	}
 	return false, nil
+}
+
+// blank tells whether length bytes are all zeros; length is a power of two.
+func blank(d Device, offset, length format.Bytes) (bool, error) {
+	const piece = 64 << 10
+	buf := make([]byte, min(length, piece))
+	for end := offset + length; offset < end; offset += format.Bytes(len(buf)) {
+		if err := readFull(d, buf, int64(offset)); err != nil {
+			return false, fmt.Errorf("byte %d: %w", offset, err)
+		}
+		if !zero(buf) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func readFull(r io.ReaderAt, p []byte, offset int64) error {

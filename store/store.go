@@ -137,14 +137,11 @@ func tabulate(table map[format.OldChunk]format.NewChunk, b format.Batch) error {
 	if table == nil {
 		return nil
 	}
-	for p := range b.Pieces() {
-		for i := range p.Len() {
-			x := p.At(i)
-			if n, exists := table[x.Old]; exists {
-				return &ExistsError{format.Exception{Old: x.Old, New: n}}
-			}
-			table[x.Old] = x.New
+	for _, x := range b.Exceptions() {
+		if n, exists := table[x.Old]; exists {
+			return &ExistsError{format.Exception{Old: x.Old, New: n}}
 		}
+		table[x.Old] = x.New
 	}
 	return nil
 }

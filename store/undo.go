@@ -111,29 +111,16 @@ func openUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable)
 	}
 	u := &Undo{origin: origin, size: format.Bytes(origin.Size()), log: s, grow: grow, geometry: s.Geometry()}
 	chunks := uint64((u.size + u.geometry.ChunkBytes() - 1) / u.geometry.ChunkBytes())
-	return u, u.exceptions(func(_ format.Place, x format.Exception) error {
-		if uint64(x.Old) < chunks {
-			u.captured.Add(uint64(x.Old))
-		}
-		return nil
-	})
-}
-
-// exceptions calls visit for each exception of the log.
-func (u *Undo) exceptions(visit func(format.Place, format.Exception) error) error {
-	w := format.Walk{Device: u.log.device, Size: u.log.size(), Geometry: u.geometry}
-	_, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
-		for p := range b.Pieces() {
-			for i := range p.Len() {
-				at := format.Place{Area: p.Area, Index: p.Index + i}
-				if err := visit(at, p.At(i)); err != nil {
-					return err
-				}
+	w := format.Walk{Device: log, Size: s.size(), Geometry: u.geometry}
+	_, err = format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
+		for _, x := range b.Exceptions() {
+			if uint64(x.Old) < chunks {
+				u.captured.Add(uint64(x.Old))
 			}
 		}
 		return nil
 	})
-	return err
+	return u, err
 }
 
 // resume finds the label of the current area.
@@ -330,57 +317,62 @@ func (u *Undo) copy(p Pending, c captive, i int) error {
 }
 
 // amend notes what will be written to chunks that were captured before, where
-// that is something new: their labels are durable when it returns. It finds them
-// by one walk through the list, so that no table of them has to be kept.
+// that is something new: their labels are durable when it returns. What is written
+// again was mostly captured not long ago, so it looks for the chunks from the
+// list's end backwards, and no table of them has to be kept.
 func (u *Undo) amend(again map[format.OldChunk][]Change) error {
 	if len(again) == 0 {
 		return nil
 	}
-	var l labels
 	changed := false
-	err := u.exceptions(func(at format.Place, x format.Exception) error {
-		l.visit(at, x)
-		changes, ok := again[x.Old]
-		if !ok {
-			return nil
+	end := u.log.end
+	area := make([]byte, u.geometry.ChunkBytes())
+	for k, n := end.Area, end.Index; len(again) > 0; k, n = k-1, u.log.slots() {
+		if err := readFull(u.log.device, area, u.log.areaOffset(k)); err != nil {
+			return fmt.Errorf("byte %d of the undo log: %w", u.log.areaOffset(k), err)
 		}
-		label, err := l.of(u, at.Area)
+		new, err := u.amendArea(k, area[:n*format.ExceptionSize], again)
 		if err != nil {
 			return err
 		}
-		new, err := label.amend(at.Index, x.Old, changes, u.origin)
-		if err != nil || !new {
-			return err
+		changed = changed || new
+		if k == 0 {
+			break
 		}
-		changed = true
-		return label.writeSums(u.log.device, at.Index, at.Index+1)
-	})
-	if err != nil || !changed {
-		return err
+	}
+	if !changed {
+		return nil
 	}
 	return u.log.device.Sync()
 }
 
-// labels gives the label of each area in the course of a walk.
-type labels struct {
-	first format.NewChunk // the new chunk of the area's first exception
-	label *label          // nil until it is asked for
-}
-
-// visit is told of each exception.
-func (l *labels) visit(at format.Place, x format.Exception) {
-	if at.Index == 0 {
-		*l = labels{first: x.New}
+// amendArea is amend for area k, which holds the exceptions in raw. It takes out of
+// again what it finds, and tells whether a label was written.
+func (u *Undo) amendArea(k format.AreaIndex, raw []byte, again map[format.OldChunk][]Change) (changed bool, err error) {
+	l := u.label
+	if k != u.log.end.Area {
+		l = nil
 	}
-}
-
-// of is the label of area k, to which the walk has come.
-func (l *labels) of(u *Undo, k format.AreaIndex) (_ *label, err error) {
-	if l.label == nil {
-		l.label = u.label
-		if l.label == nil || k != u.log.end.Area {
-			l.label, err = readLabel(u.log.device, u.geometry, l.first)
+	for i := 0; i*format.ExceptionSize < len(raw); i++ {
+		old := format.DecodeException(raw[i*format.ExceptionSize:]).Old
+		changes, wanted := again[old]
+		if !wanted {
+			continue
+		}
+		delete(again, old)
+		if l == nil {
+			if l, err = readLabel(u.log.device, u.geometry, format.DecodeException(raw).New); err != nil {
+				return false, err
+			}
+		}
+		new, err := l.amend(i, old, changes, u.origin)
+		if err == nil && new {
+			changed = true
+			err = l.writeSums(u.log.device, i, i+1)
+		}
+		if err != nil {
+			return false, err
 		}
 	}
-	return l.label, err
+	return changed, nil
 }

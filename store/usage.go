@@ -115,15 +115,22 @@ func (u Usage) Minimum() (size format.Sectors, ok bool) {
 func (u Usage) Maximum(origin format.Sectors) format.Sectors {
 	g := u.Geometry
 	stored := max(uint64((origin+g.ChunkSectors()-1)/g.ChunkSectors()), u.End.Exceptions)
-	chunks := uint64(g.AreaLocation(format.AreaIndex(stored/uint64(g.ExceptionsPerArea())))) + 1
-	if used := stored + u.Leaked(); used > 0 {
-		chunks = max(chunks, uint64(g.DataChunk(used-1))+1)
-	}
-	most := format.Sectors(chunks) * g.ChunkSectors()
+	most := format.Sectors(chunksFor(g, stored, stored+u.Leaked())) * g.ChunkSectors()
 	if least, ok := u.Minimum(); ok {
 		most = max(most, least)
 	}
 	return most
+}
+
+// chunksFor is the number of chunks of a store with so many exceptions, for which
+// so many data chunks were given out, one after the other: header, areas and data,
+// with the area in which the list ends.
+func chunksFor(g format.Geometry, exceptions, data uint64) uint64 {
+	last := g.AreaLocation(format.AreaIndex(exceptions / uint64(g.ExceptionsPerArea())))
+	if data > 0 {
+		last = max(last, g.DataChunk(data-1))
+	}
+	return uint64(last) + 1
 }
 
 // Fault says which exception has its data off the device, if one has: the
