@@ -76,9 +76,6 @@ func (b *builder) add(old format.OldChunk, data []byte) error {
 func (b *builder) start(old format.OldChunk) error {
 	x := format.Exception{Old: old, New: b.geometry.DataChunk(b.count)}
 	at := b.geometry.Offset(x.New)
-	if err := b.reach(at + b.geometry.ChunkBytes()); err != nil {
-		return err
-	}
 	if at != b.dataAt+format.Bytes(len(b.data)) {
 		if err := b.flush(); err != nil {
 			return err
@@ -136,6 +133,9 @@ func (b *builder) flush() error {
 	if len(b.data) == 0 {
 		return nil
 	}
+	if err := b.reach(b.dataAt + format.Bytes(len(b.data))); err != nil {
+		return err
+	}
 	if _, err := b.device.WriteAt(b.data, int64(b.dataAt)); err != nil {
 		return fmt.Errorf("byte %d: %w", b.dataAt, err)
 	}
@@ -146,6 +146,9 @@ func (b *builder) flush() error {
 
 // writeSlots writes the piece of an area that begins with the exception at p.
 func (b *builder) writeSlots(p format.Place) error {
+	if err := b.reach(b.geometry.Offset(b.geometry.AreaLocation(p.Area) + 1)); err != nil {
+		return err
+	}
 	if _, err := b.device.WriteAt(b.slots, int64(b.geometry.SlotOffset(p))); err != nil {
 		return &AreaWriteError{Area: p.Area, Chunk: b.geometry.AreaLocation(p.Area), Err: err}
 	}

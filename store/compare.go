@@ -30,25 +30,33 @@ func (e *SourceError) Error() string { return fmt.Sprintf("byte %d: %v", e.Offse
 func (e *SourceError) Unwrap() error { return e.Err }
 
 const (
-	// windowSize is how much of each image is read at a time, in bytes.
-	windowSize = pieceSize
-	// windows is how many of them are on their way at a time.
-	windows = 8
+	// leastWindow and mostWindow are how much of each image is compared at a time,
+	// in bytes: so little that it stays in a processor's own cache, but a whole
+	// chunk, if that is not very large.
+	leastWindow = 256 << 10
+	mostWindow  = pieceSize
+	// windows is how many of them are on their way at a time, and comparers how
+	// many are read and compared at once.
+	windows   = 16
+	comparers = 4
 )
 
 // window is the same stretch of both images.
 type window struct {
-	offset int64
-	data   [2][]byte // base and image
-	err    [2]error
-	read   sync.WaitGroup
+	offset  int64
+	data    [2][]byte // base and image
+	err     [2]error
+	differ  []int // where in it there is a chunk in which the images differ
+	settled sync.WaitGroup
 }
 
-// comparison reads two images of one size, each in one sequence and ahead of
-// what is looked at.
+// comparison compares two images of one size, in one sequence and ahead of what is
+// taken.
 type comparison struct {
 	source   [2]Source
-	jobs     [2]chan *window
+	chunk    int // bytes
+	size     int // of a window, in bytes
+	jobs     chan *window
 	inflight []*window
 	spare    []*window
 	data     [2]extent // the next that is not a hole
@@ -59,15 +67,20 @@ type comparison struct {
 // extent is a stretch of an image, in bytes.
 type extent struct{ start, end int64 }
 
-// newComparison starts to read. It is to be closed.
-func newComparison(base, image Source) *comparison {
-	c := &comparison{source: [2]Source{base, image}}
-	for i, s := range c.source {
-		c.jobs[i] = make(chan *window, windows)
+// newComparison starts to compare images by chunks of so many bytes. It is to be
+// closed.
+func newComparison(base, image Source, chunk format.Bytes) *comparison {
+	c := &comparison{
+		source: [2]Source{base, image},
+		chunk:  int(chunk),
+		size:   int(max(leastWindow, min(chunk, mostWindow))),
+		jobs:   make(chan *window, windows),
+	}
+	for range comparers {
 		go func() {
-			for w := range c.jobs[i] {
-				w.err[i] = readFull(s, w.data[i], w.offset)
-				w.read.Done()
+			for w := range c.jobs {
+				c.compare(w)
+				w.settled.Done()
 			}
 		}()
 	}
@@ -77,11 +90,9 @@ func newComparison(base, image Source) *comparison {
 // close waits for what is still being read.
 func (c *comparison) close() {
 	for _, w := range c.inflight {
-		w.read.Wait()
+		w.settled.Wait()
 	}
-	for _, jobs := range c.jobs {
-		close(jobs)
-	}
+	close(c.jobs)
 }
 
 // take is the next window, nil at the end. It is to be given back.
@@ -89,15 +100,14 @@ func (c *comparison) take() (*window, error) {
 	for len(c.inflight) < windows && c.err == nil && c.plan() {
 		w := c.window()
 		c.inflight = append(c.inflight, w)
-		w.read.Add(2)
-		c.jobs[0] <- w
-		c.jobs[1] <- w
+		w.settled.Add(1)
+		c.jobs <- w
 	}
 	if len(c.inflight) == 0 {
 		return nil, c.err
 	}
 	w := c.inflight[0]
-	w.read.Wait()
+	w.settled.Wait()
 	c.inflight = append(c.inflight[:0], c.inflight[1:]...)
 	for i, err := range w.err {
 		if err != nil {
@@ -126,7 +136,7 @@ func (c *comparison) plan() (ok bool) {
 		}
 		first = min(first, x.start)
 	}
-	c.next = max(c.next, first/windowSize*windowSize)
+	c.next = max(c.next, first/int64(c.size)*int64(c.size))
 	return first < size
 }
 
@@ -137,10 +147,10 @@ func (c *comparison) window() *window {
 		w, c.spare = c.spare[n-1], c.spare[:n-1]
 	}
 	w.offset = c.next
-	length := min(windowSize, c.source[0].Size()-c.next)
+	length := min(int64(c.size), c.source[0].Size()-c.next)
 	for i := range w.data {
 		if w.data[i] == nil {
-			w.data[i] = make([]byte, windowSize)
+			w.data[i] = make([]byte, c.size)
 		}
 		w.data[i] = w.data[i][:length]
 	}
@@ -148,21 +158,31 @@ func (c *comparison) window() *window {
 	return w
 }
 
-// differences calls changed, in order, for each chunk in which the window's
-// images differ; data is what the image has there as far as that is in the
-// window. Chunks are of chunk bytes: several to a window, or several windows to
-// one.
-func (w *window) differences(chunk int64, changed func(old format.OldChunk, data []byte) error) error {
-	base, image := w.data[0], w.data[1]
-	if bytes.Equal(base, image) {
-		return nil
-	}
-	for at := int64(0); at < int64(len(image)); at += chunk {
-		end := min(at+chunk, int64(len(image)))
-		if bytes.Equal(base[at:end], image[at:end]) {
-			continue
+// compare reads a window, and notes in which chunks the images differ: chunks are
+// several to a window, or several windows to one.
+func (c *comparison) compare(w *window) {
+	w.differ = w.differ[:0]
+	for i, s := range c.source {
+		if w.err[i] = readFull(s, w.data[i], w.offset); w.err[i] != nil {
+			return
 		}
-		if err := changed(format.OldChunk((w.offset+at)/chunk), image[at:end]); err != nil {
+	}
+	base, image := w.data[0], w.data[1]
+	for at := 0; at < len(image); at += c.chunk {
+		end := min(at+c.chunk, len(image))
+		if !bytes.Equal(base[at:end], image[at:end]) {
+			w.differ = append(w.differ, at)
+		}
+	}
+}
+
+// changed calls f, in order, for each chunk in which the window's images differ;
+// data is what the image has there as far as that is in the window.
+func (c *comparison) changed(w *window, f func(old format.OldChunk, data []byte) error) error {
+	image := w.data[1]
+	for _, at := range w.differ {
+		data := image[at:min(at+c.chunk, len(image))]
+		if err := f(format.OldChunk((w.offset+int64(at))/int64(c.chunk)), data); err != nil {
 			return err
 		}
 	}

@@ -42,16 +42,15 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 	if c.Base.Size() != c.Image.Size() {
 		return ErrOtherSize
 	}
-	both := newComparison(c.Base, c.Image)
+	both := newComparison(c.Base, c.Image, c.Geometry.ChunkBytes())
 	defer both.close()
-	chunk := int64(c.Geometry.ChunkBytes())
 	known := int64(-1) // the last chunk that was called changed
 	for {
 		w, err := both.take()
 		if w == nil {
 			return err
 		}
-		err = w.differences(chunk, func(old format.OldChunk, data []byte) error {
+		err = both.changed(w, func(old format.OldChunk, data []byte) error {
 			if int64(old) == known {
 				return nil
 			}
@@ -86,7 +85,7 @@ func (c Creation) Write(d WriteDevice, grow func(format.Bytes) error) (chunks ui
 		return 0, err
 	}
 	err = c.compare(func(old format.OldChunk, data []byte) error {
-		if c.Geometry.ChunkBytes() > windowSize {
+		if c.Geometry.ChunkBytes() > mostWindow {
 			return c.addLarge(b, old)
 		}
 		return b.add(old, data)
@@ -104,8 +103,8 @@ func (c Creation) addLarge(b *builder, old format.OldChunk) error {
 	}
 	at := format.Bytes(old) * c.Geometry.ChunkBytes()
 	end := min(at+c.Geometry.ChunkBytes(), format.Bytes(c.Image.Size()))
-	for piece := make([]byte, windowSize); at < end; at += windowSize {
-		piece = piece[:min(windowSize, end-at)]
+	for piece := make([]byte, mostWindow); at < end; at += mostWindow {
+		piece = piece[:min(mostWindow, end-at)]
 		if err := readFull(c.Image, piece, int64(at)); err != nil {
 			return &SourceError{Image: true, Offset: at, Err: err}
 		}
