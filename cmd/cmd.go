@@ -25,6 +25,7 @@ type cli struct {
 
 	Dump       dumpCmd       `cmd:"" help:"Print header and exceptions."`
 	Usage      usageCmd      `cmd:"" help:"Print how full a store is, and what the kernel would say of it."`
+	Check      checkCmd      `cmd:"" help:"Look for every fault of a store."`
 	Initialize initializeCmd `cmd:"" help:"Write an empty store."`
 	Invalidate invalidateCmd `cmd:"" help:"Mark a snapshot invalid."`
 	Create     createCmd     `cmd:"" help:"Write a store of what changed from one image to another."`

@@ -52,6 +52,7 @@ type outcomes struct {
 var exits = map[string]outcomes{
 	"dump":       reading,
 	"usage":      reading,
+	"check":      reading,
 	"initialize": making,
 	"create":     making,
 	"invalidate": {

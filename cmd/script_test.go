@@ -50,7 +50,7 @@ func isRoot(name string) (bool, error) {
 // it finds. They stand here a second time on purpose: the code's table is tested
 // against them.
 type terms struct {
-	kind   string // reading, making or writing: which scripts hold for it
+	kind   string // reading, finding, making or writing: which scripts hold for it
 	needs  string // what its command line needs beside COW
 	status map[string]status
 }
@@ -63,6 +63,7 @@ var (
 var contract = map[string]terms{
 	"dump":       {"reading", "", looks},
 	"usage":      {"reading", "", looks},
+	"check":      {"finding", "", looks},
 	"initialize": {"making", "", makes},
 	"create":     {"making", "--origin base --from image", makes},
 	"invalidate": {"writing", "",
@@ -102,7 +103,7 @@ func (c terms) params(name, file string) testscript.Params {
 		Cmds:                commands,
 		RequireExplicitExec: true,
 		Condition: func(kind string) (bool, error) {
-			return kind == "writes" && c.kind != "reading", nil
+			return kind == "writes" && (c.kind == "making" || c.kind == "writing") || kind == "finds" && c.kind == "finding", nil
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CMD", name)

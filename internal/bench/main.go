@@ -93,9 +93,9 @@ func (o options) sizes() []uint64 {
 	case o.quick:
 		return []uint64{1 << 20}
 	case o.huge:
-		return []uint64{3, 1 << 20, 1 << 24, 1 << 28}
+		return []uint64{3, 1 << 20, 1 << 22, 1 << 24, 1 << 28}
 	}
-	return []uint64{3, 1 << 20, 1 << 24}
+	return []uint64{3, 1 << 20, 1 << 22, 1 << 24}
 }
 
 // imageSize is the size of the images to measure create with.

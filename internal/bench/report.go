@@ -15,23 +15,45 @@ const (
 	coldLimit    = 0.33 // times the floor, on a cold cache
 	startupLimit = 8.0  // ms more than an empty Go program
 	sizeLimit    = 12.0 // MiB, of the program
-	// limitedFrom is the number of exceptions from which on a command must
-	// keep its ratio: in smaller stores it is starting up that takes the time.
-	limitedFrom = 1 << 24
 )
 
 // command is a command of dmcow to measure.
 type command struct {
-	name  string
-	args  []string // without the store
-	limit float64  // times the floor, on a warm cache
+	name   string
+	args   []string // without the store
+	limits []limit  // times the floor, on a warm cache, by the number of exceptions
+	bits   float64  // for each chunk, that it may take beside memoryLimit
+}
+
+// limit is what a command must keep on a store of so many exceptions and more. In
+// smaller stores it is starting up that takes the time.
+type limit struct {
+	from  uint64
+	ratio float64
 }
 
 var commands = []command{
-	{"usage", []string{"usage", "--output", "json"}, 0.8},
-	{"csv", []string{"dump", "--output", "csv"}, 3},
-	{"json", []string{"dump", "--output", "json"}, 3.5},
-	{"human", []string{"dump", "--output", "human"}, 3.5},
+	{"usage", []string{"usage", "--output", "json"}, []limit{{1 << 24, 0.8}}, 0},
+	{"csv", []string{"dump", "--output", "csv"}, []limit{{1 << 24, 3}}, 0},
+	{"json", []string{"dump", "--output", "json"}, []limit{{1 << 24, 3.5}}, 0},
+	{"human", []string{"dump", "--output", "human"}, []limit{{1 << 24, 3.5}}, 0},
+	{"check", []string{"check", "--output", "json"}, []limit{{1 << 22, 1.5}, {1 << 24, 2}, {1 << 28, 3}}, 2},
+}
+
+// ratio is the limit for a store of n exceptions; ok is false where there is none.
+func (c command) ratio(n uint64) (ratio float64, ok bool) {
+	for _, l := range c.limits {
+		if n >= l.from {
+			ratio, ok = l.ratio, true
+		}
+	}
+	return ratio, ok
+}
+
+// memory is how much the command may take for a store of n exceptions, in MiB.
+func (c command) memory(n uint64) float64 {
+	size, _ := extent(n)
+	return memoryLimit + c.bits*float64(geometry().Chunks(size))/8/(1<<20)
 }
 
 // all measures everything and prints it.
@@ -120,7 +142,8 @@ func (b *bench) warm(s storeFile) error {
 		if err != nil {
 			return err
 		}
-		row(s, c.name, pairs[0], c.limit)
+		ratio, _ := c.ratio(s.n)
+		row(s, c, pairs[0], ratio)
 	}
 	return nil
 }
@@ -131,20 +154,21 @@ func head() {
 		"store", "command", "floor ms", "ms", "ratio", "least", "most", "limit", "cpu", "MiB", "limit")
 }
 
-// row prints how a command compares with the floor.
-func row(s storeFile, name string, pairs []pair, limit float64) {
+// row prints how a command compares with the floor, and with a limit, which is 0
+// where there is none.
+func row(s storeFile, c command, pairs []pair, limit float64) {
 	floor := median(each(pairs, func(p pair) time.Duration { return p.floor.elapsed }))
 	elapsed := median(each(pairs, func(p pair) time.Duration { return p.command.elapsed }))
 	peak := slices.Max(each(pairs, func(p pair) float64 { return float64(p.command.peak) / 1024 }))
 	ratios := each(pairs, pair.ratio)
 	ratio, bound := median(ratios), "-"
-	over := peak > memoryLimit
-	if s.n >= limitedFrom {
+	over := peak > c.memory(s.n)
+	if limit > 0 {
 		bound = fmt.Sprintf("%.2f", limit)
 		over = over || ratio > limit
 	}
-	fmt.Printf("%-16v %-7s %9.1f %9.1f %7.2f %7.2f %7.2f %6s %7.2f %6.1f %6.0f%s\n", s, name, milliseconds(floor), milliseconds(elapsed),
-		ratio, slices.Min(ratios), slices.Max(ratios), bound, median(each(pairs, pair.cpuRatio)), peak, memoryLimit, mark(over))
+	fmt.Printf("%-16v %-7s %9.1f %9.1f %7.2f %7.2f %7.2f %6s %7.2f %6.1f %6.0f%s\n", s, c.name, milliseconds(floor), milliseconds(elapsed),
+		ratio, slices.Min(ratios), slices.Max(ratios), bound, median(each(pairs, pair.cpuRatio)), peak, c.memory(s.n), mark(over))
 }
 
 // mark marks what is over its limit.
@@ -168,7 +192,7 @@ func (b *bench) cold(sizes []uint64) error {
 	fmt.Printf("\nCold cache: the same with nothing of the store in the cache.\n\n")
 	head()
 	for _, n := range sizes {
-		if n < 1<<20 {
+		if n < 1<<20 || n == 1<<22 {
 			continue
 		}
 		err := b.withStore(n, "random", func(s storeFile) error {
@@ -179,7 +203,11 @@ func (b *bench) cold(sizes []uint64) error {
 			}
 			pairs, err := b.compare(s, commands[:2], runs, b.dropCache)
 			for i := range pairs {
-				row(s, commands[i].name, pairs[i], coldLimit)
+				limit := coldLimit
+				if n < 1<<24 {
+					limit = 0
+				}
+				row(s, commands[i], pairs[i], limit)
 			}
 			return err
 		})

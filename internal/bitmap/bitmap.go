@@ -2,62 +2,52 @@
 // in any order, and the smallest unless the numbers are few and far between.
 package bitmap
 
-import (
-	"encoding/binary"
-	"slices"
-)
+import "encoding/binary"
 
-// pageBits is the number of bits in a part of a set. Parts of 256 KiB are few,
-// and a system that gives memory out as it is touched gives less where a part
-// has few numbers.
-const pageBits = 1 << 21
-
-type page [pageBits / 64]uint64
-
-// Set is a set of numbers. It takes memory for the parts in which it has
-// numbers, and 8 bytes for each part below the highest: the caller bounds them.
-// The zero value is an empty set.
-type Set struct{ pages []*page }
-
-// word is the word that has the bit of n, which is bit n%64 of it.
-func (s *Set) word(n uint64) *uint64 {
-	if i := n / pageBits; i < uint64(len(s.pages)) && s.pages[i] != nil {
-		return &s.pages[i][n%pageBits/64]
-	}
-	s.grow(n / pageBits)
-	return &s.pages[n/pageBits][n%pageBits/64]
+// Set is a set of numbers. It takes a bit for each number up to its highest: the
+// caller bounds that. The zero value is an empty set.
+type Set struct {
+	words []uint64
+	sink  uint64 // of look: used for nothing, it keeps the compiler from leaving that out
 }
 
-// grow makes page i.
-func (s *Set) grow(i uint64) {
-	if more := int(i) + 1 - len(s.pages); more > 0 {
-		s.pages = slices.Grow(s.pages, more)[:i+1]
+// On is an empty set that takes no memory of its own for the numbers that fit the
+// given words, all of them zero.
+func On(words []uint64) Set { return Set{words: words} }
+
+// reach makes the set large enough for n.
+func (s *Set) reach(n uint64) {
+	if n/64 < uint64(len(s.words)) {
+		return
 	}
-	s.pages[i] = new(page)
+	larger := make([]uint64, max(int(n/64)+1, len(s.words)*5/4))
+	copy(larger, s.words)
+	s.words = larger
 }
 
 // Add adds n, and returns 1 where it was there before, else 0.
 func (s *Set) Add(n uint64) (had uint64) {
-	w := s.word(n)
+	s.reach(n)
+	w := &s.words[n/64]
 	had = *w >> (n % 64) & 1
 	*w |= 1 << (n % 64)
 	return had
 }
 
-// AddEach adds numbers: of each 16 bytes of raw, the first 8, little-endian. Of
-// those that were there before it sets the bit in flags, which has an element for
-// each number, and it tells whether there are any.
-func (s *Set) AddEach(raw []byte, flags []uint8, bit uint8) bool {
+// AddEach adds numbers: of each 16 bytes of raw, the first 8, little-endian; most
+// is no less than any of them. Of those that were there before it sets the bit in
+// flags, which has an element for each number, and it tells whether there are any.
+//
+// Most words are far from the processor. Looking at all of them first, in a loop
+// that does nothing else, has many on their way at once.
+func (s *Set) AddEach(raw []byte, most uint64, flags []uint8, bit uint8) bool {
 	const size = 16
-	any, pages := uint64(0), s.pages
+	s.reach(most)
+	words, any := s.words, uint64(0)
+	s.sink = look(words, raw)
 	for i := range flags {
 		n := binary.LittleEndian.Uint64(raw[i*size:])
-		k := n / pageBits
-		if k >= uint64(len(pages)) || pages[k] == nil {
-			s.grow(k)
-			pages = s.pages
-		}
-		w := &pages[k][n%pageBits/64]
+		w := &words[n/64]
 		had := *w >> (n % 64) & 1
 		*w |= 1 << (n % 64)
 		flags[i] |= uint8(had) * bit
@@ -66,19 +56,35 @@ func (s *Set) AddEach(raw []byte, flags []uint8, bit uint8) bool {
 	return any != 0
 }
 
+// look looks at the words of numbers, as AddEach takes them, but for up to three
+// of the last.
+func look(words []uint64, raw []byte) (sum uint64) {
+	const group = 4 * 16
+	for ; len(raw) >= group; raw = raw[group:] {
+		q := raw[:group:group]
+		a := words[binary.LittleEndian.Uint64(q)/64]
+		b := words[binary.LittleEndian.Uint64(q[16:])/64]
+		c := words[binary.LittleEndian.Uint64(q[32:])/64]
+		d := words[binary.LittleEndian.Uint64(q[48:])/64]
+		sum += a + b + c + d
+	}
+	return sum
+}
+
 // AddNew adds the count numbers from first on, if none of them is there yet, and
 // tells whether it did. count is no less than 1.
 func (s *Set) AddNew(first, count uint64) bool {
+	s.reach(first + count - 1)
 	for n, left := first, count; left > 0; {
 		mask, covered := span(n, left)
-		if *s.word(n)&mask != 0 {
+		if s.words[n/64]&mask != 0 {
 			return false
 		}
 		n, left = n+covered, left-covered
 	}
 	for n, left := first, count; left > 0; {
 		mask, covered := span(n, left)
-		*s.word(n) |= mask
+		s.words[n/64] |= mask
 		n, left = n+covered, left-covered
 	}
 	return true
@@ -92,10 +98,9 @@ func span(n, count uint64) (mask, covered uint64) {
 }
 
 // Remove takes n, which is in the set, out of it.
-func (s *Set) Remove(n uint64) { *s.word(n) &^= 1 << (n % 64) }
+func (s *Set) Remove(n uint64) { s.words[n/64] &^= 1 << (n % 64) }
 
 // Has tells whether n is in the set.
 func (s *Set) Has(n uint64) bool {
-	i := n / pageBits
-	return i < uint64(len(s.pages)) && s.pages[i] != nil && s.pages[i][n%pageBits/64]>>(n%64)&1 != 0
+	return n/64 < uint64(len(s.words)) && s.words[n/64]>>(n%64)&1 != 0
 }

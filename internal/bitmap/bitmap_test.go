@@ -1,54 +1,97 @@
 package bitmap
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 )
 
-// TestSet holds a set to a map, with numbers that crowd around the ends of words
-// and pages.
+// TestSet holds sets to a map, with numbers that crowd around the ends of words,
+// and of the memory that they were given.
 func TestSet(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	edges := []uint64{0, 64, pageBits, 2 * pageBits, 1 << 32}
-	var s Set
-	model := map[uint64]bool{}
-	for range 100000 {
-		n := edges[rng.IntN(len(edges))] + rng.Uint64N(200)
-		if s.Has(n) != model[n] {
-			t.Fatalf("%d: in the set %v, want %v", n, s.Has(n), model[n])
+	for _, given := range []int{0, 3, 1 << 10} {
+		rng := rand.New(rand.NewPCG(1, 2))
+		edges := []uint64{0, 64, 150, 64<<10 - 100, 1 << 20}
+		m := model{T: t, set: On(make([]uint64, given)), has: map[uint64]bool{}}
+		for range 20000 {
+			n := edges[rng.IntN(len(edges))] + rng.Uint64N(200)
+			switch rng.IntN(4) {
+			case 0:
+				m.add(n)
+			case 1:
+				m.addNew(n, 1+rng.Uint64N(150))
+			case 2:
+				m.addEach(rng, n)
+			case 3:
+				m.remove(n)
+			}
+			if m.set.Has(n) != m.has[n] {
+				t.Fatalf("%d: in the set %v, want %v", n, m.set.Has(n), m.has[n])
+			}
 		}
-		if model[n] && rng.IntN(2) == 0 {
-			s.Remove(n)
-			delete(model, n)
-			continue
-		}
-		if rng.IntN(3) == 0 {
-			addNew(t, &s, model, n, 1+rng.Uint64N(150))
-			continue
-		}
-		if had := s.Add(n) == 1; had != model[n] {
-			t.Fatalf("%d: was in the set %v, want %v", n, had, model[n])
-		}
-		model[n] = true
 	}
 }
 
-// addNew adds numbers if all are new, to the set and to the map.
-func addNew(t *testing.T, s *Set, model map[uint64]bool, first, count uint64) {
-	t.Helper()
+type model struct {
+	*testing.T
+	set Set
+	has map[uint64]bool
+}
+
+func (m *model) add(n uint64) {
+	m.Helper()
+	if had := m.set.Add(n) == 1; had != m.has[n] {
+		m.Fatalf("%d: was in the set %v, want %v", n, had, m.has[n])
+	}
+	m.has[n] = true
+}
+
+func (m *model) remove(n uint64) {
+	if m.has[n] {
+		m.set.Remove(n)
+		delete(m.has, n)
+	}
+}
+
+// addNew adds numbers if all are new.
+func (m *model) addNew(first, count uint64) {
+	m.Helper()
 	isNew := true
 	for n := first; n < first+count; n++ {
-		isNew = isNew && !model[n]
+		isNew = isNew && !m.has[n]
 	}
-	if got := s.AddNew(first, count); got != isNew {
-		t.Fatalf("%d from %d on: added %v, want %v", count, first, got, isNew)
+	if got := m.set.AddNew(first, count); got != isNew {
+		m.Fatalf("%d from %d on: added %v, want %v", count, first, got, isNew)
 	}
 	for n := first; n < first+count; n++ {
 		if isNew {
-			model[n] = true
+			m.has[n] = true
 		}
-		if s.Has(n) != model[n] {
-			t.Fatalf("%d, after %d from %d on: in the set %v, want %v", n, count, first, s.Has(n), model[n])
+		if m.set.Has(n) != m.has[n] {
+			m.Fatalf("%d, after %d from %d on: in the set %v, want %v", n, count, first, m.set.Has(n), m.has[n])
 		}
+	}
+}
+
+// addEach adds some numbers near n, among them perhaps one twice.
+func (m *model) addEach(rng *rand.Rand, n uint64) {
+	m.Helper()
+	var raw []byte
+	var want []uint8
+	flags := make([]uint8, rng.IntN(20))
+	found := false
+	for range flags {
+		x := n + rng.Uint64N(100)
+		raw = binary.LittleEndian.AppendUint64(raw, x)
+		raw = binary.LittleEndian.AppendUint64(raw, rng.Uint64())
+		flag := uint8(0)
+		if m.has[x] {
+			flag, found = 4, true
+		}
+		want = append(want, flag)
+		m.has[x] = true
+	}
+	if got := m.set.AddEach(raw, n+200, flags, 4); got != found || string(flags) != string(want) {
+		m.Fatalf("%v %v, want %v %v", got, flags, found, want)
 	}
 }

@@ -9,11 +9,14 @@
 //	fill 3 100                  the same with old chunks 100, 101, 102
 //	ex 5 15 2                   slot 5 of the list, counted over all areas: old chunk 15, new chunk 2
 //	raw 0x1000 ff 00*512        bytes at an offset
+//	data 9                      all data chunks that are still zero: of each sector its number and a 9, 32 times over
 //
-// Numbers are decimal, 0x1f, or max for 2^64-1. Data chunks stay zero.
+// Numbers are decimal, 0x1f, or max for 2^64-1. Without data, data chunks stay
+// zero.
 package storespec
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -82,6 +85,8 @@ func (c *compiler) statement(verb string, args []string) error {
 		return c.exception(args)
 	case "raw":
 		return c.raw(args)
+	case "data":
+		return c.data(args)
 	}
 	return errors.New("unknown statement")
 }
@@ -219,6 +224,29 @@ func (c *compiler) raw(args []string) error {
 		}
 		for ; count > 0; count, at = count-1, at+1 {
 			c.image[at] = byte(value)
+		}
+	}
+	return nil
+}
+
+func (c *compiler) data(args []string) error {
+	n, err := numbers(args, 1)
+	if err != nil {
+		return err
+	}
+	if c.geometry.IsZero() {
+		return errors.New("no legal chunk size: say one with layout")
+	}
+	size := c.geometry.ChunkBytes()
+	for chunk := format.NewChunk(format.FirstData); c.geometry.Offset(chunk)+size <= format.Bytes(len(c.image)); chunk++ {
+		content := c.image[c.geometry.Offset(chunk):][:size]
+		if c.geometry.IsMetadata(chunk) || bytes.Count(content, []byte{0}) < len(content) {
+			continue
+		}
+		first := uint64(c.geometry.Offset(chunk).Sectors())
+		for i := 0; i < len(content); i += 16 {
+			binary.LittleEndian.PutUint64(content[i:], first+uint64(i)/format.SectorSize)
+			binary.LittleEndian.PutUint64(content[i+8:], n[0])
 		}
 	}
 	return nil

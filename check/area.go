@@ -1,0 +1,81 @@
+package check
+
+import (
+	"fmt"
+
+	"dmcow/format"
+)
+
+// implausible is told of what is garbage in the place of exceptions.
+var implausible = &Rule{
+	Name:     "implausible-area",
+	Severity: Error,
+	When:     "most entries of an area cannot be exceptions: it was never zeroed, was overwritten, or is read at a wrong chunk size",
+	Kernel:   "reads the garbage as exceptions",
+	Fate:     Wrong,
+	Repair:   "clear the area, if nothing plausible follows in it or behind it",
+	Command:  "repair",
+}
+
+var areaRules = []*Rule{implausible}
+
+const (
+	// leastGarbage is how many exceptions have to be impossible before an area can
+	// be called garbage for it. Fewer are told one by one.
+	leastGarbage = 3
+	// leastRepeats is how many exceptions have to share chunks with others for the
+	// same: a sector of them.
+	leastRepeats = format.SectorSize / format.ExceptionSize
+)
+
+// mostOf tells whether bad is more than the half of n, and no fewer than least.
+func mostOf(bad, n, least int) bool { return bad >= least && 2*bad > n }
+
+// garbage is the area of which some was found to be garbage last.
+type garbage struct {
+	format.Place        // of the first entry
+	bad, of      uint64 // entries
+	areas        uint64 // areas so far
+}
+
+// impossibles is the number of exceptions of a piece that are impossible.
+func (p *pass) impossibles(piece format.Piece) (n int) {
+	for i := range piece.Len() {
+		if p.impossible(p.at(piece, i), piece.At(i)) {
+			n++
+		}
+	}
+	return n
+}
+
+// addGarbage notes that a piece, of whose entries so many are bad, is garbage.
+// The pieces of an area make one finding.
+func (p *pass) addGarbage(piece format.Piece, bad int) error {
+	g := &p.garbage
+	if g.of > 0 && g.Area != piece.Area {
+		if err := p.flushGarbage(); err != nil {
+			return err
+		}
+	}
+	if g.of == 0 {
+		g.Place = piece.Place
+		g.areas++
+	}
+	g.bad, g.of = g.bad+uint64(bad), g.of+uint64(piece.Len())
+	return nil
+}
+
+// flushGarbage tells of the area that was noted last, if that was not done.
+func (p *pass) flushGarbage() error {
+	g := &p.garbage
+	if g.of == 0 {
+		return nil
+	}
+	detail := fmt.Sprintf("%d of the %d entries from exception %d on cannot be exceptions, or repeat others", g.bad, g.of, g.Index)
+	f := Finding{Rule: implausible, Scope: OfArea, Place: g.Place, detail: detail}
+	g.bad, g.of = 0, 0
+	if p.tell == nil {
+		return nil
+	}
+	return p.tell(f)
+}

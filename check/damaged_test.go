@@ -1,0 +1,90 @@
+package check_test
+
+import (
+	"slices"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/damaged"
+	"dmcow/internal/device/devicetest"
+)
+
+// report checks a device.
+func report(t testing.TB, o check.Options) check.Report {
+	t.Helper()
+	r, err := check.Make(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// rules are the names of those that found something.
+func rules(r check.Report) (names []string) {
+	for _, t := range r.Tallies {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// TestDamaged: what is found on each damaged store, and nothing else.
+func TestDamaged(t *testing.T) {
+	for _, c := range damaged.Load(t) {
+		r := report(t, check.Options{
+			Device: devicetest.Of(c.Image),
+			Origin: format.Sectors(damaged.OriginSectors).Bytes(),
+		})
+		got, want := rules(r), slices.Clone(c.Rules)
+		slices.Sort(got)
+		slices.Sort(want)
+		if string(r.Outcome()) != c.Result || !slices.Equal(got, want) {
+			t.Errorf("%s: %s: %v, want %s: %v", c.Name, r.Outcome(), got, c.Result, want)
+		}
+	}
+}
+
+// noHarmSeen are the stores with errors by which the kernel did no harm in what
+// was tried, and why they are errors all the same.
+var noHarmSeen = map[string]string{
+	"repeated":          "where the exceptions are in a run, the kernel cannot merge it (repeated-in-a-run)",
+	"old-at-origin-end": "a merge drops the exception's data without a word",
+}
+
+// TestSeveritiesAreTheKernels: a store with errors is one that the kernel refuses,
+// writes over or does ill by, in the way that the rules say; one without is one
+// that it serves.
+func TestSeveritiesAreTheKernels(t *testing.T) {
+	verdicts := damaged.Verdicts(t)
+	for _, c := range damaged.Load(t) {
+		v, known := verdicts[c.Name]
+		if !known {
+			t.Errorf("%s: kernel.json has nothing of it", c.Name)
+			continue
+		}
+		r := report(t, check.Options{
+			Device: devicetest.Of(c.Image),
+			Origin: format.Sectors(damaged.OriginSectors).Bytes(),
+		})
+		switch fate, found := r.Fate(), rules(r); {
+		case r.Outcome() == check.Uninitialized:
+			if !v.Formatted {
+				t.Errorf("%s: the kernel did not format it: %+v", c.Name, v)
+			}
+		case r.Outcome() == check.Invalid:
+			if v.Status != "Invalid" {
+				t.Errorf("%s: the kernel did not call it invalid: %+v", c.Name, v)
+			}
+		case r.Outcome() == check.Damaged:
+			if (fate == check.Formats) != v.Formatted || (fate == check.Refuses) != (v.Refused != "") || v.Right() != (noHarmSeen[c.Name] != "") {
+				t.Errorf("%s: fate %d for %v, and the kernel: %+v", c.Name, fate, found, v)
+			}
+		case slices.Contains(found, "full"):
+			if v.View != damaged.AsListed || v.After != damaged.Lost {
+				t.Errorf("%s: the kernel did not lose it: %+v", c.Name, v)
+			}
+		case !v.Right():
+			t.Errorf("%s: %v, and the kernel: %+v", c.Name, found, v)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package check
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"dmcow/format"
+	"dmcow/internal/bitmap"
+)
+
+// duplicateRules are those that two exceptions break together. The later one has
+// the fault; where it breaks several, the first that fits.
+var (
+	duplicateOld = &Rule{
+		Name:     "duplicate-old-chunk",
+		Severity: Error,
+		When:     "a chunk of the origin has two exceptions",
+		Kernel:   "shows one of them, which one depends on its version and on their neighbours; a merge leaves the first on the origin",
+		Fate:     Wrong,
+		Repair:   "compare the two chunks and keep one of the exceptions",
+		Command:  "repair --keep first|last",
+		say: func(f Finding) string {
+			return fmt.Sprintf("old chunk %d has an exception already, %s", f.Old, other(f))
+		},
+	}
+	repeated = &Rule{
+		Name:     "repeated-exception",
+		Severity: Error,
+		When:     "the same exception stands in the list twice, old and new chunk alike",
+		Kernel:   "serves the right data; a merge may fail (\"middle of a chunk range\")",
+		Fate:     Loses,
+		Repair:   "drop the later one",
+		Command:  "repair",
+		say: func(f Finding) string {
+			return fmt.Sprintf("the exception of old chunk %d, with new chunk %d, stands in the list before, as %s", f.Old, f.New, other(f))
+		},
+	}
+	duplicateNew = &Rule{
+		Name:     "duplicate-new-chunk",
+		Severity: Error,
+		When:     "two exceptions of different chunks share a data chunk",
+		Kernel:   "serves the same data for both; a write to one changes the other",
+		Fate:     Wrong,
+		Repair:   "give the later one a copy of its own in a free chunk; one of them has lost its data",
+		Command:  "repair --unshare",
+		say: func(f Finding) string {
+			return fmt.Sprintf("new chunk %d is that of another exception already, %s", f.New, other(f))
+		},
+	}
+	duplicateRules = []*Rule{duplicateOld, repeated, duplicateNew}
+)
+
+// other names the exception that has the same chunk; where the device can no
+// longer be read there, it is not known.
+func other(f Finding) string {
+	if f.Other == nil {
+		return "before it"
+	}
+	return fmt.Sprintf("area %d, exception %d", f.Other.Area, f.Other.Index)
+}
+
+const (
+	// lowChunks is the number of chunks, from the first on, of which a bitmap
+	// knows each.
+	lowChunks = 1 << 32
+	// highChunks is how many of the others are remembered.
+	highChunks = 1 << 17
+)
+
+// chunkSet is a set of chunk numbers in bounded memory.
+type chunkSet struct {
+	low  bitmap.Set
+	high map[uint64]struct{}
+	// overflowed is true when there were more high numbers than are remembered.
+	overflowed bool
+}
+
+// add adds n, and returns 1 where it is known to have been there, else 0.
+func (s *chunkSet) add(n uint64) (had uint64) {
+	if n < lowChunks {
+		return s.low.Add(n)
+	}
+	return s.addHigh(n)
+}
+
+// addHigh is add for one that no bitmap knows.
+func (s *chunkSet) addHigh(n uint64) (had uint64) {
+	if _, had := s.high[n]; had {
+		return 1
+	}
+	if len(s.high) == highChunks {
+		s.overflowed = true
+		return 0
+	}
+	if s.high == nil {
+		s.high = map[uint64]struct{}{}
+	}
+	s.high[n] = struct{}{}
+	return 0
+}
+
+// addNew adds the count numbers from first on, if none of them is there yet and
+// all are low, and tells whether it did.
+func (s *chunkSet) addNew(first, count uint64) bool {
+	return first < lowChunks && first+count <= lowChunks && s.low.AddNew(first, count)
+}
+
+// addAll adds numbers as [bitmap.Set.AddEach] does. all has the bits of all of
+// them together.
+func (s *chunkSet) addAll(raw []byte, all uint64, flags []uint8, bit uint8) (any bool) {
+	if all < lowChunks {
+		return s.low.AddEach(raw, all, flags, bit)
+	}
+	for i := range flags {
+		if s.add(binary.LittleEndian.Uint64(raw[i*format.ExceptionSize:])) != 0 {
+			flags[i] |= bit
+			any = true
+		}
+	}
+	return any
+}
+
+// remove takes out what add has put in.
+func (s *chunkSet) remove(n uint64) {
+	if n < lowChunks {
+		s.low.Remove(n)
+		return
+	}
+	delete(s.high, n)
+}
+
+// hit is an exception with a chunk that an earlier one has.
+type hit struct {
+	format.Place
+	format.Exception
+	old bool // it is the old chunk; else it is the new one alone
+}
+
+// maxHits is how many hits are kept to be named at a time.
+const maxHits = 1 << 16
+
+// namer finds the exceptions that hits share their chunks with: the first of
+// the list with the same old chunk, the same new chunk, or both.
+type namer struct {
+	olds  map[format.OldChunk]*format.Place
+	news  map[format.NewChunk]*format.Place
+	pairs map[format.Exception]*format.Place
+}
+
+func newNamer(hits []hit) *namer {
+	n := &namer{
+		olds:  make(map[format.OldChunk]*format.Place, len(hits)),
+		news:  make(map[format.NewChunk]*format.Place, len(hits)),
+		pairs: make(map[format.Exception]*format.Place, len(hits)),
+	}
+	for _, h := range hits {
+		n.olds[h.Old], n.news[h.New], n.pairs[h.Exception] = nil, nil, nil
+	}
+	return n
+}
+
+// visit is told of each exception of the list, in order.
+func (n *namer) visit(at format.Place, x format.Exception) {
+	note(n.olds, x.Old, at)
+	note(n.news, x.New, at)
+	note(n.pairs, x, at)
+}
+
+// note keeps the place of the first exception with a chunk that is asked for.
+func note[K comparable](first map[K]*format.Place, chunk K, at format.Place) {
+	if seen, asked := first[chunk]; asked && seen == nil {
+		first[chunk] = &at
+	}
+}
+
+// name is the finding of a hit.
+func (n *namer) name(h hit) Finding {
+	f := Finding{Scope: OfException, Place: h.Place, Exception: h.Exception}
+	pair, old := before(n.pairs[h.Exception], h.Place), before(n.olds[h.Old], h.Place)
+	switch {
+	case pair != nil:
+		f.Rule, f.Other = repeated, pair
+	case h.old:
+		f.Rule, f.Other = duplicateOld, old
+	default:
+		f.Rule, f.Other = duplicateNew, before(n.news[h.New], h.Place)
+	}
+	return f
+}
+
+// before is the place at, where it comes before the place of a hit, else nil.
+func before(at *format.Place, hit format.Place) *format.Place {
+	if at == nil || at.Area > hit.Area || at.Area == hit.Area && at.Index >= hit.Index {
+		return nil
+	}
+	return at
+}

@@ -1,0 +1,137 @@
+package check
+
+import (
+	"fmt"
+
+	"dmcow/format"
+)
+
+// facts are what exceptions are held to.
+type facts struct {
+	geometry format.Geometry
+	chunks   uint64 // whole ones on the COW device
+	// origin is the number of chunks on the origin, one that is only begun
+	// included. Where the origin's size is not known, it is that of the largest
+	// device that there can be.
+	origin uint64
+	known  bool // the origin's size
+}
+
+// largestDevice is what the kernel can address at most, in bytes (loff_t).
+const largestDevice format.Bytes = 1 << 63
+
+func newFacts(g format.Geometry, size, origin format.Bytes) facts {
+	f := facts{geometry: g, known: origin > 0}
+	if !f.known {
+		origin = largestDevice
+	}
+	if !g.IsZero() {
+		f.chunks = g.Chunks(size)
+		f.origin = uint64((origin-1)/g.ChunkBytes()) + 1
+	}
+	return f
+}
+
+// exceptionRules are those that an exception breaks by itself. It has the fault
+// of the first that fits.
+var exceptionRules = []*Rule{
+	{
+		Name:     "header-in-area",
+		Severity: Error,
+		When:     "an area's first entry is the image of a header",
+		Kernel:   "takes it for an exception; a bug of 2008 left it",
+		Fate:     Wrong,
+		Repair:   "drop the entry",
+		Command:  "repair",
+		exception: func(_ facts, at format.Place, x format.Exception) bool {
+			return at.Index == 0 && uint32(x.Old) == format.Magic && uint32(x.New) == format.Version
+		},
+		say: func(f Finding) string { return "the entry is the image of a header" },
+	},
+	{
+		Name:     "new-chunk-over-56-bits",
+		Severity: Error,
+		When:     "the top byte of a new chunk is not 0",
+		Kernel:   "takes that byte for the length of a run, and serves wrong data",
+		Fate:     Wrong,
+		Repair:   "drop the exception: the snapshot then reads the origin's chunk",
+		Command:  "repair --drop",
+		exception: func(_ facts, _ format.Place, x format.Exception) bool {
+			return x.New>>56 != 0
+		},
+		say: func(f Finding) string {
+			return fmt.Sprintf("new chunk 0x%x does not fit 56 bits", uint64(f.New))
+		},
+	},
+	{
+		Name:     "new-chunk-is-metadata",
+		Severity: Error,
+		When:     "a new chunk is a metadata area",
+		Kernel:   "serves the metadata as data; a write to that chunk of the snapshot destroys the list",
+		Fate:     Wrong,
+		Repair:   "drop the exception: the snapshot then reads the origin's chunk",
+		Command:  "repair --drop",
+		exception: func(f facts, _ format.Place, x format.Exception) bool {
+			return f.geometry.IsMetadata(x.New)
+		},
+		say: func(f Finding) string {
+			k := uint64(f.New) / f.facts.geometry.Stride()
+			if f.Index == 0 && k == uint64(f.Area) {
+				return fmt.Sprintf("new chunk %d is its own metadata area: the mark of CVE-2013-4299, a bug of kernels before 3.12", f.New)
+			}
+			return fmt.Sprintf("new chunk %d is metadata area %d", f.New, k)
+		},
+	},
+	{
+		Name:     "new-chunk-beyond-device",
+		Severity: Error,
+		When:     "a new chunk does not lie wholly on the device",
+		Kernel:   "gives an I/O error for it, and drops the snapshot with the next new chunk",
+		Fate:     Wrong,
+		Repair:   "if the device was larger, grow it back; else drop the exceptions: the snapshot then reads the origin's chunks",
+		Command:  "repair --drop",
+		exception: func(f facts, _ format.Place, x format.Exception) bool {
+			return uint64(x.New) >= f.chunks
+		},
+		say: func(f Finding) string {
+			return fmt.Sprintf("new chunk %d does not lie on the device, which has %d chunks", f.New, f.facts.chunks)
+		},
+	},
+	{
+		Name:     "old-chunk-beyond-origin",
+		Severity: Error,
+		When:     "an old chunk starts at or past the end of the origin",
+		Kernel:   "never looks it up; a merge drops it where it is exactly at the end, and fails for ever where it is past it",
+		Fate:     Wrong,
+		Repair:   "if the origin was larger, grow it back; else drop the exceptions",
+		Command:  "repair --drop --origin ORIGIN",
+		exception: func(f facts, _ format.Place, x format.Exception) bool {
+			return uint64(x.Old) >= f.origin
+		},
+		say: func(f Finding) string {
+			if !f.facts.known {
+				return fmt.Sprintf("old chunk %d lies past the end of any origin that there can be", f.Old)
+			}
+			return fmt.Sprintf("old chunk %d lies past the end of the origin, which has %d chunks", f.Old, f.facts.origin)
+		},
+	},
+}
+
+// breaks is the first rule that an exception breaks by itself, nil where it
+// breaks none.
+func (f *facts) breaks(at format.Place, x format.Exception) *Rule {
+	for _, r := range exceptionRules {
+		if r.exception(*f, at, x) {
+			return r
+		}
+	}
+	return nil
+}
+
+// impossible tells whether no accident to the device's size makes a sound
+// exception look like this one: its chunks are nowhere near where those of its
+// area can be.
+func (f *facts) impossible(at format.Place, x format.Exception) bool {
+	near := 2 * max(f.chunks, uint64(f.geometry.AreaLocation(at.Area+2)))
+	return f.geometry.IsMetadata(x.New) || uint64(x.New) >= near || uint64(x.Old)/2 >= f.origin
+}

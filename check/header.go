@@ -1,0 +1,214 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// headerRules look at what stands before the list: the header, and where the
+// device has none, what may have been behind one.
+var headerRules = []*Rule{
+	{
+		Name:     "bad-magic",
+		Severity: Error,
+		When:     "the magic is neither SnAp nor 0",
+		Kernel:   "refuses the store: \"Invalid or corrupt snapshot\"",
+		Fate:     Refuses,
+		Repair:   "if this was a store: write its header anew, with the chunk size that the evidence speaks for",
+		Command:  "repair --header CHUNK-SIZE --valid 0|1",
+		header: func(s *scan) string {
+			if s.id.State != store.Foreign || s.id.Header.Magic == 0 {
+				return ""
+			}
+			return fmt.Sprintf("the magic is 0x%08x, expected 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence())
+		},
+	},
+	{
+		Name:     "lost-header",
+		Severity: Error,
+		When:     "the magic is 0, but other fields of a header survive, or the first 4096 bytes are not all zero, and area 0 holds plausible exceptions",
+		Kernel:   "takes the device for a new one on loading it and writes an empty store over it: all is lost",
+		Fate:     Formats,
+		Repair:   "do not activate the snapshot; write the magic back, keeping the other fields",
+		Command:  "repair",
+		header: func(s *scan) string {
+			if !s.headless() || s.id.Blank || s.probe() == nil {
+				return ""
+			}
+			return "the magic is 0, " + survivors(s.id.Header) + s.evidence()
+		},
+	},
+	{
+		Name:     "foreign-content",
+		Severity: Error,
+		When:     "the magic is 0, the first 4096 bytes are not all zero, and nothing speaks for a store",
+		Kernel:   "takes the device for a new one on loading it and writes an empty store over it",
+		Fate:     Formats,
+		Repair:   "make sure that this is the device you mean; if what it holds is of no worth, write an empty store",
+		Command:  "initialize --force",
+		header: func(s *scan) string {
+			if !s.headless() || s.id.Blank || s.probe() != nil {
+				return ""
+			}
+			return "the magic is 0, and yet the first 4096 bytes are not all zero: no COW store"
+		},
+	},
+	{
+		Name:     "zeroed-header",
+		Severity: Warning,
+		When:     "the first 4096 bytes are all zero, and area 0 holds plausible exceptions",
+		Kernel:   "takes the device for a new one on loading it and writes an empty store over it",
+		Fate:     Formats,
+		Repair: "find out which it is: a new LVM snapshot over the blocks of an old one (LVM zeroes just 4096 bytes), in which case all is well, " +
+			"or a header that was wiped: then do not activate the snapshot, and write the header anew",
+		Command: "repair --header CHUNK-SIZE --valid 0|1",
+		header: func(s *scan) string {
+			if !s.headless() || !s.id.Blank || s.probe() == nil {
+				return ""
+			}
+			return "the first 4096 bytes are zero: a new LVM snapshot over the blocks of an old one, or a header that was wiped" + s.evidence()
+		},
+	},
+	{
+		Name:     "bad-version",
+		Severity: Error,
+		When:     "the version is not 1",
+		Kernel:   "refuses the store",
+		Fate:     Refuses,
+		Repair:   "write the header anew",
+		Command:  "repair --header CHUNK-SIZE --valid 0|1",
+		header: func(s *scan) string {
+			if !s.hasHeader() || s.id.Header.Version == format.Version {
+				return ""
+			}
+			return fmt.Sprintf("the version is %d, expected %d", s.id.Header.Version, format.Version)
+		},
+	},
+	{
+		Name:     "bad-chunk-size",
+		Severity: Error,
+		When:     "the chunk size is no power of 2, over 2097152 sectors, or no multiple of the device's logical block",
+		Kernel:   "refuses the store",
+		Fate:     Refuses,
+		Repair:   "write the header anew, with the chunk size that the evidence speaks for; where it is the device's logical block that is too large, use one with smaller blocks",
+		Command:  "repair --header CHUNK-SIZE --valid 0|1",
+		header: func(s *scan) string {
+			if !s.hasHeader() {
+				return ""
+			}
+			block := format.Bytes(s.device.LogicalBlockSize())
+			err := format.CheckChunkSectors(s.id.Header.ChunkSectors, block)
+			switch {
+			case err == nil:
+				return ""
+			case errors.Is(err, format.ErrNotBlockSized):
+				return fmt.Sprintf("the chunk size is %d sectors: %v, %d bytes", s.id.Header.ChunkSectors, err, block)
+			}
+			return fmt.Sprintf("the chunk size is %d sectors: %v%s", s.id.Header.ChunkSectors, err, s.evidence())
+		},
+	},
+	{
+		Name:     "too-small",
+		Severity: Error,
+		When:     "the device is shorter than two chunks, header and area 0",
+		Kernel:   "refuses the store",
+		Fate:     Refuses,
+		Repair:   "extend the device",
+		header: func(s *scan) string {
+			g := s.id.Geometry
+			switch {
+			case s.size < format.SectorSize:
+				return fmt.Sprintf("the device has %d bytes, too short for a header", s.size)
+			case s.id.Blank && s.id.Fresh.IsZero():
+				g = store.FreshGeometry(s.device)
+			case !s.hasHeader() || g.IsZero():
+				return ""
+			}
+			if err := store.Fits(s.device, g); err != nil {
+				return err.Error()
+			}
+			return ""
+		},
+	},
+	{
+		Name:     "valid-not-one",
+		Severity: Warning,
+		When:     "the field valid is neither 0 nor 1",
+		Kernel:   "takes it for 1",
+		Repair:   "write 1; other programs refuse the store",
+		Command:  "repair --warnings",
+		header: func(s *scan) string {
+			if !s.hasHeader() || s.id.Header.Valid <= 1 {
+				return ""
+			}
+			return fmt.Sprintf("valid is %d, expected 0 or 1", s.id.Header.Valid)
+		},
+	},
+	{
+		Name:     "header-padding",
+		Severity: Warning,
+		When:     "something stands behind the header's fields in chunk 0",
+		Kernel:   "ignores it, and writes zeros over it when it invalidates the snapshot",
+		Repair:   "look at what it is; clear it",
+		Command:  "repair --warnings",
+		header: func(s *scan) string {
+			if !s.fits() || s.stray < 0 {
+				return ""
+			}
+			return fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)
+		},
+	},
+	{
+		Name:     "unfinished-store",
+		Severity: Info,
+		When:     "a creation of a store was cut off here",
+		Kernel:   "takes the device for a new one on loading it and writes an empty store over it",
+		Fate:     Formats,
+		Repair:   "run the same creation again",
+		Command:  "create --force --origin BASE --from IMAGE",
+		header: func(s *scan) string {
+			if !s.id.Unfinished {
+				return ""
+			}
+			return "a creation was cut off before the store was finished"
+		},
+	},
+	{
+		Name:     "odd-tail",
+		Severity: Info,
+		When:     "the device's size is no multiple of the chunk",
+		Kernel:   "does not use what is left over",
+		header: func(s *scan) string {
+			if !s.fits() || s.size%s.geometry.ChunkBytes() == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%d bytes behind the last whole chunk are not used", s.size%s.geometry.ChunkBytes())
+		},
+	},
+}
+
+// fits tells whether the header has a chunk size with which there can be a list.
+func (s *scan) fits() bool {
+	return !s.id.Geometry.IsZero() && store.Fits(s.device, s.id.Geometry) == nil
+}
+
+// hasHeader tells whether the device begins with a header's magic.
+func (s *scan) hasHeader() bool { return s.id.Header.Magic == format.Magic }
+
+// headless tells whether the magic is 0, on a device that the kernel would make
+// a new store of.
+func (s *scan) headless() bool {
+	return s.size >= format.SectorSize && s.id.Header.Magic == 0 && !s.id.Unfinished
+}
+
+// survivors says which fields of a header without its magic look as they should.
+func survivors(h format.Header) string {
+	_, err := format.NewGeometry(h.ChunkSectors)
+	if h.Version == format.Version && err == nil {
+		return fmt.Sprintf("and the other fields survive: valid %d, version %d, chunks of %d sectors", h.Valid, h.Version, h.ChunkSectors)
+	}
+	return fmt.Sprintf("and the other fields are valid %d, version %d, chunks of %d sectors", h.Valid, h.Version, h.ChunkSectors)
+}

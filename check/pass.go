@@ -1,0 +1,287 @@
+package check
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"dmcow/format"
+	"dmcow/internal/bitmap"
+)
+
+// pass is a walk through the list.
+type pass struct {
+	*facts
+	walking  format.Walk
+	metadata divisor
+	progress func(format.AreaIndex) error
+	tell     func(Finding) error                  // of exceptions and areas; may be nil
+	visit    func(format.Place, format.Exception) // each exception that is not garbage; may be nil
+
+	olds, news chunkSet
+	flags      []uint8 // of the exceptions of a piece
+	hits       []hit
+	skip       uint64 // how many come before those that are kept
+	total      uint64 // hits in the list
+
+	last    format.NewChunk // of the exception before
+	falls   uint64          // exceptions whose new chunk is no higher than the one before
+	fall    format.Place    // the first of them
+	named   uint64          // data chunks on the device that exceptions name
+	broken  uint64          // exceptions that break a rule by themselves
+	garbage garbage
+	end     format.End
+	free    func() // gives the bitmaps' memory back
+}
+
+// The flags of an exception.
+const (
+	oldHit   uint8 = 1 << iota // its old chunk has an exception already
+	newHit                     // its new chunk has
+	isBroken                   // it breaks a rule by itself, and its chunks do not count
+)
+
+// newPass is a pass that keeps hits from the given one on.
+func (s *scan) newPass(skip uint64) *pass {
+	w := s.id.Walk(s.device)
+	w.Live = s.options.Live
+	progress := s.options.Visit
+	if progress == nil {
+		progress = func(format.AreaIndex) error { return nil }
+	}
+	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), progress: progress, skip: skip, free: func() {}}
+	if reserve := s.options.Words; reserve != nil {
+		olds, freeOlds := reserve(int(min(s.origin, lowChunks)/64 + 1))
+		news, freeNews := reserve(int(min(s.chunks, lowChunks)/64 + 1))
+		p.olds.low, p.news.low = bitmap.On(olds), bitmap.On(news)
+		p.free = func() { freeOlds(); freeNews() }
+	}
+	return p
+}
+
+// walk walks, once. The error is a [*format.AreaError] where the list cannot be read
+// to its end, or that of tell or progress.
+func (p *pass) walk() (err error) {
+	defer p.free()
+	p.end, err = format.Each(p.walking, p.judge, p.deliver)
+	if e := p.flushGarbage(); e != nil {
+		return e
+	}
+	return err
+}
+
+// again walks as far as there is something to be read.
+func (p *pass) again() error {
+	if err := p.walk(); !errors.As(err, new(*format.AreaError)) {
+		return err
+	}
+	return nil
+}
+
+// judgement is what one look at a piece tells.
+type judgement struct {
+	odd            bool   // an exception may break a rule by itself
+	falls          int    // new chunks that are no higher than the one before
+	fall           int    // the first of them, an index in the piece
+	oldRun, newRun bool   // each chunk is the one after that of the exception before
+	olds, news     uint64 // the bits of all old, of all new chunks together
+}
+
+// judge looks at the pieces of a batch. Several batches are looked at at once,
+// and in any order.
+func (p *pass) judge(j *[]judgement, b format.Batch) {
+	*j = (*j)[:0]
+	for piece := range b.Pieces() {
+		*j = append(*j, p.look(piece))
+	}
+}
+
+// look looks at a piece. Almost all exceptions of almost all stores name a data
+// chunk on the device and an old one on the origin, and those that do break no
+// rule by themselves, but for the first of an area: only the others are held to
+// the rules.
+func (p *pass) look(piece format.Piece) judgement {
+	raw, first := piece.Raw, piece.At(0)
+	j := judgement{odd: p.breaks(piece.Place, first) != nil}
+	room, origin, d := p.chunks-format.FirstData, p.origin, p.metadata
+	lastOld, last := uint64(first.Old), uint64(first.New)
+	j.olds, j.news = lastOld, last
+	var oldSteps, newSteps uint64 // not 0 where one is not 1
+	for at := format.ExceptionSize; at+format.ExceptionSize <= len(raw); at += format.ExceptionSize {
+		x := raw[at : at+format.ExceptionSize : at+format.ExceptionSize]
+		o, n := binary.LittleEndian.Uint64(x), binary.LittleEndian.Uint64(x[8:])
+		if n-format.FirstData >= room || o >= origin || d.isMetadata(n) {
+			j.odd = true
+		}
+		if n <= last {
+			if j.falls == 0 {
+				j.fall = at / format.ExceptionSize
+			}
+			j.falls++
+		}
+		oldSteps |= o - lastOld - 1
+		newSteps |= n - last - 1
+		j.olds |= o
+		j.news |= n
+		lastOld, last = o, n
+	}
+	j.oldRun, j.newRun = oldSteps == 0, newSteps == 0
+	return j
+}
+
+// deliver takes the pieces of a batch in the list's order.
+func (p *pass) deliver(j *[]judgement, b format.Batch) error {
+	n := 0
+	for piece := range b.Pieces() {
+		if err := p.take((*j)[n], piece); err != nil {
+			return err
+		}
+		n++
+	}
+	return p.progress(b.Area)
+}
+
+// take takes a piece. Garbage in the place of exceptions is told as such, once
+// an area, and counts for nothing else.
+func (p *pass) take(j judgement, piece format.Piece) error {
+	p.countFalls(j, piece)
+	impossible := 0
+	if j.odd {
+		impossible = p.impossibles(piece)
+		if mostOf(impossible, piece.Len(), leastGarbage) {
+			return p.addGarbage(piece, impossible)
+		}
+	}
+	hits := p.mark(j, piece)
+	if hits > 0 && mostOf(impossible+hits, piece.Len(), leastRepeats) {
+		p.unmark(piece)
+		return p.addGarbage(piece, impossible+hits)
+	}
+	if hits > 0 || j.odd || p.visit != nil {
+		return p.single(piece)
+	}
+	p.named += uint64(piece.Len())
+	return nil
+}
+
+func (p *pass) countFalls(j judgement, piece format.Piece) {
+	first := piece.At(0).New
+	if first <= p.last {
+		j.falls, j.fall = j.falls+1, 0
+	}
+	if j.falls > 0 && p.falls == 0 {
+		p.fall = format.Place{Area: piece.Area, Index: piece.Index + j.fall}
+	}
+	p.falls += uint64(j.falls)
+	p.last = piece.At(piece.Len() - 1).New
+}
+
+// mark adds the chunks of a piece to those that have an exception, and sets the
+// exceptions' flags. It returns the number of those that have a chunk which one
+// before them has. Where the piece is odd, what breaks a rule by itself is left
+// out.
+func (p *pass) mark(j judgement, piece format.Piece) (hits int) {
+	if n := piece.Len(); cap(p.flags) < n {
+		p.flags = make([]uint8, n)
+	}
+	p.flags = p.flags[:piece.Len()]
+	clear(p.flags)
+	first, n := piece.At(0), uint64(piece.Len())
+	var some bool
+	if j.odd {
+		some = p.markSome(piece)
+	} else {
+		if !j.oldRun || !p.olds.addNew(uint64(first.Old), n) {
+			some = p.olds.addAll(piece.Raw, j.olds, p.flags, oldHit)
+		}
+		if !j.newRun || !p.news.addNew(uint64(first.New), n) {
+			some = p.news.addAll(piece.Raw[8:], j.news, p.flags, newHit) || some
+		}
+	}
+	if !some {
+		return 0
+	}
+	for _, f := range p.flags {
+		if f&(oldHit|newHit) != 0 {
+			hits++
+		}
+	}
+	return hits
+}
+
+// markSome is mark for a piece in which exceptions break rules by themselves. It
+// tells whether others have a chunk that one before them has.
+func (p *pass) markSome(piece format.Piece) (some bool) {
+	for i := range p.flags {
+		x := piece.At(i)
+		if p.breaks(p.at(piece, i), x) != nil {
+			p.flags[i] = isBroken
+			continue
+		}
+		p.flags[i] = uint8(p.olds.add(uint64(x.Old)))*oldHit | uint8(p.news.add(uint64(x.New)))*newHit
+		some = some || p.flags[i] != 0
+	}
+	return some
+}
+
+// unmark takes back what mark has done.
+func (p *pass) unmark(piece format.Piece) {
+	for i, flags := range p.flags {
+		x := piece.At(i)
+		if flags&(oldHit|isBroken) == 0 {
+			p.olds.remove(uint64(x.Old))
+		}
+		if flags&(newHit|isBroken) == 0 {
+			p.news.remove(uint64(x.New))
+		}
+	}
+}
+
+// single goes through a piece that was marked, exception by exception.
+func (p *pass) single(piece format.Piece) error {
+	for i, flags := range p.flags {
+		at, x := p.at(piece, i), piece.At(i)
+		switch {
+		case flags&isBroken != 0:
+			p.broken++
+			if p.tell != nil {
+				if err := p.tell(Finding{Rule: p.breaks(at, x), Scope: OfException, Place: at, Exception: x}); err != nil {
+					return err
+				}
+			}
+			continue
+		case flags != 0:
+			if p.total >= p.skip && len(p.hits) < maxHits {
+				p.hits = append(p.hits, hit{at, x, flags&oldHit != 0})
+			}
+			p.total++
+		}
+		if flags&newHit == 0 {
+			p.named++
+		}
+		if p.visit != nil {
+			p.visit(at, x)
+		}
+	}
+	return nil
+}
+
+// at is the place of exception i of a piece.
+func (p *pass) at(piece format.Piece, i int) format.Place {
+	return format.Place{Area: piece.Area, Index: piece.Index + i}
+}
+
+// divisor tells metadata chunks by a multiplication, which is many times faster
+// than a division: the stride is odd, and so has an inverse among the 64-bit
+// numbers. Times that, its multiples, and they alone, are small.
+type divisor struct{ inverse, most uint64 }
+
+func newDivisor(stride uint64) divisor {
+	inverse := stride // right in the lowest 3 bits; each step doubles them
+	for range 5 {
+		inverse *= 2 - stride*inverse
+	}
+	return divisor{inverse, ^uint64(0) / stride}
+}
+
+// isMetadata is [format.Geometry.IsMetadata] for a chunk other than 0.
+func (d divisor) isMetadata(chunk uint64) bool { return (chunk-1)*d.inverse <= d.most }

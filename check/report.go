@@ -1,0 +1,103 @@
+package check
+
+import (
+	"cmp"
+	"slices"
+
+	"dmcow/store"
+)
+
+// Shown is how many findings of a rule a report keeps.
+const Shown = 10
+
+// Report is a check's findings, by rule.
+type Report struct {
+	Result
+	Tallies []Tally // of the rules that found something, the worst first
+}
+
+// Tally is what one rule found.
+type Tally struct {
+	*Rule
+	Count    uint64
+	Findings []Finding // the first of them, no more than Shown
+}
+
+// Make checks a device. The error is that of [Run].
+func Make(o Options) (Report, error) {
+	var r Report
+	var err error
+	r.Result, err = Run(o, func(f Finding) error {
+		r.add(f)
+		return nil
+	})
+	order := map[*Rule]int{}
+	for i, rule := range Rules() {
+		order[rule] = i
+	}
+	slices.SortFunc(r.Tallies, func(a, b Tally) int { return cmp.Compare(order[a.Rule], order[b.Rule]) })
+	return r, err
+}
+
+func (r *Report) add(f Finding) {
+	i := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Rule == f.Rule })
+	if i < 0 {
+		i = len(r.Tallies)
+		r.Tallies = append(r.Tallies, Tally{Rule: f.Rule})
+	}
+	t := &r.Tallies[i]
+	if t.Count++; len(t.Findings) < Shown {
+		t.Findings = append(t.Findings, f)
+	}
+}
+
+// Count is the number of findings of a severity.
+func (r *Report) Count(s Severity) (n uint64) {
+	for _, t := range r.Tallies {
+		if t.Severity == s {
+			n += t.Count
+		}
+	}
+	return n
+}
+
+// Omitted tells whether there are findings that the report does not keep.
+func (r *Report) Omitted() bool {
+	return slices.ContainsFunc(r.Tallies, func(t Tally) bool { return t.Count > Shown })
+}
+
+// Fate is the worst that the kernel does with the store for the errors that were
+// found.
+func (r *Report) Fate() (f Fate) {
+	for _, t := range r.Tallies {
+		if t.Severity == Error {
+			f = max(f, t.Fate)
+		}
+	}
+	return f
+}
+
+// Outcome is what a check has come to, in a word.
+type Outcome string
+
+// The outcomes, in the words of every output for programs.
+const (
+	Sound         Outcome = "sound"
+	Invalid       Outcome = "invalid" // sound, and marked invalid
+	Damaged       Outcome = "damaged"
+	Uninitialized Outcome = "uninitialized"
+)
+
+// Outcome is what the check has come to. A store that could not be read whole is
+// judged by what was read.
+func (r *Report) Outcome() Outcome {
+	switch {
+	case r.Count(Error) > 0:
+		return Damaged
+	case r.Identity.State == store.Uninitialized:
+		return Uninitialized
+	case r.Identity.State == store.Invalid:
+		return Invalid
+	}
+	return Sound
+}

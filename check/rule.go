@@ -1,0 +1,105 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"dmcow/format"
+)
+
+// Severity is how bad a fault is. Only errors make a store damaged.
+type Severity int
+
+// The severities, the worst first.
+const (
+	Error   Severity = iota // the kernel refuses the store, serves wrong data, or will
+	Warning                 // somebody should look at it
+	Info                    // worth knowing
+)
+
+// String is the severity in a word.
+func (s Severity) String() string { return [...]string{"error", "warning", "info"}[s] }
+
+// Fate is what becomes of a store that has a fault when the kernel loads it.
+type Fate int
+
+// The fates, the best first.
+const (
+	Serves  Fate = iota // it serves the store as if nothing were
+	Loses               // it serves the store, and loses the snapshot with a later write
+	Wrong               // it serves wrong data, or will
+	Refuses             // it refuses the store
+	Formats             // it writes an empty store over it
+)
+
+// Rule is a kind of fault.
+type Rule struct {
+	Name     string // as users and programs know it
+	Severity Severity
+	When     string // what is found
+	Kernel   string // what the kernel does with it
+	Fate     Fate
+	Repair   string // what mends it
+	Command  string // the command that does, with its flags and without the device; empty where none does
+
+	// How it is found: by one of these, unless finding it takes more than a look
+	// (at many exceptions together).
+	header    func(*scan) string                               // before the walk; empty where all is well
+	exception func(facts, format.Place, format.Exception) bool // tells whether an exception has the fault
+	list      func(*scan) *Finding                             // after the walk; nil where all is well
+	say       func(Finding) string                             // says what is wrong with an exception that has it
+}
+
+// Rules returns all rules: errors first, and of one severity in the order in
+// which they are to be seen to.
+func Rules() []*Rule {
+	all := slices.Concat(headerRules, chunkSizeRules, exceptionRules, duplicateRules, areaRules, listRules)
+	slices.SortStableFunc(all, func(a, b *Rule) int { return cmp.Compare(a.Severity, b.Severity) })
+	return all
+}
+
+// Finding is a fault that was found, or something worth knowing.
+type Finding struct {
+	*Rule
+	// Scope says which of the next two mean something.
+	Scope Scope
+	format.Place
+	format.Exception
+	// Other is the exception with which this one shares a chunk, where that is
+	// the fault; nil where it is not, or could not be read again.
+	Other *format.Place
+
+	detail string
+	facts  *facts
+}
+
+// Scope is what a finding is about.
+type Scope int
+
+// The scopes.
+const (
+	OfStore     Scope = iota // the store as a whole
+	OfArea                   // the area in Place
+	OfPlace                  // the Place
+	OfException              // the Exception at the Place
+)
+
+// Message says what is wrong, in a line, without the place.
+func (f Finding) Message() string {
+	if f.say != nil {
+		return f.say(f)
+	}
+	return f.detail
+}
+
+// Where names the place in words; it is empty for the store as a whole.
+func (f Finding) Where() string {
+	switch f.Scope {
+	case OfArea:
+		return fmt.Sprintf("area %d", f.Area)
+	case OfPlace, OfException:
+		return fmt.Sprintf("area %d, exception %d", f.Area, f.Index)
+	}
+	return ""
+}

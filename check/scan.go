@@ -1,0 +1,199 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// Options say what to check.
+type Options struct {
+	Device store.Device
+	Origin format.Bytes // size of the origin; 0 where it is not known
+	// Live is for a device that the kernel may be writing to: what is not there
+	// any more on a second look is not told.
+	Live bool
+	// Words, where set, reserves so many words of memory, all zero, which take none
+	// until they are touched; there are none where that cannot be done. Without it
+	// a check takes memory piece by piece, and up to twice as much.
+	Words func(n int) (words []uint64, free func())
+	// Visit, where set, is called now and then with the area that a walk has come
+	// to. It ends the check with the error that it returns.
+	Visit func(format.AreaIndex) error
+}
+
+// Result is what a check has come to, beside its findings.
+type Result struct {
+	Identity store.Identity
+	// Exceptions and Areas are those of the list, as far as it could be read.
+	Exceptions, Areas uint64
+	// Unread says what could not be read, and so was not checked.
+	Unread []error
+	// Untested says what else was not tested, and why, a line each.
+	Untested []string
+}
+
+// Run checks a device and calls found with each finding. It stops with the error
+// that found or Options.Visit returns; any other error is one of reading the
+// header.
+func Run(o Options, found func(Finding) error) (Result, error) {
+	if o.Live {
+		return runLive(o, found)
+	}
+	return run(o, found)
+}
+
+// scan is a check on its way.
+type scan struct {
+	facts
+	options Options
+	device  store.Device
+	size    format.Bytes
+	found   func(Finding) error
+	result  Result
+
+	id    store.Identity
+	stray int64 // the first byte of chunk 0 behind the header's fields that is not zero, else -1
+	best  *Evidence
+	asked bool // for best
+
+	// What the list rules look at.
+	list   *pass
+	cut    *format.AreaError // the list leads past the device's end
+	whole  bool              // the list was read to its end
+	behind store.Hidden      // behind its end, where it was read to that
+}
+
+func run(o Options, found func(Finding) error) (Result, error) {
+	s := &scan{options: o, device: o.Device, size: format.Bytes(o.Device.Size()), found: found}
+	if err := s.identify(); err != nil {
+		return s.result, err
+	}
+	for _, r := range headerRules {
+		if detail := r.header(s); detail != "" {
+			if err := s.tell(Finding{Rule: r, detail: detail}); err != nil {
+				return s.result, err
+			}
+		}
+	}
+	if !s.fits() {
+		return s.result, nil
+	}
+	return s.result, s.checkList()
+}
+
+// tell hands out a finding.
+func (s *scan) tell(f Finding) error {
+	f.facts = &s.facts
+	return s.found(f)
+}
+
+// identify reads the header.
+func (s *scan) identify() (err error) {
+	if s.id, err = store.Identify(s.device, store.FreshGeometry(s.device)); err != nil {
+		return err
+	}
+	s.result.Identity = s.id
+	s.facts = newFacts(s.id.Geometry, s.size, s.options.Origin)
+	if s.stray, err = strayByte(s.device, format.HeaderSize, s.geometry.ChunkBytes()); err != nil {
+		s.result.Unread = append(s.result.Unread, err)
+	}
+	return nil
+}
+
+// strayByte is the first byte of a device from start up to end that is not zero,
+// -1 where there is none.
+func strayByte(d store.Device, start, end format.Bytes) (int64, error) {
+	end = min(end, format.Bytes(d.Size()))
+	buf := make([]byte, 64<<10)
+	for at := start; at < end; at += format.Bytes(len(buf)) {
+		buf = buf[:min(format.Bytes(len(buf)), end-at)]
+		if n, err := d.ReadAt(buf, int64(at)); n < len(buf) {
+			return -1, fmt.Errorf("byte %d: %w", int64(at)+int64(n), err)
+		}
+		for i, b := range buf {
+			if b != 0 {
+				return int64(at) + int64(i), nil
+			}
+		}
+	}
+	return -1, nil
+}
+
+// checkList checks the list.
+func (s *scan) checkList() error {
+	s.list = s.newPass(0)
+	s.list.tell = s.tell
+	err := s.list.walk()
+	if err != nil && !errors.As(err, new(*format.AreaError)) {
+		return err
+	}
+	if s.whole = err == nil; s.whole {
+		s.behind, err = store.LookBehind(s.device, s.geometry, s.list.end)
+	}
+	s.account(err)
+	if err := s.nameHits(s.list); err != nil {
+		return err
+	}
+	for _, r := range slices.Concat(chunkSizeRules, listRules) {
+		if f := r.list(s); f != nil {
+			f.Rule = r
+			if err := s.tell(*f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// account notes how far the list was read, and what of that was not tested. err
+// is why no further.
+func (s *scan) account(err error) {
+	end := s.list.end
+	s.result.Exceptions, s.result.Areas = end.Exceptions, uint64(end.Area)+1
+	switch {
+	case errors.Is(err, format.ErrBeyondDevice):
+		errors.As(err, &s.cut)
+		s.result.Areas = uint64(s.cut.Area) // whole ones
+	case err != nil:
+		s.result.Unread = append(s.result.Unread, err)
+	}
+	if !s.known {
+		s.result.Untested = append(s.result.Untested, "whether old chunks lie on the origin, whose size is not known")
+	}
+	if s.list.olds.overflowed {
+		s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether all old chunks from %d on are named once: there are too many", uint64(lowChunks)))
+	}
+	if s.list.news.overflowed {
+		s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether all new chunks from %d on are named once: there are too many", uint64(lowChunks)))
+	}
+}
+
+// nameHits hands out a finding for each hit of the list. first has the first of
+// them; if there are more, they are looked for again, so many at a time.
+func (s *scan) nameHits(first *pass) error {
+	for p := first; len(p.hits) > 0; {
+		n := newNamer(p.hits)
+		naming := s.newPass(p.total) // it keeps no hits
+		naming.visit = n.visit
+		if err := naming.again(); err != nil {
+			return err
+		}
+		for _, h := range p.hits {
+			if err := s.tell(n.name(h)); err != nil {
+				return err
+			}
+		}
+		if p.skip+maxHits >= p.total {
+			return nil
+		}
+		p = s.newPass(p.skip + maxHits)
+		if err := p.again(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device"
+)
+
+type checkCmd struct {
+	COW        path   `arg:"" optional:"" help:"COW device, or an image of one."`
+	Output     string `default:"human" enum:"human,json" help:"How to write: ${enum}."`
+	Origin     path   `placeholder:"DEV" help:"The snapshot's origin: old chunks are held to its size."`
+	OriginSize *size  `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
+	All        bool   `help:"Show all findings, not only the first ten of each rule."`
+	Quiet      bool   `short:"q" help:"Print no findings: the exit status tells."`
+	ListRules  bool   `help:"Print the rules, and look at no device."`
+	section    `embed:""`
+}
+
+func (checkCmd) Help() string {
+	return `
+Looks for every fault of a store, and says of each where it is, what the kernel
+does with it and what mends it. It writes nothing.
+
+  dmcow check /dev/mapper/vg0-snap-cow
+  dmcow check --origin /dev/vg0/data snap.img
+  dmcow check --quiet snap.img && dmcow dump snap.img
+  dmcow check --output json snap.img | jq '.findings[].rule'
+
+Rules:
+
+` + ruleNames() + `
+dmcow check --list-rules says what they mean.
+`
+}
+
+// ruleNames are the rules' names by severity, for the help.
+func ruleNames() string {
+	names := map[check.Severity][]string{}
+	for _, r := range check.Rules() {
+		names[r.Severity] = append(names[r.Severity], r.Name)
+	}
+	var b strings.Builder
+	for _, s := range []check.Severity{check.Error, check.Warning, check.Info} {
+		const width = 4 // names to a line
+		for i, name := range names[s] {
+			switch {
+			case i == 0:
+				fmt.Fprintf(&b, "  %-8s", s)
+			case i%width == 0:
+				fmt.Fprintf(&b, "\n  %-8s", "")
+			}
+			fmt.Fprintf(&b, " %s", name)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// Validate tells wrong use that single flags do not show.
+func (c *checkCmd) Validate() error {
+	switch {
+	case c.ListRules && c.COW != "":
+		return errors.New("--list-rules: expected no COW device")
+	case c.ListRules:
+		return nil
+	case c.COW == "":
+		return errors.New(`expected "<cow>"`)
+	case c.Origin != "" && c.OriginSize != nil:
+		return errors.New("--origin and --origin-size: expected one of them")
+	case c.OriginSize != nil && *c.OriginSize == 0:
+		return errors.New("--origin-size 0: expected the size of an origin")
+	case c.Quiet && (c.All || c.Output != "human"):
+		return errors.New("--quiet: cannot go with --all or --output")
+	}
+	return nil
+}
+
+func (c *checkCmd) Run(a *app) error {
+	if c.ListRules {
+		return a.listRules()
+	}
+	origin, err := c.originSize(a)
+	if err != nil {
+		return err
+	}
+	w, err := a.openCOW(string(c.COW), c.section, 0)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	p := a.walking(w, true)
+	defer p.end()
+	o := check.Options{Device: w.device, Origin: origin, Live: len(w.holders) > 0, Words: device.Words, Visit: p.area}
+	r, err := check.Make(o)
+	p.end()
+	if err != nil {
+		return c.failed(a, w, err)
+	}
+	a.status |= a.found(&r)
+	v := verdict{app: a, cow: w, Report: &r, options: o, all: c.All}
+	switch {
+	case c.Quiet:
+	case c.Output == "json":
+		err = v.json()
+	default:
+		err = v.human()
+	}
+	for _, unread := range r.Unread {
+		a.fail(a.unreadable(w.path, unread))
+	}
+	return ended(w.path, err)
+}
+
+func (c *checkCmd) failed(a *app, w *cow, err error) error {
+	if errors.Is(err, errInterrupted) {
+		return ended(w.path, err)
+	}
+	return a.unreadable(w.path, err)
+}
+
+// originSize is the size of the origin, 0 where nothing was said of it.
+func (c *checkCmd) originSize(a *app) (format.Bytes, error) {
+	switch {
+	case c.OriginSize != nil:
+		return format.Bytes(*c.OriginSize), nil
+	case c.Origin == "":
+		return 0, nil
+	}
+	d, err := a.openOrigin(string(c.Origin))
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	return format.Bytes(d.Size()), nil
+}
+
+// found is the status for what a check has found.
+func (a *app) found(r *check.Report) status {
+	s := a.outcomes.of(r.Identity.State) &^ a.outcomes.damaged // a header's faults are findings
+	if r.Outcome() == check.Damaged {
+		s |= a.outcomes.damaged
+	}
+	return s
+}
+
+// listRules prints the rules.
+func (a *app) listRules() error {
+	for _, r := range check.Rules() {
+		_, err := fmt.Fprintf(a.stdout, "%s (%s)\n  when:   %s\n  kernel: %s\n", r.Name, r.Severity, r.When, r.Kernel)
+		if err == nil && r.Repair != "" {
+			_, err = fmt.Fprintf(a.stdout, "  repair: %s\n", remedy(r, "COW"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

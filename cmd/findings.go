@@ -1,0 +1,276 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/fatih/color"
+
+	"dmcow/check"
+	"dmcow/store"
+)
+
+// verdict is a check to be told.
+type verdict struct {
+	*app
+	cow *cow
+	*check.Report
+	options check.Options
+	all     bool // show all findings
+}
+
+// each calls show for the findings of a rule that are to be shown. A report does
+// not keep them all: where they are wanted, the check is done again.
+func (v *verdict) each(t check.Tally, show func(check.Finding) error) error {
+	if !v.all || t.Count <= check.Shown {
+		for _, f := range t.Findings {
+			if err := show(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	_, err := check.Run(v.options, func(f check.Finding) error {
+		if f.Rule != t.Rule {
+			return nil
+		}
+		return show(f)
+	})
+	return err
+}
+
+// human writes the verdict first, in a line, and the next command last.
+func (v *verdict) human() error {
+	w := &lines{w: v.stdout}
+	w.line("%s: %s", printable(v.cow.path), v.headline())
+	for _, s := range []check.Severity{check.Error, check.Warning, check.Info} {
+		for _, t := range v.Tallies {
+			if t.Severity == s {
+				v.group(w, t)
+			}
+		}
+	}
+	w.line("")
+	for _, what := range v.Untested {
+		w.line("not tested: %s", what)
+	}
+	if len(v.Untested) > 0 && v.options.Origin == 0 {
+		w.line("            (--origin or --origin-size tells)")
+	}
+	if len(v.Unread) > 0 {
+		w.line("not checked: what could not be read")
+	}
+	if len(v.cow.holders) > 0 {
+		w.line("in use by %s: figures may move", strings.Join(v.cow.holders, ", "))
+	}
+	if next := v.next(); next != "" {
+		w.line("next: %s", next)
+	}
+	return w.err
+}
+
+// headline is the verdict in words.
+func (v *verdict) headline() string {
+	var text string
+	switch v.Outcome() {
+	case check.Damaged:
+		fate := fates[v.Fate()]
+		if v.Identity.State == store.Invalid {
+			fate = "the snapshot is marked invalid, and the kernel serves nothing of it"
+		}
+		return fmt.Sprintf("%s: %s; %s", v.paint(color.FgRed, "damaged"), count(v.Count(check.Error), "error"), fate)
+	case check.Invalid:
+		text = v.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel serves nothing of it"
+	case check.Uninitialized:
+		text = "uninitialized: the kernel would make a new store here"
+	case check.Sound:
+		text = fmt.Sprintf("sound: %s in %s", count(v.Exceptions, "exception"), count(v.Areas, "area"))
+	}
+	if n := v.Count(check.Warning); n > 0 {
+		text += ", with " + v.paint(color.FgYellow, count(n, "warning"))
+	}
+	return text
+}
+
+// fates say what the kernel would do with a store that has errors.
+var fates = map[check.Fate]string{
+	check.Serves:  "the kernel would load it and serve it",
+	check.Loses:   "the kernel would load it, and lose the snapshot later",
+	check.Wrong:   "the kernel would load it and serve wrong data",
+	check.Refuses: "the kernel would refuse it",
+	check.Formats: "the kernel would write an empty store over it",
+}
+
+// count is "1 area", or of many.
+func count(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// group writes the findings of a rule.
+func (v *verdict) group(w *lines, t check.Tally) {
+	colour := map[check.Severity]color.Attribute{check.Error: color.FgRed, check.Warning: color.FgYellow, check.Info: color.FgCyan}
+	w.line("\n%s %s", v.paint(colour[t.Severity], t.Severity.String()+":"), t.Name)
+	err := v.each(t, func(f check.Finding) error {
+		if where := f.Where(); where != "" {
+			w.line("  %s: %s", where, f.Message())
+		} else {
+			w.line("  %s", f.Message())
+		}
+		return w.err
+	})
+	if w.err == nil {
+		w.err = err
+	}
+	if t.Count > check.Shown && !v.all {
+		w.line("  and %d more (--all shows them)", t.Count-check.Shown)
+	}
+	w.line("  kernel: %s", t.Kernel)
+	if t.Repair != "" {
+		w.line("  repair: %s", remedy(t.Rule, printable(v.cow.path)))
+	}
+}
+
+// next is what the user does next: the remedy of the first of the worst faults.
+func (v *verdict) next() string {
+	for _, t := range v.Tallies {
+		if t.Severity == check.Info || t.Repair == "" {
+			continue
+		}
+		if command := commandOf(t.Rule, printable(v.cow.path)); command != "" {
+			return command
+		}
+		return t.Repair
+	}
+	return ""
+}
+
+// remedy is what mends what a rule finds, with the command that does.
+func remedy(r *check.Rule, path string) string {
+	if command := commandOf(r, path); command != "" {
+		return r.Repair + " (" + command + ")"
+	}
+	return r.Repair
+}
+
+// commandOf is the command line that mends what a rule finds; it is empty where
+// this program has no such command.
+func commandOf(r *check.Rule, path string) string {
+	name, flags, _ := strings.Cut(r.Command, " ")
+	if !commands()[name] {
+		return ""
+	}
+	return strings.TrimSpace("dmcow "+name+" "+flags) + " " + path
+}
+
+// commands are the names of this program's commands.
+var commands = sync.OnceValue(func() map[string]bool {
+	all := map[string]bool{}
+	for _, c := range newParser(&cli{}, io.Discard, io.Discard).Model.Children {
+		all[c.Name] = true
+	}
+	return all
+})
+
+// lines writes lines until that fails.
+type lines struct {
+	w   io.Writer
+	err error
+}
+
+func (l *lines) line(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.w, format+"\n", args...)
+	}
+}
+
+// finding is what programs are told of one: the fields are stable in name and
+// meaning. What a finding is not about is null.
+type finding struct {
+	Rule     string  `json:"rule"`
+	Severity string  `json:"severity"`
+	Area     *uint64 `json:"area"`
+	Index    *uint64 `json:"index"`
+	OldChunk *uint64 `json:"old_chunk"`
+	NewChunk *uint64 `json:"new_chunk"`
+	Message  string  `json:"message"`
+	Kernel   string  `json:"kernel"`
+	Repair   string  `json:"repair"`
+}
+
+func (v *verdict) record(f check.Finding) finding {
+	r := finding{
+		Rule: f.Name, Severity: f.Severity.String(), Message: f.Message(),
+		Kernel: f.Kernel, Repair: remedy(f.Rule, v.cow.path),
+	}
+	if f.Scope != check.OfStore {
+		r.Area = new(uint64(f.Area))
+	}
+	if f.Scope == check.OfPlace || f.Scope == check.OfException {
+		r.Index = new(uint64(f.Index))
+	}
+	if f.Scope == check.OfException {
+		r.OldChunk, r.NewChunk = new(uint64(f.Old)), new(uint64(f.New))
+	}
+	return r
+}
+
+// summary is what programs are told before the findings.
+type summary struct {
+	Device     string            `json:"device"`
+	Result     check.Outcome     `json:"result"`
+	Exceptions uint64            `json:"exceptions"`
+	Areas      uint64            `json:"areas"`
+	Counts     map[string]uint64 `json:"counts"` // findings, by rule
+	Unread     []string          `json:"unread"`
+	Untested   []string          `json:"untested"`
+}
+
+// json writes one object. Findings go out as they come: there may be many.
+func (v *verdict) json() error {
+	s := summary{
+		Device: v.cow.path, Result: v.Outcome(), Exceptions: v.Exceptions, Areas: v.Areas,
+		Counts: map[string]uint64{}, Unread: []string{}, Untested: append([]string{}, v.Untested...),
+	}
+	for _, t := range v.Tallies {
+		s.Counts[t.Name] = t.Count
+	}
+	for _, err := range v.Unread {
+		s.Unread = append(s.Unread, err.Error())
+	}
+	w := &lines{w: v.stdout}
+	w.line("%s,", strings.TrimSuffix(indented(s, ""), "\n}"))
+	separator := " \"findings\": ["
+	for _, t := range v.Tallies {
+		err := v.each(t, func(f check.Finding) error {
+			w.line("%s\n  %s", separator, indented(v.record(f), "  "))
+			separator = "  ,"
+			return w.err
+		})
+		if w.err == nil {
+			w.err = err
+		}
+	}
+	if separator != "  ," {
+		w.line("%s", separator)
+	}
+	w.line(" ]\n}")
+	return w.err
+}
+
+// indented is v in JSON, a field a line, each but the first behind the prefix.
+func indented(v any, prefix string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent(prefix, " ")
+	if err := e.Encode(v); err != nil {
+		panic(err) // strings and numbers can be encoded
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
