@@ -6,7 +6,7 @@ BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The packages that have kernel tests.
-KERNEL_TESTS = ./cmd ./store ./internal/device ./internal/kernellab/...
+KERNEL_TESTS = ./cmd ./check ./store ./internal/device ./internal/kernellab/...
 
 .PHONY: build demo test lab host-test kernel-test bench lint fuzz cross foreign-test testdata install clean
 
@@ -19,6 +19,7 @@ demo: build
 	@gunzip -c testdata/kernel/lvm-ext4.cow.gz >build/snap.cow
 	cd build && ../dmcow dump --ranges snap.cow | head -n 10
 	cd build && ../dmcow usage --origin-size 16M snap.cow
+	cd build && ../dmcow check --origin-size 16M snap.cow
 
 test: lab host-test kernel-test
 
@@ -69,20 +70,22 @@ cross:
 
 # The tests that need no kernel, on the other kinds of processor: 386 runs here,
 # s390x, which is big-endian, under qemu where that is installed.
-FOREIGN_TESTS = ./format ./dump ./store ./internal/storespec
+FOREIGN_TESTS = ./format ./dump ./store ./check ./internal/bitmap ./internal/storespec
 foreign-test:
 	GOARCH=386 $(GO) test $(FOREIGN_TESTS) ./cmd ./internal/device
 	@if command -v qemu-s390x >/dev/null; then set -x; \
 		GOARCH=s390x $(GO) test -exec qemu-s390x -short $(FOREIGN_TESTS); \
 	else echo 's390x: SKIPPED, there is no qemu-s390x (Debian: qemu-user)'; fi
 
-# Make the stores of testdata/kernel again, with the kernel's answers.
+# Make the stores of testdata/kernel again, with the kernel's answers, and its
+# verdicts on those of testdata/damaged.
 testdata:
 	@mkdir -p testdata/kernel
 	internal/kernellab/install
 	$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -exec $(UMLEXEC) ./internal/kernellab/corpus
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -run PowerCut ./internal/kernellab/corpus
+	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
 
 install: build
 	install -D -m 755 dmcow $(DESTDIR)$(PREFIX)/sbin/dmcow

@@ -11,9 +11,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const description = `Reads and writes the copy-on-write stores of device-mapper persistent snapshots (the device
-behind an LVM classic snapshot), on the COW device or an image of it, without
-the kernel.
+const description = `Reads, checks and writes the copy-on-write stores of device-mapper persistent
+snapshots (the device behind an LVM classic snapshot), on the COW device or an
+image of it, without the kernel.
 
 Exit status, a sum of:
 

@@ -177,17 +177,19 @@ var commands = sync.OnceValue(func() map[string]bool {
 	return all
 })
 
-// lines writes lines until that fails.
+// lines writes text until that fails.
 type lines struct {
 	w   io.Writer
 	err error
 }
 
-func (l *lines) line(format string, args ...any) {
+func (l *lines) print(format string, args ...any) {
 	if l.err == nil {
-		_, l.err = fmt.Fprintf(l.w, format+"\n", args...)
+		_, l.err = fmt.Fprintf(l.w, format, args...)
 	}
 }
+
+func (l *lines) line(format string, args ...any) { l.print(format+"\n", args...) }
 
 // finding is what programs are told of one: the fields are stable in name and
 // meaning. What a finding is not about is null.
@@ -244,22 +246,19 @@ func (v *verdict) json() error {
 		s.Unread = append(s.Unread, err.Error())
 	}
 	w := &lines{w: v.stdout}
-	w.line("%s,", strings.TrimSuffix(indented(s, ""), "\n}"))
-	separator := " \"findings\": ["
+	w.print("%s,\n \"findings\": [", strings.TrimSuffix(indented(s, ""), "\n}"))
+	separator := ""
 	for _, t := range v.Tallies {
 		err := v.each(t, func(f check.Finding) error {
-			w.line("%s\n  %s", separator, indented(v.record(f), "  "))
-			separator = "  ,"
+			w.print("%s\n  %s", separator, indented(v.record(f), "  "))
+			separator = ","
 			return w.err
 		})
 		if w.err == nil {
 			w.err = err
 		}
 	}
-	if separator != "  ," {
-		w.line("%s", separator)
-	}
-	w.line(" ]\n}")
+	w.line("\n ]\n}")
 	return w.err
 }
 

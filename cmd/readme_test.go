@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/check"
 	"dmcow/internal/kernellab/corpus"
 )
 
@@ -24,6 +25,11 @@ func TestReadme(t *testing.T) {
 	}
 	for _, s := range statuses {
 		if row := fmt.Sprintf("\n| %d | %s |\n", s.status, s.means); !strings.Contains(readme, row) {
+			t.Errorf("README.md lacks the row %q", row)
+		}
+	}
+	for _, r := range check.Rules() {
+		if row := fmt.Sprintf("\n| `%s` | %s | %s | %s |\n", r.Name, r.Severity, r.When, r.Kernel); !strings.Contains(readme, row) {
 			t.Errorf("README.md lacks the row %q", row)
 		}
 	}

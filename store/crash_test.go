@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"dmcow/format"
@@ -211,6 +213,11 @@ func (h *history) check(c devicetest.Crash, twice bool) error {
 	}
 	if err := h.sound(d, p); err != nil {
 		return err
+	}
+	for _, fault := range errorsOf(d) {
+		if !strings.Contains(fault, "a commit that was torn by a power cut explains them") {
+			return errors.New(fault)
+		}
 	}
 	before := list(h.t, d)
 	if gap(h.s.Geometry(), d, len(before)) > 0 {

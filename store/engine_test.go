@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
+	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
@@ -72,6 +74,20 @@ func list(t testing.TB, d *devicetest.Memory) []format.Exception {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// errorsOf are the errors that a check finds.
+func errorsOf(d store.Device) (faults []string) {
+	_, err := check.Run(check.Options{Device: d}, func(f check.Finding) error {
+		if f.Severity == check.Error {
+			faults = append(faults, fmt.Sprintf("%s: %s: %s", f.Name, f.Where(), f.Message()))
+		}
+		return nil
+	})
+	if err != nil {
+		faults = append(faults, err.Error())
+	}
+	return faults
 }
 
 func span(first, end format.OldChunk) (all []format.OldChunk) {

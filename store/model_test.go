@@ -293,6 +293,9 @@ func (m *model) compare(t *rapid.T) {
 		t.Fatalf("old chunk %d, which was never prepared: lookup gives %d", m.next, n)
 	}
 	m.compareUsage(t, list)
+	if faults := errorsOf(m.d); len(faults) > 0 {
+		t.Fatalf("%v", faults)
+	}
 }
 
 // compareUsage compares what the store counts with what is on disk. After a merge

@@ -1,0 +1,62 @@
+package check_test
+
+import (
+	"slices"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
+)
+
+// remarks are the warnings that are due on a sound store, straight from their
+// descriptions.
+func remarks(image []byte) (names []string) {
+	chunk := chunkBytes(image)
+	highest := uint64(1)
+	all := list(image)
+	for _, x := range all {
+		highest = max(highest, x.new)
+	}
+	stride := uint64(chunk/16 + 1)
+	next := highest + 1
+	if len(all) > 0 && next%stride == 1 && next < uint64(len(image)/chunk) {
+		names = append(names, "next-chunk-is-metadata")
+		next++
+	}
+	filled := uint64(len(all)+1)%(stride-1) == 0 // by the next exception
+	room := 1 + uint64(len(all)+1)/(stride-1)*stride
+	if next >= uint64(len(image)/chunk) || filled && room >= uint64(len(image)/chunk) {
+		names = append(names, "full")
+	}
+	return names
+}
+
+// TestStoresOfTheKernel: what the kernel makes has no errors.
+func TestStoresOfTheKernel(t *testing.T) {
+	for name, s := range corpus.Load(t) {
+		image := s.COW(t)
+		o := check.Options{
+			Device: devicetest.Of(image),
+			Origin: format.Bytes(s.OriginSectors * kernellab.SectorSize),
+		}
+		r := report(t, o)
+		var warnings []string
+		for _, tally := range r.Tallies {
+			switch tally.Severity {
+			case check.Error:
+				t.Errorf("%s: %s: %s", name, tally.Name, tally.Findings[0].Message())
+			case check.Warning:
+				warnings = append(warnings, tally.Name)
+			}
+		}
+		if want := remarks(image); !slices.Equal(warnings, want) {
+			t.Errorf("%s: %v, want %v", name, warnings, want)
+		}
+		if want := s.Status == "Invalid"; (r.Outcome() == check.Invalid) != want {
+			t.Errorf("%s: %s, the kernel says %s", name, r.Outcome(), s.Status)
+		}
+	}
+}

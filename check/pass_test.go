@@ -1,0 +1,217 @@
+package check_test
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+)
+
+// count is how often a rule found something.
+func count(r check.Report, rule string) uint64 {
+	for _, t := range r.Tallies {
+		if t.Name == rule {
+			return t.Count
+		}
+	}
+	return 0
+}
+
+// TestDuplicatesAreNamed: which exception is told of, by which rule, and which other
+// it names.
+func TestDuplicatesAreNamed(t *testing.T) {
+	const head = "device 800\nheader chunk=1\nfill 70 0\n"
+	for _, c := range []struct {
+		spec string
+		want []string // "RULE AREA.INDEX with AREA.INDEX"
+	}{
+		{"ex 40 3 200", []string{"duplicate-old-chunk 1.8 with 0.3"}},
+		{"ex 40 200 5", []string{"duplicate-new-chunk 1.8 with 0.3"}},
+		{"ex 40 3 5", []string{"repeated-exception 1.8 with 0.3"}},
+		{"ex 40 3 200\nex 69 3 201", []string{"duplicate-old-chunk 1.8 with 0.3", "duplicate-old-chunk 2.5 with 0.3"}},
+		// The later of two is told, and once.
+		{"ex 40 3 10", []string{"duplicate-old-chunk 1.8 with 0.3"}},
+		// Repeated from one that is a duplicate itself.
+		{"ex 40 3 200\nex 50 3 200", []string{"duplicate-old-chunk 1.8 with 0.3", "repeated-exception 1.18 with 1.8"}},
+		// One that breaks a rule by itself has no say.
+		{"ex 3 3 0x7000000000000000\nex 40 3 200", nil},
+	} {
+		var got []string
+		_, err := check.Run(check.Options{Device: devicetest.Of(storespec.MustCompile(t, head+c.spec))}, func(f check.Finding) error {
+			if f.Other != nil {
+				got = append(got, fmt.Sprintf("%s %d.%d with %d.%d", f.Name, f.Area, f.Index, f.Other.Area, f.Other.Index))
+			}
+			return nil
+		})
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q (%v)", c.spec, got, c.want, err)
+		}
+	}
+}
+
+// TestManyDuplicates: more hits than are kept at a time are all told, once each, in
+// the list's order, and each with its other one.
+func TestManyDuplicates(t *testing.T) {
+	// The second half of the list has the old chunks of the first half, in areas of
+	// which the less than half is repeated.
+	const n = 200000
+	g, _ := format.NewGeometry(1)
+	d := devicetest.New(int64(g.Offset(g.DataChunk(2*n) + 100)))
+	d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=1")[:16])
+	old := func(i uint64) format.OldChunk {
+		if i%3 == 2 && i > n {
+			return format.OldChunk(i - n)
+		}
+		return format.OldChunk(i)
+	}
+	area := make([]byte, 512)
+	for i := uint64(0); i < 2*n; i++ {
+		x := format.Exception{Old: old(i), New: g.DataChunk(i)}
+		x.Encode(area[i%32*16:])
+		if i%32 == 31 {
+			d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/32)))), area)
+		}
+	}
+	var want []uint64
+	taken := map[format.OldChunk]bool{}
+	for i := uint64(0); i < 2*n; i++ {
+		if taken[old(i)] {
+			want = append(want, i)
+		}
+		taken[old(i)] = true
+	}
+	var got []uint64
+	_, err := check.Run(check.Options{Device: d}, func(f check.Finding) error {
+		i := uint64(f.Area)*32 + uint64(f.Index)
+		if f.Severity == check.Error {
+			got = append(got, i)
+			if f.Name != "duplicate-old-chunk" || f.Other == nil || uint64(f.Other.Area)*32+uint64(f.Other.Index) != i-n {
+				t.Fatalf("%s at %d: %+v", f.Name, i, f.Other)
+			}
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%d findings, want %d (%v)", len(got), len(want), err)
+	}
+	if len(want) <= 1<<16 {
+		t.Error("that is no more than are kept at a time")
+	}
+}
+
+// TestGarbageTakesNoMemory: chunk numbers near 2^64 and near 2^32 make nothing
+// grow, however many there are.
+func TestGarbageTakesNoMemory(t *testing.T) {
+	spec := "device 20000\nheader chunk=1\n"
+	for i := range 15000 {
+		spec += fmt.Sprintf("ex %d %d %d\n", i, uint64(1)<<40+uint64(i)*7919<<20, 2+i+i/32)
+	}
+	d := devicetest.Of(storespec.MustCompile(t, spec))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	r := report(t, check.Options{Device: d})
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
+		t.Errorf("%d bytes were allocated", n)
+	}
+	if r.Outcome() != check.Sound {
+		t.Errorf("%v", rules(r))
+	}
+	// And a duplicate among them is found.
+	d = devicetest.Of(storespec.MustCompile(t, spec+fmt.Sprintf("ex 15000 %d 16000\n", uint64(1)<<40)))
+	if r = report(t, check.Options{Device: d}); count(r, "duplicate-old-chunk") != 1 {
+		t.Errorf("%v", rules(r))
+	}
+}
+
+// TestTooManyHighChunks: there is a limit to how many chunks from 2^32 on are
+// remembered, and the report says when it was reached.
+func TestTooManyHighChunks(t *testing.T) {
+	const n = 1<<17 + 100
+	g, _ := format.NewGeometry(8)
+	d := devicetest.New(int64(g.Offset(g.DataChunk(n) + 1000)))
+	d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=8")[:16])
+	area := make([]byte, 4096)
+	for i := uint64(0); i < n; i++ {
+		x := format.Exception{Old: format.OldChunk(1<<33 + 3*i), New: g.DataChunk(i)}
+		x.Encode(area[i%256*16:])
+		if i%256 == 255 || i == n-1 {
+			d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/256)))), area)
+			clear(area)
+		}
+	}
+	r := report(t, check.Options{Device: d})
+	if !slices.ContainsFunc(r.Untested, func(s string) bool { return strings.Contains(s, "there are too many") }) {
+		t.Errorf("%q", r.Untested)
+	}
+}
+
+// TestLargeAreas: an area that comes in pieces is one area, with one finding where
+// it is garbage, and what is behind its pieces' ends is found, too.
+func TestLargeAreas(t *testing.T) {
+	const chunk = 512 // sectors: an area of 16384 exceptions, 256 KiB
+	g, _ := format.NewGeometry(chunk)
+	d := devicetest.New(int64(g.Offset(g.AreaLocation(1)) + 4*g.ChunkBytes()))
+	d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=512")[:16])
+	garbage := make([]byte, g.ChunkBytes())
+	for i := range garbage {
+		garbage[i] = 0xa5
+	}
+	d.Put(int64(g.Offset(1)), garbage)
+	r := report(t, check.Options{Device: d})
+	if count(r, "implausible-area") != 1 || r.Count(check.Error) != 1 {
+		t.Errorf("%v", rules(r))
+	}
+	// Exceptions hidden in the area's last piece.
+	clear(garbage)
+	x := format.Exception{Old: 5, New: 2}
+	x.Encode(garbage)
+	x = format.Exception{Old: 6, New: 3}
+	x.Encode(garbage[len(garbage)-16:])
+	d.Put(int64(g.Offset(1)), garbage)
+	if r = report(t, check.Options{Device: d}); count(r, "hidden-exceptions") != 1 {
+		t.Errorf("%v", rules(r))
+	}
+}
+
+// TestUnreadable: what can be read is checked, and what cannot is said; also where
+// that is behind the list's end, or in the header's chunk.
+func TestUnreadable(t *testing.T) {
+	bad := errors.New("bad sector")
+	image := storespec.MustCompile(t, "device 4096\nheader chunk=8\nfill 300 0\nex 5 4 7")
+	for name, c := range map[string]struct {
+		bad    int64
+		unread bool
+		dups   uint64
+	}{
+		"none":                 {-1, false, 1},
+		"area 1":               {258 * 8 * 512, true, 1},
+		"behind the list":      {258*8*512 + 4000, true, 1},
+		"the header's chunk":   {512 * 6, true, 0}, // then nothing is known of it
+		"data":                 {8192, false, 1},
+		"a sector of area 0":   {4096 + 1024, true, 1},
+		"area 0 from there on": {4096 + 64, true, 0},
+	} {
+		d := devicetest.Of(image)
+		if c.bad >= 0 {
+			d.Fault = devicetest.BadByte(c.bad, bad)
+		}
+		r, err := check.Make(check.Options{Device: d})
+		if err == nil && (len(r.Unread) > 0) != c.unread {
+			t.Errorf("%s: unread %v, want %v", name, r.Unread, c.unread)
+		}
+		if (err != nil) != (name == "the header's chunk") || err != nil && !errors.Is(err, bad) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := count(r, "duplicate-old-chunk"); got != c.dups {
+			t.Errorf("%s: %d duplicates, want %d", name, got, c.dups)
+		}
+	}
+}
