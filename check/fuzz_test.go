@@ -46,6 +46,9 @@ func FuzzCheck(f *testing.F) {
 				}
 			}
 		}
+		if state := r.Identity.State; (state == store.Damaged || state == store.Foreign) && r.Count(check.Error) == 0 {
+			t.Errorf("%s, and no error is told", state)
+		}
 		if r.Outcome() == check.Sound {
 			checkSound(t, d, image, r)
 		}

@@ -122,7 +122,7 @@ var headerRules = []*Rule{
 			switch {
 			case s.size < format.SectorSize:
 				return fmt.Sprintf("the device has %d bytes, too short for a header", s.size)
-			case s.id.Blank && s.id.Fresh.IsZero():
+			case (s.id.Blank || s.id.Unfinished) && s.id.Fresh.IsZero():
 				g = store.FreshGeometry(s.device)
 			case !s.hasHeader() || g.IsZero():
 				return ""

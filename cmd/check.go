@@ -99,7 +99,7 @@ func (c *checkCmd) Run(a *app) error {
 	r, err := check.Make(o)
 	p.end()
 	if err != nil {
-		return c.failed(a, w, err)
+		return a.checkFailed(w, err)
 	}
 	a.status |= a.found(&r)
 	v := verdict{app: a, cow: w, Report: &r, options: o, all: c.All}
@@ -113,10 +113,11 @@ func (c *checkCmd) Run(a *app) error {
 	for _, unread := range r.Unread {
 		a.fail(a.unreadable(w.path, unread))
 	}
-	return ended(w.path, err)
+	return err
 }
 
-func (c *checkCmd) failed(a *app, w *cow, err error) error {
+// checkFailed is the failure of a check that came to nothing.
+func (a *app) checkFailed(w *cow, err error) error {
 	if errors.Is(err, errInterrupted) {
 		return ended(w.path, err)
 	}

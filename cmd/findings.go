@@ -33,13 +33,17 @@ func (v *verdict) each(t check.Tally, show func(check.Finding) error) error {
 		}
 		return nil
 	}
+	var failed error
 	_, err := check.Run(v.options, func(f check.Finding) error {
-		if f.Rule != t.Rule {
-			return nil
+		if f.Rule == t.Rule {
+			failed = show(f)
 		}
-		return show(f)
+		return failed
 	})
-	return err
+	if err != nil && failed == nil {
+		return v.checkFailed(v.cow, err)
+	}
+	return failed
 }
 
 // human writes the verdict first, in a line, and the next command last.

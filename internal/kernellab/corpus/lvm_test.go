@@ -195,6 +195,14 @@ func TestKernelLVMOverAnOldSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
+	// The physical volume itself is none of that, though it holds a store.
+	whole, err := check.Make(check.Options{Device: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(whole.Tallies) != 1 || whole.Tallies[0].Name != "foreign-content" {
+		t.Errorf("the physical volume: %+v", whole.Tallies)
+	}
 	var extent int64
 	if _, err := fmt.Sscanf(where, pv+"(%d)", &extent); err != nil {
 		t.Fatal(where, err)
