@@ -103,7 +103,7 @@ var exceptionRules = []*Rule{
 		When:     "an old chunk starts at or past the end of the origin",
 		Kernel:   "never looks it up; a merge drops it where it is exactly at the end, and fails for ever where it is past it",
 		Fate:     Wrong,
-		Repair:   "if the origin was larger, grow it back; else drop the exceptions",
+		Repair:   "make sure that this is the snapshot's origin; if it was larger, grow it back; else drop the exceptions",
 		Command:  "repair --drop --origin ORIGIN",
 		exception: func(f facts, _ format.Place, x format.Exception) bool {
 			return uint64(x.Old) >= f.origin
@@ -128,10 +128,10 @@ func (f *facts) breaks(at format.Place, x format.Exception) *Rule {
 	return nil
 }
 
-// impossible tells whether no accident to the device's size makes a sound
-// exception look like this one: its chunks are nowhere near where those of its
-// area can be.
+// impossible tells whether no accident to the device's size, and no wrong origin,
+// makes a sound exception look like this one: its new chunk is nowhere near where
+// those of its area can be, or its old one on no device.
 func (f *facts) impossible(at format.Place, x format.Exception) bool {
 	near := 2 * max(f.chunks, uint64(f.geometry.AreaLocation(at.Area+2)))
-	return f.geometry.IsMetadata(x.New) || uint64(x.New) >= near || uint64(x.Old)/2 >= f.origin
+	return f.geometry.IsMetadata(x.New) || uint64(x.New) >= near || !f.known && uint64(x.Old) >= f.origin
 }

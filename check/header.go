@@ -17,13 +17,16 @@ var headerRules = []*Rule{
 		When:     "the magic is neither SnAp nor 0",
 		Kernel:   "refuses the store: \"Invalid or corrupt snapshot\"",
 		Fate:     Refuses,
-		Repair:   "if this was a store: write its header anew, with the chunk size that the evidence speaks for",
+		Repair:   "make sure that this is the device you mean; where there is evidence of a store, write its header anew, with the chunk size that it speaks for",
 		Command:  "repair --header CHUNK-SIZE --valid 0|1",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if s.id.State != store.Foreign || s.id.Header.Magic == 0 {
-				return ""
+				return nil
 			}
-			return fmt.Sprintf("the magic is 0x%08x, expected 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence())
+			return &Finding{
+				detail: fmt.Sprintf("the magic is 0x%08x, expected 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence()),
+				repair: s.rewrite(""),
+			}
 		},
 	},
 	{
@@ -34,11 +37,11 @@ var headerRules = []*Rule{
 		Fate:     Formats,
 		Repair:   "do not activate the snapshot; write the magic back, keeping the other fields",
 		Command:  "repair",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if !s.headless() || s.id.Blank || s.probe() == nil {
-				return ""
+				return nil
 			}
-			return "the magic is 0, " + survivors(s.id.Header) + s.evidence()
+			return &Finding{detail: "the magic is 0, " + survivors(s.id.Header) + s.evidence(), repair: s.rewrite("do not activate the snapshot; ")}
 		},
 	},
 	{
@@ -47,13 +50,12 @@ var headerRules = []*Rule{
 		When:     "the magic is 0, the first 4096 bytes are not all zero, and nothing speaks for a store",
 		Kernel:   "takes the device for a new one on loading it and writes an empty store over it",
 		Fate:     Formats,
-		Repair:   "make sure that this is the device you mean; if what it holds is of no worth, write an empty store",
-		Command:  "initialize --force",
-		header: func(s *scan) string {
+		Repair:   "make sure that this is the device you mean: nothing on it speaks for a store",
+		header: func(s *scan) *Finding {
 			if !s.headless() || s.id.Blank || s.probe() != nil {
-				return ""
+				return nil
 			}
-			return "the magic is 0, and yet the first 4096 bytes are not all zero: no COW store"
+			return &Finding{detail: "the magic is 0, and yet the first 4096 bytes are not all zero: no COW store"}
 		},
 	},
 	{
@@ -65,11 +67,14 @@ var headerRules = []*Rule{
 		Repair: "find out which it is: a new LVM snapshot over the blocks of an old one (LVM zeroes just 4096 bytes), in which case all is well, " +
 			"or a header that was wiped: then do not activate the snapshot, and write the header anew",
 		Command: "repair --header CHUNK-SIZE --valid 0|1",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if !s.headless() || !s.id.Blank || s.probe() == nil {
-				return ""
+				return nil
 			}
-			return "the first 4096 bytes are zero: a new LVM snapshot over the blocks of an old one, or a header that was wiped" + s.evidence()
+			return &Finding{
+				detail: "the first 4096 bytes are zero: a new LVM snapshot over the blocks of an old one, or a header that was wiped" + s.evidence(),
+				repair: s.rewrite("find out which it is; if the header was wiped, do not activate the snapshot, and "),
+			}
 		},
 	},
 	{
@@ -78,13 +83,13 @@ var headerRules = []*Rule{
 		When:     "the version is not 1",
 		Kernel:   "refuses the store",
 		Fate:     Refuses,
-		Repair:   "write the header anew",
+		Repair:   "make sure that nothing else is wrong; then, on a copy, write 01 00 00 00 to byte 8",
 		Command:  "repair --header CHUNK-SIZE --valid 0|1",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if !s.hasHeader() || s.id.Header.Version == format.Version {
-				return ""
+				return nil
 			}
-			return fmt.Sprintf("the version is %d, expected %d", s.id.Header.Version, format.Version)
+			return &Finding{detail: fmt.Sprintf("the version is %d, expected %d", s.id.Header.Version, format.Version)}
 		},
 	},
 	{
@@ -95,19 +100,22 @@ var headerRules = []*Rule{
 		Fate:     Refuses,
 		Repair:   "write the header anew, with the chunk size that the evidence speaks for; where it is the device's logical block that is too large, use one with smaller blocks",
 		Command:  "repair --header CHUNK-SIZE --valid 0|1",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if !s.hasHeader() {
-				return ""
+				return nil
 			}
 			block := format.Bytes(s.device.LogicalBlockSize())
 			err := format.CheckChunkSectors(s.id.Header.ChunkSectors, block)
 			switch {
 			case err == nil:
-				return ""
+				return nil
 			case errors.Is(err, format.ErrNotBlockSized):
-				return fmt.Sprintf("the chunk size is %d sectors: %v, %d bytes", s.id.Header.ChunkSectors, err, block)
+				return &Finding{detail: fmt.Sprintf("the chunk size is %d sectors: %v, %d bytes", s.id.Header.ChunkSectors, err, block)}
 			}
-			return fmt.Sprintf("the chunk size is %d sectors: %v%s", s.id.Header.ChunkSectors, err, s.evidence())
+			return &Finding{
+				detail: fmt.Sprintf("the chunk size is %d sectors: %v%s", s.id.Header.ChunkSectors, err, s.evidence()),
+				repair: s.rewrite(""),
+			}
 		},
 	},
 	{
@@ -117,20 +125,20 @@ var headerRules = []*Rule{
 		Kernel:   "refuses the store",
 		Fate:     Refuses,
 		Repair:   "extend the device",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			g := s.id.Geometry
 			switch {
 			case s.size < format.SectorSize:
-				return fmt.Sprintf("the device has %d bytes, too short for a header", s.size)
+				return &Finding{detail: fmt.Sprintf("the device has %d bytes, too short for a header", s.size)}
 			case (s.id.Blank || s.id.Unfinished) && s.id.Fresh.IsZero():
 				g = store.FreshGeometry(s.device)
 			case !s.hasHeader() || g.IsZero():
-				return ""
+				return nil
 			}
 			if err := store.Fits(s.device, g); err != nil {
-				return err.Error()
+				return &Finding{detail: err.Error()}
 			}
-			return ""
+			return nil
 		},
 	},
 	{
@@ -140,11 +148,11 @@ var headerRules = []*Rule{
 		Kernel:   "takes it for 1",
 		Repair:   "write 1; other programs refuse the store",
 		Command:  "repair --warnings",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if !s.hasHeader() || s.id.Header.Valid <= 1 {
-				return ""
+				return nil
 			}
-			return fmt.Sprintf("valid is %d, expected 0 or 1", s.id.Header.Valid)
+			return &Finding{detail: fmt.Sprintf("valid is %d, expected 0 or 1", s.id.Header.Valid)}
 		},
 	},
 	{
@@ -154,11 +162,11 @@ var headerRules = []*Rule{
 		Kernel:   "ignores it, and writes zeros over it when it invalidates the snapshot",
 		Repair:   "look at what it is; clear it",
 		Command:  "repair --warnings",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if !s.fits() || s.stray < 0 {
-				return ""
+				return nil
 			}
-			return fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)
+			return &Finding{detail: fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)}
 		},
 	},
 	{
@@ -168,12 +176,12 @@ var headerRules = []*Rule{
 		Kernel:   "takes the device for a new one on loading it and writes an empty store over it",
 		Fate:     Formats,
 		Repair:   "run the same creation again",
-		Command:  "create --force --origin BASE --from IMAGE",
-		header: func(s *scan) string {
+		Command:  "create --origin BASE --from IMAGE",
+		header: func(s *scan) *Finding {
 			if !s.id.Unfinished {
-				return ""
+				return nil
 			}
-			return "a creation was cut off before the store was finished"
+			return &Finding{detail: "a creation was cut off before the store was finished"}
 		},
 	},
 	{
@@ -181,13 +189,26 @@ var headerRules = []*Rule{
 		Severity: Info,
 		When:     "the device's size is no multiple of the chunk",
 		Kernel:   "does not use what is left over",
-		header: func(s *scan) string {
+		header: func(s *scan) *Finding {
 			if !s.fits() || s.size%s.geometry.ChunkBytes() == 0 {
-				return ""
+				return nil
 			}
-			return fmt.Sprintf("%d bytes behind the last whole chunk are not used", s.size%s.geometry.ChunkBytes())
+			return &Finding{detail: fmt.Sprintf("%d bytes behind the last whole chunk are not used", s.size%s.geometry.ChunkBytes())}
 		},
 	},
+}
+
+// rewrite is how a header is written anew that the evidence speaks for, behind
+// what comes first; without evidence, what there is to do then.
+func (s *scan) rewrite(first string) string {
+	e := s.probe()
+	if e == nil {
+		return "make sure that this is the device you mean: nothing on it speaks for a store"
+	}
+	h := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: uint32(e.Geometry.ChunkSectors())}
+	var raw [format.HeaderSize]byte
+	h.Encode(raw[:])
+	return fmt.Sprintf("%son a copy, write the header anew: % x at byte 0", first, raw)
 }
 
 // fits tells whether the header has a chunk size with which there can be a list.

@@ -7,9 +7,9 @@ import (
 	"dmcow/store"
 )
 
-// chunkSizeRules ask whether the list is where the header says: where it is not,
-// whatever else was found of it means nothing.
-var chunkSizeRules = []*Rule{
+// wholeRules ask whether the list is where the header says, and all of it there:
+// where it is not, that is to be seen to before anything else that was found.
+var wholeRules = []*Rule{
 	{
 		Name:     "wrong-chunk-size",
 		Severity: Error,
@@ -20,15 +20,14 @@ var chunkSizeRules = []*Rule{
 		Command:  "repair --header CHUNK-SIZE --valid 0|1",
 		list: func(s *scan) *Finding {
 			if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
-				return &Finding{detail: fmt.Sprintf("the chunk size is %d sectors%s", s.geometry.ChunkSectors(), s.evidence())}
+				return &Finding{
+					detail: fmt.Sprintf("the chunk size is %d sectors%s", s.geometry.ChunkSectors(), s.evidence()),
+					repair: s.rewrite("do not activate the snapshot; "),
+				}
 			}
 			return nil
 		},
 	},
-}
-
-// listRules look at the list as a whole, and at what is behind its end.
-var listRules = []*Rule{
 	{
 		Name:     "area-beyond-device",
 		Severity: Error,
@@ -49,13 +48,17 @@ var listRules = []*Rule{
 			}
 		},
 	},
+}
+
+// listRules look at the list as a whole, and at what is behind its end.
+var listRules = []*Rule{
 	{
 		Name:     "hidden-exceptions",
 		Severity: Error,
 		When:     "entries with a new chunk stand behind the end of the list, in its area: a commit that a power cut tore, or a damaged entry that hides good ones",
 		Kernel:   "has them come alive once the gap before them fills, though their chunks may have been given out again",
 		Fate:     Wrong,
-		Repair:   "clear them where a torn commit explains them; else decide whether they are good: closing the gap brings them back, clearing them loses them",
+		Repair:   "where a torn commit explains them, clear them; else decide whether they are good: closing the gap brings them back, clearing them loses them",
 		Command:  "repair --hidden keep|drop",
 		list: func(s *scan) *Finding {
 			h := s.behind
@@ -63,12 +66,15 @@ var listRules = []*Rule{
 				return nil
 			}
 			why := "a commit that was torn by a power cut explains them"
+			repair := "clear them: they were never acknowledged"
 			if h.Why != "" {
 				why = "no torn commit explains them: " + h.Why
+				repair = "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing them loses them"
 			}
 			return &Finding{
 				Scope:  OfPlace,
 				Place:  format.Place{Area: h.Area, Index: h.First},
+				repair: repair,
 				detail: fmt.Sprintf("the list ends at exception %d of this area, and %s behind it, up to exception %d; %s", h.Index, stand(h.Count), h.Last, why),
 			}
 		},
@@ -111,11 +117,17 @@ var listRules = []*Rule{
 		When:     "there is no room for one more exception",
 		Kernel:   "drops the snapshot with the next new chunk",
 		Fate:     Loses,
-		Repair:   "extend the device (lvextend) before the next write to the origin",
+		Repair:   "extend the device (lvextend; truncate for an image file) before the next write to the origin",
 		list: func(s *scan) *Finding {
 			u := s.usage()
-			if !s.whole || u.Free() > 0 {
+			switch {
+			case !s.whole || u.Free() > 0 || s.id.State == store.Invalid: // then it is lost already
 				return nil
+			case u.End.Beyond != nil:
+				return &Finding{
+					detail: "the highest new chunk does not lie on the device: there is no room for one more exception",
+					repair: "see to the exceptions whose data lie past the end of the device",
+				}
 			}
 			return &Finding{detail: fmt.Sprintf("the next free chunk is %d, and the device has %d chunks: there is no room for one more exception", u.End.NextFree, s.chunks)}
 		},
@@ -148,14 +160,14 @@ var listRules = []*Rule{
 			return &Finding{
 				Scope:  OfPlace,
 				Place:  s.list.fall,
-				detail: fmt.Sprintf("new chunks do not rise, here and %d times in all", s.list.falls),
+				detail: fmt.Sprintf("new chunks do not rise, in %d places, of which this is the first", s.list.falls),
 			}
 		},
 	},
 	{
 		Name:     "stale-areas",
 		Severity: Info,
-		When:     "the area after the one in which the list ends holds entries of an earlier life of the device",
+		When:     "the area after the one in which the list ends holds exceptions: of an earlier life of the device, as is normal, or the list was cut off",
 		Kernel:   "does not read them, and clears the area before use",
 		list: func(s *scan) *Finding {
 			next := s.list.end.Area + 1
@@ -165,7 +177,7 @@ var listRules = []*Rule{
 			return &Finding{
 				Scope:  OfArea,
 				Place:  format.Place{Area: next},
-				detail: "the list ends before this area, and it holds exceptions all the same, of an earlier life of the device",
+				detail: "the list ends before this area, and it holds exceptions all the same: of an earlier life of the device, or the list was cut off here",
 			}
 		},
 	},

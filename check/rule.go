@@ -45,7 +45,7 @@ type Rule struct {
 
 	// How it is found: by one of these, unless finding it takes more than a look
 	// (at many exceptions together).
-	header    func(*scan) string                               // before the walk; empty where all is well
+	header    func(*scan) *Finding                             // before the walk; nil where all is well
 	exception func(facts, format.Place, format.Exception) bool // tells whether an exception has the fault
 	list      func(*scan) *Finding                             // after the walk; nil where all is well
 	say       func(Finding) string                             // says what is wrong with an exception that has it
@@ -54,7 +54,7 @@ type Rule struct {
 // Rules returns all rules: errors first, and of one severity in the order in
 // which they are to be seen to.
 func Rules() []*Rule {
-	all := slices.Concat(headerRules, chunkSizeRules, exceptionRules, duplicateRules, areaRules, listRules)
+	all := slices.Concat(headerRules, wholeRules, exceptionRules, duplicateRules, areaRules, listRules)
 	slices.SortStableFunc(all, func(a, b *Rule) int { return cmp.Compare(a.Severity, b.Severity) })
 	return all
 }
@@ -71,6 +71,7 @@ type Finding struct {
 	Other *format.Place
 
 	detail string
+	repair string // in place of the rule's, where it depends
 	facts  *facts
 }
 
@@ -91,6 +92,14 @@ func (f Finding) Message() string {
 		return f.say(f)
 	}
 	return f.detail
+}
+
+// Remedy is what mends it.
+func (f Finding) Remedy() string {
+	if f.repair != "" {
+		return f.repair
+	}
+	return f.Repair
 }
 
 // Where names the place in words; it is empty for the store as a whole.

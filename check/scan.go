@@ -73,10 +73,8 @@ func run(o Options, found func(Finding) error) (Result, error) {
 		return s.result, err
 	}
 	for _, r := range headerRules {
-		if detail := r.header(s); detail != "" {
-			if err := s.tell(Finding{Rule: r, detail: detail}); err != nil {
-				return s.result, err
-			}
+		if err := s.tellOf(r, r.header(s)); err != nil {
+			return s.result, err
 		}
 	}
 	if !s.fits() {
@@ -89,6 +87,15 @@ func run(o Options, found func(Finding) error) (Result, error) {
 func (s *scan) tell(f Finding) error {
 	f.facts = &s.facts
 	return s.found(f)
+}
+
+// tellOf hands out what a rule has found, if it has.
+func (s *scan) tellOf(r *Rule, f *Finding) error {
+	if f == nil {
+		return nil
+	}
+	f.Rule = r
+	return s.tell(*f)
 }
 
 // identify reads the header.
@@ -138,12 +145,9 @@ func (s *scan) checkList() error {
 	if err := s.nameHits(s.list); err != nil {
 		return err
 	}
-	for _, r := range slices.Concat(chunkSizeRules, listRules) {
-		if f := r.list(s); f != nil {
-			f.Rule = r
-			if err := s.tell(*f); err != nil {
-				return err
-			}
+	for _, r := range slices.Concat(wholeRules, listRules) {
+		if err := s.tellOf(r, r.list(s)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -46,17 +46,16 @@ func ruleNames() string {
 	}
 	var b strings.Builder
 	for _, s := range []check.Severity{check.Error, check.Warning, check.Info} {
-		const width = 4 // names to a line
-		for i, name := range names[s] {
-			switch {
-			case i == 0:
-				fmt.Fprintf(&b, "  %-8s", s)
-			case i%width == 0:
-				fmt.Fprintf(&b, "\n  %-8s", "")
+		const width = 64
+		line := fmt.Sprintf("  %-8s", s)
+		for _, name := range names[s] {
+			if len(line)+len(name) > width {
+				b.WriteString(line + "\n")
+				line = fmt.Sprintf("  %-8s", "")
 			}
-			fmt.Fprintf(&b, " %s", name)
+			line += " " + name
 		}
-		b.WriteString("\n")
+		b.WriteString(line + "\n")
 	}
 	return b.String()
 }
@@ -154,7 +153,7 @@ func (a *app) listRules() error {
 	for _, r := range check.Rules() {
 		_, err := fmt.Fprintf(a.stdout, "%s (%s)\n  when:   %s\n  kernel: %s\n", r.Name, r.Severity, r.When, r.Kernel)
 		if err == nil && r.Repair != "" {
-			_, err = fmt.Fprintf(a.stdout, "  repair: %s\n", remedy(r, "COW"))
+			_, err = fmt.Fprintf(a.stdout, "  repair: %s\n", remedy(check.Finding{Rule: r}, "COW"))
 		}
 		if err != nil {
 			return err

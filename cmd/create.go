@@ -118,7 +118,7 @@ func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, err
 func (t *target) isNone(sources ...*device.Device) error {
 	for _, d := range sources {
 		if t.device.Overlaps(d) {
-			return &failure{t.path, statusFailed, fmt.Errorf("is the same device as %s, which is to be read, or one holds the other", printable(d.Path()))}
+			return &failure{t.path, statusFailed, fmt.Errorf("lies on the same bytes as %s, which is to be read", printable(d.Path()))}
 		}
 	}
 	return nil

@@ -57,23 +57,30 @@ func (v *verdict) human() error {
 			}
 		}
 	}
-	w.line("")
-	for _, what := range v.Untested {
-		w.line("not tested: %s", what)
-	}
-	if len(v.Untested) > 0 && v.options.Origin == 0 {
-		w.line("            (--origin or --origin-size tells)")
-	}
-	if len(v.Unread) > 0 {
-		w.line("not checked: what could not be read")
-	}
-	if len(v.cow.holders) > 0 {
-		w.line("in use by %s: figures may move", strings.Join(v.cow.holders, ", "))
+	if notes := v.notes(); len(notes) > 0 {
+		w.line("\n%s", strings.Join(notes, "\n"))
 	}
 	if next := v.next(); next != "" {
-		w.line("next: %s", next)
+		w.line("\nnext: %s", next)
 	}
 	return w.err
+}
+
+// notes say what was not tested or not read, and who else is at work.
+func (v *verdict) notes() (all []string) {
+	for _, what := range v.Untested {
+		all = append(all, "not tested: "+what)
+	}
+	if len(v.Untested) > 0 && v.options.Origin == 0 {
+		all = append(all, "            (--origin or --origin-size tells)")
+	}
+	if len(v.Unread) > 0 {
+		all = append(all, "not checked: what could not be read")
+	}
+	if len(v.cow.holders) > 0 {
+		all = append(all, "in use by "+strings.Join(v.cow.holders, ", ")+": figures may move")
+	}
+	return all
 }
 
 // headline is the verdict in words.
@@ -94,7 +101,7 @@ func (v *verdict) headline() string {
 		text = fmt.Sprintf("sound: %s in %s", count(v.Exceptions, "exception"), count(v.Areas, "area"))
 	}
 	if n := v.Count(check.Warning); n > 0 {
-		text += ", with " + v.paint(color.FgYellow, count(n, "warning"))
+		text += "; " + v.paint(color.FgYellow, count(n, "warning"))
 	}
 	return text
 }
@@ -135,31 +142,35 @@ func (v *verdict) group(w *lines, t check.Tally) {
 		w.line("  and %d more (--all shows them)", t.Count-check.Shown)
 	}
 	w.line("  kernel: %s", t.Kernel)
-	if t.Repair != "" {
-		w.line("  repair: %s", remedy(t.Rule, printable(v.cow.path)))
+	if first := t.Findings[0]; first.Remedy() != "" {
+		w.line("  repair: %s", remedy(first, printable(v.cow.path)))
 	}
 }
 
-// next is what the user does next: the remedy of the first of the worst faults.
+// next is what the user does next: the remedy of what is to be seen to first.
 func (v *verdict) next() string {
+	if v.Outcome() == check.Invalid {
+		return "dmcow dump " + printable(v.cow.path) + " (what had been saved; the kernel does not take the snapshot back)"
+	}
 	for _, t := range v.Tallies {
-		if t.Severity == check.Info || t.Repair == "" {
+		first := t.Findings[0]
+		if t.Severity == check.Info || first.Remedy() == "" {
 			continue
 		}
 		if command := commandOf(t.Rule, printable(v.cow.path)); command != "" {
 			return command
 		}
-		return t.Repair
+		return first.Remedy()
 	}
 	return ""
 }
 
-// remedy is what mends what a rule finds, with the command that does.
-func remedy(r *check.Rule, path string) string {
-	if command := commandOf(r, path); command != "" {
-		return r.Repair + " (" + command + ")"
+// remedy is what mends a finding, with the command that does.
+func remedy(f check.Finding, path string) string {
+	if command := commandOf(f.Rule, path); command != "" {
+		return f.Remedy() + " (" + command + ")"
 	}
-	return r.Repair
+	return f.Remedy()
 }
 
 // commandOf is the command line that mends what a rule finds; it is empty where
@@ -212,7 +223,7 @@ type finding struct {
 func (v *verdict) record(f check.Finding) finding {
 	r := finding{
 		Rule: f.Name, Severity: f.Severity.String(), Message: f.Message(),
-		Kernel: f.Kernel, Repair: remedy(f.Rule, v.cow.path),
+		Kernel: f.Kernel, Repair: remedy(f, v.cow.path),
 	}
 	if f.Scope != check.OfStore {
 		r.Area = new(uint64(f.Area))
