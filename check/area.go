@@ -13,7 +13,7 @@ var implausible = &Rule{
 	When:     "most entries of an area cannot be exceptions: it was never zeroed, was overwritten, or is read at a wrong chunk size",
 	Kernel:   "reads the garbage as exceptions",
 	Fate:     Wrong,
-	Repair:   "clear the area, if nothing plausible follows in it or behind it",
+	Repair:   "make sure that it is this device, and its chunk size; then, on a copy, clear the area, if nothing plausible follows in it or behind it",
 	Command:  "repair",
 }
 
@@ -36,6 +36,21 @@ type garbage struct {
 	format.Place        // of the first entry
 	bad, of      uint64 // entries
 	areas        uint64 // areas so far
+}
+
+// orderly tells whether most new chunks of a piece are close to the ones before
+// them, and others: so a kernel gives chunks out, and garbage is not so. If they are
+// impossible all the same, it is the device that was cut short.
+func orderly(piece format.Piece) bool {
+	const near = 16
+	close := 0
+	for i := 1; i < piece.Len(); i++ {
+		step := int64(piece.At(i).New) - int64(piece.At(i-1).New)
+		if step != 0 && -near <= step && step <= near {
+			close++
+		}
+	}
+	return 2*close > piece.Len()
 }
 
 // impossibles is the number of exceptions of a piece that are impossible.

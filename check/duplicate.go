@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
@@ -50,11 +51,11 @@ var (
 	duplicateRules = []*Rule{duplicateOld, repeated, duplicateNew}
 )
 
-// other names the exception that has the same chunk; where the device can no
-// longer be read there, it is not known.
+// other names the exception that has the same chunk. Of very many that is not
+// found out.
 func other(f Finding) string {
 	if f.Other == nil {
-		return "before it"
+		return "somewhere before it"
 	}
 	return fmt.Sprintf("area %d, exception %d", f.Other.Area, f.Other.Index)
 }
@@ -129,15 +130,62 @@ func (s *chunkSet) remove(n uint64) {
 	delete(s.high, n)
 }
 
-// hit is an exception with a chunk that an earlier one has.
+// hit is an exception with a chunk that an earlier one has: the old one, the new
+// one or both, as its flags say.
 type hit struct {
 	format.Place
 	format.Exception
-	old bool // it is the old chunk; else it is the new one alone
+	flags uint8
 }
 
-// maxHits is how many hits are kept to be named at a time.
-const maxHits = 1 << 16
+// maxHits is how many hits of a kind are kept to be named at a time.
+const maxHits = 1 << 15
+
+// hits are those of a list. Of the first of each kind it is found out what they
+// share their chunks with; of the others it is not, but by which rule they are told
+// is plain, unless they are hits by both chunks.
+type hits struct {
+	kept   []hit
+	counts [4]uint64 // by flags
+	skip   uint64    // how many hits by both chunks come before those that are kept
+}
+
+// add adds a hit. spilled is true where it is not kept, and f what is to be told of
+// it.
+func (h *hits) add(x hit) (f Finding, spilled bool) {
+	n := h.counts[x.flags]
+	h.counts[x.flags]++
+	if x.flags == oldHit|newHit {
+		if n >= h.skip && n < h.skip+maxHits {
+			h.kept = append(h.kept, x)
+		}
+		return f, false
+	}
+	if n < maxHits {
+		h.kept = append(h.kept, x)
+		return f, false
+	}
+	f = Finding{Rule: duplicateOld, Scope: OfException, Place: x.Place, Exception: x.Exception}
+	if x.flags == newHit {
+		f.Rule = duplicateNew
+	}
+	return f, true
+}
+
+func (h *hits) total() (n uint64) {
+	for _, count := range h.counts {
+		n += count
+	}
+	return n
+}
+
+// spilled tells whether there were hits that are not kept, and can be told.
+func (h *hits) spilled() bool { return h.counts[oldHit] > maxHits || h.counts[newHit] > maxHits }
+
+// keepBoth leaves those by both chunks alone.
+func (h *hits) keepBoth() {
+	h.kept = slices.DeleteFunc(h.kept, func(x hit) bool { return x.flags != oldHit|newHit })
+}
 
 // namer finds the exceptions that hits share their chunks with: the first of
 // the list with the same old chunk, the same new chunk, or both.
@@ -180,7 +228,7 @@ func (n *namer) name(h hit) Finding {
 	switch {
 	case pair != nil:
 		f.Rule, f.Other = repeated, pair
-	case h.old:
+	case h.flags&oldHit != 0:
 		f.Rule, f.Other = duplicateOld, old
 	default:
 		f.Rule, f.Other = duplicateNew, before(n.news[h.New], h.Place)

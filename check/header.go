@@ -32,16 +32,27 @@ var headerRules = []*Rule{
 	{
 		Name:     "lost-header",
 		Severity: Error,
-		When:     "the magic is 0, but other fields of a header survive, or the first 4096 bytes are not all zero, and area 0 holds plausible exceptions",
+		When:     "the magic is 0, and the other fields of a header survive, or the first 4096 bytes are not all zero and area 0 holds plausible exceptions",
 		Kernel:   "takes the device for a new one on loading it and writes an empty store over it: all is lost",
 		Fate:     Formats,
-		Repair:   "do not activate the snapshot; write the magic back, keeping the other fields",
+		Repair:   "do not activate the snapshot; on a copy, write the magic back, keeping the other fields: 53 6e 41 70 at byte 0",
 		Command:  "repair",
 		header: func(s *scan) *Finding {
-			if !s.headless() || s.id.Blank || s.probe() == nil {
+			switch h := s.id.Header; {
+			case !s.headless() || s.id.Blank:
 				return nil
+			case s.survives():
+				return &Finding{detail: fmt.Sprintf("the magic is 0, and the other fields survive: valid %d, version %d, chunks of %d sectors%s",
+					h.Valid, h.Version, h.ChunkSectors, s.evidence())}
+			case s.probe() == nil:
+				return nil
+			default:
+				return &Finding{
+					detail: fmt.Sprintf("the magic is 0, and the other fields are valid %d, version %d, chunks of %d sectors%s",
+						h.Valid, h.Version, h.ChunkSectors, s.evidence()),
+					repair: s.rewrite("do not activate the snapshot; "),
+				}
 			}
-			return &Finding{detail: "the magic is 0, " + survivors(s.id.Header) + s.evidence(), repair: s.rewrite("do not activate the snapshot; ")}
 		},
 	},
 	{
@@ -52,7 +63,7 @@ var headerRules = []*Rule{
 		Fate:     Formats,
 		Repair:   "make sure that this is the device you mean: nothing on it speaks for a store",
 		header: func(s *scan) *Finding {
-			if !s.headless() || s.id.Blank || s.probe() != nil {
+			if !s.headless() || s.id.Blank || s.survives() || s.probe() != nil {
 				return nil
 			}
 			return &Finding{detail: "the magic is 0, and yet the first 4096 bytes are not all zero: no COW store"}
@@ -156,20 +167,6 @@ var headerRules = []*Rule{
 		},
 	},
 	{
-		Name:     "header-padding",
-		Severity: Warning,
-		When:     "something stands behind the header's fields in chunk 0",
-		Kernel:   "ignores it, and writes zeros over it when it invalidates the snapshot",
-		Repair:   "look at what it is; clear it",
-		Command:  "repair --warnings",
-		header: func(s *scan) *Finding {
-			if !s.fits() || s.stray < 0 {
-				return nil
-			}
-			return &Finding{detail: fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)}
-		},
-	},
-	{
 		Name:     "unfinished-store",
 		Severity: Info,
 		When:     "a creation of a store was cut off here",
@@ -225,11 +222,14 @@ func (s *scan) headless() bool {
 	return s.size >= format.SectorSize && s.id.Header.Magic == 0 && !s.id.Unfinished
 }
 
-// survivors says which fields of a header without its magic look as they should.
-func survivors(h format.Header) string {
-	_, err := format.NewGeometry(h.ChunkSectors)
-	if h.Version == format.Version && err == nil {
-		return fmt.Sprintf("and the other fields survive: valid %d, version %d, chunks of %d sectors", h.Valid, h.Version, h.ChunkSectors)
+// survives tells whether all fields of a header but the magic look as they should,
+// and nothing but zeros stands behind them in their sector.
+func (s *scan) survives() bool {
+	h := s.id.Header
+	g, err := format.NewGeometry(h.ChunkSectors)
+	if err != nil || h.Version != format.Version || h.Valid > 1 || store.Fits(s.device, g) != nil {
+		return false
 	}
-	return fmt.Sprintf("and the other fields are valid %d, version %d, chunks of %d sectors", h.Valid, h.Version, h.ChunkSectors)
+	stray, err := strayByte(s.device, format.HeaderSize, format.SectorSize)
+	return err == nil && stray < 0
 }

@@ -80,6 +80,21 @@ var listRules = []*Rule{
 		},
 	},
 	{
+		Name:     "header-padding",
+		Severity: Warning,
+		When:     "something stands behind the header's fields in chunk 0",
+		Kernel:   "ignores it, and writes zeros over it when it invalidates the snapshot",
+		Repair:   "look at what it is; clear it",
+		Command:  "repair --warnings",
+		list: func(s *scan) *Finding {
+			// It may be the list itself (wrong-chunk-size).
+			if e := s.elsewhere(); s.stray < 0 || e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
+				return nil
+			}
+			return &Finding{detail: fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)}
+		},
+	},
+	{
 		Name:     "odd-terminator",
 		Severity: Warning,
 		When:     "the entry that ends the list has an old chunk, which the kernel never writes: it may be an exception that lost its new chunk",
@@ -105,7 +120,7 @@ var listRules = []*Rule{
 		Repair:   "do not load the store with a kernel before 3.12",
 		list: func(s *scan) *Finding {
 			next := s.list.end.Highest + 1
-			if !s.whole || s.list.end.Exceptions == 0 || uint64(next) > s.chunks || !s.geometry.IsMetadata(next) {
+			if !s.whole || s.list.end.Exceptions == 0 || uint64(next) >= s.chunks || !s.geometry.IsMetadata(next) {
 				return nil
 			}
 			return &Finding{detail: fmt.Sprintf("the highest new chunk is %d, and the next is metadata area %d", s.list.end.Highest, uint64(next)/s.geometry.Stride())}
@@ -121,7 +136,7 @@ var listRules = []*Rule{
 		list: func(s *scan) *Finding {
 			u := s.usage()
 			switch {
-			case !s.whole || u.Free() > 0 || s.id.State == store.Invalid: // then it is lost already
+			case !s.whole || u.Free() > 0 || u.End.NextFree < format.FirstData || s.id.State == store.Invalid: // then it is lost already
 				return nil
 			case u.End.Beyond != nil:
 				return &Finding{

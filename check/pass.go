@@ -2,7 +2,6 @@ package check
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
@@ -15,13 +14,12 @@ type pass struct {
 	metadata divisor
 	progress func(format.AreaIndex) error
 	tell     func(Finding) error                  // of exceptions and areas; may be nil
+	spill    func(Finding) error                  // of hits that are not kept; may be nil
 	visit    func(format.Place, format.Exception) // each exception that is not garbage; may be nil
 
 	olds, news chunkSet
 	flags      []uint8 // of the exceptions of a piece
-	hits       []hit
-	skip       uint64 // how many come before those that are kept
-	total      uint64 // hits in the list
+	hits       hits
 
 	last    format.NewChunk // of the exception before
 	falls   uint64          // exceptions whose new chunk is no higher than the one before
@@ -40,15 +38,12 @@ const (
 	isBroken                   // it breaks a rule by itself, and its chunks do not count
 )
 
-// newPass is a pass that keeps hits from the given one on.
+// newPass is a pass that keeps hits by both chunks from the given one on.
 func (s *scan) newPass(skip uint64) *pass {
 	w := s.id.Walk(s.device)
 	w.Live = s.options.Live
-	progress := s.options.Visit
-	if progress == nil {
-		progress = func(format.AreaIndex) error { return nil }
-	}
-	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), progress: progress, skip: skip, free: func() {}}
+	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), progress: s.visit, free: func() {}}
+	p.hits.skip = skip
 	if reserve := s.options.Words; reserve != nil {
 		olds, freeOlds := reserve(int(min(s.origin, lowChunks)/64 + 1))
 		news, freeNews := reserve(int(min(s.chunks, lowChunks)/64 + 1))
@@ -67,14 +62,6 @@ func (p *pass) walk() (err error) {
 		return e
 	}
 	return err
-}
-
-// again walks as far as there is something to be read.
-func (p *pass) again() error {
-	if err := p.walk(); !errors.As(err, new(*format.AreaError)) {
-		return err
-	}
-	return nil
 }
 
 // judgement is what one look at a piece tells.
@@ -147,7 +134,7 @@ func (p *pass) take(j judgement, piece format.Piece) error {
 	impossible := 0
 	if j.odd {
 		impossible = p.impossibles(piece)
-		if mostOf(impossible, piece.Len(), leastGarbage) {
+		if mostOf(impossible, piece.Len(), leastGarbage) && !orderly(piece) {
 			return p.addGarbage(piece, impossible)
 		}
 	}
@@ -250,10 +237,11 @@ func (p *pass) single(piece format.Piece) error {
 			}
 			continue
 		case flags != 0:
-			if p.total >= p.skip && len(p.hits) < maxHits {
-				p.hits = append(p.hits, hit{at, x, flags&oldHit != 0})
+			if f, spilled := p.hits.add(hit{at, x, flags}); spilled && p.spill != nil {
+				if err := p.spill(f); err != nil {
+					return err
+				}
 			}
-			p.total++
 		}
 		if flags&newHit == 0 {
 			p.named++

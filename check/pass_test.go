@@ -56,53 +56,56 @@ func TestDuplicatesAreNamed(t *testing.T) {
 	}
 }
 
-// TestManyDuplicates: more hits than are kept at a time are all told, once each, in
-// the list's order, and each with its other one.
+// TestManyDuplicates: more hits than are kept at a time are all told, once each and
+// in the list's order, by the right rule. Of repeated exceptions each names the other
+// one, of duplicates the first ones do.
 func TestManyDuplicates(t *testing.T) {
-	// The second half of the list has the old chunks of the first half, in areas of
-	// which the less than half is repeated.
-	const n = 200000
+	const n, named = 150000, 1 << 15
 	g, _ := format.NewGeometry(1)
-	d := devicetest.New(int64(g.Offset(g.DataChunk(2*n) + 100)))
-	d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=1")[:16])
-	old := func(i uint64) format.OldChunk {
-		if i%3 == 2 && i > n {
-			return format.OldChunk(i - n)
-		}
-		return format.OldChunk(i)
-	}
-	area := make([]byte, 512)
-	for i := uint64(0); i < 2*n; i++ {
-		x := format.Exception{Old: old(i), New: g.DataChunk(i)}
-		x.Encode(area[i%32*16:])
-		if i%32 == 31 {
-			d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/32)))), area)
-		}
-	}
-	var want []uint64
-	taken := map[format.OldChunk]bool{}
-	for i := uint64(0); i < 2*n; i++ {
-		if taken[old(i)] {
-			want = append(want, i)
-		}
-		taken[old(i)] = true
-	}
-	var got []uint64
-	_, err := check.Run(check.Options{Device: d}, func(f check.Finding) error {
-		i := uint64(f.Area)*32 + uint64(f.Index)
-		if f.Severity == check.Error {
-			got = append(got, i)
-			if f.Name != "duplicate-old-chunk" || f.Other == nil || uint64(f.Other.Area)*32+uint64(f.Other.Index) != i-n {
-				t.Fatalf("%s at %d: %+v", f.Name, i, f.Other)
+	for rule, again := range map[string]func(i uint64) format.Exception{ // of exception i of the first half
+		"duplicate-old-chunk": func(i uint64) format.Exception {
+			return format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i + n)}
+		},
+		"duplicate-new-chunk": func(i uint64) format.Exception {
+			return format.Exception{Old: format.OldChunk(i + n), New: g.DataChunk(i)}
+		},
+		"repeated-exception": func(i uint64) format.Exception { return format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)} },
+	} {
+		d := devicetest.New(int64(g.Offset(g.DataChunk(2*n) + 100)))
+		d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=1")[:16])
+		var area [512]byte
+		var want []uint64
+		for i := uint64(0); i < 2*n; i++ {
+			x := format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)}
+			if i >= n && i%3 == 0 { // no more than half of an area, which would be garbage
+				x = again(i - n)
+				want = append(want, i)
+			}
+			x.Encode(area[i%32*16:])
+			if i%32 == 31 || i == 2*n-1 {
+				d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/32)))), area[:])
+				clear(area[:])
 			}
 		}
-		return nil
-	})
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("%d findings, want %d (%v)", len(got), len(want), err)
-	}
-	if len(want) <= 1<<16 {
-		t.Error("that is no more than are kept at a time")
+		var got []uint64
+		_, err := check.Run(check.Options{Device: d}, func(f check.Finding) error {
+			if f.Severity != check.Error {
+				return nil
+			}
+			i := uint64(f.Area)*32 + uint64(f.Index)
+			got = append(got, i)
+			isNamed := rule == "repeated-exception" || len(got) <= named
+			if f.Name != rule || (f.Other != nil) != isNamed || isNamed && uint64(f.Other.Area)*32+uint64(f.Other.Index) != i-n {
+				t.Fatalf("%s at %d, as number %d: %+v; want %s", f.Name, i, len(got), f.Other, rule)
+			}
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %d findings, want %d (%v)", rule, len(got), len(want), err)
+		}
+		if len(want) <= named {
+			t.Error("that is no more than are kept at a time")
+		}
 	}
 }
 

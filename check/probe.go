@@ -6,7 +6,6 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
-	"dmcow/store"
 )
 
 // Evidence is what speaks for a store of some chunk size where no header says
@@ -46,9 +45,9 @@ func (s *scan) probe() *Evidence {
 		if err != nil || g.Areas(g.Chunks(s.size)) == 0 {
 			break
 		}
-		switch e, err := examine(s.device, s.size, g); {
+		switch e, err := s.examine(g); {
 		case err != nil:
-			s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether a store with chunks of %d sectors has left exceptions: %v", n, err))
+			s.unread(fmt.Errorf("where a store with chunks of %d sectors has its list: %w", n, err))
 		case e != nil && (s.best == nil || e.Exceptions > s.best.Exceptions):
 			s.best = e
 		}
@@ -59,84 +58,117 @@ func (s *scan) probe() *Evidence {
 // errImplausible ends a walk through what is no list.
 var errImplausible = errors.New("not plausible")
 
-// examine is the evidence for a store of one geometry, nil where there is none.
-// A list is plausible when all its exceptions can be, name each chunk once, and
-// lie as close together as a kernel gives chunks out; and when nothing that a
-// torn commit does not explain stands behind it.
-func examine(d store.Device, size format.Bytes, g format.Geometry) (*Evidence, error) {
-	p := plausibility{facts: newFacts(g, size, 0)}
-	w := format.Walk{Device: d, Size: size, Geometry: g}
+// examine is the evidence for a store of one geometry, nil where there is none. The
+// error is one of reading, or that of Options.Visit.
+//
+// A list is plausible when its exceptions are possible, name each chunk once, and
+// lie as close together as a kernel gives chunks out; some may be damaged. A few
+// exceptions are evidence only if they are all well, and nothing but zeros stands
+// around them: in their area, and before it, where the header is.
+func (s *scan) examine(g format.Geometry) (*Evidence, error) {
+	p := plausibility{facts: newFacts(g, s.size, 0)}
+	w := format.Walk{Device: s.device, Size: s.size, Geometry: g}
 	end, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
-		for piece := range b.Pieces() {
-			if !p.take(piece) {
-				return errImplausible
-			}
+		for at, x := range b.Exceptions() {
+			p.take(at, x)
 		}
-		return nil
+		if p.tooBad() {
+			return errImplausible
+		}
+		return s.visit(b.Area)
 	})
 	cut := errors.Is(err, format.ErrBeyondDevice)
 	switch {
-	case errors.Is(err, errImplausible), end.Exceptions == 0, !p.dense(end):
+	case errors.Is(err, errImplausible), cut && end.Exceptions == 0:
 		return nil, nil
 	case err != nil && !cut:
 		return nil, err
+	case end.Exceptions == 0, p.tooBad(), !p.dense():
+		return nil, nil
 	}
-	areas := uint64(end.Area) + 1
+	e := &Evidence{Geometry: g, Exceptions: end.Exceptions - p.bad, Areas: uint64(end.Area) + 1}
 	if cut {
-		areas = uint64(end.Area)
-	} else {
-		h, err := store.LookBehind(d, g, end)
-		if err != nil {
+		e.Areas = uint64(end.Area)
+		return e, nil
+	}
+	if blank, err := s.behindList(&p, end.Place); err != nil || p.tooBad() || !blank && p.count < fewExceptions {
+		return nil, err
+	}
+	if e.Exceptions < fewExceptions {
+		if stray, err := strayByte(s.device, format.HeaderSize, g.ChunkBytes()); err != nil || stray >= 0 {
 			return nil, err
 		}
-		if h.Old != 0 || h.Why != "" || !h.Blank && end.Exceptions < fewExceptions {
-			return nil, nil
-		}
 	}
-	return &Evidence{Geometry: g, Exceptions: end.Exceptions, Areas: areas}, nil
+	return e, nil
 }
 
-// fewExceptions is how many speak for a store only if nothing but zeros follows
-// them in their area.
+// behindList looks at what stands from the terminator on in its area, or in the
+// beginning of that: zeros, and what a torn commit or a damaged entry has hidden. It
+// tells whether it is nothing but zeros.
+func (s *scan) behindList(p *plausibility, end format.Place) (blank bool, err error) {
+	const most = 64 << 10
+	raw := make([]byte, min(most, (p.geometry.ExceptionsPerArea()-end.Index)*format.ExceptionSize))
+	offset := p.geometry.SlotOffset(end)
+	if n, err := s.device.ReadAt(raw, int64(offset)); n < len(raw) {
+		return false, fmt.Errorf("byte %d: %w", int64(offset)+int64(n), err)
+	}
+	blank = true
+	for ; len(raw) > 0; raw = raw[format.ExceptionSize:] {
+		if x := format.DecodeException(raw); x != (format.Exception{}) {
+			blank = false
+			p.take(end, x)
+		}
+	}
+	return blank, nil
+}
+
+// fewExceptions is how many exceptions are too few to be evidence by themselves.
 const fewExceptions = 8
 
 // plausibility is what was seen of a list.
 type plausibility struct {
 	facts
-	news bitmap.Set
+	news       bitmap.Set
+	lastOld    format.OldChunk
+	highest    format.NewChunk // of those that are possible
+	count, bad uint64
 }
 
-// take tells whether the exceptions of a piece are plausible after those before.
-func (p *plausibility) take(piece format.Piece) bool {
-	for i := range piece.Len() {
-		x := piece.At(i)
-		at := format.Place{Area: piece.Area, Index: piece.Index + i}
-		if p.breaks(at, x) != nil || x.New >= lowChunks || p.news.Add(uint64(x.New)) == 1 {
-			return false
-		}
-		if i > 0 && x.Old == piece.At(i-1).Old {
-			return false
-		}
+// take takes the next exception.
+func (p *plausibility) take(at format.Place, x format.Exception) {
+	repeats := p.count > 0 && x.Old == p.lastOld
+	p.count++
+	p.lastOld = x.Old
+	if repeats || x.New == 0 || p.breaks(at, x) != nil || x.New >= lowChunks || p.news.Add(uint64(x.New)) == 1 {
+		p.bad++
+		return
 	}
-	return true
+	p.highest = max(p.highest, x.New)
+}
+
+// tooBad tells whether more of the exceptions are bad than damage explains: one in
+// ten, and of few none.
+func (p *plausibility) tooBad() bool {
+	return p.bad > 0 && (p.count < fewExceptions || 10*p.bad > p.count)
 }
 
 // dense tells whether the data chunks up to the highest are not many more than
 // the exceptions: some are lost to failed copies and to merges, and an undo log
 // uses some for itself.
-func (p *plausibility) dense(end format.End) bool {
-	return p.geometry.DataChunks(end.Highest+1) <= 4*end.Exceptions+256
+func (p *plausibility) dense() bool {
+	return p.geometry.DataChunks(p.highest+1) <= 4*p.count+256
 }
 
 // plausibleArea tells whether the beginning of an area behind the list looks like
-// one: with some exceptions, most of them possible. One that cannot be read does
-// not.
+// one: with some exceptions, most of them possible.
 func (s *scan) plausibleArea(k format.AreaIndex) bool {
 	if uint64(k) >= s.geometry.Areas(s.chunks) {
 		return false
 	}
 	raw := make([]byte, min(s.geometry.ChunkBytes(), 4096))
-	if n, _ := s.device.ReadAt(raw, int64(s.geometry.Offset(s.geometry.AreaLocation(k)))); n < len(raw) {
+	offset := s.geometry.Offset(s.geometry.AreaLocation(k))
+	if n, err := s.device.ReadAt(raw, int64(offset)); n < len(raw) {
+		s.unread(fmt.Errorf("area %d, behind the list, at byte %d: %w", k, offset, err))
 		return false
 	}
 	n, possible := 0, 0

@@ -67,7 +67,8 @@ type Finding struct {
 	format.Place
 	format.Exception
 	// Other is the exception with which this one shares a chunk, where that is
-	// the fault; nil where it is not, or could not be read again.
+	// the fault. It is nil where it is not, where it could not be read again, and for
+	// most of very many.
 	Other *format.Place
 
 	detail string

@@ -53,6 +53,7 @@ type scan struct {
 	device  store.Device
 	size    format.Bytes
 	found   func(Finding) error
+	stopped error // what Options.Visit has returned
 	result  Result
 
 	id    store.Identity
@@ -89,10 +90,21 @@ func (s *scan) tell(f Finding) error {
 	return s.found(f)
 }
 
+// unread notes what could not be read.
+func (s *scan) unread(err error) { s.result.Unread = append(s.result.Unread, err) }
+
+// visit is Options.Visit. What it stops stays stopped.
+func (s *scan) visit(k format.AreaIndex) error {
+	if s.options.Visit != nil && s.stopped == nil {
+		s.stopped = s.options.Visit(k)
+	}
+	return s.stopped
+}
+
 // tellOf hands out what a rule has found, if it has.
 func (s *scan) tellOf(r *Rule, f *Finding) error {
-	if f == nil {
-		return nil
+	if f == nil || s.stopped != nil {
+		return s.stopped
 	}
 	f.Rule = r
 	return s.tell(*f)
@@ -106,7 +118,7 @@ func (s *scan) identify() (err error) {
 	s.result.Identity = s.id
 	s.facts = newFacts(s.id.Geometry, s.size, s.options.Origin)
 	if s.stray, err = strayByte(s.device, format.HeaderSize, s.geometry.ChunkBytes()); err != nil {
-		s.result.Unread = append(s.result.Unread, err)
+		s.unread(err)
 	}
 	return nil
 }
@@ -163,7 +175,7 @@ func (s *scan) account(err error) {
 		errors.As(err, &s.cut)
 		s.result.Areas = uint64(s.cut.Area) // whole ones
 	case err != nil:
-		s.result.Unread = append(s.result.Unread, err)
+		s.unread(err)
 	}
 	if !s.known {
 		s.result.Untested = append(s.result.Untested, "whether old chunks lie on the origin, whose size is not known")
@@ -176,28 +188,53 @@ func (s *scan) account(err error) {
 	}
 }
 
-// nameHits hands out a finding for each hit of the list. first has the first of
-// them; if there are more, they are looked for again, so many at a time.
+// nameHits hands out a finding for each hit of the list, of which the first pass
+// has kept the first few. It takes a walk to find what those share their chunks
+// with, and another to tell of the rest. Of hits by both chunks only that walk tells
+// whether the exception is a repeated one: if there are more of them than are kept,
+// they are looked for again, so many at a time.
 func (s *scan) nameHits(first *pass) error {
-	for p := first; len(p.hits) > 0; {
-		n := newNamer(p.hits)
-		naming := s.newPass(p.total) // it keeps no hits
+	if first.hits.total() == 0 {
+		return nil
+	}
+	for p := first; len(p.hits.kept) > 0; {
+		n := newNamer(p.hits.kept)
+		naming := s.newPass(p.hits.skip)
 		naming.visit = n.visit
-		if err := naming.again(); err != nil {
+		if err := s.again(naming); err != nil {
 			return err
 		}
-		for _, h := range p.hits {
+		for _, h := range p.hits.kept {
 			if err := s.tell(n.name(h)); err != nil {
 				return err
 			}
 		}
-		if p.skip+maxHits >= p.total {
-			return nil
+		if p.hits.skip+maxHits >= p.hits.counts[oldHit|newHit] {
+			break
 		}
-		p = s.newPass(p.skip + maxHits)
-		if err := p.again(); err != nil {
+		skip := p.hits.skip + maxHits
+		p = s.newPass(skip)
+		if err := s.again(p); err != nil {
 			return err
 		}
+		p.hits.keepBoth()
+	}
+	if !first.hits.spilled() {
+		return nil
+	}
+	rest := s.newPass(0)
+	rest.spill = s.tell
+	return s.again(rest)
+}
+
+// again has the list walked once more, as far as it can be read now.
+func (s *scan) again(p *pass) error {
+	err := p.walk()
+	if !errors.As(err, new(*format.AreaError)) {
+		return err
+	}
+	if s.whole { // else it is told already
+		s.unread(err)
 	}
 	return nil
 }

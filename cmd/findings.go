@@ -10,6 +10,7 @@ import (
 	"github.com/fatih/color"
 
 	"dmcow/check"
+	"dmcow/format"
 	"dmcow/store"
 )
 
@@ -19,6 +20,7 @@ type verdict struct {
 	cow *cow
 	*check.Report
 	options check.Options
+	section section
 	all     bool // show all findings
 }
 
@@ -34,27 +36,30 @@ func (v *verdict) each(t check.Tally, show func(check.Finding) error) error {
 		return nil
 	}
 	var failed error
-	_, err := check.Run(v.options, func(f check.Finding) error {
+	r, err := check.Run(v.options, func(f check.Finding) error {
 		if f.Rule == t.Rule {
 			failed = show(f)
 		}
 		return failed
 	})
-	if err != nil && failed == nil {
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil:
 		return v.checkFailed(v.cow, err)
+	case len(r.Unread) > len(v.Unread):
+		return v.unreadable(v.cow.path, r.Unread[0])
 	}
-	return failed
+	return nil
 }
 
 // human writes the verdict first, in a line, and the next command last.
 func (v *verdict) human() error {
 	w := &lines{w: v.stdout}
 	w.line("%s: %s", printable(v.cow.path), v.headline())
-	for _, s := range []check.Severity{check.Error, check.Warning, check.Info} {
-		for _, t := range v.Tallies {
-			if t.Severity == s {
-				v.group(w, t)
-			}
+	for _, t := range v.Tallies { // by severity
+		if err := v.group(w, t); err != nil {
+			return err
 		}
 	}
 	if notes := v.notes(); len(notes) > 0 {
@@ -100,6 +105,9 @@ func (v *verdict) headline() string {
 	case check.Sound:
 		text = fmt.Sprintf("sound: %s in %s", count(v.Exceptions, "exception"), count(v.Areas, "area"))
 	}
+	if len(v.Unread) > 0 {
+		text = fmt.Sprintf("%s, and in what was, %s, there are no errors", v.paint(color.FgRed, "not all could be read"), count(v.Exceptions, "exception"))
+	}
 	if n := v.Count(check.Warning); n > 0 {
 		text += "; " + v.paint(color.FgYellow, count(n, "warning"))
 	}
@@ -124,7 +132,7 @@ func count(n uint64, what string) string {
 }
 
 // group writes the findings of a rule.
-func (v *verdict) group(w *lines, t check.Tally) {
+func (v *verdict) group(w *lines, t check.Tally) error {
 	colour := map[check.Severity]color.Attribute{check.Error: color.FgRed, check.Warning: color.FgYellow, check.Info: color.FgCyan}
 	w.line("\n%s %s", v.paint(colour[t.Severity], t.Severity.String()+":"), t.Name)
 	err := v.each(t, func(f check.Finding) error {
@@ -135,52 +143,67 @@ func (v *verdict) group(w *lines, t check.Tally) {
 		}
 		return w.err
 	})
-	if w.err == nil {
-		w.err = err
+	if err != nil {
+		return err
 	}
 	if t.Count > check.Shown && !v.all {
 		w.line("  and %d more (--all shows them)", t.Count-check.Shown)
 	}
 	w.line("  kernel: %s", t.Kernel)
 	if first := t.Findings[0]; first.Remedy() != "" {
-		w.line("  repair: %s", remedy(first, printable(v.cow.path)))
+		w.line("  repair: %s", v.remedy(first))
 	}
+	return w.err
 }
 
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *verdict) next() string {
 	if v.Outcome() == check.Invalid {
-		return "dmcow dump " + printable(v.cow.path) + " (what had been saved; the kernel does not take the snapshot back)"
+		return "dmcow dump " + v.target() + " (what had been saved; the kernel does not take the snapshot back)"
 	}
 	for _, t := range v.Tallies {
 		first := t.Findings[0]
 		if t.Severity == check.Info || first.Remedy() == "" {
 			continue
 		}
-		if command := commandOf(t.Rule, printable(v.cow.path)); command != "" {
-			return command
-		}
-		return first.Remedy()
+		return v.remedy(first)
 	}
 	return ""
 }
 
 // remedy is what mends a finding, with the command that does.
-func remedy(f check.Finding, path string) string {
-	if command := commandOf(f.Rule, path); command != "" {
+func (v *verdict) remedy(f check.Finding) string { return remedy(f, v.target()) }
+
+func remedy(f check.Finding, target string) string {
+	if command := commandOf(f.Rule, target); command != "" {
 		return f.Remedy() + " (" + command + ")"
 	}
 	return f.Remedy()
 }
 
+// target is the store as a shell takes it on the command line.
+func (v *verdict) target() string {
+	word := printable(v.cow.path)
+	if strings.ContainsAny(word, " \t\"'\\$`&;|<>()*?[]#~!{}") {
+		word = "'" + strings.ReplaceAll(v.cow.path, "'", `'\''`) + "'"
+	}
+	if v.section.Offset != 0 {
+		word += fmt.Sprintf(" --offset %ds", format.Bytes(v.section.Offset).Sectors())
+	}
+	if v.section.Size != nil {
+		word += fmt.Sprintf(" --size %ds", format.Bytes(*v.section.Size).Sectors())
+	}
+	return word
+}
+
 // commandOf is the command line that mends what a rule finds; it is empty where
 // this program has no such command.
-func commandOf(r *check.Rule, path string) string {
+func commandOf(r *check.Rule, target string) string {
 	name, flags, _ := strings.Cut(r.Command, " ")
 	if !commands()[name] {
 		return ""
 	}
-	return strings.TrimSpace("dmcow "+name+" "+flags) + " " + path
+	return strings.TrimSpace("dmcow "+name+" "+flags) + " " + target
 }
 
 // commands are the names of this program's commands.
@@ -223,7 +246,7 @@ type finding struct {
 func (v *verdict) record(f check.Finding) finding {
 	r := finding{
 		Rule: f.Name, Severity: f.Severity.String(), Message: f.Message(),
-		Kernel: f.Kernel, Repair: remedy(f, v.cow.path),
+		Kernel: f.Kernel, Repair: v.remedy(f),
 	}
 	if f.Scope != check.OfStore {
 		r.Area = new(uint64(f.Area))
@@ -263,18 +286,21 @@ func (v *verdict) json() error {
 	w := &lines{w: v.stdout}
 	w.print("%s,\n \"findings\": [", strings.TrimSuffix(indented(s, ""), "\n}"))
 	separator := ""
+	var err error
 	for _, t := range v.Tallies {
-		err := v.each(t, func(f check.Finding) error {
+		if err = v.each(t, func(f check.Finding) error {
 			w.print("%s\n  %s", separator, indented(v.record(f), "  "))
 			separator = ","
 			return w.err
-		})
-		if w.err == nil {
-			w.err = err
+		}); err != nil {
+			break
 		}
 	}
-	w.line("\n ]\n}")
-	return w.err
+	w.line("\n ]\n}") // it ends whole, whatever happens
+	if w.err != nil {
+		return w.err
+	}
+	return err
 }
 
 // indented is v in JSON, a field a line, each but the first behind the prefix.
