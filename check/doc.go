@@ -12,17 +12,18 @@
 //
 // # Findings
 //
-// [Run] walks once through the metadata and hands out findings as it meets them;
-// a fault of an exception is told once, by the first rule that it breaks.
+// [Run] walks once through the metadata and hands out findings as it meets them,
+// and walks again to say of duplicates what they share their chunks with. A fault of
+// an exception is told once, by the first rule that it breaks.
 // [Report] counts them and keeps the first few of each rule. Damage is data: an
 // error only says that something could not be read.
 //
 // # Memory
 //
 // Two bitmaps have a bit for each chunk of the origin and of the COW device that
-// an exception has named, as far as the highest below 2^32. Of higher chunks of
-// the origin, some thousands are remembered one by one. Nothing else grows with
-// the store, and no number in it makes anything grow.
+// an exception has named, as far as the highest below 2^32. Of higher chunks, some
+// 131,000 are remembered one by one. Nothing else grows with the store, and no
+// number in it makes anything grow.
 //
 // Rules are those of the Linux kernel's behaviour; function names are those of
 // its drivers/md/dm-snap-persistent.c, unless another file is named.

@@ -106,11 +106,10 @@ func (s *chunkSet) addNew(first, count uint64) bool {
 	return first < lowChunks && first+count <= lowChunks && s.low.AddNew(first, count)
 }
 
-// addAll adds numbers as [bitmap.Set.AddEach] does. all has the bits of all of
-// them together.
-func (s *chunkSet) addAll(raw []byte, all uint64, flags []uint8, bit uint8) (any bool) {
-	if all < lowChunks {
-		return s.low.AddEach(raw, all, flags, bit)
+// addAll adds numbers as [bitmap.Set.AddEach] does; most is no less than any.
+func (s *chunkSet) addAll(raw []byte, most uint64, flags []uint8, bit uint8) (any bool) {
+	if most < lowChunks {
+		return s.low.AddEach(raw, most, flags, bit)
 	}
 	for i := range flags {
 		if s.add(binary.LittleEndian.Uint64(raw[i*format.ExceptionSize:])) != 0 {

@@ -33,7 +33,9 @@ func newFacts(g format.Geometry, size, origin format.Bytes) facts {
 }
 
 // exceptionRules are those that an exception breaks by itself. It has the fault
-// of the first that fits.
+// of the first that fits. They are asked of what is not ordinary alone (see
+// pass.look): of exceptions whose new chunk is no data chunk on the device or whose
+// old one is not on the origin, and of the first of each piece.
 var exceptionRules = []*Rule{
 	{
 		Name:     "header-in-area",

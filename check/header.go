@@ -23,10 +23,14 @@ var headerRules = []*Rule{
 			if s.id.State != store.Foreign || s.id.Header.Magic == 0 {
 				return nil
 			}
-			return &Finding{
+			f := &Finding{
 				detail: fmt.Sprintf("the magic is 0x%08x, expected 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence()),
 				repair: s.rewrite(""),
 			}
+			if s.survives() {
+				f.repair = "on a copy, write the magic back, keeping the other fields, which look as they should: 53 6e 41 70 at byte 0"
+			}
+			return f
 		},
 	},
 	{
@@ -203,9 +207,13 @@ func (s *scan) rewrite(first string) string {
 		return "make sure that this is the device you mean: nothing on it speaks for a store"
 	}
 	h := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: uint32(e.Geometry.ChunkSectors())}
+	note := " (that marks it valid: whether it was is not known)"
+	if s.hasHeader() {
+		h.Valid, note = min(s.id.Header.Valid, 1), ""
+	}
 	var raw [format.HeaderSize]byte
 	h.Encode(raw[:])
-	return fmt.Sprintf("%son a copy, write the header anew: % x at byte 0", first, raw)
+	return fmt.Sprintf("%son a copy, write the header anew: % x at byte 0%s", first, raw, note)
 }
 
 // fits tells whether the header has a chunk size with which there can be a list.

@@ -48,7 +48,11 @@ func (s *scan) newPass(skip uint64) *pass {
 		olds, freeOlds := reserve(int(min(s.origin, lowChunks)/64 + 1))
 		news, freeNews := reserve(int(min(s.chunks, lowChunks)/64 + 1))
 		p.olds.low, p.news.low = bitmap.On(olds), bitmap.On(news)
-		p.free = func() { freeOlds(); freeNews() }
+		p.free = func() {
+			p.olds.low, p.news.low = bitmap.Set{}, bitmap.Set{}
+			freeOlds()
+			freeNews()
+		}
 	}
 	return p
 }
@@ -70,7 +74,7 @@ type judgement struct {
 	falls          int    // new chunks that are no higher than the one before
 	fall           int    // the first of them, an index in the piece
 	oldRun, newRun bool   // each chunk is the one after that of the exception before
-	olds, news     uint64 // the bits of all old, of all new chunks together
+	olds, news     uint64 // the bits of all old, of all new chunks together: no less than any
 }
 
 // judge looks at the pieces of a batch. Several batches are looked at at once,
@@ -178,10 +182,10 @@ func (p *pass) mark(j judgement, piece format.Piece) (hits int) {
 		some = p.markSome(piece)
 	} else {
 		if !j.oldRun || !p.olds.addNew(uint64(first.Old), n) {
-			some = p.olds.addAll(piece.Raw, j.olds, p.flags, oldHit)
+			some = p.olds.addAll(piece.Raw, min(j.olds, p.origin-1), p.flags, oldHit)
 		}
 		if !j.newRun || !p.news.addNew(uint64(first.New), n) {
-			some = p.news.addAll(piece.Raw[8:], j.news, p.flags, newHit) || some
+			some = p.news.addAll(piece.Raw[8:], min(j.news, p.chunks-1), p.flags, newHit) || some
 		}
 	}
 	if !some {

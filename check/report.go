@@ -61,11 +61,6 @@ func (r *Report) Count(s Severity) (n uint64) {
 	return n
 }
 
-// Omitted tells whether there are findings that the report does not keep.
-func (r *Report) Omitted() bool {
-	return slices.ContainsFunc(r.Tallies, func(t Tally) bool { return t.Count > Shown })
-}
-
 // Fate is the worst that the kernel does with the store for the errors that were
 // found.
 func (r *Report) Fate() (f Fate) {
@@ -92,7 +87,7 @@ const (
 // judged by what was read.
 func (r *Report) Outcome() Outcome {
 	switch {
-	case r.Count(Error) > 0:
+	case r.Count(Error) > 0, r.Identity.State == store.Damaged, r.Identity.State == store.Foreign:
 		return Damaged
 	case r.Identity.State == store.Uninitialized:
 		return Uninitialized

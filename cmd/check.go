@@ -8,6 +8,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/store"
 )
 
 type checkCmd struct {
@@ -139,9 +140,12 @@ func (c *checkCmd) originSize(a *app) (format.Bytes, error) {
 	return format.Bytes(d.Size()), nil
 }
 
-// found is the status for what a check has found.
-func (a *app) found(r *check.Report) status {
-	s := a.outcomes.of(r.Identity.State) &^ a.outcomes.damaged // a header's faults are findings
+// found is the status for what a check has found. A store can be both damaged and
+// marked invalid.
+func (a *app) found(r *check.Report) (s status) {
+	if r.Identity.State == store.Invalid {
+		s |= a.outcomes.invalid
+	}
 	if r.Outcome() == check.Damaged {
 		s |= a.outcomes.damaged
 	}

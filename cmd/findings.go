@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"github.com/fatih/color"
 
@@ -200,20 +199,11 @@ func (v *verdict) target() string {
 // this program has no such command.
 func commandOf(r *check.Rule, target string) string {
 	name, flags, _ := strings.Cut(r.Command, " ")
-	if !commands()[name] {
+	if _, known := exits[name]; !known {
 		return ""
 	}
 	return strings.TrimSpace("dmcow "+name+" "+flags) + " " + target
 }
-
-// commands are the names of this program's commands.
-var commands = sync.OnceValue(func() map[string]bool {
-	all := map[string]bool{}
-	for _, c := range newParser(&cli{}, io.Discard, io.Discard).Model.Children {
-		all[c.Name] = true
-	}
-	return all
-})
 
 // lines writes text until that fails.
 type lines struct {
