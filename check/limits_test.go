@@ -1,0 +1,252 @@
+package check_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+)
+
+// first is the first finding of a rule.
+func first(t *testing.T, r check.Report, rule string) check.Finding {
+	t.Helper()
+	for _, tally := range r.Tallies {
+		if tally.Name == rule {
+			return tally.Findings[0]
+		}
+	}
+	t.Fatalf("no %s: %v", rule, rules(r))
+	panic("unreachable")
+}
+
+// TestGarbageOrDamage: from how many bad entries on an area is garbage, and not
+// damaged in places.
+func TestGarbageOrDamage(t *testing.T) {
+	wild := func(first, n int) (spec string) {
+		for i := first; i < first+n; i++ {
+			spec += fmt.Sprintf("ex %d %d %d\n", i, 1000+i, uint64(i+3)<<58|uint64(i*7919))
+		}
+		return spec
+	}
+	again := func(first, n int) (spec string) { // of exceptions from 0 on
+		for i := first; i < first+n; i++ {
+			spec += fmt.Sprintf("ex %d %d %d\n", i, i-first, 300+i)
+		}
+		return spec
+	}
+	for _, c := range []struct {
+		name    string
+		chunk   int
+		fill    int
+		spec    string
+		garbage bool
+	}{
+		{"2 of 2 impossible", 1, 0, wild(0, 2), false},
+		{"3 of 3", 1, 0, wild(0, 3), true},
+		{"3 of 5", 1, 2, wild(2, 3), true},
+		{"3 of 6", 1, 3, wild(3, 3), false},
+		{"16 of 32", 1, 16, wild(16, 16), false},
+		{"17 of 32", 1, 15, wild(15, 17), true},
+		{"31 of 31 repeat others", 1, 32, again(32, 31), false},
+		{"32 of 32", 1, 32, again(32, 32), true},
+		{"32 of 63", 2, 64, again(64, 32) + "ex 96 500 400\nex 97 501 401\n" + many(98, 29), true},
+		{"32 of 64", 2, 64, again(64, 32) + many(96, 32), false},
+	} {
+		spec := fmt.Sprintf("device 2000\nheader chunk=%d\nfill %d 0\n%s", c.chunk, c.fill, c.spec)
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
+		if got := count(r, "implausible-area") == 1; got != c.garbage {
+			t.Errorf("%s: %v", c.name, rules(r))
+		}
+		if r.Outcome() != check.Damaged {
+			t.Errorf("%s: %s", c.name, r.Outcome())
+		}
+	}
+}
+
+// many are sound exceptions from a slot on.
+func many(first, n int) (spec string) {
+	for i := first; i < first+n; i++ {
+		spec += fmt.Sprintf("ex %d %d %d\n", i, 600+i, 457+i-first)
+	}
+	return spec
+}
+
+// TestGarbageLeavesNoTrace: the chunks that only garbage names are free for others,
+// and those that others had before are not.
+func TestGarbageLeavesNoTrace(t *testing.T) {
+	for _, base := range []uint64{0, 1 << 33} { // low and high chunks
+		spec := "device 4000\nheader chunk=2\n"
+		ex := func(slot int, old, new uint64) { spec += fmt.Sprintf("ex %d %d %d\n", slot, base+old, new) }
+		for i := range 64 { // area 0
+			ex(i, uint64(i), 262+uint64(i))
+		}
+		for i := range 64 { // area 1 repeats it, but for some
+			if i < 10 {
+				ex(64+i, 500+uint64(i), 800+uint64(i))
+			} else {
+				ex(64+i, uint64(i), 652+uint64(i))
+			}
+		}
+		ex(127, 63, 0x7000000000000001) // and one that is broken
+		for i := range 10 {             // what only garbage had
+			ex(128+i, 500+uint64(i), 800+uint64(i))
+		}
+		ex(138, 3, 900) // what area 0 has
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
+		if f := first(t, r, "implausible-area"); f.Area != 1 || !strings.HasPrefix(f.Message(), "54 of the 64 entries from exception 0 on") {
+			t.Errorf("%v: %s", f.Place, f.Message())
+		}
+		if r.Count(check.Error) != 2 {
+			t.Errorf("%d errors: %v", r.Count(check.Error), rules(r))
+		}
+		if f := first(t, r, "duplicate-old-chunk"); f.Place != (format.Place{Area: 2, Index: 10}) || *f.Other != (format.Place{Index: 3}) {
+			t.Errorf("%v with %v", f.Place, f.Other)
+		}
+	}
+}
+
+// TestPlaces: where findings are, in areas and pieces other than the first.
+func TestPlaces(t *testing.T) {
+	const head = "device 2000\nheader chunk=1\nfill 100 0\n"
+	for _, c := range []struct {
+		spec, rule string
+		place      format.Place
+		says       string
+	}{
+		{"ex 70 70 0x4000000000000000", "new-chunk-over-56-bits", format.Place{Area: 2, Index: 6}, "new chunk 0x4000000000000000 does not fit 56 bits"},
+		{"ex 64 0x170416e53 0x800000001", "header-in-area", format.Place{Area: 2}, "image of a header"},
+		{"ex 65 0x170416e53 0x800000001", "new-chunk-beyond-device", format.Place{Area: 2, Index: 1}, "new chunk 34359738369"},
+		{"ex 64 0x170416e53 0x800000003", "new-chunk-beyond-device", format.Place{Area: 2}, "new chunk 34359738371"},
+		{"ex 64 64 67", "new-chunk-is-metadata", format.Place{Area: 2}, "its own metadata area: the mark of CVE-2013-4299"},
+		{"ex 65 65 67", "new-chunk-is-metadata", format.Place{Area: 2, Index: 1}, "new chunk 67 is metadata area 2"},
+		{"ex 64 64 66", "out-of-order", format.Place{Area: 2}, "in 1 places"},
+		{"ex 64 64 66\nex 70 70 66", "out-of-order", format.Place{Area: 2}, "in 2 places"},
+		{"ex 102 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 6}, "the list ends at exception 4 of this area, and 1 exception stands behind it, up to exception 6"},
+		{"ex 103 5 7\nex 105 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 7}, "2 exceptions stand behind it, up to exception 9; no torn commit explains them"},
+		{"ex 100 9 0", "odd-terminator", format.Place{Area: 3, Index: 4}, "old chunk 9"},
+		{"ex 128 5 7", "stale-areas", format.Place{Area: 4}, "or the list was cut off here"},
+	} {
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, head+c.spec))})
+		f := first(t, r, c.rule)
+		if f.Place != c.place || !strings.Contains(f.Message(), c.says) {
+			t.Errorf("%s: %s at %v: %s", c.spec, f.Name, f.Place, f.Message())
+		}
+	}
+}
+
+// TestPlacesInLargeAreas: an area that comes in pieces is numbered through.
+func TestPlacesInLargeAreas(t *testing.T) {
+	const chunk = 256 // sectors: an area of 8192 exceptions, in two pieces
+	g, _ := format.NewGeometry(chunk)
+	d := devicetest.New(int64(g.Offset(9000)))
+	d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=256")[:16])
+	area := make([]byte, g.ChunkBytes())
+	for i := range 8000 {
+		x := format.Exception{Old: format.OldChunk(i), New: format.NewChunk(2 + i)}
+		switch i {
+		case 5000:
+			x.New = 100000
+		case 6000:
+			x.Old = 4500
+		case 7000:
+			x.New = 2 + 6999
+		}
+		x.Encode(area[i*16:])
+	}
+	d.Put(int64(g.Offset(1)), area)
+	r := report(t, check.Options{Device: d})
+	for rule, index := range map[string]int{"new-chunk-beyond-device": 5000, "duplicate-old-chunk": 6000, "duplicate-new-chunk": 7000} {
+		if f := first(t, r, rule); f.Area != 0 || f.Index != index {
+			t.Errorf("%s at %v, want index %d", rule, f.Place, index)
+		}
+	}
+	if f := first(t, r, "duplicate-old-chunk"); f.Other == nil || f.Other.Index != 4500 {
+		t.Errorf("the other one: %v", f.Other)
+	}
+}
+
+// TestOriginsEnd: a chunk that begins on the origin is on it, however short.
+func TestOriginsEnd(t *testing.T) {
+	image := storespec.MustCompile(t, "device 800\nheader chunk=8\nex 0 99 2")
+	for bytes, want := range map[format.Bytes]uint64{100 * 4096: 0, 99*4096 + 512: 0, 99*4096 + 1: 0, 99 * 4096: 1, 50 * 4096: 1} {
+		r := report(t, check.Options{Device: devicetest.Of(image), Origin: bytes})
+		if got := count(r, "old-chunk-beyond-origin"); got != want {
+			t.Errorf("origin of %d bytes: %d, want %d", bytes, got, want)
+		}
+	}
+	// Without an origin, what lies on no device at all.
+	for old, want := range map[uint64]uint64{1<<51 - 1: 0, 1 << 51: 1} {
+		spec := fmt.Sprintf("device 800\nheader chunk=8\nex 0 %d 2", old)
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
+		if got := count(r, "old-chunk-beyond-origin"); got != want {
+			t.Errorf("old chunk %d: %d, want %d", old, got, want)
+		}
+	}
+}
+
+// TestVisitStops: in whichever phase, an error of Visit ends the check.
+func TestVisitStops(t *testing.T) {
+	stop := errors.New("stop")
+	for name, spec := range map[string]string{
+		"a walk":         "device 400\nheader chunk=1\nfill 200",
+		"naming":         "device 400\nheader chunk=1\nfill 200\nex 100 5 103",
+		"a lost header":  "device 400\nlayout chunk=1\nfill 200",
+		"the list empty": "device 4000\nlayout chunk=8\nfill 200\nheader chunk=1",
+	} {
+		d := devicetest.Of(storespec.MustCompile(t, spec))
+		for n := 0; ; n++ {
+			visits := 0
+			_, err := check.Make(check.Options{Device: d, Visit: func(format.AreaIndex) error {
+				if visits++; visits > n {
+					return stop
+				}
+				return nil
+			}})
+			if visits <= n {
+				if err != nil || n == 0 {
+					t.Errorf("%s: %d visits, %v", name, visits, err)
+				}
+				break
+			}
+			if !errors.Is(err, stop) {
+				t.Errorf("%s: visit %d stopped it: %v", name, n, err)
+			}
+		}
+	}
+}
+
+// TestOrderOfRules: errors first, and those before the others that are to be seen
+// to before the others.
+func TestOrderOfRules(t *testing.T) {
+	var names []string
+	for _, r := range check.Rules() {
+		names = append(names, r.Name)
+	}
+	before := func(a, b string) {
+		i, j := slices.Index(names, a), slices.Index(names, b)
+		if i < 0 || j < 0 || i > j {
+			t.Errorf("%s does not come before %s", a, b)
+		}
+	}
+	before("wrong-chunk-size", "implausible-area")
+	before("area-beyond-device", "new-chunk-beyond-device")
+	before("new-chunk-over-56-bits", "new-chunk-is-metadata")
+	before("new-chunk-is-metadata", "new-chunk-beyond-device")
+	before("new-chunk-beyond-device", "old-chunk-beyond-origin")
+	before("hidden-exceptions", "zeroed-header")
+	before("full", "unfinished-store")
+
+	spec := "device 34\nheader chunk=1 valid=2\nfill 32\nex 3 3 90\nex 4 3 6"
+	r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
+	want := []string{"area-beyond-device", "new-chunk-beyond-device", "duplicate-old-chunk", "valid-not-one"}
+	if got := rules(r); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
