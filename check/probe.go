@@ -72,7 +72,7 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 		for at, x := range b.Exceptions() {
 			p.take(at, x)
 		}
-		if p.tooBad() {
+		if 2*p.bad > p.count { // no more of it will make that good
 			return errImplausible
 		}
 		return s.visit(b.Area)

@@ -3,6 +3,7 @@ package check_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -181,4 +182,90 @@ func fileSystems(t *testing.T, size int64) map[string][]byte {
 		all[command] = image
 	}
 	return all
+}
+
+// TestEvidence has lists, and what is like lists, behind a beginning that says
+// nothing: which are taken for those of a store.
+func TestEvidence(t *testing.T) {
+	list := func(n int, f func(i int) (old, new int)) (spec string) {
+		for i := range n {
+			old, new := f(i)
+			spec += fmt.Sprintf("ex %d %d %d\n", i, old, new)
+		}
+		return spec
+	}
+	kernels := func(i int) (old, new int) { return 3 * i, 2 + i + i/32 }
+	for _, c := range []struct {
+		name, spec string
+		found      bool
+	}{
+		{"8 exceptions", list(8, kernels), true},
+		{"7", list(7, kernels), false}, // byte 100 is not zero, and they are few
+		{"40, in two areas", list(40, kernels), true},
+		{"40, of which 4 are damaged", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000", true},
+		{"40, of which 5 are", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000\nex 35 5 1", false},
+		{"far apart", list(20, func(i int) (int, int) { return i, 2 + 90*i + i }), false},
+		{"as far apart as can be", list(8, func(i int) (int, int) { return i, 2 + 40*i + i/2 }), true},
+		{"one old chunk", list(20, func(i int) (int, int) { return 7, 2 + i }), false},
+		{"one new chunk", list(20, func(i int) (int, int) { return i, 5 }), false},
+		{"metadata chunks", list(20, func(i int) (int, int) { return i, 1 + 33*i }), false},
+		{"a damaged end", list(20, kernels) + "ex 20 7 0", true},
+		{"hidden exceptions", list(20, kernels) + "ex 25 75 27\nex 26 78 28", true},
+		{"something else behind", list(20, kernels) + "raw 900 5a*100", false},
+	} {
+		image := storespec.MustCompile(t, "device 4000\nlayout chunk=1\nraw 100 01\n"+c.spec)
+		r := report(t, check.Options{Device: devicetest.Of(image)})
+		if found := count(r, "lost-header") == 1; found != c.found || !found && count(r, "foreign-content") != 1 {
+			t.Errorf("%s: %v", c.name, rules(r))
+		}
+	}
+	// A few are evidence where nothing but zeros is around them.
+	for raw, found := range map[string]bool{"": true, "raw 100 01": false, "raw 900 07": false} {
+		spec := "device 4000\nlayout chunk=1\nfill 3\n" + raw
+		if r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))}); (count(r, "lost-header") == 1) != found {
+			t.Errorf("3 exceptions and %q: %v", raw, rules(r))
+		}
+	}
+}
+
+// TestSurvivingHeader: the other fields are evidence of a header without its magic by
+// themselves; and what is written back keeps them.
+func TestSurvivingHeader(t *testing.T) {
+	for spec, rule := range map[string]string{
+		"header chunk=8 magic=0":                             "lost-header",
+		"header chunk=8 magic=0 valid=0":                     "lost-header",
+		"header chunk=8 magic=0 valid=2":                     "foreign-content",
+		"header chunk=8 magic=0 version=2":                   "foreign-content",
+		"header chunk=9 magic=0":                             "foreign-content",
+		"header chunk=2097152 magic=0":                       "foreign-content", // which does not fit
+		"header chunk=8 magic=0\nraw 300 01":                 "foreign-content",
+		"header chunk=8 magic=0 valid=0\nfill 20\nraw 90 01": "lost-header",
+	} {
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\n"+spec))})
+		if got := rules(r); !slices.Equal(got, []string{rule}) {
+			t.Errorf("%q: %v, want %s", spec, got, rule)
+		}
+	}
+	r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nheader chunk=8 magic=0x50 valid=0\nfill 9"))})
+	if said := first(t, r, "bad-magic").Remedy(); !strings.Contains(said, "keeping the other fields") {
+		t.Error(said)
+	}
+	r = report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nlayout chunk=8\nheader chunk=9 valid=0\nfill 9"))})
+	if said := first(t, r, "bad-chunk-size").Remedy(); !strings.Contains(said, "53 6e 41 70 00 00 00 00 01 00 00 00 08 00 00 00") {
+		t.Error(said)
+	}
+}
+
+// TestUnreadableEvidence: what the search for a list could not read is said.
+func TestUnreadableEvidence(t *testing.T) {
+	bad := errors.New("bad sector")
+	image := storespec.MustCompile(t, "device 4000\nlayout chunk=8\nfill 300 0")
+	for _, at := range []int64{4096, 4096 + 100, 258*4096 + 700} {
+		d := devicetest.Of(image)
+		d.Fault = devicetest.BadByte(at, bad)
+		r, err := check.Make(check.Options{Device: d})
+		if err == nil && (len(r.Unread) == 0 || !errors.Is(r.Unread[0], bad)) {
+			t.Errorf("byte %d: %v, %v", at, r.Unread, rules(r))
+		}
+	}
 }

@@ -64,8 +64,10 @@ func ruleNames() string {
 // Validate tells wrong use that single flags do not show.
 func (c *checkCmd) Validate() error {
 	switch {
-	case c.ListRules && c.COW != "":
-		return errors.New("--list-rules: expected no COW device")
+	case c.ListRules && (c.COW != "" || c.Origin != "" || c.OriginSize != nil || c.given()):
+		return errors.New("--list-rules: expected no COW device, and no origin")
+	case c.ListRules && (c.Output != "human" || c.All || c.Quiet):
+		return errors.New("--list-rules: cannot go with --output, --all or --quiet")
 	case c.ListRules:
 		return nil
 	case c.COW == "":

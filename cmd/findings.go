@@ -228,9 +228,12 @@ type finding struct {
 	Index    *uint64 `json:"index"`
 	OldChunk *uint64 `json:"old_chunk"`
 	NewChunk *uint64 `json:"new_chunk"`
-	Message  string  `json:"message"`
-	Kernel   string  `json:"kernel"`
-	Repair   string  `json:"repair"`
+	// Where the exception stands with which this one shares a chunk.
+	OtherArea  *uint64 `json:"other_area"`
+	OtherIndex *uint64 `json:"other_index"`
+	Message    string  `json:"message"`
+	Kernel     string  `json:"kernel"`
+	Repair     string  `json:"repair"`
 }
 
 func (v *verdict) record(f check.Finding) finding {
@@ -246,6 +249,9 @@ func (v *verdict) record(f check.Finding) finding {
 	}
 	if f.Scope == check.OfException {
 		r.OldChunk, r.NewChunk = new(uint64(f.Old)), new(uint64(f.New))
+	}
+	if f.Other != nil {
+		r.OtherArea, r.OtherIndex = new(uint64(f.Other.Area)), new(uint64(f.Other.Index))
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -91,4 +92,28 @@ func randomStore(t *testing.T, n uint64) string {
 		write(area, 1+k*(slots+1))
 	}
 	return kernellab.Loop(t, path)
+}
+
+// TestKernelCheckOfABadDisk: what can be read is checked, and what cannot is said,
+// with a status of its own.
+func TestKernelCheckOfABadDisk(t *testing.T) {
+	kernellab.Require(t)
+	image := storespec.MustCompile(t, "device 8192\nheader chunk=8\nfill 600 0\nex 5 4 7")
+	disk := imageLoop(t, image)
+	const bad = 515 * 8 // area 2
+	cow := kernellab.Create(t, "bad", fmt.Sprintf("0 %d linear %s 0\n%d 8 error\n%d %d linear %s %d",
+		bad, disk, bad, bad+8, 8192-bad-8, disk, bad+8), false)
+	stdout, stderr := expect(t, 12, "check", cow.Path)
+	for _, want := range []string{": damaged: 1 error; ", "duplicate-old-chunk", "not checked: what could not be read"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q: %s", want, stdout)
+		}
+	}
+	if !strings.Contains(stderr, "area 2 at chunk 515, byte 2109440: input/output error; 512 exceptions were read before it") {
+		t.Errorf("standard error: %s", stderr)
+	}
+	stdout, _ = expect(t, 12, "check", "--output", "json", cow.Path)
+	if !strings.Contains(stdout, `"area 2 at chunk 515, byte 2109440: input/output error; 512 exceptions were read before it"`) {
+		t.Errorf("%s", stdout)
+	}
 }
