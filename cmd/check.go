@@ -12,14 +12,13 @@ import (
 )
 
 type checkCmd struct {
-	COW        path   `arg:"" optional:"" help:"COW device, or an image of one."`
-	Output     string `default:"human" enum:"human,json" help:"How to write: ${enum}."`
-	Origin     path   `placeholder:"DEV" help:"The snapshot's origin: old chunks are held to its size."`
-	OriginSize *size  `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
-	All        bool   `help:"Show all findings, not only the first ten of each rule."`
-	Quiet      bool   `short:"q" help:"Print no findings: the exit status tells."`
-	ListRules  bool   `help:"Print the rules, and look at no device."`
-	section    `embed:""`
+	COW       path   `arg:"" optional:"" help:"COW device, or an image of one."`
+	Output    string `default:"human" enum:"human,json" help:"How to write: ${enum}."`
+	All       bool   `help:"Show all findings, not only the first ten of each rule."`
+	Quiet     bool   `short:"q" help:"Print no findings: the exit status tells."`
+	ListRules bool   `help:"Print the rules, and look at no device."`
+	theOrigin `embed:""`
+	section   `embed:""`
 }
 
 func (checkCmd) Help() string {
@@ -72,10 +71,8 @@ func (c *checkCmd) Validate() error {
 		return nil
 	case c.COW == "":
 		return errors.New(`expected "<cow>"`)
-	case c.Origin != "" && c.OriginSize != nil:
-		return errors.New("--origin and --origin-size: expected one of them")
-	case c.OriginSize != nil && *c.OriginSize == 0:
-		return errors.New("--origin-size 0: expected the size of an origin")
+	case c.theOrigin.invalid() != nil:
+		return c.theOrigin.invalid()
 	case c.Quiet && (c.All || c.Output != "human"):
 		return errors.New("--quiet: cannot go with --all or --output")
 	}

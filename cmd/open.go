@@ -18,6 +18,23 @@ type section struct {
 
 func (s section) given() bool { return s.Offset != 0 || s.Size != nil }
 
+// theOrigin names the snapshot's origin, for its size, or tells that.
+type theOrigin struct {
+	Origin     path  `placeholder:"DEV" help:"The snapshot's origin, which is only asked for its size."`
+	OriginSize *size `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
+}
+
+// invalid is what is wrong with the flags, nil where nothing is.
+func (o theOrigin) invalid() error {
+	switch {
+	case o.Origin != "" && o.OriginSize != nil:
+		return errors.New("--origin and --origin-size: expected one of them")
+	case o.OriginSize != nil && *o.OriginSize == 0:
+		return errors.New("--origin-size 0: expected the size of an origin")
+	}
+	return nil
+}
+
 // cow is a COW device that was opened.
 type cow struct {
 	path    string

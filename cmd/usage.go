@@ -13,15 +13,14 @@ import (
 )
 
 type usageCmd struct {
-	COW        []path    `arg:"" help:"COW devices, or images of them."`
-	Output     string    `default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
-	Origin     path      `placeholder:"DEV" help:"The snapshot's origin: tells what the store needs at most."`
-	OriginSize *size     `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
-	ChunkSize  chunkSize `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
-	Table      bool      `help:"Print the device-mapper tables that load the store read-only and that merge it."`
-	Warn       *percent  `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`
-	Crit       *percent  `placeholder:"PCT" help:"Be a monitoring plugin: CRITICAL when a store is this full, or is lost."`
-	section    `embed:""`
+	COW       []path    `arg:"" help:"COW devices, or images of them."`
+	Output    string    `default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
+	ChunkSize chunkSize `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
+	Table     bool      `help:"Print the device-mapper tables that load the store read-only and that merge it."`
+	Warn      *percent  `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`
+	Crit      *percent  `placeholder:"PCT" help:"Be a monitoring plugin: CRITICAL when a store is this full, or is lost."`
+	theOrigin `embed:""`
+	section   `embed:""`
 }
 
 func (usageCmd) Help() string {
@@ -46,8 +45,8 @@ With --warn or --crit it is a monitoring plugin and exits 0 OK, 1 WARNING,
 func (c *usageCmd) Validate() error {
 	plugin := c.Warn != nil || c.Crit != nil
 	switch {
-	case c.Origin != "" && c.OriginSize != nil:
-		return errors.New("--origin and --origin-size: expected one of them")
+	case c.theOrigin.invalid() != nil:
+		return c.theOrigin.invalid()
 	case len(c.COW) > 1 && c.given():
 		return errors.New("--offset and --size: expected a single COW device")
 	case c.Table && c.Origin == "" && c.OriginSize == nil:
@@ -58,8 +57,6 @@ func (c *usageCmd) Validate() error {
 		return errors.New("--table: cannot go with --output, --warn or --crit")
 	case plugin && c.Output != "human":
 		return errors.New("--warn and --crit: cannot go with --output")
-	case c.OriginSize != nil && *c.OriginSize == 0:
-		return errors.New("--origin-size 0: expected the size of an origin")
 	case c.Warn != nil && c.Crit != nil && *c.Warn > *c.Crit:
 		return fmt.Errorf("--warn %v: expected no more than --crit %v", c.Warn, c.Crit)
 	}
