@@ -232,7 +232,10 @@ func TestUndoTakesBack(t *testing.T) {
 // again with the log that is there, cuts it off again, and again: each time the
 // log belongs to the device and takes the change back.
 func TestUndoCrash(t *testing.T) {
-	for _, chunk := range []uint32{1, 2, 8} {
+	for _, chunk := range []uint32{2, 1, 8} {
+		if testing.Short() && chunk != 2 {
+			continue // on a processor that is emulated
+		}
 		t.Run(fmt.Sprint("chunk ", chunk), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed(t), 0))
