@@ -180,11 +180,12 @@ func remedy(f check.Finding, target string) string {
 	return f.Remedy()
 }
 
-// target is the store as a shell takes it on the command line.
+// target is the store as a shell takes it on the command line; of a name that
+// cannot be printed, as a person reads it.
 func (v *verdict) target() string {
 	word := printable(v.cow.path)
-	if strings.ContainsAny(word, " \t\"'\\$`&;|<>()*?[]#~!{}") {
-		word = "'" + strings.ReplaceAll(v.cow.path, "'", `'\''`) + "'"
+	if word == v.cow.path && strings.ContainsAny(word, " \"'\\$`&;|<>()*?[]#~!{}") {
+		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
 	if v.section.Offset != 0 {
 		word += fmt.Sprintf(" --offset %ds", format.Bytes(v.section.Offset).Sectors())
