@@ -45,6 +45,9 @@ func TestLive(t *testing.T) {
 		{damage, damage, []string{"duplicate-old-chunk"}},
 		{damage + "\nex 38 0 0", damage, []string{"duplicate-old-chunk"}},
 		{damage, damage + "\nex 39 115 200", []string{"duplicate-old-chunk"}},
+		// Figures are those of the last look, whatever else there is.
+		{damage, damage + "\nex 39 117 60", []string{"duplicate-old-chunk", "leaked-chunks"}},
+		{sound, sound + "\nex 39 117 60", nil}, // there was none
 	} {
 		d := &changing{Memory: devicetest.New(200 * 512)}
 		for _, spec := range []string{c.first, c.second} {

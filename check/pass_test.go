@@ -218,3 +218,41 @@ func TestUnreadable(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadableLater: what can no longer be read when duplicates are named is said;
+// they are told all the same.
+func TestUnreadableLater(t *testing.T) {
+	bad := errors.New("bad sector")
+	d := devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 70 0\nex 40 3 200"))
+	reads := 0 // of area 0, with which a walk begins
+	d.Fault = func(op devicetest.Op) (int, error) {
+		if op.Offset == 512 && op.Length > 0 {
+			if reads++; reads > 1 {
+				return 0, bad
+			}
+		}
+		return 0, nil
+	}
+	r := report(t, check.Options{Device: d})
+	if len(r.Unread) == 0 || !errors.Is(r.Unread[0], bad) {
+		t.Errorf("%v", r.Unread)
+	}
+	if f := first(t, r, "duplicate-old-chunk"); f.Other != nil || !strings.Contains(f.Message(), "somewhere before it") {
+		t.Errorf("%v: %s", f.Other, f.Message())
+	}
+}
+
+// TestNextChunk: there are no warnings about chunks that there cannot be.
+func TestNextChunk(t *testing.T) {
+	for spec, want := range map[string][]string{
+		"device 34\nheader chunk=1\nfill 10 0\nex 10 500 33":       {"full", "leaked-chunks"},
+		"device 200\nheader chunk=1\nfill 10 0\nex 10 500 33":      {"next-chunk-is-metadata", "leaked-chunks"},
+		"device 200\nheader chunk=1\nfill 5 0\nex 5 15 max":        {"new-chunk-over-56-bits"}, // the kernel's next chunk wraps to 0
+		"device 200\nheader chunk=1\nfill 5 0\nex 5 15 0x10000000": {"new-chunk-beyond-device", "full"},
+	} {
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
+		if got := rules(r); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", spec, got, want)
+		}
+	}
+}

@@ -33,6 +33,9 @@ func TestTooSmall(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", spec, got, want)
 		}
+		if r.Outcome() == check.Damaged && r.Fate() != check.Refuses {
+			t.Errorf("%q: fate %d", spec, r.Fate())
+		}
 		if (r.Outcome() == check.Damaged) != slices.Contains(want, "too-small") {
 			t.Errorf("%q: %s", spec, r.Outcome())
 		}

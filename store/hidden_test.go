@@ -209,6 +209,19 @@ func TestLookBehind(t *testing.T) {
 			t.Errorf("%q: %+v, want %+v", c.spec, got, c.want)
 		}
 	}
+	// Sectors before the last one with exceptions are full, or zeros.
+	full := "device 800\nheader chunk=4\nfill 5\n"
+	for i := 32; i < 64; i++ {
+		full += fmt.Sprintf("ex %d %d %d\n", i, 100+i, 10+i)
+	}
+	for extra, explained := range map[string]bool{
+		"": true, "ex 64 1 90": true, "ex 96 1 90": true, "ex 70 1 90": false, "ex 64 1 90\nex 96 1 91": false,
+	} {
+		h := behind(t, devicetest.Of(storespec.MustCompile(t, full+extra)))
+		if (h.Why == "") != explained {
+			t.Errorf("a full sector, then %q: %+v", extra, h)
+		}
+	}
 	// The place, and how far the list was read, are in the error.
 	d := devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=2\nfill 70"))
 	d.Fault = devicetest.BadByte(66*1024+600, errBroken)
