@@ -203,7 +203,10 @@ var headerRules = []*Rule{
 // what comes first; without evidence, what there is to do then.
 func (s *scan) rewrite(first string) string {
 	e := s.probe()
-	if e == nil {
+	switch {
+	case e == nil && s.hasHeader():
+		return "find out which chunk size the snapshot was made with, since no list was found at any; then, on a copy, write the header anew"
+	case e == nil:
 		return "make sure that this is the device you mean: nothing on it speaks for a store"
 	}
 	h := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: uint32(e.Geometry.ChunkSectors())}
@@ -238,6 +241,6 @@ func (s *scan) survives() bool {
 	if err != nil || h.Version != format.Version || h.Valid > 1 || store.Fits(s.device, g) != nil {
 		return false
 	}
-	stray, err := strayByte(s.device, format.HeaderSize, format.SectorSize)
+	stray, err := store.NonZero(s.device, format.HeaderSize, format.SectorSize)
 	return err == nil && stray < 0
 }

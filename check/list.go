@@ -66,7 +66,7 @@ var listRules = []*Rule{
 				return nil
 			}
 			why := "a commit that was torn by a power cut explains them"
-			repair := "clear them: they were never acknowledged"
+			repair := "clear them, unless you know that a sector of the area was lost: a write that was never finished has left them"
 			if h.Why != "" {
 				why = "no torn commit explains them: " + h.Why
 				repair = "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing them loses them"
@@ -156,7 +156,7 @@ var listRules = []*Rule{
 			if !s.sound() {
 				return nil
 			}
-			below := s.geometry.DataChunks(min(s.list.end.NextFree, format.NewChunk(s.chunks)))
+			below := s.usage().Given() // usage counts what is named, and here it is looked up
 			if below <= s.list.named {
 				return nil
 			}

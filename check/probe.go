@@ -6,6 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/store"
 )
 
 // Evidence is what speaks for a store of some chunk size where no header says
@@ -95,7 +96,7 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 		return nil, err
 	}
 	if e.Exceptions < fewExceptions {
-		if stray, err := strayByte(s.device, format.HeaderSize, g.ChunkBytes()); err != nil || stray >= 0 {
+		if stray, err := store.NonZero(s.device, format.HeaderSize, g.ChunkBytes()); err != nil || stray >= 0 {
 			return nil, err
 		}
 	}

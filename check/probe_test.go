@@ -250,6 +250,10 @@ func TestSurvivingHeader(t *testing.T) {
 	if said := first(t, r, "bad-magic").Remedy(); !strings.Contains(said, "keeping the other fields") {
 		t.Error(said)
 	}
+	r = report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nheader chunk=9"))})
+	if said := first(t, r, "bad-chunk-size").Remedy(); !strings.Contains(said, "find out which chunk size") {
+		t.Error(said)
+	}
 	r = report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nlayout chunk=8\nheader chunk=9 valid=0\nfill 9"))})
 	if said := first(t, r, "bad-chunk-size").Remedy(); !strings.Contains(said, "53 6e 41 70 00 00 00 00 01 00 00 00 08 00 00 00") {
 		t.Error(said)

@@ -117,29 +117,10 @@ func (s *scan) identify() (err error) {
 	}
 	s.result.Identity = s.id
 	s.facts = newFacts(s.id.Geometry, s.size, s.options.Origin)
-	if s.stray, err = strayByte(s.device, format.HeaderSize, s.geometry.ChunkBytes()); err != nil {
+	if s.stray, err = store.NonZero(s.device, format.HeaderSize, min(s.geometry.ChunkBytes(), s.size)); err != nil {
 		s.unread(err)
 	}
 	return nil
-}
-
-// strayByte is the first byte of a device from start up to end that is not zero,
-// -1 where there is none.
-func strayByte(d store.Device, start, end format.Bytes) (int64, error) {
-	end = min(end, format.Bytes(d.Size()))
-	buf := make([]byte, 64<<10)
-	for at := start; at < end; at += format.Bytes(len(buf)) {
-		buf = buf[:min(format.Bytes(len(buf)), end-at)]
-		if n, err := d.ReadAt(buf, int64(at)); n < len(buf) {
-			return -1, fmt.Errorf("byte %d: %w", int64(at)+int64(n), err)
-		}
-		for i, b := range buf {
-			if b != 0 {
-				return int64(at) + int64(i), nil
-			}
-		}
-	}
-	return -1, nil
 }
 
 // checkList checks the list.

@@ -101,7 +101,7 @@ func (c *checkCmd) Run(a *app) error {
 		return a.checkFailed(w, err)
 	}
 	a.status |= a.found(&r)
-	v := verdict{app: a, cow: w, Report: &r, options: o, section: c.section, all: c.All}
+	v := checked{app: a, cow: w, Report: &r, options: o, section: c.section, all: c.All}
 	switch {
 	case c.Quiet:
 	case c.Output == "json":

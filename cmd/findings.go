@@ -13,8 +13,8 @@ import (
 	"dmcow/store"
 )
 
-// verdict is a check to be told.
-type verdict struct {
+// checked is a check to be told.
+type checked struct {
 	*app
 	cow *cow
 	*check.Report
@@ -25,7 +25,7 @@ type verdict struct {
 
 // each calls show for the findings of a rule that are to be shown. A report does
 // not keep them all: where they are wanted, the check is done again.
-func (v *verdict) each(t check.Tally, show func(check.Finding) error) error {
+func (v *checked) each(t check.Tally, show func(check.Finding) error) error {
 	if !v.all || t.Count <= check.Shown {
 		for _, f := range t.Findings {
 			if err := show(f); err != nil {
@@ -53,7 +53,7 @@ func (v *verdict) each(t check.Tally, show func(check.Finding) error) error {
 }
 
 // human writes the verdict first, in a line, and the next command last.
-func (v *verdict) human() error {
+func (v *checked) human() error {
 	w := &lines{w: v.stdout}
 	w.line("%s: %s", printable(v.cow.path), v.headline())
 	for _, t := range v.Tallies { // by severity
@@ -71,7 +71,7 @@ func (v *verdict) human() error {
 }
 
 // notes say what was not tested or not read, and who else is at work.
-func (v *verdict) notes() (all []string) {
+func (v *checked) notes() (all []string) {
 	for _, what := range v.Untested {
 		all = append(all, "not tested: "+what)
 	}
@@ -88,7 +88,7 @@ func (v *verdict) notes() (all []string) {
 }
 
 // headline is the verdict in words.
-func (v *verdict) headline() string {
+func (v *checked) headline() string {
 	var text string
 	switch v.Outcome() {
 	case check.Damaged:
@@ -131,7 +131,7 @@ func count(n uint64, what string) string {
 }
 
 // group writes the findings of a rule.
-func (v *verdict) group(w *lines, t check.Tally) error {
+func (v *checked) group(w *lines, t check.Tally) error {
 	colour := map[check.Severity]color.Attribute{check.Error: color.FgRed, check.Warning: color.FgYellow, check.Info: color.FgCyan}
 	w.line("\n%s %s", v.paint(colour[t.Severity], t.Severity.String()+":"), t.Name)
 	err := v.each(t, func(f check.Finding) error {
@@ -156,7 +156,7 @@ func (v *verdict) group(w *lines, t check.Tally) error {
 }
 
 // next is what the user does next: the remedy of what is to be seen to first.
-func (v *verdict) next() string {
+func (v *checked) next() string {
 	if v.Outcome() == check.Invalid {
 		return "dmcow dump " + v.target() + " (what had been saved; the kernel does not take the snapshot back)"
 	}
@@ -171,7 +171,7 @@ func (v *verdict) next() string {
 }
 
 // remedy is what mends a finding, with the command that does.
-func (v *verdict) remedy(f check.Finding) string { return remedy(f, v.target()) }
+func (v *checked) remedy(f check.Finding) string { return remedy(f, v.target()) }
 
 func remedy(f check.Finding, target string) string {
 	if command := commandOf(f.Rule, target); command != "" {
@@ -182,7 +182,7 @@ func remedy(f check.Finding, target string) string {
 
 // target is the store as a shell takes it on the command line; of a name that
 // cannot be printed, as a person reads it.
-func (v *verdict) target() string {
+func (v *checked) target() string {
 	word := printable(v.cow.path)
 	if word == v.cow.path && strings.ContainsAny(word, " \"'\\$`&;|<>()*?[]#~!{}") {
 		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
@@ -237,7 +237,7 @@ type finding struct {
 	Repair     string  `json:"repair"`
 }
 
-func (v *verdict) record(f check.Finding) finding {
+func (v *checked) record(f check.Finding) finding {
 	r := finding{
 		Rule: f.Name, Severity: f.Severity.String(), Message: f.Message(),
 		Kernel: f.Kernel, Repair: v.remedy(f),
@@ -269,7 +269,7 @@ type summary struct {
 }
 
 // json writes one object. Findings go out as they come: there may be many.
-func (v *verdict) json() error {
+func (v *checked) json() error {
 	s := summary{
 		Device: v.cow.path, Result: v.Outcome(), Exceptions: v.Exceptions, Areas: v.Areas,
 		Counts: map[string]uint64{}, Unread: []string{}, Untested: append([]string{}, v.Untested...),

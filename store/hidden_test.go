@@ -72,15 +72,8 @@ func TestHidden(t *testing.T) {
 // behind is what stands behind the list of the store on d.
 func behind(t *testing.T, d *devicetest.Memory) store.Hidden {
 	t.Helper()
-	id, err := store.Identify(d, geometry(t, 8))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := id.Examine(id.Walk(d), func(format.AreaIndex) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := store.LookBehind(d, id.Geometry, s.Usage.End)
+	u := surveyed(t, d).Usage
+	h, err := store.LookBehind(d, u.Geometry, u.End)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,19 +180,31 @@ func leftover(d Device, g format.Geometry) (bool, error) {
 	return false, nil
 }
 
-// blank tells whether length bytes are all zeros; length is a power of two.
+// blank tells whether length bytes are all zeros.
 func blank(d Device, offset, length format.Bytes) (bool, error) {
-	const piece = 64 << 10
-	buf := make([]byte, min(length, piece))
-	for end := offset + length; offset < end; offset += format.Bytes(len(buf)) {
-		if err := readFull(d, buf, int64(offset)); err != nil {
-			return false, fmt.Errorf("byte %d: %w", offset, err)
+	at, err := NonZero(d, offset, offset+length)
+	return at < 0 && err == nil, err
+}
+
+// NonZero is the first byte of a device, from start up to end, that is not zero, -1
+// where there is none. The error is one of reading, and says where.
+func NonZero(d Device, start, end format.Bytes) (int64, error) {
+	if start >= end {
+		return -1, nil
+	}
+	buf := make([]byte, min(end-start, 64<<10))
+	for at := start; at < end; at += format.Bytes(len(buf)) {
+		buf = buf[:min(format.Bytes(len(buf)), end-at)]
+		if err := readFull(d, buf, int64(at)); err != nil {
+			return -1, fmt.Errorf("byte %d: %w", at, err)
 		}
-		if !zero(buf) {
-			return false, nil
+		for i, b := range buf {
+			if b != 0 {
+				return int64(at) + int64(i), nil
+			}
 		}
 	}
-	return true, nil
+	return -1, nil
 }
 
 func readFull(r io.ReaderAt, p []byte, offset int64) error {

@@ -91,13 +91,15 @@ func (u Usage) Free() uint64 {
 	return min(data-taken, slots-1)
 }
 
-// Leaked is the number of data chunks on the device, below the next free one,
-// that no exception names: lost until the snapshot is removed. It supposes
-// that no two exceptions share a chunk.
-func (u Usage) Leaked() uint64 {
-	below := u.Geometry.DataChunks(min(u.End.NextFree, format.NewChunk(u.Chunks())))
-	return below - min(below, u.End.Exceptions)
+// Given is the number of data chunks on the device below the next free one: those
+// that were given out.
+func (u Usage) Given() uint64 {
+	return u.Geometry.DataChunks(min(u.End.NextFree, format.NewChunk(u.Chunks())))
 }
+
+// Leaked is the number of those that no exception names: lost until the snapshot is
+// removed. It supposes that no two exceptions share a chunk.
+func (u Usage) Leaked() uint64 { return u.Given() - min(u.Given(), u.End.Exceptions) }
 
 // Minimum is the least number of whole chunks, in sectors, on which the kernel
 // loads the store and serves every exception; such a store is full. ok is
