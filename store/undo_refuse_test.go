@@ -24,7 +24,7 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 		return c
 	}
 	c := made()
-	c.device.size -= 512
+	c.device.Resize(c.device.Size() - 512)
 	if _, err := store.OpenUndo(c.log, nil, c.device, false); !errors.As(err, &foreign) {
 		t.Errorf("a smaller device: %v", err)
 	}
@@ -82,7 +82,7 @@ func TestUndoRefuses(t *testing.T) {
 		}
 	}
 	c := newChanged(t, 1, false)
-	c.log.size = 60 * 512
+	c.log.Resize(60 * 512)
 	u, err := store.NewUndo(c.log, nil, c.device, c.g)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestIsUndoIsCheap(t *testing.T) {
 func TestUndoOfManyAreas(t *testing.T) {
 	const sectors, logSectors = 2000, 4000
 	both := devicetest.New((sectors + logSectors) * 512)
-	device, log := &part{both, 0, sectors * 512}, &part{both, sectors * 512, logSectors * 512}
+	device, log := both.Part(0, sectors*512), both.Part(sectors*512, logSectors*512)
 	for s := range int64(sectors) {
 		both.Put(s*512, version(s, 0))
 	}
@@ -169,7 +169,7 @@ func TestUndoOfManyAreas(t *testing.T) {
 	}
 	for _, x := range all {
 		got := make([]byte, 512)
-		both.Peek(got, log.offset+int64(id.Geometry.Offset(x.New)))
+		both.Peek(got, sectors*512+int64(id.Geometry.Offset(x.New)))
 		if !bytes.Equal(got, version(int64(x.Old), 0)) {
 			t.Fatalf("%v: other data", x)
 		}
@@ -197,16 +197,16 @@ func TestUndoOfManyAreas(t *testing.T) {
 // TestUndoHostile: what looks like a log, or like nothing, is an error and no more.
 func TestUndoHostile(t *testing.T) {
 	for name, spoil := range map[string]func(*changed){
-		"blank":             func(c *changed) { c.both.Put(c.log.offset, make([]byte, 4096)) },
-		"no store":          func(c *changed) { c.both.Put(c.log.offset, []byte("something else")) },
-		"no label":          func(c *changed) { c.both.Put(c.log.offset+2*512, make([]byte, 16)) },
-		"first new chunk 2": func(c *changed) { c.both.Put(c.log.offset+512+8, []byte{2, 0}) },
+		"blank":             func(c *changed) { c.both.Put(logStart, make([]byte, 4096)) },
+		"no store":          func(c *changed) { c.both.Put(logStart, []byte("something else")) },
+		"no label":          func(c *changed) { c.both.Put(logStart+2*512, make([]byte, 16)) },
+		"first new chunk 2": func(c *changed) { c.both.Put(logStart+512+8, []byte{2, 0}) },
 		"first new chunk out of reach": func(c *changed) {
-			c.both.Put(c.log.offset+512+8, []byte{0, 0, 0, 0, 0, 0, 0, 0x80})
+			c.both.Put(logStart+512+8, []byte{0, 0, 0, 0, 0, 0, 0, 0x80})
 		},
-		"old chunk beyond the device": func(c *changed) { c.both.Put(c.log.offset+512, []byte{0, 0, 0, 0, 0, 0, 0, 0x10}) },
-		"old chunk at its end":        func(c *changed) { c.both.Put(c.log.offset+512, []byte{0x2d, 1}) },
-		"its end is gone":             func(c *changed) { c.log.size = 40 * 512 },
+		"old chunk beyond the device": func(c *changed) { c.both.Put(logStart+512, []byte{0, 0, 0, 0, 0, 0, 0, 0x10}) },
+		"old chunk at its end":        func(c *changed) { c.both.Put(logStart+512, []byte{0x2d, 1}) },
+		"its end is gone":             func(c *changed) { c.log.Resize(40 * 512) },
 	} {
 		c := newChanged(t, 1, false)
 		if err := c.goOn(); err != nil {

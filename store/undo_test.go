@@ -12,44 +12,20 @@ import (
 	"dmcow/store"
 )
 
-// part is a part of a device in memory: a device and its undo log share one
-// record of what was done to both.
-type part struct {
-	*devicetest.Memory
-	offset, size int64
-}
-
-func (p *part) Size() int64 { return p.size }
-func (p *part) ReadAt(b []byte, offset int64) (int, error) {
-	if offset+int64(len(b)) > p.size {
-		return 0, fmt.Errorf("read of %d bytes at %d, of %d", len(b), offset, p.size)
-	}
-	return p.Memory.ReadAt(b, p.offset+offset)
-}
-func (p *part) WriteAt(b []byte, offset int64) (int, error) {
-	if offset+int64(len(b)) > p.size {
-		return 0, fmt.Errorf("write of %d bytes at %d, of %d", len(b), offset, p.size)
-	}
-	return p.Memory.WriteAt(b, p.offset+offset)
-}
-func (p *part) WriteDurable(b []byte, offset int64) error {
-	if offset+int64(len(b)) > p.size {
-		return fmt.Errorf("durable write of %d bytes at %d, of %d", len(b), offset, p.size)
-	}
-	return p.Memory.WriteDurable(b, p.offset+offset)
-}
-
 // changed is a device that is changed, and the undo log of that. Content tells
 // sectors apart: sector n of the device is n at first.
 type changed struct {
 	both        *devicetest.Memory
-	device, log *part
+	device, log *devicetest.Part
 	g           format.Geometry
 	grows       bool // the log
 }
 
 // deviceSectors and logSectors are the sizes of the two.
 const deviceSectors, logSectors = 301, 2000
+
+// logStart is where the log begins in the memory that holds both, in bytes.
+const logStart = deviceSectors * 512
 
 func newChanged(t testing.TB, chunk uint32, grows bool) *changed {
 	c := on(t, devicetest.New((deviceSectors+logSectors)*512), chunk, grows)
@@ -62,15 +38,15 @@ func newChanged(t testing.TB, chunk uint32, grows bool) *changed {
 func on(t testing.TB, both *devicetest.Memory, chunk uint32, grows bool) *changed {
 	c := &changed{
 		both:   both,
-		device: &part{both, 0, deviceSectors * 512},
-		log:    &part{both, deviceSectors * 512, logSectors * 512},
+		device: both.Part(0, deviceSectors*512),
+		log:    both.Part(deviceSectors*512, logSectors*512),
 		g:      geometry(t, chunk),
 		grows:  grows,
 	}
 	if grows {
-		c.log.size = 0
-		if id, err := store.Identify(&part{both, deviceSectors * 512, logSectors * 512}, c.g); err == nil && id.State == store.Valid {
-			c.log.size = logSectors * 512
+		c.log.Resize(0)
+		if id, err := store.Identify(both.Part(deviceSectors*512, logSectors*512), c.g); err == nil && id.State == store.Valid {
+			c.log.Resize(logSectors * 512)
 		}
 	}
 	return c
@@ -90,7 +66,7 @@ func (c *changed) grow() func(format.Bytes) error {
 		if size > logSectors*512 {
 			return store.ErrNoRoom
 		}
-		c.log.size = max(c.log.size, int64(size))
+		c.log.Resize(max(c.log.Size(), int64(size)))
 		return nil
 	}
 }
@@ -184,7 +160,7 @@ func (c *changed) takeBack() error {
 		}
 		for _, x := range list {
 			chunk := content[int(x.Old)*int(id.Geometry.ChunkBytes()):]
-			c.both.Peek(chunk[:min(len(chunk), int(id.Geometry.ChunkBytes()))], c.log.offset+int64(id.Geometry.Offset(x.New)))
+			c.both.Peek(chunk[:min(len(chunk), int(id.Geometry.ChunkBytes()))], logStart+int64(id.Geometry.Offset(x.New)))
 		}
 	}
 	for s := range int64(deviceSectors) {
@@ -217,9 +193,9 @@ func TestUndoTakesBack(t *testing.T) {
 				t.Errorf("chunk %d: is an undo log: %v, %v", chunk, is, err)
 			}
 			// To go on with the same captures nothing new, and changes nothing.
-			was := c.log.size
-			if err := c.goOn(); err != nil || c.log.size != was {
-				t.Errorf("chunk %d: again: %v, the log has grown from %d to %d bytes", chunk, err, was, c.log.size)
+			was := c.log.Size()
+			if err := c.goOn(); err != nil || c.log.Size() != was {
+				t.Errorf("chunk %d: again: %v, the log has grown from %d to %d bytes", chunk, err, was, c.log.Size())
 			}
 			if err := c.takeBack(); err != nil {
 				t.Errorf("chunk %d: again: %v", chunk, err)

@@ -61,7 +61,7 @@ func (d *disk) next(events []event) {
 			number++
 		}
 	case Sync:
-		d.settle(0, d.durable.size/sectorSize)
+		d.settle(e.offset/sectorSize, (e.offset+e.length)/sectorSize)
 	default:
 		d.marks = slices.Concat(d.marks, []any{e.mark})
 	}

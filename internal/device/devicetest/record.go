@@ -19,7 +19,8 @@ type Record struct {
 type event struct {
 	kind    Kind
 	durable bool   // that a write is, as soon as it has returned
-	offset  int64  // of a write
+	offset  int64  // of a write, or of the part that a Sync is of
+	length  int64  // of that part
 	data    []byte // of a write, what was written
 	mark    any
 }
@@ -63,7 +64,7 @@ func (r *Record) add(e event) {
 func (e event) String() string {
 	switch {
 	case e.kind == Sync:
-		return "a sync"
+		return fmt.Sprintf("a sync of %d bytes at %d", e.length, e.offset)
 	case e.kind != Write:
 		return fmt.Sprintf("the mark %v", e.mark)
 	case e.durable:

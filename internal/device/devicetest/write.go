@@ -7,7 +7,7 @@ import "fmt"
 //
 // Where Fault fails it, the sectors that came before stay written.
 func (m *Memory) WriteAt(p []byte, offset int64) (int, error) {
-	if err := m.check(p, offset); err != nil {
+	if err := m.checkWithin(p, offset, m.size); err != nil {
 		return 0, err
 	}
 	return m.write(p, offset, false)
@@ -15,7 +15,10 @@ func (m *Memory) WriteAt(p []byte, offset int64) (int, error) {
 
 // Sync makes every write that has returned durable. One that fails makes
 // nothing durable, but the next may.
-func (m *Memory) Sync() error {
+func (m *Memory) Sync() error { return m.sync(0, m.size) }
+
+// sync is Sync for what was written to a part.
+func (m *Memory) sync(offset, size int64) error {
 	op := Op{Kind: Sync}
 	m.begin(op)
 	defer m.done()
@@ -24,14 +27,14 @@ func (m *Memory) Sync() error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.record.add(event{kind: Sync})
+	m.record.add(event{kind: Sync, offset: offset, length: size})
 	return nil
 }
 
 // WriteDurable is a Sync, and then a write of p as by WriteAt that is durable
 // when it returns. To Fault and the record it is two operations.
 func (m *Memory) WriteDurable(p []byte, offset int64) error {
-	if err := m.check(p, offset); err != nil {
+	if err := m.checkWithin(p, offset, m.size); err != nil {
 		return err
 	}
 	if err := m.Sync(); err != nil {
@@ -41,14 +44,14 @@ func (m *Memory) WriteDurable(p []byte, offset int64) error {
 	return err
 }
 
-// check tells what a block device would not take.
-func (m *Memory) check(p []byte, offset int64) error {
+// checkWithin tells what a block device of the given size would not take.
+func (m *Memory) checkWithin(p []byte, offset, size int64) error {
 	n, block := int64(len(p)), m.LogicalBlockSize()
 	switch {
 	case offset%block != 0 || n%block != 0:
 		return fmt.Errorf("devicetest: write of %d bytes at %d, not in whole blocks of %d", n, offset, block)
-	case offset < 0 || offset > m.size || n > m.size-offset:
-		return fmt.Errorf("devicetest: write of %d bytes at %d, past the end at %d", n, offset, m.size)
+	case offset < 0 || offset > size || n > size-offset:
+		return fmt.Errorf("devicetest: write of %d bytes at %d, past the end at %d", n, offset, size)
 	}
 	return nil
 }
