@@ -30,7 +30,9 @@ type Device struct {
 	block  int64 // logical block size, in bytes
 	number Number
 	direct bool // reads must be aligned to logical blocks
+	forget bool // what the page cache has is dropped before it is read
 	atime  bool // reading may change the file's access time
+	aio    *aio // shared by all sections
 }
 
 // Open opens a block device or an image file, and nothing else, for reading.
@@ -43,7 +45,7 @@ func Open(path string) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{path: path, block: SectorSize}
+	d := &Device{path: path, block: SectorSize, aio: newAIO()}
 	if info.Mode().IsRegular() {
 		d.file, d.atime, err = open(path, 0)
 	} else {
@@ -98,7 +100,10 @@ func open(path string, flags int) (f *os.File, atime bool, err error) {
 }
 
 // Close closes the device, and with it all its sections.
-func (d *Device) Close() error { return d.file.Close() }
+func (d *Device) Close() error {
+	d.aio.close()
+	return d.file.Close()
+}
 
 // Path is the name that the device was opened by.
 func (d *Device) Path() string { return d.path }
@@ -145,6 +150,8 @@ func (d *Device) within(offset, size int64) error {
 	switch {
 	case offset < 0 || offset > d.size:
 		return fmt.Errorf("offset %d lies past its end, at %d bytes", offset, d.size)
+	case size < 0:
+		return fmt.Errorf("%d bytes are no length", size)
 	case size > d.size-offset:
 		return fmt.Errorf("%d bytes at offset %d reach past its end, at %d bytes", size, offset, d.size)
 	}

@@ -37,11 +37,14 @@ func (d *Device) openBlock(info fs.FileInfo, open func(flags int) (*os.File, err
 // read reads p from an offset in the file, in aligned pieces where the file is
 // read directly.
 func (d *Device) read(p []byte, offset int64) (int, error) {
+	if d.forget {
+		d.dropCache(offset, int64(len(p)))
+	}
 	if !d.direct {
 		return d.file.ReadAt(p, offset)
 	}
 	if d.aligned(p, offset) {
-		return d.readBlocks(p, offset)
+		return readBlocks(d.file, p, offset, d.block)
 	}
 	buf := bounce.Get().(*[]byte)
 	defer bounce.Put(buf)
@@ -50,7 +53,7 @@ func (d *Device) read(p []byte, offset int64) (int, error) {
 		at := offset + int64(done)
 		skip := at % d.block
 		want := min(roundUp(skip+int64(len(p)-done), d.block), bounceSize)
-		n, err := d.readBlocks((*buf)[:want], at-skip)
+		n, err := readBlocks(d.file, (*buf)[:want], at-skip, d.block)
 		if int64(n) <= skip {
 			return done, err
 		}
@@ -63,16 +66,20 @@ func (d *Device) read(p []byte, offset int64) (int, error) {
 	return done, nil
 }
 
-// readBlocks reads p, which is fit for direct I/O. An error fails a direct read
-// as a whole: only reading again, block by block, shows how far it would go.
-func (d *Device) readBlocks(p []byte, offset int64) (int, error) {
-	n, err := d.file.ReadAt(p, offset)
+// readBlocks reads p, which is fit for direct I/O, from a file. An error fails a
+// direct read as a whole: only reading again, block by block, shows how far it
+// would go.
+func readBlocks(file io.ReaderAt, p []byte, offset, block int64) (int, error) {
+	n, err := file.ReadAt(p, offset)
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, err
 	}
+	if int64(n)%block != 0 {
+		return n, io.EOF // in the file's last block; it was to read on from there that failed
+	}
 	for n < len(p) {
-		block := p[n:min(n+int(d.block), len(p))]
-		got, err := d.file.ReadAt(block, offset+int64(n))
+		next := p[n:min(n+int(block), len(p))]
+		got, err := file.ReadAt(next, offset+int64(n))
 		n += got
 		if err != nil {
 			return n, err
@@ -93,12 +100,13 @@ const bounceSize = 64 << 10
 
 // bounce holds buffers aligned to bounceSize.
 var bounce = sync.Pool{New: func() any {
-	b := alignedBuffer(bounceSize)
+	b := AlignedBuffer(bounceSize)
 	return &b
 }}
 
-// alignedBuffer is n bytes at an address that direct I/O takes on any device.
-func alignedBuffer(n int) []byte {
+// AlignedBuffer is n bytes at an address that direct I/O takes on any device:
+// from there and to there it needs no copy.
+func AlignedBuffer(n int) []byte {
 	b := make([]byte, n+bounceSize)
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bounceSize
 	return b[skip:][:n:n]

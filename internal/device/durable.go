@@ -46,7 +46,7 @@ func (w *Writable) Sync() error {
 // write, between a flush of the device and the confirmation that it is on the
 // medium.
 func (w *Writable) WriteDurable(p []byte, offset int64) error {
-	if err := w.writes(p, offset); err != nil {
+	if err := w.writes(int64(len(p)), offset); err != nil {
 		return err
 	}
 	w.order.mu.Lock()
@@ -103,7 +103,7 @@ func (w *Writable) writeThrough(p []byte, offset int64) error {
 // copyOf is p in aligned memory, until the next call.
 func (o *order) copyOf(p []byte) []byte {
 	if len(o.buf) < len(p) {
-		o.buf = alignedBuffer(len(p))
+		o.buf = AlignedBuffer(len(p))
 	}
 	return o.buf[:copy(o.buf, p)]
 }

@@ -80,7 +80,7 @@ func Creatable(path string) error {
 
 func newWritable(path string) *Writable {
 	return &Writable{
-		Device: Device{path: path, block: SectorSize, atime: true},
+		Device: Device{path: path, block: SectorSize, atime: true, aio: newAIO()},
 		order:  newOrder(),
 	}
 }
@@ -135,16 +135,16 @@ func (w *Writable) Section(offset, size int64) (*Writable, error) {
 // multiples of the logical block, and p lies within the device: else nothing
 // is written. What was written is durable after [Writable.Sync].
 func (w *Writable) WriteAt(p []byte, offset int64) (n int, err error) {
-	if err := w.writes(p, offset); err != nil {
+	if err := w.writes(int64(len(p)), offset); err != nil {
 		return 0, err
 	}
 	n, err = w.write(p, w.base+offset)
 	return n, cause(err)
 }
 
-// writes wants p at offset to be whole blocks of the device, and within it.
-func (w *Writable) writes(p []byte, offset int64) error {
-	size := int64(len(p))
+// writes wants size bytes at offset to be whole blocks of the device, and within
+// it.
+func (w *Writable) writes(size, offset int64) error {
 	if err := w.within(offset, size); err != nil {
 		return err
 	}

@@ -1,0 +1,88 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotShared says that two devices cannot have extents in common.
+var ErrNotShared = errors.New("extents cannot be shared")
+
+// PunchHole makes length bytes from offset on a hole of the image file, which
+// reads as zeros and takes no room on the disk; where the file system knows no
+// holes, zeros are written. What [Writable.WriteAt] wants of a stretch holds
+// here too, and it is durable after [Writable.Sync].
+func (w *Writable) PunchHole(offset, length int64) error {
+	if w.IsBlock() {
+		return errors.New("only an image file can have holes")
+	}
+	if err := w.writes(length, offset); err != nil || length == 0 {
+		return err
+	}
+	err := uninterrupted(func() error {
+		return unix.Fallocate(int(w.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, w.base+offset, length)
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return w.writeZeros(offset, length)
+	}
+	return err
+}
+
+// writeZeros writes zeros over length bytes from offset on.
+func (w *Writable) writeZeros(offset, length int64) error {
+	zeros := make([]byte, min(length, durableSize))
+	for length > 0 {
+		n, err := w.WriteAt(zeros[:min(length, durableSize)], offset)
+		if err != nil {
+			return err
+		}
+		offset, length = offset+int64(n), length-int64(n)
+	}
+	return nil
+}
+
+// Share makes length bytes from offset on of the image file the same as those of
+// another from source on, without copying: the file system keeps one extent for
+// both, until one of them is written. What [Writable.WriteAt] wants of a stretch
+// holds here too.
+//
+// The error is [ErrNotShared] where the file system cannot do that, or not for
+// these files or this stretch: then nothing is changed.
+func (w *Writable) Share(from *Device, source, offset, length int64) error {
+	if err := from.within(source, length); err != nil {
+		return err
+	}
+	if err := w.writes(length, offset); err != nil || length == 0 {
+		return err // the kernel takes a length of zero for all that follows
+	}
+	err := uninterrupted(func() error {
+		return unix.IoctlFileCloneRange(int(w.file.Fd()), &unix.FileCloneRange{
+			Src_fd:      int64(from.file.Fd()),
+			Src_offset:  uint64(from.base + source),
+			Src_length:  uint64(length),
+			Dest_offset: uint64(w.base + offset),
+		})
+	})
+	if cannotShare(err) {
+		return fmt.Errorf("%w: %w", ErrNotShared, err)
+	}
+	return err
+}
+
+// cannotShare tells whether the kernel has refused to share extents, before it
+// changed anything (ioctl_ficlonerange(2)).
+func cannotShare(err error) bool {
+	for _, refused := range []error{
+		unix.EOPNOTSUPP, unix.ENOTTY, unix.ENOSYS, // not known
+		unix.EXDEV,  // another file system
+		unix.EBADF,  // a file system that cannot
+		unix.EINVAL, // no whole blocks of the file system, the same stretch, or no files
+	} {
+		if errors.Is(err, refused) {
+			return true
+		}
+	}
+	return false
+}

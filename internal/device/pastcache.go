@@ -1,0 +1,89 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// PastCache opens the device, or section, once more, to read what is on the
+// disk and not what the page cache has of it. What was written must be durable
+// before. The caller closes it, too, and before d.
+//
+// An image file is read directly where its file system can do that; the logical
+// block is what that takes then. Else what the cache has of it is dropped before
+// it is read, as far as the kernel does that.
+func (d *Device) PastCache() (*Device, error) {
+	if d.file == nil {
+		return Nothing(), nil
+	}
+	if !d.IsBlock() {
+		if past := d.openDirect(); past != nil {
+			return past, nil
+		}
+	}
+	return d.droppingCache()
+}
+
+// openDirect opens an image file once more, for direct reads. It returns nil
+// where there is no such thing.
+func (d *Device) openDirect() *Device {
+	// The path may be that of another file by now.
+	f, atime, err := open(fmt.Sprintf("/proc/self/fd/%d", d.file.Fd()), unix.O_DIRECT)
+	if err != nil {
+		return nil
+	}
+	block := alignment(int(f.Fd()))
+	if block == 0 || bounceSize%block != 0 {
+		f.Close()
+		return nil
+	}
+	past := *d
+	past.file, past.aio, past.atime = f, newAIO(), atime
+	past.direct, past.forget, past.block = true, false, block
+	// Some file systems let it be opened, and refuse every read.
+	if _, err := past.ReadAt(make([]byte, 1), 0); errors.Is(err, unix.EINVAL) {
+		f.Close()
+		return nil
+	}
+	return &past
+}
+
+// droppingCache is the device once more; if it is not read directly, what the
+// cache has is dropped.
+func (d *Device) droppingCache() (*Device, error) {
+	fd, err := unix.FcntlInt(d.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	past := *d
+	past.file, past.aio = os.NewFile(uintptr(fd), d.path), newAIO()
+	past.forget = !d.direct
+	return &past, nil
+}
+
+// alignment is what offset, length and memory of a direct read from a file must
+// be multiples of, in bytes; it is zero where there is no such read. Where the
+// kernel does not tell, it is a block of the file system, which is enough.
+func alignment(fd int) int64 {
+	var x unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &x)
+	if err == nil && x.Mask&unix.STATX_DIOALIGN != 0 {
+		return int64(max(x.Dio_mem_align, x.Dio_offset_align))
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0
+	}
+	return min(max(int64(st.Blksize), SectorSize), bounceSize)
+}
+
+// dropCache drops what the page cache has of a stretch of the file, in bytes. The
+// kernel drops whole pages only.
+func (d *Device) dropCache(offset, length int64) {
+	page := int64(os.Getpagesize())
+	start := offset / page * page
+	_ = unix.Fadvise(int(d.file.Fd()), start, roundUp(offset+length, page)-start, unix.FADV_DONTNEED)
+}
