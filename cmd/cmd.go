@@ -28,6 +28,8 @@ type cli struct {
 	Check      checkCmd      `cmd:"" help:"Look for every fault of a store."`
 	Initialize initializeCmd `cmd:"" help:"Write an empty store."`
 	Invalidate invalidateCmd `cmd:"" help:"Mark a snapshot invalid."`
+	Merge      mergeCmd      `cmd:"" help:"Put a snapshot's chunks back into its origin."`
+	MergeStep  mergeStepCmd  `cmd:"" help:"Take single steps of a merge, as the kernel takes them."`
 	Create     createCmd     `cmd:"" help:"Write a store of what changed from one image to another."`
 }
 

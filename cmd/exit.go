@@ -55,6 +55,8 @@ var exits = map[string]outcomes{
 	"check":      reading,
 	"initialize": making,
 	"create":     making,
+	"merge":      merges,
+	"merge-step": merges,
 	"invalidate": {
 		sound:      statusOK,
 		invalid:    statusOK,
@@ -71,6 +73,16 @@ var making = outcomes{
 	invalid:    statusFailed,
 	damaged:    statusFailed,
 	blank:      statusOK,
+	foreign:    statusFailed,
+	unreadable: statusFailed,
+}
+
+// merges holds for the commands that merge.
+var merges = outcomes{
+	sound:      statusOK,
+	invalid:    statusFailed,
+	damaged:    statusDamaged,
+	blank:      statusFailed,
 	foreign:    statusFailed,
 	unreadable: statusFailed,
 }

@@ -77,6 +77,26 @@ func (p *progress) visit(done uint64) error {
 	return nil
 }
 
+// between is visit for work that ends between batches alone: copied is to be told how
+// much more is done, and pause, between two batches, whether to go on.
+func (p *progress) between() (copied func(format.Bytes), pause func() error) {
+	told := false
+	copied = func(n format.Bytes) {
+		if err := p.visit(p.done + uint64(n)); err != nil && !told {
+			told = true
+			p.end()
+			p.app.say(p.path, "ending this batch first; nothing is lost by a second signal, which ends it at once")
+		}
+	}
+	pause = func() error {
+		if p.app.ctx.Err() != nil {
+			return errInterrupted
+		}
+		return nil
+	}
+	return copied, pause
+}
+
 // line writes how far the work has come.
 func (p *progress) line() {
 	seconds := time.Since(p.start).Seconds()

@@ -56,8 +56,9 @@ type terms struct {
 }
 
 var (
-	looks = map[string]status{"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}
-	makes = map[string]status{"SOUND": 8, "INVALID": 8, "DAMAGED": 8, "LIST": 8, "BLANK": 0, "FOREIGN": 8, "UNREADABLE": 8}
+	looks  = map[string]status{"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}
+	merged = map[string]status{"SOUND": 0, "INVALID": 8, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 8, "UNREADABLE": 8}
+	makes  = map[string]status{"SOUND": 8, "INVALID": 8, "DAMAGED": 8, "LIST": 8, "BLANK": 0, "FOREIGN": 8, "UNREADABLE": 8}
 )
 
 var contract = map[string]terms{
@@ -66,6 +67,8 @@ var contract = map[string]terms{
 	"check":      {"finding", "", looks},
 	"initialize": {"making", "", makes},
 	"create":     {"making", "--origin base --from image", makes},
+	"merge":      {"writing", "--into base", merged},
+	"merge-step": {"writing", "--into base --steps 1000", merged},
 	"invalidate": {"writing", "",
 		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 0, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}},
 }
@@ -115,7 +118,7 @@ func (c terms) params(name, file string) testscript.Params {
 			for content, s := range c.status {
 				e.Setenv(content, strconv.Itoa(int(s)))
 			}
-			// What create needs: two images, with a difference.
+			// What create and merge need: two images, with a difference.
 			base := make([]byte, 1<<20)
 			image := slices.Clone(base)
 			image[len(image)/2] = 1

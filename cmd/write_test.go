@@ -50,6 +50,8 @@ func TestQuestion(t *testing.T) {
 		for _, args := range [][]string{
 			{"initialize", "--force"},
 			{"invalidate"},
+			{"merge", "--into", "base"},
+			{"merge-step", "--into", "base"},
 			{"create", "--force", "--origin", "base", "--from", "base"},
 		} {
 			dir := t.TempDir()
@@ -164,6 +166,8 @@ func TestInterruptedQuestion(t *testing.T) {
 	for _, args := range [][]string{
 		{"initialize", "--force"},
 		{"invalidate"},
+		{"merge", "--into", "base"},
+		{"merge-step", "--into", "base", "--undo", "undo"},
 		{"create", "--force", "--origin", "base", "--from", "base"},
 	} {
 		dir := t.TempDir()

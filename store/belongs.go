@@ -44,6 +44,9 @@ func IsUndo(d Device) (bool, error) {
 // label has it. That stands at the very beginning of the data, also when there is
 // no exception yet. The error is [ErrNoUndo], or one of reading.
 func changedSize(d Device, g format.Geometry) (format.Bytes, error) {
+	if g.Chunks(format.Bytes(d.Size())) <= format.FirstData {
+		return 0, ErrNoUndo
+	}
 	var x [format.ExceptionSize]byte
 	if err := readFull(d, x[:], int64(g.SlotOffset(format.Place{}))); err != nil {
 		return 0, err

@@ -1,0 +1,245 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/store"
+	"dmcow/store/merge"
+)
+
+// merging is the flags of the commands that merge.
+type merging struct {
+	COW     path `arg:"" help:"COW device of the snapshot, or an image of one; or an undo log."`
+	Into    path `required:"" placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to."`
+	Undo    path `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
+	Force   bool `help:"Merge an undo log also into a device that has changed since, or is another one."`
+	writing `embed:""`
+}
+
+// job is a merge that was found to be possible.
+type job struct {
+	*app
+	merging
+	*target
+	origin *device.Device
+	into   *device.Writable // the origin; nil in a dry run
+	isUndo bool             // the store is an undo log
+	plan   merge.Plan
+	undo   *store.Undo // nil where there is none
+	log    *target     // of undo
+}
+
+// openMerge opens COW device and origin, and refuses whatever would not end well. In
+// a dry run both are open for reading only. Where there is no error, the caller
+// closes the job.
+func (a *app) openMerge(m merging) (*job, error) {
+	if err := a.permission(m.writing); err != nil {
+		return nil, err
+	}
+	if err := a.apart(m.COW, m.Into); err != nil {
+		return nil, err
+	}
+	t, err := a.openTarget(string(m.COW), m.writing, 0)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{app: a, merging: m, target: t}
+	if err = j.openInto(); err == nil {
+		err = j.refuse()
+	}
+	if err != nil {
+		j.close()
+		return nil, err
+	}
+	return j, nil
+}
+
+// apart is the failure of two devices of which one would be changed with the other.
+func (a *app) apart(cow, into path) error {
+	c, err := device.Open(string(cow))
+	if err != nil {
+		return a.unreadable(string(cow), err)
+	}
+	defer c.Close()
+	o, err := device.Open(string(into))
+	if err != nil {
+		return a.unreadable(string(into), err)
+	}
+	defer o.Close()
+	if c.Overlaps(o) {
+		return &failure{string(into), statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected the snapshot's origin", printable(string(cow)))}
+	}
+	return nil
+}
+
+// openInto opens the origin.
+func (j *job) openInto() (err error) {
+	name := string(j.Into)
+	if j.DryRun {
+		j.origin, err = device.Open(name)
+	} else if j.into, err = device.OpenWritable(name); err == nil {
+		j.origin = &j.into.Device
+	}
+	if err != nil {
+		return &failure{name, statusFailed, err}
+	}
+	if t, ok := j.origin.Target(); ok && (t.Type == "snapshot" || t.Type == "snapshot-merge") {
+		return &failure{name, statusFailed, fmt.Errorf("is a device of the %s target, expected the snapshot's origin", t.Type)}
+	}
+	return nil
+}
+
+// close closes all devices.
+func (j *job) close() {
+	if j.log != nil {
+		j.log.close()
+	}
+	if j.origin != nil {
+		j.origin.Close()
+	}
+	j.target.close()
+}
+
+// refuse is the failure of a merge that must not be begun, nil for others. It looks
+// only.
+func (j *job) refuse() error {
+	if err := j.refuseOrigin(); err != nil {
+		return err
+	}
+	switch id := j.id; id.State {
+	case store.Valid:
+	case store.Invalid:
+		return &failure{j.path, j.outcomes.invalid, errors.New(invalidMerge + revalidation(j.path))}
+	case store.Uninitialized:
+		return &failure{j.path, j.outcomes.blank, fmt.Errorf("%s: there is nothing to merge", id.State)}
+	default:
+		return &failure{j.path, j.outcomes.of(id.State), errors.New(id.Fault)}
+	}
+	if err := j.refuseDamaged(); err != nil {
+		return err
+	}
+	var err error
+	if j.plan, err = merge.Examine(j.device, j.origin); err != nil {
+		return j.failed(err)
+	}
+	return j.refuseUndo()
+}
+
+const invalidMerge = "refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, " +
+	"so that a merge would mix old and new. Only if the origin was not written since is it good: then set valid back to 1"
+
+// revalidation names the command that takes an invalid snapshot back, where this
+// program has it.
+func revalidation(cow string) string {
+	if _, known := exits["revalidate"]; !known {
+		return " (on a copy), and merge"
+	}
+	return " (dmcow revalidate " + printable(cow) + " tells first what that may cost), and merge"
+}
+
+// refuseOrigin is the failure of an origin that is none, or to which an undo log does
+// not belong. An undo log may be one of a COW device.
+func (j *job) refuseOrigin() (err error) {
+	if j.isUndo, err = store.IsUndo(j.device); err != nil {
+		return j.unreadable(j.path, err)
+	}
+	if !j.isUndo {
+		return j.isOrigin(j.origin)
+	}
+	if j.Force {
+		return nil
+	}
+	err = store.Belongs(j.device, j.origin, false)
+	var foreign *store.ForeignUndoError
+	switch {
+	case errors.As(err, &foreign):
+		return &failure{string(j.Into), statusFailed, fmt.Errorf("refused: %w; --force merges it all the same", err)}
+	case err != nil:
+		return j.unreadable(j.path, err)
+	}
+	return nil
+}
+
+// overcome are the errors that a merge gets over: what stands in the list twice is
+// merged once, and of what hides behind the list's end the merge itself makes sure.
+var overcome = map[string]bool{"repeated-exception": true, "hidden-exceptions": true}
+
+// refuseDamaged is the failure of a store that a check finds errors in.
+func (j *job) refuseDamaged() error {
+	p := j.walking(j.cow, true)
+	defer p.end()
+	r, err := check.Make(check.Options{
+		Device: j.device, Origin: j.originBytes(), Words: device.Words, Visit: p.area,
+	})
+	switch {
+	case errors.Is(err, errInterrupted):
+		return &failure{j.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
+	case err != nil:
+		return j.unreadable(j.path, err)
+	case len(r.Unread) > 0:
+		return j.unreadable(j.path, r.Unread[0])
+	}
+	for _, t := range r.Tallies {
+		if t.Severity != check.Error || overcome[t.Name] {
+			continue
+		}
+		f := t.Findings[0]
+		where := f.Where()
+		if where != "" {
+			where += ": "
+		}
+		return &failure{j.path, j.outcomes.damaged, fmt.Errorf("refused: damaged (%s, %s): %s%s; dmcow check --origin %s %s tells more",
+			t.Name, count(t.Count, "time"), where, f.Message(), printable(string(j.Into)), printable(j.path))}
+	}
+	return nil
+}
+
+// originBytes is the size of the origin, in whole sectors.
+func (j *job) originBytes() format.Bytes {
+	return format.Bytes(j.origin.Size()) / format.SectorSize * format.SectorSize
+}
+
+// options are what all merges have in common.
+func (j *job) options(memory size) merge.Options {
+	return merge.Options{
+		COW: j.out, Origin: j.into, Memory: format.Bytes(memory), Buffer: device.AlignedBuffer, Undo: j.undo,
+	}
+}
+
+// failed makes a failure of the error with which a merge ended, and says which device
+// it is about.
+func (j *job) failed(err error) error {
+	var t *merge.TransferError
+	var s *merge.SyncError
+	var d *merge.DifferenceError
+	var u *merge.UndoError
+	var h *store.HiddenError
+	var b *merge.BadExceptionError
+	switch {
+	case errors.Is(err, errInterrupted):
+		return &failure{j.path, statusInterrupted, fmt.Errorf("%w: run the same command again, and it goes on", err)}
+	case errors.As(err, &t) && !t.Origin:
+		return &failure{j.path, statusFailed, err}
+	case errors.As(err, &t), errors.As(err, &s), errors.As(err, &d):
+		return &failure{string(j.Into), statusFailed, err}
+	case errors.As(err, &u):
+		return &failure{string(j.Undo), statusFailed, err}
+	case errors.As(err, &h), errors.As(err, &b):
+		return &failure{j.path, j.outcomes.damaged, fmt.Errorf("refused: %w", err)}
+	}
+	return j.done(j.path, err)
+}
+
+// announce says in words what will be written to what, and what that means for others.
+func (j *job) announce(what string) {
+	if j.isUndo {
+		j.say(string(j.Into), "%s will be again what it was before the change that %s was kept of", what, printable(j.path))
+		return
+	}
+	j.say(string(j.Into), "%s will be replaced by what the snapshot on %s holds. Other snapshots of this origin, which cannot be seen from here, "+
+		"would lose what they kept; the file system gets back the UUID that it had", what, printable(j.path))
+}

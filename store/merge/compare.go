@@ -1,0 +1,69 @@
+package merge
+
+import (
+	"bytes"
+
+	"dmcow/format"
+)
+
+// readOrigin reads what the origin has in place of a window's data.
+func (c *copier) readOrigin(w *window, from Reader) error {
+	bufs, offsets := w.vectors(w.other, c.target)
+	failed, err := from.ReadMany(bufs, offsets)
+	if err == nil {
+		return nil
+	}
+	offset := format.Bytes(offsets[failed])
+	old := format.OldChunk(offset / c.geometry.ChunkBytes())
+	return &TransferError{Origin: true, Exception: format.Exception{Old: old}, Offset: offset, Err: err}
+}
+
+// dropIdentical has what the origin holds already not be written.
+func (c *copier) dropIdentical(w *window) error {
+	if !c.SkipIdentical {
+		return nil
+	}
+	if err := c.readOrigin(w, c.Origin); err != nil {
+		return err
+	}
+	for i := range w.all {
+		p := &w.all[i]
+		c.differs = c.differs && p.skip > 0
+		if p.state == wanted && bytes.Equal(p.of(w.data), p.of(w.other)) {
+			p.state = identical
+		} else {
+			c.differs = true
+		}
+		if !c.differs && p.skip+p.length == c.lengthOf(p.Exception) {
+			c.result.Identical++
+		}
+	}
+	return nil
+}
+
+// verify compares what was written with the COW device, past the cache.
+func (c *copier) verify(b *batch) error {
+	return c.each(b.all, c.readAgain, func(w *window) error {
+		if err := c.readOrigin(w, c.PastCache); err != nil {
+			return err
+		}
+		for _, p := range w.all {
+			want, got := p.of(w.data), p.of(w.other)
+			for at := range want {
+				if want[at] != got[at] {
+					return &DifferenceError{Old: p.Old, Offset: c.target(p) + format.Bytes(at)}
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// readAgain reads a window for the comparison: all of it.
+func (c *copier) readAgain(w *window) error {
+	bufs, offsets := w.vectors(w.data, c.source)
+	if _, err := c.COW.ReadMany(bufs, offsets); err == nil {
+		return nil
+	}
+	return c.readPieces(w, false)
+}

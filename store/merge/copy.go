@@ -1,0 +1,216 @@
+package merge
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// copier copies chunks from the COW device to the origin: while one window is
+// written, the next is read.
+type copier struct {
+	*merger
+	windows []*window
+	shares  atomic.Bool // it may be that devices share room
+	known   int         // exceptions in result.Failed that come from other batches
+	differs bool        // a piece before this one, of the same chunk, was not equal
+}
+
+// A merge has as many windows, of no more bytes each.
+const (
+	windows   = 4
+	maxWindow = 2 << 20
+)
+
+// newCopier divides three quarters of the memory among the windows. A window is a
+// power of two, so that pieces of larger chunks begin and end with blocks of any
+// size.
+func newCopier(m *merger) *copier {
+	c := &copier{merger: m}
+	// Nobody sees what is shared: where data has to be looked at, it is copied.
+	c.shares.Store(m.Share != nil && !m.SkipIdentical && !m.Rescue && m.Undo == nil && m.Hole == nil)
+	buffers := format.Bytes(1)
+	if m.SkipIdentical || m.PastCache != nil {
+		buffers = 2
+	}
+	size := cmp.Or(m.window, maxWindow)
+	for size*buffers*windows > max(m.Memory, MinMemory)*3/4 {
+		size /= 2
+	}
+	for range windows {
+		w := &window{data: m.Buffer(int(size))}
+		if buffers == 2 {
+			w.other = m.Buffer(int(size))
+		}
+		c.windows = append(c.windows, w)
+	}
+	return c
+}
+
+// each cuts exceptions to windows, has them read, several ahead, and hands them to
+// use in order. The error is that of the first function that failed.
+func (c *copier) each(all []format.Exception, read, use func(*window) error) error {
+	free, full, stop := make(chan *window, windows), make(chan *window, windows), make(chan struct{})
+	for _, w := range c.windows {
+		free <- w
+	}
+	go func() {
+		defer close(full)
+		cut := cutter{merger: c.merger, all: all}
+		for {
+			select {
+			case <-stop:
+				return
+			case w := <-free:
+				if !cut.fill(w) {
+					return
+				}
+				w.err = read(w)
+				full <- w
+			}
+		}
+	}()
+	err := c.useAll(full, free, use)
+	close(stop)
+	for range full { // what is being read ends before anybody goes on
+	}
+	return err
+}
+
+func (c *copier) useAll(full <-chan *window, free chan<- *window, use func(*window) error) error {
+	for w := range full {
+		if w.err != nil {
+			return w.err
+		}
+		if err := use(w); err != nil {
+			return err
+		}
+		free <- w
+	}
+	return nil
+}
+
+// copy copies a batch. Exceptions whose chunks could not be read are taken out of it.
+func (c *copier) copy(b *batch) error {
+	c.known = len(c.result.Failed)
+	if err := c.each(b.all, c.read, c.use); err != nil {
+		return err
+	}
+	slices.SortFunc(c.result.Failed, compare)
+	b.all = slices.DeleteFunc(b.all, func(x format.Exception) bool { return contains(c.result.Failed, x) })
+	c.result.Chunks += uint64(len(b.all))
+	return nil
+}
+
+// read reads a window from the COW device.
+func (c *copier) read(w *window) error {
+	c.markShared(w)
+	bufs, offsets := w.vectors(w.data, c.source)
+	if _, err := c.COW.ReadMany(bufs, offsets); err == nil {
+		return nil
+	}
+	return c.readPieces(w, c.Rescue)
+}
+
+// readPieces reads a window again, piece by piece, to know which of them cannot be
+// read. With rescue they are left out of it.
+func (c *copier) readPieces(w *window, rescue bool) error {
+	for i := range w.all {
+		p := &w.all[i]
+		if p.state != wanted {
+			continue
+		}
+		n, err := c.COW.ReadAt(p.of(w.data), int64(c.source(*p)))
+		switch {
+		case n == int(p.length):
+		case rescue:
+			p.state = failed
+		default:
+			return &TransferError{Exception: p.Exception, Offset: c.source(*p) + format.Bytes(n), Err: err}
+		}
+	}
+	return nil
+}
+
+// use writes a window to the origin.
+func (c *copier) use(w *window) error {
+	if err := c.noteFailed(w); err != nil {
+		return err
+	}
+	for _, step := range []func(*window) error{c.dropIdentical, c.capture, c.share, c.write} {
+		if err := step(w); err != nil {
+			return err
+		}
+	}
+	if c.Copied != nil {
+		last := w.all[len(w.all)-1]
+		c.Copied(last.at + last.length)
+	}
+	return nil
+}
+
+// contains tells whether exceptions in the order of the origin contain x.
+func contains(all []format.Exception, x format.Exception) bool {
+	_, found := slices.BinarySearchFunc(all, x, compare)
+	return found
+}
+
+// noteFailed notes the exceptions whose chunks could not be read.
+func (c *copier) noteFailed(w *window) error {
+	for _, p := range w.all {
+		if n := len(c.result.Failed); p.state != failed || n > c.known && c.result.Failed[n-1] == p.Exception {
+			continue
+		}
+		if contains(c.result.Failed[:c.known], p.Exception) {
+			continue // a copy of it stands behind
+		}
+		if len(c.result.Failed) == len(c.exceptions) {
+			return &TooManyError{len(c.exceptions)}
+		}
+		c.result.Failed = append(c.result.Failed, p.Exception)
+	}
+	return nil
+}
+
+// capture has the undo log keep what a window will overwrite.
+func (c *copier) capture(w *window) error {
+	if c.Undo == nil {
+		return nil
+	}
+	var changes []store.Change
+	bufs, offsets := w.vectors(w.data, c.target)
+	for i := range bufs {
+		changes = append(changes, store.Change{Offset: format.Bytes(offsets[i]), Data: bufs[i]})
+	}
+	if err := c.Undo.Capture(changes...); err != nil {
+		return &UndoError{err}
+	}
+	return nil
+}
+
+// write writes a window's data to the origin; zeros become holes where they are to.
+func (c *copier) write(w *window) error {
+	bufs, offsets := w.vectors(w.data, c.target)
+	if c.Hole != nil {
+		var err error
+		if bufs, offsets, err = c.makeHoles(bufs, offsets); err != nil {
+			return err
+		}
+	}
+	if failed, err := c.Origin.WriteMany(bufs, offsets); err != nil {
+		return c.unwritten(format.Bytes(offsets[failed]), err)
+	}
+	for _, b := range bufs {
+		c.result.Written += format.Bytes(len(b))
+	}
+	return nil
+}
+
+// unwritten is the error of a write to the origin.
+func (c *copier) unwritten(offset format.Bytes, err error) error {
+	old := format.OldChunk(offset / c.geometry.ChunkBytes())
+	return &TransferError{Write: true, Origin: true, Exception: format.Exception{Old: old}, Offset: offset, Err: err}
+}

@@ -1,0 +1,158 @@
+package merge
+
+import (
+	"fmt"
+
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// pageSize is how much of an area is cleared at a time, in bytes: what a process
+// that is killed has written wholly or not at all, in a page cache too.
+const pageSize = 4096
+
+// list is the metadata of a store, by positions in the list.
+type list struct {
+	cow      COW
+	geometry format.Geometry
+	slots    uint64 // exceptions in an area
+	buf      []byte // aligned; for reading
+	page     []byte // aligned; for changing
+}
+
+func newList(cow COW, g format.Geometry, buffer func(int) []byte) *list {
+	page := int(min(max(pageSize, format.Bytes(cow.LogicalBlockSize())), g.ChunkBytes()))
+	return &list{cow: cow, geometry: g, slots: uint64(g.ExceptionsPerArea()), buf: buffer(listBuffer), page: buffer(page)}
+}
+
+// listBuffer is how much metadata is read at a time, in bytes.
+const listBuffer = 128 << 10
+
+// place is where the exception at a position stands.
+func (l *list) place(position uint64) format.Place {
+	return format.Place{Area: format.AreaIndex(position / l.slots), Index: int(position % l.slots)}
+}
+
+// position is the opposite of place.
+func (l *list) position(p format.Place) uint64 { return uint64(p.Area)*l.slots + uint64(p.Index) }
+
+// read hands out the exceptions from position first up to end, in order. The error
+// is a [*format.AreaError], or what use returned.
+func (l *list) read(first, end uint64, use func(uint64, format.Exception) error) error {
+	for first < end {
+		next, err := l.readSome(first, end)
+		if err != nil {
+			return err
+		}
+		for i := range next - first {
+			if err := use(first+i, format.DecodeException(l.buf[i*format.ExceptionSize:])); err != nil {
+				return err
+			}
+		}
+		first = next
+	}
+	return nil
+}
+
+// readSome reads exceptions from position first on into buf, many areas at once,
+// and returns the position behind them.
+func (l *list) readSome(first, end uint64) (next uint64, err error) {
+	end = min(end, first+uint64(len(l.buf)/format.ExceptionSize))
+	var bufs [][]byte
+	var offsets []int64
+	for at := first; at < end; {
+		n := min(end, (at/l.slots+1)*l.slots) - at
+		bufs = append(bufs, l.buf[(at-first)*format.ExceptionSize:][:n*format.ExceptionSize])
+		offsets = append(offsets, int64(l.geometry.SlotOffset(l.place(at))))
+		at += n
+	}
+	if failed, err := l.cow.ReadMany(bufs, offsets); err != nil {
+		return 0, l.unreadable(format.Bytes(offsets[failed]), err)
+	}
+	return end, nil
+}
+
+// unreadable is the error of an area that could not be read.
+func (l *list) unreadable(offset format.Bytes, err error) error {
+	chunk := format.NewChunk(offset / l.geometry.ChunkBytes())
+	area := format.AreaIndex(uint64(chunk) / l.geometry.Stride())
+	return &format.AreaError{Area: area, Chunk: chunk, Offset: offset, Read: uint64(area) * l.slots, Err: err}
+}
+
+// clear clears the exceptions from position first up to end, where the list ends,
+// durably.
+//
+// Those in the area that the list will end in are cleared when all others durably
+// are: see the package comment.
+func (l *list) clear(first, end uint64) error {
+	behind := min(end, (first/l.slots+1)*l.slots)
+	if err := l.clearBackwards(behind, end); err != nil {
+		return err
+	}
+	return l.clearBackwards(first, behind)
+}
+
+// clearBackwards clears exceptions page by page, the last first, and syncs that.
+func (l *list) clearBackwards(first, end uint64) error {
+	if first == end {
+		return nil
+	}
+	for end > first {
+		page := l.pageOf(end - 1)
+		start := max(page, first)
+		if end-start < l.perPage() {
+			if err := l.load(page); err != nil {
+				return err
+			}
+		}
+		clear(l.slotsOf(start, end))
+		if err := l.save(page); err != nil {
+			return err
+		}
+		end = start
+	}
+	return l.sync()
+}
+
+// sync makes durable what was changed.
+func (l *list) sync() error {
+	if err := l.cow.Sync(); err != nil {
+		return fmt.Errorf("the metadata cannot be synced: %w", err)
+	}
+	return nil
+}
+
+// pageOf is the position of the first exception in the page of the one at a
+// position.
+func (l *list) pageOf(position uint64) uint64 {
+	return position - position%l.slots%l.perPage()
+}
+
+// nextPage is the position of the first exception behind that page.
+func (l *list) nextPage(position uint64) uint64 { return l.pageOf(position) + l.perPage() }
+
+func (l *list) perPage() uint64 { return uint64(len(l.page)) / format.ExceptionSize }
+
+// slotsOf is the part of the page in memory that has the exceptions from position
+// first up to end.
+func (l *list) slotsOf(first, end uint64) []byte {
+	return l.page[(first-l.pageOf(first))*format.ExceptionSize:][:(end-first)*format.ExceptionSize]
+}
+
+// load reads the page that begins at a position.
+func (l *list) load(position uint64) error {
+	offset := l.geometry.SlotOffset(l.place(position))
+	if n, err := l.cow.ReadAt(l.page, int64(offset)); n < len(l.page) {
+		return l.unreadable(offset, err)
+	}
+	return nil
+}
+
+// save writes the page back.
+func (l *list) save(position uint64) error {
+	place := l.place(position)
+	if _, err := l.cow.WriteAt(l.page, int64(l.geometry.SlotOffset(place))); err != nil {
+		return &store.AreaWriteError{Area: place.Area, Chunk: l.geometry.AreaLocation(place.Area), Err: err}
+	}
+	return nil
+}

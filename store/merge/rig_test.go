@@ -1,0 +1,202 @@
+package merge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/store"
+)
+
+const sector = format.SectorSize
+
+// seed is that of what is random: DMCOW_SEED, or a new one each time.
+func seed(t testing.TB) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(os.Getenv("DMCOW_SEED"), 10, 64)
+	if err != nil {
+		n = rand.Uint64()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again with DMCOW_SEED=%d", n)
+		}
+	})
+	return n
+}
+
+// rig is a COW device, its origin, and an undo log, three devices in one memory.
+type rig struct {
+	all              *devicetest.Memory
+	cow, origin, log *devicetest.Part
+	logStart         int64
+}
+
+// logSectors is how long the undo log may become.
+const logSectors = 6000
+
+// newRig compiles a COW device. The origin has the given number of sectors, each of
+// which holds its number and a 1.
+func newRig(t testing.TB, spec string, originSectors int64) *rig {
+	t.Helper()
+	cow := storespec.MustCompile(t, spec)
+	origin := make([]byte, originSectors*sector)
+	for s := range originSectors {
+		copy(origin[s*sector:], bytes.Repeat(binary.LittleEndian.AppendUint64(nil, uint64(s)<<8|1), sector/8))
+	}
+	size := int64(len(cow)) + int64(len(origin))
+	all := devicetest.New(size + logSectors*sector)
+	all.Put(0, cow)
+	all.Put(int64(len(cow)), origin)
+	return on(all, int64(len(cow)), int64(len(origin)))
+}
+
+// on finds the devices of a rig in a memory.
+func on(all *devicetest.Memory, cow, origin int64) *rig {
+	r := &rig{all: all, cow: all.Part(0, cow), origin: all.Part(cow, origin), logStart: cow + origin}
+	r.log = all.Part(r.logStart, logSectors*sector)
+	if id, err := store.Identify(r.log, store.FreshGeometry(r.log)); err != nil || id.State != store.Valid {
+		r.log.Resize(0)
+	}
+	return r
+}
+
+// in is the same rig in another memory.
+func (r *rig) in(all *devicetest.Memory) *rig { return on(all, r.cow.Size(), r.origin.Size()) }
+
+func (r *rig) clone() *rig { return r.in(r.all.Clone()) }
+
+// content is what a device of the rig holds.
+func content(p *devicetest.Part) []byte {
+	b := make([]byte, p.Size())
+	if _, err := p.ReadAt(b, 0); err != nil {
+		panic(err) // of memory without a fault
+	}
+	return b
+}
+
+// exceptions are those of a store, in the list's order.
+func exceptions(d store.Device) (all []format.Exception, g format.Geometry, err error) {
+	id, err := store.Identify(d, store.FreshGeometry(d))
+	if err != nil || id.State != store.Valid {
+		return nil, g, fmt.Errorf("%+v, %v: want a store", id, err)
+	}
+	_, err = format.Each(id.Walk(d), nil, func(_ *struct{}, b format.Batch) error {
+		for _, x := range b.Exceptions() {
+			all = append(all, x)
+		}
+		return nil
+	})
+	return all, id.Geometry, err
+}
+
+// view is what the snapshot of the origin with the store on d reads as, found out
+// the simplest way. Chunks in except are left out.
+func (r *rig) view(d store.Device, except ...format.OldChunk) ([]byte, error) {
+	list, g, err := exceptions(d)
+	if err != nil {
+		return nil, err
+	}
+	v, chunk := content(r.origin), int(g.ChunkBytes())
+	for _, x := range list {
+		part := v[int(x.Old)*chunk:]
+		if _, err := d.ReadAt(part[:min(chunk, len(part))], int64(g.Offset(x.New))); err != nil {
+			return nil, err
+		}
+	}
+	for _, old := range except {
+		part := v[int(old)*chunk:]
+		clear(part[:min(chunk, len(part))])
+	}
+	return v, nil
+}
+
+func (r *rig) mustView(t testing.TB) []byte {
+	t.Helper()
+	v, err := r.view(r.cow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// sound wants a check to find no error in a store but those that are allowed.
+func (r *rig) sound(d store.Device, allowed ...string) error {
+	report, err := check.Make(check.Options{Device: d, Origin: format.Bytes(r.origin.Size())})
+	if err != nil {
+		return err
+	}
+	for _, t := range report.Tallies {
+		if t.Severity == check.Error && !strings.Contains(strings.Join(allowed, " "), t.Name) {
+			return fmt.Errorf("check: %s: %s: %s", t.Name, t.Findings[0].Where(), t.Findings[0].Message())
+		}
+	}
+	return nil
+}
+
+// shuffled is the spec of a store with n exceptions of the origin's first chunks,
+// both old and new chunks in random order but for short runs, and all data new.
+func shuffled(rng *rand.Rand, chunk, n int) (spec string, originSectors int64) {
+	g, err := format.NewGeometry(uint32(chunk))
+	if err != nil {
+		panic(err)
+	}
+	origin := n + n/4 + 1
+	olds, news := runs(rng, origin)[:n], runs(rng, n+n/8)
+	var b strings.Builder
+	last := max(g.DataChunk(uint64(n+n/8)), g.AreaLocation(format.AreaIndex(n/g.ExceptionsPerArea())))
+	fmt.Fprintf(&b, "device %d\nheader chunk=%d\n", (int(last)+2)*chunk, chunk)
+	for i := range n {
+		fmt.Fprintf(&b, "ex %d %d %d\n", i, olds[i], g.DataChunk(uint64(news[i])))
+	}
+	b.WriteString("data 9\n")
+	short := 0
+	if chunk > 1 {
+		short = 1 // the last chunk
+	}
+	return b.String(), int64(origin*chunk - short)
+}
+
+// runs are the numbers up to n in random order, but that some that follow each other
+// stay together.
+func runs(rng *rand.Rand, n int) (all []int) {
+	var pieces [][]int
+	for i := 0; i < n; {
+		end := min(n, i+1+rng.IntN(5))
+		var p []int
+		for ; i < end; i++ {
+			p = append(p, i)
+		}
+		pieces = append(pieces, p)
+	}
+	rng.Shuffle(len(pieces), func(i, j int) { pieces[i], pieces[j] = pieces[j], pieces[i] })
+	for _, p := range pieces {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// options are those for this rig, with small batches and windows.
+func (r *rig) options(batch uint64, window format.Bytes) Options {
+	return Options{COW: r.cow, Origin: r.origin, batch: batch, window: window}
+}
+
+// cleared is the COW device's content with the given exceptions of the list, by
+// position from first on, cleared.
+func cleared(cow []byte, g format.Geometry, first, end int) []byte {
+	cow = bytes.Clone(cow)
+	for i := first; i < end; i++ {
+		at := g.SlotOffset(format.Place{Area: format.AreaIndex(i / g.ExceptionsPerArea()), Index: i % g.ExceptionsPerArea()})
+		clear(cow[at : at+format.ExceptionSize])
+	}
+	return cow
+}

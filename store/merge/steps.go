@@ -1,0 +1,81 @@
+package merge
+
+import (
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// Steps does n steps of a merge as the kernel does them, or as many as are left
+// (snapshot_merge_next_chunks and merge_callback in dm-snap.c): it copies the last run
+// of exceptions that are consecutive in both chunks, within their area, flushes the
+// origin, and clears them with one durable write. It calls told with each run that
+// was merged. Of the Options, only Undo has a meaning beside the devices and their
+// memory.
+//
+// The error is one of [Run], or of told.
+func Steps(o Options, n uint64, told func(store.Run) error) (Result, error) {
+	m, _, err := newMerger(o)
+	if err != nil {
+		return Result{}, err
+	}
+	for ; n > 0; n-- {
+		run, err := m.step()
+		if err != nil || run.Count == 0 {
+			return m.result, err
+		}
+		if err := told(run); err != nil {
+			return m.result, err
+		}
+	}
+	return m.result, nil
+}
+
+// step does one step. The run's Count is 0 where nothing is left to merge.
+func (m *merger) step() (store.Run, error) {
+	run, err := m.store.PrepareMerge()
+	if err != nil || run.Count == 0 {
+		return run, err
+	}
+	position := m.position(m.store.Usage().End.Place) - uint64(run.Count)
+	for done := 0; done < run.Count; {
+		all := m.exceptions[:min(run.Count-done, len(m.exceptions))]
+		for i := range all {
+			all[i] = format.Exception{Old: run.Old + format.OldChunk(done+i), New: run.New + format.NewChunk(done+i)}
+			if err := m.judge(position+uint64(done+i), all[i]); err != nil {
+				return run, err
+			}
+		}
+		if err := m.copier.copy(&batch{all: all}); err != nil {
+			return run, err
+		}
+		done += len(all)
+	}
+	if err := m.Origin.Sync(); err != nil {
+		return run, &SyncError{err}
+	}
+	return run, m.store.CommitMerge(run.Count)
+}
+
+// Preview calls told with the runs of the next n steps, or of as many as are left,
+// and changes nothing. The error is one of [store.Open], or of told. A merge reads
+// each area once, before it clears anything in it: so it does not matter that
+// nothing is cleared.
+func Preview(d Source, n uint64, told func(store.Run) error) error {
+	s, err := store.Open(unwritten{d}, store.Options{})
+	if err != nil {
+		return err
+	}
+	for ; n > 0; n-- {
+		run, err := s.PrepareMerge()
+		if err != nil || run.Count == 0 {
+			return err
+		}
+		if err := s.CommitMerge(run.Count); err != nil {
+			return err
+		}
+		if err := told(run); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package merge
+
+import (
+	"dmcow/format"
+)
+
+// window is a stretch of a batch whose data is in memory, one piece after the
+// other, in the order of the origin.
+type window struct {
+	all   []piece
+	data  []byte
+	other []byte // as large, for what data is compared with; may be nil
+	err   error  // of reading it
+}
+
+// piece is a chunk, or a part of one that is larger than a window, as far as it
+// lies on the origin.
+type piece struct {
+	format.Exception
+	state
+	skip   format.Bytes // where it begins in its chunk
+	length format.Bytes
+	at     format.Bytes // where it begins in the window
+}
+
+// state is what is to be done with a piece.
+type state int
+
+const (
+	wanted    state = iota // its data is in the window, and is to be written
+	shared                 // is to share its room with the COW device; was not read
+	identical              // the origin has it already
+	failed                 // could not be read
+)
+
+// of is a piece's part of a buffer as large as the window's.
+func (p piece) of(buf []byte) []byte { return buf[p.at : p.at+p.length] }
+
+// cutter cuts the data of exceptions to windows.
+type cutter struct {
+	*merger
+	all  []format.Exception // what is left
+	skip format.Bytes       // of the first one's chunk
+}
+
+// lengthOf is how much of an exception's chunk lies on the origin.
+func (m *merger) lengthOf(x format.Exception) format.Bytes {
+	return min(m.geometry.ChunkBytes(), m.size-format.Bytes(x.Old)*m.geometry.ChunkBytes())
+}
+
+// source is where a piece stands on the COW device, target on the origin.
+func (m *merger) source(p piece) format.Bytes { return m.geometry.Offset(p.New) + p.skip }
+func (m *merger) target(p piece) format.Bytes {
+	return format.Bytes(p.Old)*m.geometry.ChunkBytes() + p.skip
+}
+
+// fill cuts the next pieces for a window, and tells whether there were any.
+func (c *cutter) fill(w *window) bool {
+	w.all = w.all[:0]
+	at, size := format.Bytes(0), format.Bytes(len(w.data))
+	for len(c.all) > 0 {
+		x := c.all[0]
+		length := min(c.lengthOf(x)-c.skip, size)
+		if at+length > size {
+			break
+		}
+		w.all = append(w.all, piece{Exception: x, skip: c.skip, length: length, at: at})
+		at += length
+		if c.skip += length; c.skip == c.lengthOf(x) {
+			c.all, c.skip = c.all[1:], 0
+		}
+	}
+	return len(w.all) > 0
+}
+
+// runs calls use for the pieces in a state, those together that follow each other in
+// the window and by all of the given offsets, until it returns an error.
+func (w *window) runs(s state, use func(first piece, length format.Bytes) error, offsets ...func(piece) format.Bytes) error {
+	for i := 0; i < len(w.all); {
+		first := w.all[i]
+		length := first.length
+		for i++; i < len(w.all) && first.state == s; i++ {
+			p := w.all[i]
+			follows := p.state == s && p.at == first.at+length
+			for _, offset := range offsets {
+				follows = follows && offset(p) == offset(first)+length
+			}
+			if !follows {
+				break
+			}
+			length += p.length
+		}
+		if first.state != s {
+			continue
+		}
+		if err := use(first, length); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// vectors are the wanted pieces' parts of buf with their offsets on a device, joined
+// where they follow each other.
+func (w *window) vectors(buf []byte, offset func(piece) format.Bytes) (bufs [][]byte, offsets []int64) {
+	_ = w.runs(wanted, func(first piece, length format.Bytes) error {
+		bufs = append(bufs, buf[first.at:first.at+length])
+		offsets = append(offsets, int64(offset(first)))
+		return nil
+	}, offset)
+	return bufs, offsets
+}
