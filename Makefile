@@ -70,7 +70,7 @@ cross:
 
 # The tests that need no kernel, on the other kinds of processor: 386 runs here,
 # s390x, which is big-endian, under qemu where that is installed.
-FOREIGN_TESTS = ./format ./dump ./store ./check ./internal/bitmap ./internal/storespec
+FOREIGN_TESTS = ./format ./dump ./store ./store/merge ./check ./internal/bitmap ./internal/storespec
 foreign-test:
 	GOARCH=386 $(GO) test $(FOREIGN_TESTS) ./cmd ./internal/device
 	@if command -v qemu-s390x >/dev/null; then set -x; \

@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const description = `Reads, checks and writes the copy-on-write stores of device-mapper persistent
+const description = `Reads, checks and merges the copy-on-write stores of device-mapper persistent
 snapshots (the device behind an LVM classic snapshot), on the COW device or an
 image of it, without the kernel.
 

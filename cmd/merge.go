@@ -155,7 +155,7 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 	switch {
 	case len(r.Failed) > 0:
 		j.status |= statusDamaged
-		all = append(all, fmt.Sprintf("%s could not be read and stay in the store; the snapshot still needs it", count(uint64(len(r.Failed)), "chunk")))
+		all = append(all, fmt.Sprintf("%s cannot be read, and stay in the store: keep the snapshot", count(uint64(len(r.Failed)), "chunk")))
 	case c.Keep:
 		all = append(all, "the list is as it was: the snapshot stays, and shows what the origin holds now")
 	case j.isUndo:

@@ -223,7 +223,7 @@ func (j *job) failed(err error) error {
 	case errors.Is(err, errInterrupted):
 		return &failure{j.path, statusInterrupted, fmt.Errorf("%w: run the same command again, and it goes on", err)}
 	case errors.As(err, &t) && !t.Origin:
-		return &failure{j.path, statusFailed, err}
+		return &failure{j.path, statusFailed, fmt.Errorf("%w; the snapshot shows what it did, and merge --rescue merges the others", err)}
 	case errors.As(err, &t), errors.As(err, &s), errors.As(err, &d):
 		return &failure{string(j.Into), statusFailed, err}
 	case errors.As(err, &u):

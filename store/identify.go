@@ -104,6 +104,21 @@ func Identify(d Device, fresh format.Geometry) (Identity, error) {
 	return id, nil
 }
 
+// Loadable identifies a store of which the kernel serves a snapshot. The error is
+// [ErrInvalid] or a [*StateError] where there is none, or one of reading.
+func Loadable(d Device) (Identity, error) {
+	id, err := Identify(d, FreshGeometry(d))
+	switch {
+	case err != nil:
+		return id, err
+	case id.State == Invalid:
+		return id, ErrInvalid
+	case id.State != Valid:
+		return id, &StateError{State: id.State, Fault: id.Fault}
+	}
+	return id, nil
+}
+
 // judge sets state, geometry and fault of a header whose magic is not 0.
 func (id *Identity) judge(d Device) {
 	h := id.Header

@@ -91,14 +91,9 @@ const (
 // [*StateError], a [*format.AreaError] where the list cannot be read to its
 // end, with Options.Table an [*ExistsError], or one of reading.
 func Open(d WriteDevice, o Options) (*Store, error) {
-	id, err := Identify(d, FreshGeometry(d))
-	switch {
-	case err != nil:
+	id, err := Loadable(d)
+	if err != nil {
 		return nil, err
-	case id.State == Invalid:
-		return nil, ErrInvalid
-	case id.State != Valid:
-		return nil, &StateError{State: id.State, Fault: id.Fault}
 	}
 	s := &Store{device: d, geometry: id.Geometry, options: o}
 	if err := s.load(); err != nil {

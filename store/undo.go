@@ -78,6 +78,12 @@ func NewUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable, 
 	return u, u.begin()
 }
 
+// UndoSize is how large an undo log becomes that captures so many chunks, in bytes.
+func UndoSize(g format.Geometry, chunks uint64) format.Bytes {
+	areas := chunks/uint64(g.ExceptionsPerArea()) + 1
+	return format.Bytes(chunksFor(g, chunks, chunks+areas*labelChunks(g))) * g.ChunkBytes()
+}
+
 // OpenUndo opens an undo log to go on with the change that it belongs to. It
 // refuses a store that is no undo log ([ErrNoUndo]) and, unless force is given,
 // one that does not belong to the device ([*ForeignUndoError]), going by a sample

@@ -310,3 +310,30 @@ func TestUndoIsSticky(t *testing.T) {
 		}
 	}
 }
+
+// TestUndoSize: a log of the size that was told has room for so many chunks, and hardly
+// any of it is left over.
+func TestUndoSize(t *testing.T) {
+	for _, chunk := range []uint32{1, 4} {
+		for _, n := range []int64{1, 31, 32, 33, 64, 75, 200, 300} {
+			if n*int64(chunk) > deviceSectors {
+				continue
+			}
+			c := newChanged(t, chunk, false)
+			size := store.UndoSize(c.g, uint64(n))
+			c.log.Resize(int64(size))
+			u, err := store.NewUndo(c.log, nil, c.device, c.g)
+			if err == nil {
+				err = u.Capture(write{0, n * int64(chunk), 1}.change())
+			}
+			if err != nil {
+				t.Errorf("%d chunks of %d: %v", n, chunk, err)
+			}
+			// A label that the next area would have, and its area.
+			if end, err := format.Scan(format.Walk{Device: c.log, Size: size, Geometry: c.g}, func(format.AreaIndex) error { return nil }); err != nil ||
+				uint64(end.NextFree)+40 < c.g.Chunks(size) {
+				t.Errorf("%d chunks of %d: %d of %d chunks are used (%v)", n, chunk, end.NextFree, c.g.Chunks(size), err)
+			}
+		}
+	}
+}

@@ -91,7 +91,6 @@ type Result struct {
 type merger struct {
 	Options
 	*list
-	store      *store.Store
 	size       format.Bytes // of the origin, in whole sectors
 	chunks     uint64       // on the COW device
 	exceptions []format.Exception
@@ -105,10 +104,10 @@ type merger struct {
 // left; that new chunks lie on the COW device and old ones on the origin, and that no
 // two exceptions of a batch name one old chunk, is made sure of once more.
 //
-// The error is one of [store.Open], a [*store.HiddenError] or [*BadExceptionError], a
-// [*TransferError], [*SyncError], [*UndoError], [*DifferenceError] or [*TooManyError],
-// one of the metadata as of [store.Open] or [store.Store.CommitMerge], or that of Pause. After any error the snapshot shows what it showed before, and the
-// merge can be run again.
+// The error is one of [store.Loadable], a [*store.HiddenError], [*BadExceptionError],
+// [*TransferError], [*SyncError], [*UndoError], [*DifferenceError] or [*TooManyError], a
+// [*format.AreaError] or [*store.AreaWriteError] of the metadata, or that of Pause. After
+// any error the snapshot shows what it showed before, and the merge can be run again.
 func Run(o Options) (Result, error) {
 	m, end, err := newMerger(o)
 	if err != nil {
@@ -143,28 +142,30 @@ func newMerger(o Options) (m *merger, end uint64, err error) {
 	if o.Buffer == nil {
 		o.Buffer = func(n int) []byte { return make([]byte, n) }
 	}
-	s, err := store.Open(o.COW, store.Options{})
+	id, err := store.Loadable(o.COW)
 	if err != nil {
 		return nil, 0, err
 	}
-	u := s.Usage()
-	if err := format.CheckChunkSectors(uint32(u.Geometry.ChunkSectors()), format.Bytes(o.Origin.LogicalBlockSize())); err != nil {
-		return nil, 0, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w",
-			u.Geometry.ChunkSectors(), o.Origin.LogicalBlockSize(), err)
+	g, block := id.Geometry, format.Bytes(o.Origin.LogicalBlockSize())
+	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
+		return nil, 0, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
+	}
+	last, err := format.Scan(id.Walk(o.COW), func(format.AreaIndex) error { return nil })
+	if err != nil {
+		return nil, 0, err
 	}
 	m = &merger{
 		Options: o,
-		store:   s,
-		list:    newList(o.COW, u.Geometry, o.Buffer),
+		list:    newList(o.COW, g, o.Buffer),
 		size:    format.Bytes(o.Origin.Size()) / format.SectorSize * format.SectorSize,
-		chunks:  u.Chunks(),
+		chunks:  g.Chunks(format.Bytes(o.COW.Size())),
 	}
-	end = m.position(u.End.Place)
+	end = m.position(last.Place)
 	most := cmp.Or(o.batch, uint64(max(o.Memory, MinMemory)/4/format.ExceptionSize))
 	m.exceptions = make([]format.Exception, min(most, end))
 	m.limit = min(firstBatch, uint64(len(m.exceptions)))
 	m.copier = newCopier(m)
-	return m, end, m.provenHidden(u.End)
+	return m, end, m.provenHidden(last)
 }
 
 // merge copies a batch, makes that durable, and reads it back where that is asked

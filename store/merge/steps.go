@@ -18,8 +18,12 @@ func Steps(o Options, n uint64, told func(store.Run) error) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	s, err := store.Open(o.COW, store.Options{})
+	if err != nil {
+		return Result{}, err
+	}
 	for ; n > 0; n-- {
-		run, err := m.step()
+		run, err := m.step(s)
 		if err != nil || run.Count == 0 {
 			return m.result, err
 		}
@@ -31,12 +35,12 @@ func Steps(o Options, n uint64, told func(store.Run) error) (Result, error) {
 }
 
 // step does one step. The run's Count is 0 where nothing is left to merge.
-func (m *merger) step() (store.Run, error) {
-	run, err := m.store.PrepareMerge()
+func (m *merger) step(s *store.Store) (store.Run, error) {
+	run, err := s.PrepareMerge()
 	if err != nil || run.Count == 0 {
 		return run, err
 	}
-	position := m.position(m.store.Usage().End.Place) - uint64(run.Count)
+	position := m.position(s.Usage().End.Place) - uint64(run.Count)
 	for done := 0; done < run.Count; {
 		all := m.exceptions[:min(run.Count-done, len(m.exceptions))]
 		for i := range all {
@@ -53,7 +57,7 @@ func (m *merger) step() (store.Run, error) {
 	if err := m.Origin.Sync(); err != nil {
 		return run, &SyncError{err}
 	}
-	return run, m.store.CommitMerge(run.Count)
+	return run, s.CommitMerge(run.Count)
 }
 
 // Preview calls told with the runs of the next n steps, or of as many as are left,
