@@ -70,6 +70,9 @@ var listRules = []*Rule{
 			if h.Why != "" {
 				why = "no torn commit explains them: " + h.Why
 				repair = "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing them loses them"
+				if h.Index%(format.SectorSize/format.ExceptionSize) == 0 {
+					repair = "if the power failed while dmcow merged it, run that again: the origin tells whether they were merged; else " + repair
+				}
 			}
 			return &Finding{
 				Scope:  OfPlace,
