@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -23,7 +24,14 @@ type aio struct {
 	mu      sync.Mutex
 	context uintptr // zero where there is none
 	tried   bool    // whether there is one is known
-	memory  [][]byte
+
+	// Of the call that uses it. They are used again: new memory for each call would
+	// cost as much as the call.
+	vectors  []vector
+	pieces   []unix.Iovec
+	iocbs    []iocb
+	requests []*iocb
+	events   []ioEvent
 
 	// The kernel's; tests put others in their place.
 	setup     func(depth int) (context uintptr, err error)
@@ -36,30 +44,45 @@ func newAIO() *aio {
 	return &aio{setup: ioSetup, submit: ioSubmit, getEvents: ioGetEvents, destroy: ioDestroy}
 }
 
-// transfer does what the requests ask for on the file f, between it and memory.
-// For each request results has, at its number, what the kernel returned; it is
-// left alone where the kernel did not take the request.
-func (a *aio) transfer(f *os.File, requests []iocb, memory [][]byte, results []int64) {
+// transfer transfers between each p[i] and byte at[i] of the device, and notes in done
+// how many bytes of it the kernel did.
+func (a *aio) transfer(d *Device, opcode uint16, p [][]byte, at []int64, done []int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.ready() {
 		return
 	}
-	// The requests hold addresses as numbers, which keep nothing where it is:
-	// memory that the heap refers to is neither freed nor on a stack that moves.
-	a.memory = memory
-	pointers := make([]*iocb, len(requests))
-	for i := range requests {
-		requests[i].fd = uint32(f.Fd())
-		pointers[i] = &requests[i]
+	a.plan(d, p, at)
+	a.request(opcode, d.file)
+	for left := a.requests; len(left) > 0; {
+		n := min(len(left), aioDepth)
+		a.batch(left[:n])
+		left = left[n:]
 	}
-	for len(pointers) > 0 {
-		n := min(len(pointers), aioDepth)
-		a.batch(pointers[:n], results)
-		pointers = pointers[n:]
+	for _, v := range a.vectors {
+		v.spread(done)
 	}
-	a.memory = nil
-	runtime.KeepAlive(f)
+	clear(a.pieces)
+	runtime.KeepAlive(d.file)
+}
+
+// request makes the requests for all vectors. They hold addresses as numbers, which
+// keep nothing where it is: but what a's fields refer to is neither freed nor on a
+// stack that moves.
+func (a *aio) request(opcode uint16, f *os.File) {
+	n := len(a.vectors)
+	a.iocbs, a.requests = slices.Grow(a.iocbs[:0], n)[:n], slices.Grow(a.requests[:0], n)[:n]
+	for i, v := range a.vectors {
+		a.iocbs[i] = iocb{
+			data:   uint64(i),
+			opcode: opcode,
+			fd:     uint32(f.Fd()),
+			buf:    uint64(uintptr(unsafe.Pointer(unsafe.SliceData(v.pieces)))),
+			nbytes: uint64(len(v.pieces)),
+			offset: v.offset,
+		}
+		a.requests[i] = &a.iocbs[i]
+	}
 }
 
 // ready tells whether there is asynchronous I/O. The caller holds the lock.
@@ -73,8 +96,8 @@ func (a *aio) ready() bool {
 
 // batch does as many requests as the kernel can be given at once, and returns
 // when none is under way. It does none any more when asynchronous I/O has ended.
-func (a *aio) batch(requests []*iocb, results []int64) {
-	events := make([]ioEvent, len(requests))
+func (a *aio) batch(requests []*iocb) {
+	a.events = slices.Grow(a.events[:0], len(requests))[:len(requests)]
 	underWay := 0
 	for len(requests) > 0 && a.context != 0 {
 		n, err := a.submit(a.context, requests)
@@ -84,19 +107,19 @@ func (a *aio) batch(requests []*iocb, results []int64) {
 			requests = requests[n:]
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN) && underWay > 0:
-			underWay -= a.wait(1, events[:underWay], results)
+			underWay -= a.wait(1, a.events[:underWay])
 		default:
 			requests = requests[1:] // the first one is what it does not take
 		}
 	}
 	for underWay > 0 {
-		underWay -= a.wait(underWay, events[:underWay], results)
+		underWay -= a.wait(underWay, a.events[:underWay])
 	}
 }
 
 // wait waits for that many requests to be done, and returns how many are: fewer
 // if a signal comes between.
-func (a *aio) wait(atLeast int, events []ioEvent, results []int64) int {
+func (a *aio) wait(atLeast int, events []ioEvent) int {
 	n, err := a.getEvents(a.context, atLeast, events)
 	switch {
 	case errors.Is(err, unix.EINTR):
@@ -106,7 +129,7 @@ func (a *aio) wait(atLeast int, events []ioEvent, results []int64) int {
 		return len(events)
 	}
 	for _, e := range events[:n] {
-		results[e.data] = e.res
+		a.vectors[e.data].result = e.res
 	}
 	return n
 }
@@ -131,16 +154,16 @@ func (a *aio) close() {
 	a.end()
 }
 
-// An iocb asks for a transfer (linux/aio_abi.h). What stays zero has no name: so
+// An iocb asks for the transfer of a vector (linux/aio_abi.h). What stays zero has no name: so
 // the layout is the same for all processors.
 type iocb struct {
-	data   uint64    // the request's number; comes back with the event
+	data   uint64    // the vector's index; comes back with the event
 	_      [2]uint32 // aio_key and aio_rw_flags, whose order differs
 	opcode uint16
 	_      int16 // aio_reqprio
 	fd     uint32
-	buf    uint64 // address
-	nbytes uint64
+	buf    uint64    // address of the pieces' addresses and lengths
+	nbytes uint64    // number of pieces
 	offset int64     // in the file, in bytes
 	_      uint64    // aio_reserved2
 	_      [2]uint32 // aio_flags and aio_resfd
@@ -148,15 +171,15 @@ type iocb struct {
 
 // Opcodes of an iocb.
 const (
-	opRead  = 0 // IOCB_CMD_PREAD
-	opWrite = 1 // IOCB_CMD_PWRITE
+	opReadVector  = 7 // IOCB_CMD_PREADV
+	opWriteVector = 8 // IOCB_CMD_PWRITEV
 )
 
 // An ioEvent tells that a transfer is done.
 type ioEvent struct {
-	data uint64 // the request's number
+	data uint64 // the vector's index
 	_    uint64 // the address of its iocb
-	res  int64  // what pread(2) or pwrite(2) would have returned; an errno is negative
+	res  int64  // what preadv(2) or pwritev(2) would have returned; an errno is negative
 	_    int64
 }
 

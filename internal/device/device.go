@@ -86,7 +86,7 @@ func (d *Device) measure() (err error) {
 }
 
 // Nothing is a device of no bytes, in place of one that is yet to be made.
-func Nothing() *Device { return &Device{block: SectorSize} }
+func Nothing() *Device { return &Device{block: SectorSize, aio: newAIO()} }
 
 // open opens a file for reading without leaving a trace of that in its access
 // time, where the caller is allowed to ask for that; atime tells that it is not.

@@ -86,6 +86,46 @@ func checkManyReads(t *testing.T, d *Device, content []byte) {
 	}
 }
 
+// TestCached: what was just written is in the page cache, what was dropped from it is
+// not, and direct reads have none.
+func TestCached(t *testing.T) {
+	path, _ := numbered(t, 1<<20)
+	w := openedWritable(t, path)
+	section, err := w.Section(512<<10, 512<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !w.Cached() || !section.Cached() {
+		t.Error("what was written is not cached")
+	}
+	// On some file systems the page cache is all there is. Elsewhere, the kernel does
+	// not drop each page at the first call.
+	dropped := !w.onDisk(t)
+	for range 100 {
+		if err := w.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		w.dropCache(0, w.Size())
+		dropped = dropped || !section.Cached()
+	}
+	if !dropped {
+		t.Error("what was dropped is cached")
+	}
+	w.direct = true
+	if w.Cached() {
+		t.Error("direct reads are cached")
+	}
+}
+
+// onDisk tells whether a file is kept elsewhere than in the page cache.
+func (w *Writable) onDisk(t *testing.T) bool {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(w.file.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Type != unix.TMPFS_MAGIC
+}
+
 // TestPastCacheOfASection begins and ends where the section does.
 func TestPastCacheOfASection(t *testing.T) {
 	path, content := numbered(t, 10000)

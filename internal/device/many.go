@@ -3,17 +3,19 @@ package device
 import (
 	"errors"
 	"io"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // ReadMany reads each p[i] whole from byte at[i] of the device, all at once where
-// that is read directly into aligned memory. If some cannot be read, failed is
-// the first of them, and the error is its cause, [io.ErrUnexpectedEOF] where the
-// device ends before; the others are read all the same.
+// that is read directly into aligned memory. Neighbours in p that are neighbours on
+// the device, too, are one transfer. If some cannot be read, failed is the first of
+// them, and the error is its cause, [io.ErrUnexpectedEOF] where the device ends before;
+// the others are read all the same.
 func (d *Device) ReadMany(p [][]byte, at []int64) (failed int, err error) {
-	return d.many(opRead, p, at, func(i, done int) error {
+	return d.many(opReadVector, p, at, func(i, done int) error {
 		_, err := d.ReadAt(p[i][done:], at[i]+int64(done))
 		if errors.Is(err, io.EOF) {
 			return io.ErrUnexpectedEOF
@@ -22,8 +24,11 @@ func (d *Device) ReadMany(p [][]byte, at []int64) (failed int, err error) {
 	})
 }
 
+// ReadsMany tells whether [Device.ReadMany] is faster than one read after the other.
+func (d *Device) ReadsMany() bool { return d.direct }
+
 // WriteMany writes each p[i] at byte at[i], as [Writable.WriteAt] does, but in no
-// order, and all at once where [Device.ReadMany] reads so. If one of them is not
+// order, and all at once where the device is written directly from aligned memory. If one of them is not
 // whole blocks within the device, nothing is written. If some cannot be written,
 // failed is the first of them, and the error is its cause; the others are written
 // all the same.
@@ -33,55 +38,95 @@ func (w *Writable) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 			return i, err
 		}
 	}
-	return w.many(opWrite, p, at, func(i, done int) error {
+	if !w.direct && len(p) > 0 {
+		defer w.beginWriting(p, at)
+	}
+	return w.many(opWriteVector, p, at, func(i, done int) error {
 		_, err := w.write(p[i][done:], w.base+at[i]+int64(done))
 		return cause(err)
 	})
 }
 
+// beginWriting has the kernel begin to write to the disk what stands in those
+// places.
+func (w *Writable) beginWriting(p [][]byte, at []int64) {
+	start, end := at[0], at[0]
+	for i := range p {
+		start, end = min(start, at[i]), max(end, at[i]+int64(len(p[i])))
+	}
+	w.early.begin(int(w.file.Fd()), w.base+start, w.base+end)
+}
+
 // many has the kernel do all transfers at once, as far as it takes them. What is
 // left, plain does one by one: p[i] from the byte done on.
 func (d *Device) many(opcode uint16, p [][]byte, at []int64, plain func(i, done int) error) (failed int, err error) {
-	results := make([]int64, len(p))
-	// A single transfer is done sooner by itself.
-	if requests := d.requests(opcode, p, at); len(requests) > 1 {
-		d.aio.transfer(d.file, requests, p, results)
+	done := make([]int, len(p))
+	// A single transfer is done sooner by itself, and where each read is to drop first
+	// what is cached, it has to be.
+	if len(p) > 1 && !d.forget {
+		d.aio.transfer(d, opcode, p, at, done)
 	}
-	for i, result := range results {
-		var e error
-		switch errno := unix.Errno(-result); {
-		case result < 0 && errno != unix.EINTR: // which the kernel would not go on behind
-			e = errno
-		case result < int64(len(p[i])):
-			e = plain(i, int(max(result, 0)))
+	for i, n := range done {
+		if n == len(p[i]) {
+			continue
 		}
-		if e != nil && err == nil {
+		if e := plain(i, n); e != nil && err == nil {
 			failed, err = i, e
 		}
 	}
 	return failed, err
 }
 
-// requests are the transfers that can be direct I/O as they are: within the
-// device, and aligned. Through the page cache the kernel would do one after the
-// other, no sooner than plain reads and writes.
-func (d *Device) requests(opcode uint16, p [][]byte, at []int64) []iocb {
-	if !d.direct {
-		return nil
-	}
-	all := make([]iocb, 0, len(p))
+// A vector is a transfer between one stretch of a file and some pieces of memory.
+type vector struct {
+	first  int // index of the first piece
+	pieces []unix.Iovec
+	offset int64 // in the file, in bytes
+	size   int64 // in bytes
+	result int64 // what the kernel returned; it is zero where it did not take the transfer
+}
+
+// A vector has no more than that.
+const (
+	maxPieces = 1024    // the kernel's limit (UIO_MAXIOV)
+	maxVector = 4 << 20 // bytes
+)
+
+// plan makes vectors of the transfers that the kernel takes as they are: within the
+// device, and aligned where they are direct. Those through the page cache it does one
+// after the other, but all with one call.
+func (a *aio) plan(d *Device, p [][]byte, at []int64) {
+	a.vectors, a.pieces = a.vectors[:0], slices.Grow(a.pieces[:0], len(p))
 	for i, b := range p {
 		offset := d.base + at[i]
-		if d.within(at[i], int64(len(b))) != nil || !d.aligned(b, offset) {
+		if len(b) == 0 || d.within(at[i], int64(len(b))) != nil || d.direct && !d.aligned(b, offset) {
 			continue
 		}
-		all = append(all, iocb{
-			data:   uint64(i),
-			opcode: opcode,
-			buf:    uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))),
-			nbytes: uint64(len(b)),
-			offset: offset,
-		})
+		piece := unix.Iovec{Base: unsafe.SliceData(b)}
+		piece.SetLen(len(b))
+		a.pieces = append(a.pieces, piece)
+		if v := len(a.vectors) - 1; v >= 0 && a.vectors[v].takes(i, offset, int64(len(b))) {
+			a.vectors[v].pieces = a.pieces[len(a.pieces)-len(a.vectors[v].pieces)-1:]
+			a.vectors[v].size += int64(len(b))
+			continue
+		}
+		a.vectors = append(a.vectors, vector{first: i, pieces: a.pieces[len(a.pieces)-1:], offset: offset, size: int64(len(b))})
 	}
-	return all
+}
+
+// takes tells whether piece i, of size bytes at an offset in the file, goes on where
+// the vector ends.
+func (v *vector) takes(i int, offset, size int64) bool {
+	return i == v.first+len(v.pieces) && offset == v.offset+v.size &&
+		len(v.pieces) < maxPieces && v.size+size <= maxVector
+}
+
+// spread notes how much of each piece was done. Which of them an error is about is not
+// known: none was done, then.
+func (v *vector) spread(done []int) {
+	left := max(int(v.result), 0)
+	for i, piece := range v.pieces {
+		n := min(left, int(piece.Len))
+		done[v.first+i], left = n, left-n
+	}
 }

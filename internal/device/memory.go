@@ -16,3 +16,11 @@ func Words(n int) (words []uint64, free func()) {
 	}
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), n), func() { _ = unix.Munmap(b) }
 }
+
+// Buffer is n bytes for large transfers, aligned for direct I/O, which are all there:
+// to be given them page by page, as they are touched, takes longer.
+func Buffer(n int) []byte {
+	b := AlignedBuffer(n)
+	_ = unix.Madvise(b, unix.MADV_POPULATE_WRITE) // an older kernel gives them out later
+	return b
+}
