@@ -2,6 +2,7 @@ package format_test
 
 import (
 	"errors"
+	"io"
 	"reflect"
 	"runtime"
 	"slices"
@@ -81,13 +82,16 @@ func checkBad(t *testing.T, w format.Walk, d *devicetest.Memory, bad int64) {
 	if needed(w, placeOf(w.Geometry, bad), want.end.Place) {
 		want = want.upTo(w, bad)
 	}
-	got, err := walked(t, w, true)
-	if diff := want.differs(got); diff != "" {
-		t.Fatalf("chunk %d, hidden %v, byte %d, %+v cannot be read: %s",
-			sectors, w.Hidden, bad, placeOf(w.Geometry, bad), diff)
-	}
-	if want.failed != nil && !errors.Is(err, errMedium) {
-		t.Fatalf("the cause is lost: %v", err)
+	for _, device := range []io.ReaderAt{d, &atOnce{Memory: d}} {
+		w.Device = device
+		got, err := walked(t, w, true)
+		if diff := want.differs(got); diff != "" {
+			t.Fatalf("%T, chunk %d, hidden %v, byte %d, %+v cannot be read: %s",
+				device, sectors, w.Hidden, bad, placeOf(w.Geometry, bad), diff)
+		}
+		if want.failed != nil && !errors.Is(err, errMedium) {
+			t.Fatalf("the cause is lost: %v", err)
+		}
 	}
 }
 

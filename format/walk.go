@@ -45,7 +45,7 @@ type End struct {
 // Walk is a way through the metadata of a store, from area 0 to the
 // terminator. It reads the areas and nothing between them.
 type Walk struct {
-	Device   io.ReaderAt // must allow concurrent calls; may be a Prefetcher
+	Device   io.ReaderAt // must allow concurrent calls; may be a Prefetcher, and a ManyReader
 	Size     Bytes       // of the device
 	Geometry Geometry
 	Hidden   bool // also hand out what lies behind the terminator, to the end of its area
@@ -72,7 +72,7 @@ func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error)
 		live:    w.Live,
 		layout:  l,
 		plan:    newPlan(l),
-		reader:  reader{device: w.Device},
+		reader:  reader{device: w.Device, many: manyReader(w)},
 		prepare: prepare,
 		deliver: deliver,
 		end:     End{NextFree: FirstData},

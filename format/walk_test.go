@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,6 +142,46 @@ type prefetched struct {
 
 func (p *prefetched) Prefetch(offset int64, length int) {
 	_, _ = p.ahead.ReadAt(make([]byte, length), offset)
+}
+
+// atOnce is a device that many pieces are read from at once.
+type atOnce struct {
+	*devicetest.Memory
+	calls int
+}
+
+func (d *atOnce) ReadsMany() bool { return true }
+
+func (d *atOnce) ReadMany(p [][]byte, at []int64) (failed int, err error) {
+	d.calls++
+	for i := range slices.Backward(p) { // in no order
+		if _, e := d.ReadAt(p[i], at[i]); e != nil {
+			failed, err = i, e
+		}
+	}
+	return failed, err
+}
+
+// TestReadsManyAtOnce: where the device can do that, areas are read at once, and the
+// list is the same; a list that is being written is read in order all the same.
+func TestReadsManyAtOnce(t *testing.T) {
+	for _, sectors := range chunkSizes {
+		for _, n := range []int{0, 40, 5000, 100_000} {
+			for _, live := range []bool{false, true} {
+				d := &atOnce{Memory: makeStore(sectors, n)}
+				want := naive(d.Memory, sectors, false)
+				w := walkOf(t, d.Memory, sectors)
+				w.Device, w.Live = d, live
+				got, err := walked(t, w, true)
+				if diff := want.differs(got); err != nil || diff != "" {
+					t.Errorf("chunk %d, %d exceptions: %s, %v", sectors, n, diff, err)
+				}
+				if (d.calls == 0) != live {
+					t.Errorf("chunk %d, %d exceptions, being written is %v: read %d times at once", sectors, n, live, d.calls)
+				}
+			}
+		}
+	}
 }
 
 // TestSmallStore: a store that has not filled area 0 costs one read of it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"sync"
 
 	"dmcow/format"
 )
@@ -49,10 +50,11 @@ var ErrUndoChunk = fmt.Errorf("the chunks of an undo log have %d sectors at most
 // ErrNoUndo says that a store is no undo log.
 var ErrNoUndo = errors.New("is no undo log: it lacks the label of one")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made where it is needed: a small store takes no longer than the start.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // sum is the checksum of a sector.
-func sum(sector []byte) uint32 { return crc32.Checksum(sector, castagnoli) }
+func sum(sector []byte) uint32 { return crc32.Checksum(sector, castagnoli()) }
 
 // labelChunks is how many chunks a label takes.
 func labelChunks(g format.Geometry) uint64 {
