@@ -67,11 +67,11 @@ func (c *mergeCmd) Run(a *app) error {
 	if c.Sparse && j.origin.IsBlock() {
 		return &failure{string(c.Into), statusWrongUse, errors.New("--sparse: is a block device, expected an image file")}
 	}
-	if j.plan.Chunks == 0 {
+	if j.merge.Chunks == 0 {
 		a.say(j.path, "the store is empty: there is nothing to merge")
 		return nil
 	}
-	what := fmt.Sprintf("%s in %s", binarySize(j.plan.Bytes), count(j.plan.Chunks, "chunk"))
+	what := fmt.Sprintf("%s in %s", binarySize(j.merge.Bytes), count(j.merge.Chunks, "chunk"))
 	if c.DryRun {
 		_, err := fmt.Fprintf(a.stdout, "%s: would replace %s by what %s holds\n", printable(string(c.Into)), what, printable(j.path))
 		return err
@@ -88,8 +88,7 @@ func (c *mergeCmd) Run(a *app) error {
 
 // merge merges.
 func (c *mergeCmd) merge(j *job) error {
-	o := j.options(c.Memory)
-	o.Keep, o.SkipIdentical, o.Rescue = c.Keep, c.SkipIdentical, c.Rescue
+	o := merge.Options{Memory: format.Bytes(c.Memory), Keep: c.Keep, SkipIdentical: c.SkipIdentical, Rescue: c.Rescue, Undo: j.undo, Cached: j.out.Cached()}
 	if c.Sparse {
 		o.Hole = j.into.PunchHole
 	}
@@ -105,10 +104,10 @@ func (c *mergeCmd) merge(j *job) error {
 		o.PastCache = past
 	}
 	start := time.Now()
-	p := j.newProgress(string(c.Into), "byte", uint64(j.plan.Bytes), true)
+	p := j.newProgress(string(c.Into), "byte", uint64(j.merge.Bytes), true)
 	defer p.end()
 	o.Copied, o.Pause = p.between()
-	r, err := merge.Run(o)
+	r, err := j.merge.Run(o)
 	p.end()
 	listed := c.tellFailed(j, r)
 	if err != nil {

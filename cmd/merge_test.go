@@ -12,15 +12,16 @@ import (
 	"dmcow/internal/storespec"
 )
 
-// TestMergeInterrupted ends a merge at its first write: by a kill, and by a signal
-// that lets it end its batch. The same command goes on, and the result is the same.
+// TestMergeInterrupted ends a merge when it clears exceptions for the first time: by a
+// kill, and by a signal that lets it end its batch. The same command goes on, and the
+// result is the same.
 func TestMergeInterrupted(t *testing.T) {
 	for _, c := range []struct {
 		exceptions int
 		command    []string
 	}{
 		{60000, []string{"merge", "--memory", "1M"}}, // some batches
-		{20000, []string{"merge", "--memory", "1M", "--undo", "undo"}},
+		{50000, []string{"merge", "--memory", "1M", "--undo", "undo"}},
 		{300, []string{"merge-step", "--steps", "100000"}},
 	} {
 		exceptions, command := c.exceptions, c.command
@@ -33,7 +34,7 @@ func TestMergeInterrupted(t *testing.T) {
 				}
 			}
 			args := append(command, "--yes", "cow", "--into", "origin")
-			status, stderr := signalAtFirstWrite(t, s, "origin", args)
+			status, stderr := signalAtFirstWrite(t, s, "cow", args) // of asynchronous writes, as those to the origin are, nobody is told
 			t.Logf("%v, %v: exit status %d", args, s, status)
 			if s == syscall.SIGTERM && (status != 32 || !strings.Contains(stderr, "cow: interrupted: run the same command again, and it goes on")) {
 				t.Errorf("%v: exit status %d: %s", args, status, stderr)

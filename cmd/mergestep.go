@@ -39,14 +39,14 @@ func (c *mergeStepCmd) Run(a *app) error {
 		return err
 	}
 	defer j.close()
-	if j.plan.Chunks == 0 {
+	if j.merge.Chunks == 0 {
 		a.say(j.path, "the store is empty: there is nothing to merge")
 		return nil
 	}
 	if c.DryRun {
-		return j.wrapped(merge.Preview(j.device, uint64(c.Steps), c.print(j)))
+		return j.wrapped(j.merge.Preview(uint64(c.Steps), c.print(j)))
 	}
-	j.announce(fmt.Sprintf("up to %s of %s in %s", count(uint64(c.Steps), "run"), binarySize(j.plan.Bytes), count(j.plan.Chunks, "chunk")))
+	j.announce(fmt.Sprintf("up to %s of %s in %s", count(uint64(c.Steps), "run"), binarySize(j.merge.Bytes), count(j.merge.Chunks, "chunk")))
 	if err := a.ask(string(c.Into), "merge %s into it?", printable(j.path)); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 // merge takes the steps.
 func (c *mergeStepCmd) merge(j *job) error {
 	print, steps := c.print(j), uint64(0)
-	_, err := merge.Steps(j.options(size(merge.MinMemory)), uint64(c.Steps), func(r store.Run) error {
+	_, err := j.merge.Steps(merge.Options{Memory: merge.MinMemory, Undo: j.undo}, uint64(c.Steps), func(r store.Run) error {
 		steps++
 		if err := print(r); err != nil {
 			return err

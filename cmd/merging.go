@@ -28,7 +28,7 @@ type job struct {
 	origin *device.Device
 	into   *device.Writable // the origin; nil in a dry run
 	isUndo bool             // the store is an undo log
-	plan   merge.Plan
+	merge  *merge.Merge
 	undo   *store.Undo // nil where there is none
 	log    *target     // of undo
 }
@@ -123,7 +123,12 @@ func (j *job) refuse() error {
 		return err
 	}
 	var err error
-	if j.plan, err = merge.Examine(j.device, j.origin); err != nil {
+	if j.DryRun {
+		j.merge, err = merge.Look(j.device, j.origin)
+	} else {
+		j.merge, err = merge.Open(j.out, j.into, device.Buffer)
+	}
+	if err != nil {
 		return j.failed(err)
 	}
 	return j.refuseUndo()
@@ -203,13 +208,6 @@ func (j *job) originBytes() format.Bytes {
 	return format.Bytes(j.origin.Size()) / format.SectorSize * format.SectorSize
 }
 
-// options are what all merges have in common.
-func (j *job) options(memory size) merge.Options {
-	return merge.Options{
-		COW: j.out, Origin: j.into, Memory: format.Bytes(memory), Buffer: device.AlignedBuffer, Undo: j.undo,
-	}
-}
-
 // failed makes a failure of the error with which a merge ended, and says which device
 // it is about.
 func (j *job) failed(err error) error {
@@ -240,6 +238,10 @@ func (j *job) announce(what string) {
 		j.say(string(j.Into), "%s will be again what it was before the change that %s was kept of", what, printable(j.path))
 		return
 	}
-	j.say(string(j.Into), "%s will be replaced by what the snapshot on %s holds. Other snapshots of this origin, which cannot be seen from here, "+
-		"would lose what they kept; the file system gets back the UUID that it had", what, printable(j.path))
+	others := "Other snapshots of this origin, which cannot be seen from here, would lose what they kept"
+	if t, ok := j.origin.Target(); ok && t.Type == "snapshot-origin" {
+		others = "Of its other snapshots, those that are active keep what they show, as with any write to this device; others would lose it"
+	}
+	j.say(string(j.Into), "%s will be replaced by what the snapshot on %s holds. %s; the file system gets back the UUID that it had",
+		what, printable(j.path), others)
 }

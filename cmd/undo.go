@@ -42,7 +42,7 @@ func (j *job) refuseUndo() error {
 	if err == nil && what != "" {
 		err = errors.New(what)
 	}
-	need := store.UndoSize(j.undoGeometry(), uint64(j.plan.Bytes/j.undoGeometry().ChunkBytes())+1)
+	need := store.UndoSize(j.undoGeometry(), uint64(j.merge.Bytes/j.undoGeometry().ChunkBytes())+1)
 	if c.device.IsBlock() && c.size() < need {
 		return undoFailure(name, fmt.Errorf("too small for the undo log, which takes up to %d sectors: it has %d", need.Sectors(), c.size().Sectors()))
 	}

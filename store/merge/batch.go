@@ -25,7 +25,7 @@ func (m *merger) take(end uint64) (batch, error) {
 	b.all = m.exceptions[:end-b.first]
 	err := m.read(b.first, end, func(at uint64, x format.Exception) error {
 		b.all[at-b.first] = x
-		return m.judge(at, x)
+		return m.judge(m.place(at), x)
 	})
 	if err != nil {
 		return b, err
@@ -46,7 +46,7 @@ func compare(a, b format.Exception) int {
 }
 
 // judge is what is wrong with an exception.
-func (m *merger) judge(position uint64, x format.Exception) error {
+func (m *Merge) judge(at format.Place, x format.Exception) error {
 	why := ""
 	switch {
 	case x.New < format.FirstData, m.geometry.IsMetadata(x.New):
@@ -58,5 +58,5 @@ func (m *merger) judge(position uint64, x format.Exception) error {
 	default:
 		return nil
 	}
-	return &BadExceptionError{m.place(position), x, why}
+	return &BadExceptionError{at, x, why}
 }

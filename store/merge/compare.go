@@ -23,7 +23,7 @@ func (c *copier) dropIdentical(w *window) error {
 	if !c.SkipIdentical {
 		return nil
 	}
-	if err := c.readOrigin(w, c.Origin); err != nil {
+	if err := c.readOrigin(w, c.origin); err != nil {
 		return err
 	}
 	for i := range w.all {
@@ -49,11 +49,14 @@ func (c *copier) verify(b *batch) error {
 		}
 		for _, p := range w.all {
 			want, got := p.of(w.data), p.of(w.other)
-			for at := range want {
-				if want[at] != got[at] {
-					return &DifferenceError{Old: p.Old, Offset: c.target(p) + format.Bytes(at)}
-				}
+			if bytes.Equal(want, got) {
+				continue
 			}
+			at := 0
+			for want[at] == got[at] {
+				at++
+			}
+			return &DifferenceError{Old: p.Old, Offset: c.target(p) + format.Bytes(at)}
 		}
 		return nil
 	})
@@ -61,8 +64,7 @@ func (c *copier) verify(b *batch) error {
 
 // readAgain reads a window for the comparison: all of it.
 func (c *copier) readAgain(w *window) error {
-	bufs, offsets := w.vectors(w.data, c.source)
-	if _, err := c.COW.ReadMany(bufs, offsets); err == nil {
+	if c.readMany(w) == nil {
 		return nil
 	}
 	return c.readPieces(w, false)

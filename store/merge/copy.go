@@ -3,6 +3,7 @@ package merge
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"sync/atomic"
 
 	"dmcow/format"
@@ -11,15 +12,23 @@ import (
 
 // copier copies chunks from the COW device to the origin: while one window is
 // written, the next is read.
+//
+// What costs least depends on the reads. From the page cache, small ones cost little:
+// then windows are cut from the batch in the order of the origin, so that they have
+// the most neighbours there. From a disk, each costs as much as a write: then they are
+// cut in the order of the COW device, where chunks stand in the order in which they
+// were copied, so that it is read in large stretches. Within a window, they are written
+// in the order of the origin in any case.
 type copier struct {
 	*merger
 	windows []*window
+	inOrder bool        // windows are cut in the order of the COW device
 	shares  atomic.Bool // it may be that devices share room
 	known   int         // exceptions in result.Failed that come from other batches
 	differs bool        // a piece before this one, of the same chunk, was not equal
 }
 
-// A merge has as many windows, of no more bytes each.
+// A merge has as many windows at most, of no more bytes each.
 const (
 	windows   = 4
 	maxWindow = 2 << 20
@@ -29,7 +38,7 @@ const (
 // power of two, so that pieces of larger chunks begin and end with blocks of any
 // size.
 func newCopier(m *merger) *copier {
-	c := &copier{merger: m}
+	c := &copier{merger: m, inOrder: !m.Cached}
 	// Nobody sees what is shared: where data has to be looked at, it is copied.
 	c.shares.Store(m.Share != nil && !m.SkipIdentical && !m.Rescue && m.Undo == nil && m.Hole == nil)
 	buffers := format.Bytes(1)
@@ -40,10 +49,11 @@ func newCopier(m *merger) *copier {
 	for size*buffers*windows > max(m.Memory, MinMemory)*3/4 {
 		size /= 2
 	}
-	for range windows {
-		w := &window{data: m.Buffer(int(size))}
+	c.inOrder = c.inOrder && m.geometry.ChunkBytes() <= size
+	for range max(1, min(windows, (m.Bytes+size-1)/size)) {
+		w := &window{data: m.buffer(int(size))}
 		if buffers == 2 {
-			w.other = m.Buffer(int(size))
+			w.other = m.buffer(int(size))
 		}
 		c.windows = append(c.windows, w)
 	}
@@ -53,13 +63,16 @@ func newCopier(m *merger) *copier {
 // each cuts exceptions to windows, has them read, several ahead, and hands them to
 // use in order. The error is that of the first function that failed.
 func (c *copier) each(all []format.Exception, read, use func(*window) error) error {
+	if c.inOrder {
+		slices.SortFunc(all, func(a, b format.Exception) int { return cmp.Compare(a.New, b.New) })
+	}
 	free, full, stop := make(chan *window, windows), make(chan *window, windows), make(chan struct{})
 	for _, w := range c.windows {
 		free <- w
 	}
 	go func() {
 		defer close(full)
-		cut := cutter{merger: c.merger, all: all}
+		cut := cutter{Merge: c.Merge, all: all}
 		for {
 			select {
 			case <-stop:
@@ -67,6 +80,9 @@ func (c *copier) each(all []format.Exception, read, use func(*window) error) err
 			case w := <-free:
 				if !cut.fill(w) {
 					return
+				}
+				if c.inOrder {
+					w.sort()
 				}
 				w.err = read(w)
 				full <- w
@@ -108,11 +124,33 @@ func (c *copier) copy(b *batch) error {
 // read reads a window from the COW device.
 func (c *copier) read(w *window) error {
 	c.markShared(w)
-	bufs, offsets := w.vectors(w.data, c.source)
-	if _, err := c.COW.ReadMany(bufs, offsets); err == nil {
+	if c.readMany(w) == nil {
 		return nil
 	}
 	return c.readPieces(w, c.Rescue)
+}
+
+// readMany reads a window's data in the order of the COW device.
+func (c *copier) readMany(w *window) error {
+	bufs, offsets := w.vectors(w.data, c.source)
+	if c.inOrder {
+		sort.Sort(byOffset{bufs, offsets})
+	}
+	_, err := c.cow.ReadMany(bufs, offsets)
+	return err
+}
+
+// byOffset sorts pieces of memory by their offsets on a device.
+type byOffset struct {
+	bufs    [][]byte
+	offsets []int64
+}
+
+func (b byOffset) Len() int           { return len(b.bufs) }
+func (b byOffset) Less(i, j int) bool { return b.offsets[i] < b.offsets[j] }
+func (b byOffset) Swap(i, j int) {
+	b.bufs[i], b.bufs[j] = b.bufs[j], b.bufs[i]
+	b.offsets[i], b.offsets[j] = b.offsets[j], b.offsets[i]
 }
 
 // readPieces reads a window again, piece by piece, to know which of them cannot be
@@ -123,7 +161,7 @@ func (c *copier) readPieces(w *window, rescue bool) error {
 		if p.state != wanted {
 			continue
 		}
-		n, err := c.COW.ReadAt(p.of(w.data), int64(c.source(*p)))
+		n, err := c.cow.ReadAt(p.of(w.data), int64(c.source(*p)))
 		switch {
 		case n == int(p.length):
 		case rescue:
@@ -200,7 +238,7 @@ func (c *copier) write(w *window) error {
 			return err
 		}
 	}
-	if failed, err := c.Origin.WriteMany(bufs, offsets); err != nil {
+	if failed, err := c.origin.WriteMany(bufs, offsets); err != nil {
 		return c.unwritten(format.Bytes(offsets[failed]), err)
 	}
 	for _, b := range bufs {

@@ -17,21 +17,22 @@ type way func(*rig) error
 
 func whole(batch uint64, change func(*rig, *Options)) way {
 	return func(r *rig) error {
-		o := r.options(batch, 4096)
+		o := small(batch, 4096)
 		if change != nil {
 			change(r, &o)
 		}
-		_, err := Run(o)
+		_, err := r.run(o)
 		return err
 	}
 }
 
 func steps(r *rig) error {
-	_, err := Steps(r.options(100, 4096), 1<<32, func(store.Run) error { return nil })
+	_, err := r.step(small(100, 4096), 1<<32, func(store.Run) error { return nil })
 	return err
 }
 
 func skipping(_ *rig, o *Options) { o.SkipIdentical = true }
+func cached(_ *rig, o *Options)   { o.Cached = true }
 
 // withUndo merges with an undo log, which is begun with chunks of so many sectors
 // where there is none.
@@ -60,6 +61,16 @@ func (r *rig) undo(chunk uint32) (*store.Undo, error) {
 	return store.NewUndo(r.log, grow, r.origin, g)
 }
 
+// takeBack merges the undo log.
+func (r *rig) takeBack(o Options) error {
+	m, err := Open(r.log, r.origin, nil)
+	if err != nil {
+		return err
+	}
+	_, err = m.Run(o)
+	return err
+}
+
 // story is a merge that is cut off.
 type story struct {
 	rig   *rig
@@ -81,6 +92,7 @@ func stories(t *testing.T, rng *rand.Rand) map[string]story {
 		"one batch":            {newRig(t, small, origin), whole(1000, nil), false, 16},
 		"batches of areas":     {newRig(t, small, origin), whole(32, nil), false, 16},
 		"batches in areas":     {newRig(t, small, origin), whole(13, nil), false, 16},
+		"cached":               {newRig(t, small, origin), whole(32, cached), false, 16},
 		"areas of two":         {equal, whole(1000, skipping), false, 200},
 		"areas of two, again":  {equal.clone(), whole(80, skipping), false, 200},
 		"steps":                {newRig(t, small, origin), steps, false, 16},
@@ -144,7 +156,7 @@ func (s story) check(now *rig, n int, want, before []byte) error {
 	if !s.undo {
 		return nil
 	}
-	_, err = Run(Options{COW: now.log, Origin: now.origin})
+	err = now.takeBack(Options{})
 	if err == nil && !bytes.Equal(content(now.origin), before) {
 		err = errors.New("the origin is not what it was")
 	}
@@ -167,10 +179,7 @@ func TestUndoCutOff(t *testing.T) {
 			continue // it was killed before there was a log
 		}
 		record := r.all.Record()
-		back := func(r *rig) error {
-			_, err := Run(Options{COW: r.log, Origin: r.origin, batch: 20, window: 4096})
-			return err
-		}
+		back := func(r *rig) error { return r.takeBack(small(20, 4096)) }
 		if err := back(r); err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +263,7 @@ func TestFaults(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed(t), 8))
 	spec, origin := shuffled(rng, 1, 70)
 	for name, run := range map[string]way{
-		"batches": whole(25, nil), "steps": steps, "undo": withUndo(40, 1), "skip": whole(30, skipping),
+		"batches": whole(25, nil), "cached": whole(25, cached), "steps": steps, "undo": withUndo(40, 1), "skip": whole(30, skipping),
 		"verify": whole(30, func(r *rig, o *Options) { o.PastCache = r.origin }),
 	} {
 		for _, fault := range []*devicetest.NthOp{

@@ -20,8 +20,8 @@ const mostUnproven = 1 << 16
 
 // provenHidden wants what hides behind the list's end to be such that it can be
 // dropped. The error is a [*store.HiddenError], or one of reading.
-func (m *merger) provenHidden(end format.End) error {
-	h, err := store.LookBehind(m.COW, m.geometry, end)
+func (m *Merge) provenHidden(end format.End) error {
+	h, err := store.LookBehind(m.cow, m.geometry, end)
 	if err != nil || h.Count == 0 || h.Why == "" {
 		return err
 	}
@@ -29,7 +29,7 @@ func (m *merger) provenHidden(end format.End) error {
 	unproven := map[format.Exception]bool{}
 	err = m.behind(m.position(h.Place), func(at uint64, x format.Exception) error {
 		switch {
-		case m.merged(at, x):
+		case m.merged(m.place(at), x):
 		case len(unproven) == mostUnproven:
 			return refused
 		default:
@@ -45,7 +45,7 @@ func (m *merger) provenHidden(end format.End) error {
 
 // behind hands out the exceptions that would follow if the list did not end at a
 // position: in the rest of its area, and in the areas behind up to the next end.
-func (m *merger) behind(end uint64, use func(uint64, format.Exception) error) error {
+func (m *Merge) behind(end uint64, use func(uint64, format.Exception) error) error {
 	next := (end/m.slots + 1) * m.slots
 	err := m.read(end+1, next, func(at uint64, x format.Exception) error {
 		if x.New == 0 {
@@ -72,19 +72,19 @@ func (m *merger) behind(end uint64, use func(uint64, format.Exception) error) er
 var errEnd = errors.New("the end of the list")
 
 // merged tells whether the origin holds what an exception's new chunk does.
-func (m *merger) merged(position uint64, x format.Exception) bool {
-	if m.judge(position, x) != nil {
+func (m *Merge) merged(at format.Place, x format.Exception) bool {
+	if m.judge(at, x) != nil {
 		return false
 	}
-	w := m.copier.windows[0]
-	cut := cutter{merger: m, all: []format.Exception{x}}
-	for cut.fill(w) {
-		p := w.all[0]
-		origin := make([]byte, p.length)
-		if n, _ := m.COW.ReadAt(p.of(w.data), int64(m.source(p))); n < int(p.length) {
+	const size = 64 << 10
+	data, there := make([]byte, size), make([]byte, size)
+	for skip := format.Bytes(0); skip < m.lengthOf(x); skip += size {
+		n := min(size, m.lengthOf(x)-skip)
+		p := piece{Exception: x, skip: skip}
+		if got, _ := m.cow.ReadAt(data[:n], int64(m.source(p))); got < int(n) {
 			return false
 		}
-		if n, _ := m.Origin.ReadAt(origin, int64(m.target(p))); n < len(origin) || !bytes.Equal(origin, p.of(w.data)) {
+		if got, _ := m.origin.ReadAt(there[:n], int64(m.target(p))); got < int(n) || !bytes.Equal(data[:n], there[:n]) {
 			return false
 		}
 	}
@@ -93,7 +93,7 @@ func (m *merger) merged(position uint64, x format.Exception) bool {
 
 // inList wants the list up to position end to hold the given exceptions, which are
 // copies then (see shrink).
-func (m *merger) inList(wanted map[format.Exception]bool, end uint64, refused error) error {
+func (m *Merge) inList(wanted map[format.Exception]bool, end uint64, refused error) error {
 	if len(wanted) == 0 {
 		return nil
 	}

@@ -39,20 +39,80 @@ type Origin interface {
 	Sync() error
 }
 
-// Options say what to merge, and how.
+// Merge is a merge that can be begun.
+type Merge struct {
+	Plan
+	*list
+	origin Origin
+	buffer func(bytes int) []byte
+	size   format.Bytes // of the origin, in whole sectors
+	chunks uint64       // on the COW device
+}
+
+// Plan is what a merge will do.
+type Plan struct {
+	Chunks uint64       // exceptions in the list
+	Bytes  format.Bytes // of the origin that they replace
+}
+
+// Open looks at a store and its origin, and makes sure that all of it can be merged.
+// buffer gives out memory that is aligned for direct I/O; make does where it is nil.
+// Nothing is written, and nobody else may write to the devices from now on.
+//
+// The store is one that a check finds no error in, but for exceptions that stand in it
+// twice and for what a merge that was cut off has left. That new chunks lie on the COW
+// device and old ones on the origin is made sure of once more.
+//
+// The error is one of [store.Loadable], a [*BadExceptionError], a [*store.HiddenError],
+// or a [*format.AreaError].
+func Open(cow COW, origin Origin, buffer func(bytes int) []byte) (*Merge, error) {
+	id, err := store.Loadable(cow)
+	if err != nil {
+		return nil, err
+	}
+	g, block := id.Geometry, format.Bytes(origin.LogicalBlockSize())
+	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
+		return nil, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
+	}
+	if buffer == nil {
+		buffer = func(n int) []byte { return make([]byte, n) }
+	}
+	m := &Merge{
+		list:   newList(cow, g, buffer),
+		origin: origin,
+		buffer: buffer,
+		size:   format.Bytes(origin.Size()) / format.SectorSize * format.SectorSize,
+		chunks: g.Chunks(format.Bytes(cow.Size())),
+	}
+	end, err := format.Each(id.Walk(cow), nil, m.count)
+	if err != nil {
+		return nil, err
+	}
+	m.Chunks = end.Exceptions
+	return m, m.provenHidden(end)
+}
+
+// count adds a batch of exceptions to the plan.
+func (m *Merge) count(_ *struct{}, b format.Batch) error {
+	for at, x := range b.Exceptions() {
+		if err := m.judge(at, x); err != nil {
+			return err
+		}
+		m.Bytes += m.lengthOf(x)
+	}
+	return nil
+}
+
+// Options say how to merge.
 type Options struct {
-	COW    COW
-	Origin Origin
 	// Memory is how much is taken for exceptions and data, in bytes: at least
 	// MinMemory.
 	Memory format.Bytes
-	// Buffer gives out memory that is aligned for direct I/O; make does where it is
-	// nil.
-	Buffer func(bytes int) []byte
 
 	Keep          bool        // copy, and leave the list as it is
 	SkipIdentical bool        // do not write what the origin holds already
 	Rescue        bool        // leave chunks that cannot be read in the store, and merge the others
+	Cached        bool        // small reads from the COW device cost little: they come from the page cache
 	Undo          *store.Undo // is given what is overwritten, before; may be nil
 	// PastCache reads the origin back, past the page cache. Where it is set, what was
 	// written is compared before exceptions are cleared.
@@ -89,83 +149,52 @@ type Result struct {
 
 // merger is a merge on its way.
 type merger struct {
+	*Merge
 	Options
-	*list
-	size       format.Bytes // of the origin, in whole sectors
-	chunks     uint64       // on the COW device
 	exceptions []format.Exception
 	limit      uint64 // exceptions in the next batch
 	copier     *copier
 	result     Result
 }
 
-// Run merges all of a store. The store is one that a check finds no error in, but
-// for exceptions that stand in it twice and for what a merge that was cut off has
-// left; that new chunks lie on the COW device and old ones on the origin, and that no
-// two exceptions of a batch name one old chunk, is made sure of once more.
+func (m *Merge) merger(o Options) *merger {
+	most := cmp.Or(o.batch, uint64(max(o.Memory, MinMemory)/4/format.ExceptionSize))
+	r := &merger{Merge: m, Options: o, exceptions: make([]format.Exception, min(most, m.Chunks))}
+	r.limit = min(firstBatch, uint64(len(r.exceptions)))
+	r.copier = newCopier(r)
+	return r
+}
+
+// Run merges all of the store. It is done once.
 //
-// The error is one of [store.Loadable], a [*store.HiddenError], [*BadExceptionError],
-// [*TransferError], [*SyncError], [*UndoError], [*DifferenceError] or [*TooManyError], a
-// [*format.AreaError] or [*store.AreaWriteError] of the metadata, or that of Pause. After
-// any error the snapshot shows what it showed before, and the merge can be run again.
-func Run(o Options) (Result, error) {
-	m, end, err := newMerger(o)
-	if err != nil {
-		return Result{}, err
-	}
+// The error is a [*TransferError], [*SyncError], [*UndoError], [*DifferenceError] or
+// [*TooManyError], a [*format.AreaError] or [*store.AreaWriteError] of the metadata, or
+// that of Pause. After any error the snapshot shows what it showed before, and the
+// store can be opened and merged again.
+func (m *Merge) Run(o Options) (Result, error) {
+	r := m.merger(o)
 	// The exceptions whose chunks could not be read stand behind end, up to last.
-	for last := end; end > 0; {
+	for end, last := m.Chunks, m.Chunks; end > 0; {
 		start := time.Now()
-		b, err := m.take(end)
+		b, err := r.take(end)
 		if err == nil {
-			err = m.merge(&b)
+			err = r.merge(&b)
 		}
-		if err == nil && !m.Keep {
-			err = m.shrink(b.first, last, m.result.Failed)
+		if err == nil && !r.Keep {
+			err = r.shrink(b.first, last, r.result.Failed)
 		}
 		if err != nil {
-			return m.result, err
+			return r.result, err
 		}
-		end, last = b.first, b.first+uint64(len(m.result.Failed))
-		m.adapt(time.Since(start))
-		if m.Pause != nil && end > 0 {
-			if err := m.Pause(); err != nil {
-				return m.result, err
+		end, last = b.first, b.first+uint64(len(r.result.Failed))
+		r.adapt(time.Since(start))
+		if r.Pause != nil && end > 0 {
+			if err := r.Pause(); err != nil {
+				return r.result, err
 			}
 		}
 	}
-	return m.result, nil
-}
-
-// newMerger opens the store, and returns the position at which its list ends.
-func newMerger(o Options) (m *merger, end uint64, err error) {
-	if o.Buffer == nil {
-		o.Buffer = func(n int) []byte { return make([]byte, n) }
-	}
-	id, err := store.Loadable(o.COW)
-	if err != nil {
-		return nil, 0, err
-	}
-	g, block := id.Geometry, format.Bytes(o.Origin.LogicalBlockSize())
-	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
-		return nil, 0, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
-	}
-	last, err := format.Scan(id.Walk(o.COW), func(format.AreaIndex) error { return nil })
-	if err != nil {
-		return nil, 0, err
-	}
-	m = &merger{
-		Options: o,
-		list:    newList(o.COW, g, o.Buffer),
-		size:    format.Bytes(o.Origin.Size()) / format.SectorSize * format.SectorSize,
-		chunks:  g.Chunks(format.Bytes(o.COW.Size())),
-	}
-	end = m.position(last.Place)
-	most := cmp.Or(o.batch, uint64(max(o.Memory, MinMemory)/4/format.ExceptionSize))
-	m.exceptions = make([]format.Exception, min(most, end))
-	m.limit = min(firstBatch, uint64(len(m.exceptions)))
-	m.copier = newCopier(m)
-	return m, end, m.provenHidden(last)
+	return r.result, nil
 }
 
 // merge copies a batch, makes that durable, and reads it back where that is asked
@@ -174,7 +203,7 @@ func (m *merger) merge(b *batch) error {
 	if err := m.copier.copy(b); err != nil {
 		return err
 	}
-	if err := m.Origin.Sync(); err != nil {
+	if err := m.origin.Sync(); err != nil {
 		return &SyncError{err}
 	}
 	if m.PastCache != nil {

@@ -42,31 +42,72 @@ func TestRun(t *testing.T) {
 			r := newRig(t, spec, origin)
 			want, g := r.mustView(t), geometry(t, uint32(c.chunk))
 			cow := cleared(content(r.cow), g, 0, c.n)
-			stepped := r.clone()
-
-			told := format.Bytes(0)
-			o := r.options(c.batch, c.window)
-			o.Copied = func(n format.Bytes) { told += n }
-			plan, err := Examine(r.cow, r.origin)
+			cached, stepped := r.clone(), r.clone()
+			plan, err := Look(r.cow, r.origin)
 			if err != nil {
 				t.Fatal(err)
 			}
-			result, err := Run(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.wants(t, want, cow)
-			if n := uint64(c.n); result.Chunks != n || plan.Chunks != n || result.Written != plan.Bytes || told != plan.Bytes {
-				t.Errorf("%+v, %d bytes told; the plan was %+v", result, told, plan)
+			for r, inCache := range map[*rig]bool{r: false, cached: true} {
+				told := format.Bytes(0)
+				o := small(c.batch, c.window)
+				o.Cached = inCache
+				o.Copied = func(n format.Bytes) { told += n }
+				result, err := r.run(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.wants(t, want, cow)
+				if n := uint64(c.n); result.Chunks != n || plan.Chunks != n || result.Written != plan.Bytes || told != plan.Bytes {
+					t.Errorf("%+v, %d bytes told; the plan was %+v", result, told, plan.Plan)
+				}
 			}
 
-			so := stepped.options(1000, c.window)
-			if _, err := Steps(so, 1<<32, func(store.Run) error { return nil }); err != nil {
+			if _, err := stepped.step(small(1000, c.window), 1<<32, func(store.Run) error { return nil }); err != nil {
 				t.Fatal(err)
 			}
 			stepped.wants(t, want, cow)
 		})
 	}
+}
+
+// TestInOrder: data that the cache does not hold is read in the order of the COW
+// device, whose chunks are scattered over the origin, and written in that of the origin,
+// window by window; what the cache holds, in the order of the origin.
+func TestInOrder(t *testing.T) {
+	const n, window = 500, 32 << 10
+	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 12)), 2, n)
+	for _, cached := range []bool{false, true} {
+		r := newRig(t, spec, origin)
+		o := small(1000, window)
+		o.Cached = cached
+		if _, err := r.run(o); err != nil {
+			t.Fatal(err)
+		}
+		var reads, writes []int64
+		for _, op := range r.all.Ops() {
+			switch {
+			case op.Kind == devicetest.Write && op.Offset >= r.cow.Size():
+				writes = append(writes, op.Offset)
+			case op.Kind == devicetest.Read && op.Offset > 1024:
+				reads = append(reads, op.Offset)
+			}
+		}
+		const windows = (n*1024 + window - 1) / window
+		back, once := backwards(writes), backwards(reads) < windows
+		if !cached && (back != windows-1 || !once) || cached && (back != 0 || once) {
+			t.Errorf("cached is %v: %d times back on the origin, few times on the COW device is %v", cached, back, once)
+		}
+	}
+}
+
+// backwards is how often an offset is less than the one before.
+func backwards(offsets []int64) (n int) {
+	for i := range offsets {
+		if i > 0 && offsets[i] < offsets[i-1] {
+			n++
+		}
+	}
+	return n
 }
 
 // wants wants origin and COW device to hold what they should.
@@ -108,13 +149,16 @@ data 9`
 	runs := []store.Run{{Old: 54, New: 45, Count: 1}, {Old: 56, New: 46, Count: 1}, {Old: 55, New: 44, Count: 1},
 		{Old: 52, New: 42, Count: 2}, {Old: 50, New: 40, Count: 2}, {Old: 0, New: 2, Count: 30}}
 	var previewed, done []store.Run
-	err := Preview(r.cow, 100, func(x store.Run) error { previewed = append(previewed, x); return nil })
+	m, err := Look(r.cow, r.origin)
+	if err == nil {
+		err = m.Preview(100, func(x store.Run) error { previewed = append(previewed, x); return nil })
+	}
 	if err != nil || fmt.Sprint(previewed) != fmt.Sprint(runs) {
 		t.Errorf("previewed %v, %v", previewed, err)
 	}
 	for range runs {
 		// Some runs are longer than what is copied at once.
-		result, err := Steps(r.options(4, 1024), 1, func(x store.Run) error { done = append(done, x); return nil })
+		result, err := r.step(small(4, 1024), 1, func(x store.Run) error { done = append(done, x); return nil })
 		if err != nil || result.Chunks != uint64(done[len(done)-1].Count) {
 			t.Fatal(result, err)
 		}
@@ -122,14 +166,14 @@ data 9`
 			t.Errorf("after %v the snapshot shows something else", done)
 		}
 		rest := r.clone()
-		if _, err := Run(rest.options(10, 1024)); err != nil || !bytes.Equal(content(rest.origin), want) {
+		if _, err := rest.run(small(10, 1024)); err != nil || !bytes.Equal(content(rest.origin), want) {
 			t.Errorf("after %v the rest cannot be merged: %v", done, err)
 		}
 	}
 	if fmt.Sprint(done) != fmt.Sprint(runs) {
 		t.Errorf("merged %v", done)
 	}
-	if result, err := Steps(r.options(4, 1024), 1, nil); err != nil || result.Chunks != 0 {
+	if result, err := r.step(small(4, 1024), 1, nil); err != nil || result.Chunks != 0 {
 		t.Errorf("of nothing: %+v, %v", result, err)
 	}
 }
@@ -140,9 +184,9 @@ func TestKeep(t *testing.T) {
 	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 2)), 2, 200)
 	r := newRig(t, spec, origin)
 	want, cow := r.mustView(t), content(r.cow)
-	o := r.options(50, 4096)
+	o := small(50, 4096)
 	o.Keep = true
-	result, err := Run(o)
+	result, err := r.run(o)
 	if err != nil || result.Chunks != 200 {
 		t.Fatal(result, err)
 	}
@@ -170,9 +214,9 @@ func TestSkipIdentical(t *testing.T) {
 			}
 		}
 		cow := cleared(content(r.cow), g, 0, 150)
-		o := r.options(50, window)
+		o := small(50, window)
 		o.SkipIdentical = true
-		result, err := Run(o)
+		result, err := r.run(o)
 		if err != nil || result.Identical != same || result.Chunks != 150 {
 			t.Errorf("%+v, %v: want %d identical", result, err, same)
 		}
@@ -192,10 +236,10 @@ func TestVerify(t *testing.T) {
 	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 4)), 2, 100)
 	r := newRig(t, spec, origin)
 	want, cow, list := r.mustView(t), content(r.cow), mustList(t, r)
-	o := r.options(1000, 4096)
+	o := small(1000, 4096)
 	bad := int64(list[17].Old) * 1024
 	o.PastCache = &flipped{r.origin, bad + 3}
-	_, err := Run(o)
+	_, err := r.run(o)
 	var d *DifferenceError
 	if !errors.As(err, &d) || d.Old != list[17].Old || d.Offset != format.Bytes(bad+3) {
 		t.Errorf("%v", err)
@@ -204,7 +248,7 @@ func TestVerify(t *testing.T) {
 		t.Error("something was cleared all the same")
 	}
 	o.PastCache = r.origin
-	if _, err := Run(o); err != nil {
+	if _, err := r.run(o); err != nil {
 		t.Fatal(err)
 	}
 	r.wants(t, want, cleared(cow, geometry(t, 2), 0, 100))
@@ -247,12 +291,12 @@ func TestHolesAndShares(t *testing.T) {
 	}
 	t.Run("holes", func(t *testing.T) {
 		r, want, cow := begin()
-		o := r.options(1000, 32<<10)
+		o := small(1000, 32<<10)
 		o.Hole = func(offset, length int64) error {
 			_, err := r.origin.WriteAt(make([]byte, length), offset)
 			return err
 		}
-		result, err := Run(o)
+		result, err := r.run(o)
 		if err != nil || result.Holes != 20480+4096 || result.Written != 103*4096-20480-4096 {
 			t.Errorf("%+v, %v", result, err)
 		}
@@ -261,7 +305,7 @@ func TestHolesAndShares(t *testing.T) {
 	for name, times := range map[string]int{"shares": 1000, "shares twice": 2, "cannot share": 0} {
 		t.Run(name, func(t *testing.T) {
 			r, want, cow := begin()
-			o, left := r.options(1000, 128<<10), times
+			o, left := small(1000, 128<<10), times
 			o.Share = func(source, offset, length int64) (bool, error) {
 				if left--; left < 0 {
 					return false, nil
@@ -270,7 +314,7 @@ func TestHolesAndShares(t *testing.T) {
 				_, err := r.origin.WriteAt(b, offset)
 				return true, err
 			}
-			result, err := Run(o)
+			result, err := r.run(o)
 			if err != nil || result.Written+result.Shared < 103*4096 || (result.Shared > 0) != (times > 0) || times == 0 && left < -windows-1 {
 				t.Errorf("%+v, %v, %d", result, err, left)
 			}
@@ -302,11 +346,11 @@ func TestRefused(t *testing.T) {
 			r = newRig(t, "device 100\nheader chunk=1\nfill 10\nraw 544 00*16", 50)
 		}
 		before := r.all.Image()
-		_, err := Run(r.options(100, 1024))
+		_, err := r.run(small(100, 1024))
 		if err == nil || c.want != nil && !errors.As(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := Examine(r.cow, r.origin); err == nil && c.want != nil {
+		if _, err := Look(r.cow, r.origin); err == nil && c.want != nil {
 			t.Errorf("%s: planned", name)
 		}
 		if !bytes.Equal(r.all.Image(), before) {
@@ -316,7 +360,7 @@ func TestRefused(t *testing.T) {
 	large := newRig(t, "device 100\nheader chunk=1\nfill 3", 56)
 	large.all.Block = 4096
 	var state *store.StateError
-	if _, err := Run(large.options(100, 4096)); !errors.As(err, &state) {
+	if _, err := large.run(small(100, 4096)); !errors.As(err, &state) {
 		t.Errorf("blocks larger than chunks: %v", err)
 	}
 }

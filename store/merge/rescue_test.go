@@ -70,16 +70,16 @@ func TestRescue(t *testing.T) {
 			lost := some(rng, list, c.bad)
 			r.all.Fault = bad(g, lost)
 
-			_, err := Run(r.options(c.batch, c.window))
+			_, err := r.run(small(c.batch, c.window))
 			var e *TransferError
 			if !errors.As(err, &e) || !errors.Is(err, errBad) || e.Origin || e.Write || !slices.Contains(lost, e.Exception) ||
 				e.Offset != g.Offset(e.Exception.New+1)-sector {
 				t.Errorf("without rescue: %v", err)
 			}
 
-			o := r.options(c.batch, c.window)
-			o.Rescue, o.PastCache = true, r.origin
-			result, err := Run(o)
+			o := small(c.batch, c.window)
+			o.Rescue, o.PastCache, o.Cached = true, r.origin, c.bad%2 == 0
+			result, err := r.run(o)
 			if err != nil || !slices.Equal(result.Failed, lost) {
 				t.Fatalf("%v: %v could not be read, want %v", err, result.Failed, lost)
 			}
@@ -95,7 +95,7 @@ func TestRescue(t *testing.T) {
 			if err := r.sound(r.cow); err != nil {
 				t.Error(err)
 			}
-			if _, err := Run(r.options(c.batch, c.window)); err != nil {
+			if _, err := r.run(small(c.batch, c.window)); err != nil {
 				t.Error(err)
 			}
 			r.wants(t, want, cleared(cow, g, 0, c.n))
@@ -179,7 +179,7 @@ func TestRepeated(t *testing.T) {
 	for _, batch := range []uint64{100, 3} {
 		r := newRig(t, "device 200\nheader chunk=1\nfill 40\nex 3 149 30\nex 39 149 30\ndata 9", 150)
 		want := r.mustView(t)
-		result, err := Run(r.options(batch, 4096))
+		result, err := r.run(small(batch, 4096))
 		if err != nil || batch == 100 && result.Chunks != 39 {
 			t.Errorf("%+v, %v", result, err)
 		}
@@ -231,7 +231,7 @@ func TestHidden(t *testing.T) {
 				r.all.Put(r.cow.Size()+int64(x.Old)*1024, chunk)
 			}
 			want, before := r.mustView(t), r.all.Image()
-			_, err = Run(r.options(1000, 4096))
+			_, err = r.run(small(1000, 4096))
 			if !c.dropped {
 				var h *store.HiddenError
 				if !errors.As(err, &h) || !bytes.Equal(r.all.Image(), before) {

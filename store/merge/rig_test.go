@@ -185,9 +185,25 @@ func runs(rng *rand.Rand, n int) (all []int) {
 	return all
 }
 
-// options are those for this rig, with small batches and windows.
-func (r *rig) options(batch uint64, window format.Bytes) Options {
-	return Options{COW: r.cow, Origin: r.origin, batch: batch, window: window}
+// small are options with small batches and windows.
+func small(batch uint64, window format.Bytes) Options { return Options{batch: batch, window: window} }
+
+// run merges all.
+func (r *rig) run(o Options) (Result, error) {
+	m, err := Open(r.cow, r.origin, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	return m.Run(o)
+}
+
+// step merges n steps.
+func (r *rig) step(o Options, n uint64, told func(store.Run) error) (Result, error) {
+	m, err := Open(r.cow, r.origin, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	return m.Steps(o, n, told)
 }
 
 // cleared is the COW device's content with the given exceptions of the list, by

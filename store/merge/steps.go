@@ -9,29 +9,25 @@ import (
 // (snapshot_merge_next_chunks and merge_callback in dm-snap.c): it copies the last run
 // of exceptions that are consecutive in both chunks, within their area, flushes the
 // origin, and clears them with one durable write. It calls told with each run that
-// was merged. Of the Options, only Undo has a meaning beside the devices and their
-// memory.
+// was merged. Of the Options, only Memory and Undo have a meaning.
 //
-// The error is one of [Run], or of told.
-func Steps(o Options, n uint64, told func(store.Run) error) (Result, error) {
-	m, _, err := newMerger(o)
+// The error is one of [Merge.Run] or [store.Open], or of told.
+func (m *Merge) Steps(o Options, n uint64, told func(store.Run) error) (Result, error) {
+	s, err := store.Open(m.cow, store.Options{})
 	if err != nil {
 		return Result{}, err
 	}
-	s, err := store.Open(o.COW, store.Options{})
-	if err != nil {
-		return Result{}, err
-	}
+	r := m.merger(o)
 	for ; n > 0; n-- {
-		run, err := m.step(s)
+		run, err := r.step(s)
 		if err != nil || run.Count == 0 {
-			return m.result, err
+			return r.result, err
 		}
 		if err := told(run); err != nil {
-			return m.result, err
+			return r.result, err
 		}
 	}
-	return m.result, nil
+	return r.result, nil
 }
 
 // step does one step. The run's Count is 0 where nothing is left to merge.
@@ -45,7 +41,7 @@ func (m *merger) step(s *store.Store) (store.Run, error) {
 		all := m.exceptions[:min(run.Count-done, len(m.exceptions))]
 		for i := range all {
 			all[i] = format.Exception{Old: run.Old + format.OldChunk(done+i), New: run.New + format.NewChunk(done+i)}
-			if err := m.judge(position+uint64(done+i), all[i]); err != nil {
+			if err := m.judge(m.place(position+uint64(done+i)), all[i]); err != nil {
 				return run, err
 			}
 		}
@@ -54,7 +50,7 @@ func (m *merger) step(s *store.Store) (store.Run, error) {
 		}
 		done += len(all)
 	}
-	if err := m.Origin.Sync(); err != nil {
+	if err := m.origin.Sync(); err != nil {
 		return run, &SyncError{err}
 	}
 	return run, s.CommitMerge(run.Count)
@@ -64,8 +60,8 @@ func (m *merger) step(s *store.Store) (store.Run, error) {
 // and changes nothing. The error is one of [store.Open], or of told. A merge reads
 // each area once, before it clears anything in it: so it does not matter that
 // nothing is cleared.
-func Preview(d Source, n uint64, told func(store.Run) error) error {
-	s, err := store.Open(unwritten{d}, store.Options{})
+func (m *Merge) Preview(n uint64, told func(store.Run) error) error {
+	s, err := store.Open(unwritten{m.cow}, store.Options{})
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,24 @@
 package merge
 
 import (
+	"cmp"
+	"slices"
+
 	"dmcow/format"
 )
 
-// window is a stretch of a batch whose data is in memory, one piece after the
-// other, in the order of the origin.
+// window is a part of a batch whose data is in memory, one piece after the other, in
+// the order of the origin.
 type window struct {
 	all   []piece
 	data  []byte
 	other []byte // as large, for what data is compared with; may be nil
 	err   error  // of reading it
+
+	// What vectors returned last. They are used again: new ones for each window would
+	// take more time than their use.
+	bufs    [][]byte
+	offsets []int64
 }
 
 // piece is a chunk, or a part of one that is larger than a window, as far as it
@@ -38,19 +46,19 @@ func (p piece) of(buf []byte) []byte { return buf[p.at : p.at+p.length] }
 
 // cutter cuts the data of exceptions to windows.
 type cutter struct {
-	*merger
+	*Merge
 	all  []format.Exception // what is left
 	skip format.Bytes       // of the first one's chunk
 }
 
 // lengthOf is how much of an exception's chunk lies on the origin.
-func (m *merger) lengthOf(x format.Exception) format.Bytes {
+func (m *Merge) lengthOf(x format.Exception) format.Bytes {
 	return min(m.geometry.ChunkBytes(), m.size-format.Bytes(x.Old)*m.geometry.ChunkBytes())
 }
 
 // source is where a piece stands on the COW device, target on the origin.
-func (m *merger) source(p piece) format.Bytes { return m.geometry.Offset(p.New) + p.skip }
-func (m *merger) target(p piece) format.Bytes {
+func (m *Merge) source(p piece) format.Bytes { return m.geometry.Offset(p.New) + p.skip }
+func (m *Merge) target(p piece) format.Bytes {
 	return format.Bytes(p.Old)*m.geometry.ChunkBytes() + p.skip
 }
 
@@ -71,6 +79,16 @@ func (c *cutter) fill(w *window) bool {
 		}
 	}
 	return len(w.all) > 0
+}
+
+// sort brings pieces into the order of the origin. None of them is a part of a chunk.
+func (w *window) sort() {
+	slices.SortFunc(w.all, func(a, b piece) int { return cmp.Compare(a.Old, b.Old) })
+	at := format.Bytes(0)
+	for i := range w.all {
+		w.all[i].at = at
+		at += w.all[i].length
+	}
 }
 
 // runs calls use for the pieces in a state, those together that follow each other in
@@ -101,12 +119,13 @@ func (w *window) runs(s state, use func(first piece, length format.Bytes) error,
 }
 
 // vectors are the wanted pieces' parts of buf with their offsets on a device, joined
-// where they follow each other.
+// where they follow each other. They are good until the next call.
 func (w *window) vectors(buf []byte, offset func(piece) format.Bytes) (bufs [][]byte, offsets []int64) {
+	w.bufs, w.offsets = w.bufs[:0], w.offsets[:0]
 	_ = w.runs(wanted, func(first piece, length format.Bytes) error {
-		bufs = append(bufs, buf[first.at:first.at+length])
-		offsets = append(offsets, int64(offset(first)))
+		w.bufs = append(w.bufs, buf[first.at:first.at+length])
+		w.offsets = append(w.offsets, int64(offset(first)))
 		return nil
 	}, offset)
-	return bufs, offsets
+	return w.bufs, w.offsets
 }
