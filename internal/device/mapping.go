@@ -21,29 +21,58 @@ type Target struct {
 // Target is the device's device-mapper target; ok is false when it is no
 // device-mapper device, or that cannot be told (it takes root rights).
 func (d *Device) Target() (t Target, ok bool) {
-	if !d.IsBlock() || readLine(d.number.sysfs("dm/name")) == "" {
+	if !d.IsBlock() {
 		return Target{}, false
+	}
+	table := d.number.table()
+	if len(table) == 0 {
+		return Target{}, false
+	}
+	return table[0].Target, true
+}
+
+// A row is a line of a device-mapper table: a target and the part of the device
+// that it serves, in bytes.
+type row struct {
+	Target
+	start, length int64
+}
+
+// table is the device-mapper table of a device; it is empty when that is no
+// device-mapper device, or its table cannot be told.
+func (n Number) table() []row {
+	if readLine(n.sysfs("dm/name")) == "" {
+		return nil
 	}
 	control, err := os.Open("/dev/mapper/control")
 	if err != nil {
-		return Target{}, false
+		return nil
 	}
 	defer control.Close()
-	buf := newMapperRequest(d.number)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, control.Fd(), tableStatus,
-		uintptr(unsafe.Pointer(unsafe.SliceData(buf))))
-	runtime.KeepAlive(buf)
-	if errno != 0 {
-		return Target{}, false
+	for size := mapperBuffer; size <= mapperMost; size *= 2 {
+		buf := newMapperRequest(n, size)
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, control.Fd(), tableStatus,
+			uintptr(unsafe.Pointer(unsafe.SliceData(buf))))
+		runtime.KeepAlive(buf)
+		if errno != 0 {
+			return nil
+		}
+		if binary.NativeEndian.Uint32(buf[offFlags:])&flagBufferFull == 0 {
+			return parseTable(buf)
+		}
 	}
-	return parseTarget(buf)
+	return nil
 }
 
 // The layout of device-mapper's ioctl interface (linux/dm-ioctl.h), in bytes.
 const (
 	mapperHead   = 312 // struct dm_ioctl
 	mapperBuffer = 4096
-	specSize     = 40 // struct dm_target_spec
+	mapperMost   = 1 << 28 // a million targets, which no kernel goes beyond, take less
+	specSize     = 40      // struct dm_target_spec
+	specStart    = 0
+	specLength   = 8
+	specNext     = 20
 	specType     = 24
 	specTypeSize = 16
 
@@ -54,34 +83,46 @@ const (
 	offDevice      = 40
 
 	flagStatusTable = 1 << 4
+	flagBufferFull  = 1 << 8
 
 	// tableStatus is DM_TABLE_STATUS: _IOWR(0xfd, 12, struct dm_ioctl).
 	tableStatus = 3<<30 | mapperHead<<16 | 0xfd<<8 | 12
 )
 
-// newMapperRequest asks for the table of a device.
-func newMapperRequest(n Number) []byte {
-	buf := make([]byte, mapperBuffer)
+// newMapperRequest asks for the table of a device, in an answer of at most size
+// bytes.
+func newMapperRequest(n Number, size int) []byte {
+	buf := make([]byte, size)
 	put := binary.NativeEndian.PutUint32
 	put(buf[0:], 4) // the interface's major version; any minor will do
-	put(buf[offDataSize:], mapperBuffer)
+	put(buf[offDataSize:], uint32(size))
 	put(buf[offDataStart:], mapperHead)
 	put(buf[offFlags:], flagStatusTable)
 	binary.NativeEndian.PutUint64(buf[offDevice:], unix.Mkdev(n.Major, n.Minor))
 	return buf
 }
 
-// parseTarget takes the first target out of the kernel's answer.
-func parseTarget(buf []byte) (t Target, ok bool) {
-	start := int(binary.NativeEndian.Uint32(buf[offDataStart:]))
-	if binary.NativeEndian.Uint32(buf[offTargetCount:]) == 0 || start < 0 || start > len(buf)-specSize {
-		return Target{}, false
+// parseTable takes the table out of the kernel's answer.
+func parseTable(buf []byte) (all []row) {
+	u32, u64 := binary.NativeEndian.Uint32, binary.NativeEndian.Uint64
+	data := int(u32(buf[offDataStart:]))
+	at, end := data, 0 // of the next target's spec; of the last one
+	for range u32(buf[offTargetCount:]) {
+		if at < end || at > len(buf)-specSize {
+			break
+		}
+		spec := buf[at:]
+		all = append(all, row{
+			Target: Target{
+				Type: text(spec[specType : specType+specTypeSize]),
+				Args: strings.Fields(text(spec[specSize:])),
+			},
+			start:  int64(u64(spec[specStart:])) * SectorSize,
+			length: int64(u64(spec[specLength:])) * SectorSize,
+		})
+		at, end = data+int(u32(spec[specNext:])), at+specSize
 	}
-	spec := buf[start:]
-	return Target{
-		Type: text(spec[specType : specType+specTypeSize]),
-		Args: strings.Fields(text(spec[specSize:])),
-	}, true
+	return all
 }
 
 // text is a C string.

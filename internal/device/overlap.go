@@ -3,8 +3,6 @@ package device
 import (
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 )
 
 // place is what a device, or a part of one, is kept on: a block device or a
@@ -24,14 +22,20 @@ func (p place) is(other place) bool {
 // Overlaps tells whether writing to one of two devices may change the other,
 // whatever the names that they were opened by: they are the same, or one is kept
 // on the other, as a partition is on its disk, a logical volume on a physical
-// one, a loop device on its file, or they are loop devices over the same part of
-// a file.
+// one, a loop device on its file, or they show some of the same bytes of a third
+// one, as two loop devices over one part of a file do. Of a section, all of its
+// device counts.
+//
+// The bytes are followed through partitions, loop devices, and the device-mapper
+// targets linear, striped and snapshot-origin, whose tables take root rights to
+// read. Devices that something else keeps on a third one are taken to lie apart
+// there, as logical volumes do.
 func (d *Device) Overlaps(other *Device) bool {
 	a, b := d.place(), other.place()
 	if a == nil || b == nil {
 		return false
 	}
-	return within(*a, *b) || within(*b, *a) || overlappingLoops(a.number, b.number)
+	return within(*a, *b) || within(*b, *a) || meet(a.all().lowest(), b.all().lowest())
 }
 
 // place is where the device is; it is nil for Nothing.
@@ -68,61 +72,15 @@ func within(p, what place) bool {
 
 // below is what a block device is kept on.
 func (n Number) below() []place {
-	dir, err := filepath.EvalSymlinks(n.sysfs(""))
-	if err != nil {
-		return nil // no sysfs: nothing is known
-	}
-	var numbers []string
-	if readLine(filepath.Join(dir, "partition")) != "" {
-		numbers = append(numbers, filepath.Join(dir, "../dev"))
-	}
-	slaves, _ := filepath.Glob(filepath.Join(dir, "slaves/*/dev"))
 	var all []place
-	for _, file := range append(numbers, slaves...) {
+	if s, ok := n.shown(); ok {
+		all = append(all, s.on)
+	}
+	slaves, _ := filepath.Glob(n.sysfs("slaves/*/dev"))
+	for _, file := range slaves {
 		if number, ok := parseNumber(readLine(file)); ok {
 			all = append(all, place{number: number})
 		}
 	}
-	if l, ok := n.loop(); ok {
-		all = append(all, l.over)
-	}
 	return all
-}
-
-// loop is what a loop device shows: a part of a file or of a block device, in
-// bytes. Its end is 0 where it shows all.
-type loop struct {
-	over       place
-	start, end int64
-}
-
-func (n Number) loop() (l loop, ok bool) {
-	content, err := os.ReadFile(n.sysfs("loop/backing_file"))
-	if err != nil {
-		return l, false
-	}
-	info, err := os.Stat(strings.TrimSuffix(string(content), "\n"))
-	if err != nil {
-		return l, false // it was deleted, and nobody else can open it
-	}
-	l.over = place{file: info}
-	if !info.Mode().IsRegular() {
-		l.over = place{number: numberOf(info)}
-	}
-	l.start, _ = strconv.ParseInt(readLine(n.sysfs("loop/offset")), 10, 64)
-	if size, _ := strconv.ParseInt(readLine(n.sysfs("loop/sizelimit")), 10, 64); size > 0 {
-		l.end = l.start + size
-	}
-	return l, true
-}
-
-// overlappingLoops tells whether two devices are loop devices that show the same
-// part of a file.
-func overlappingLoops(a, b Number) bool {
-	x, isLoop := a.loop()
-	y, areLoops := b.loop()
-	if !isLoop || !areLoops || !x.over.is(y.over) {
-		return false
-	}
-	return (x.end == 0 || y.start < x.end) && (y.end == 0 || x.start < y.end)
 }

@@ -1,0 +1,128 @@
+package device
+
+import (
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+)
+
+// disk is a block device that there is not: nothing is below it.
+func disk(n uint32) place { return place{number: Number{1 << 11, n}} }
+
+// TestMeet: spans meet where they share a byte of one device.
+func TestMeet(t *testing.T) {
+	a := []span{{disk(1), 100, 200}, {disk(2), 0, 50}}
+	for _, c := range []struct {
+		b    []span
+		want bool
+	}{
+		{nil, false},
+		{a, true},
+		{[]span{{disk(1), 199, 300}}, true}, {[]span{{disk(1), 200, 300}}, false},
+		{[]span{{disk(1), 0, 101}}, true}, {[]span{{disk(1), 0, 100}}, false},
+		{[]span{{disk(1), 120, 130}}, true}, {[]span{disk(1).all()}, true},
+		{[]span{{disk(3), 0, 500}, {disk(2), 60, 200}, {disk(1), 0, 100}}, false},
+		{[]span{{disk(3), 0, 500}, {disk(2), 49, 200}}, true},
+	} {
+		if meet(a, c.b) != c.want || meet(c.b, a) != c.want {
+			t.Errorf("%v and %v: expected %v", a, c.b, c.want)
+		}
+	}
+}
+
+// TestLowestOfNothingKnown: what nothing is known of is as low as it gets.
+func TestLowestOfNothingKnown(t *testing.T) {
+	s := span{disk(1), 100, 200}
+	if got := s.lowest(); !reflect.DeepEqual(got, []span{s}) {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestUnder: of a span, what is in the piece is moved to where it is kept, however
+// long the piece is.
+func TestUnder(t *testing.T) {
+	part := newPiece(1000, 100, disk(1), 7000)
+	rest := newPiece(0, math.MaxInt64-512, disk(1), 512)
+	for _, c := range []struct {
+		p          piece
+		start, end int64
+		want       []span
+	}{
+		{part, 0, math.MaxInt64, []span{{disk(1), 7000, 7100}}},
+		{part, 0, 1000, nil}, {part, 0, 1001, []span{{disk(1), 7000, 7001}}},
+		{part, 1020, 1030, []span{{disk(1), 7020, 7030}}},
+		{part, 1099, 2000, []span{{disk(1), 7099, 7100}}}, {part, 1100, 2000, nil},
+		{rest, 0, math.MaxInt64, []span{{disk(1), 512, math.MaxInt64}}},
+		{rest, 100, 200, []span{{disk(1), 612, 712}}},
+		{newPiece(0, 0, disk(1), 0), 0, 100, nil},
+	} {
+		if got := c.p.under(span{disk(0), c.start, c.end}); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v, %d to %d: %v, expected %v", c.p, c.start, c.end, got, c.want)
+		}
+	}
+}
+
+// TestUnderStripes: of any part of a striped piece, each stripe keeps one stretch, of
+// the bytes that are found one by one.
+func TestUnderStripes(t *testing.T) {
+	const chunk, rows = 4, 5
+	rng := rand.New(rand.NewPCG(1, 1))
+	for n := range int64(4) {
+		p := piece{start: 30, length: (n + 1) * chunk * rows, chunk: chunk}
+		for i := range n + 1 {
+			p.stripes = append(p.stripes, stripe{disk(uint32(i)), 100 * (i + 1)})
+		}
+		for range 300 {
+			start := 20 + rng.Int64N(p.length+20)
+			s := span{disk(9), start, start + rng.Int64N(p.length+20)}
+			if got, want := p.under(s), byByte(p, s); !reflect.DeepEqual(got, want) {
+				t.Fatalf("%d stripes, %d to %d: %v, expected %v", n+1, s.start, s.end, got, want)
+			}
+		}
+	}
+}
+
+// byByte is what under has to find.
+func byByte(p piece, s span) (all []span) {
+	found := make([]span, len(p.stripes))
+	for at := max(s.start, p.start); at < min(s.end, p.start+p.length); at++ {
+		number, in := (at-p.start)/p.chunk, (at-p.start)%p.chunk
+		i, row := number%int64(len(p.stripes)), number/int64(len(p.stripes))
+		to := p.stripes[i].start + row*p.chunk + in
+		if found[i].end == 0 {
+			found[i] = span{p.stripes[i].on, to, to}
+		}
+		found[i].end++
+	}
+	for _, f := range found {
+		if f.end > 0 {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// TestRowPiece: of the targets that are known, it is told where they keep what; of all
+// else, and of arguments that are none, it is not.
+func TestRowPiece(t *testing.T) {
+	stripes := []stripe{{place{number: Number{7, 0}}, 8 * 512}, {place{number: Number{7, 1}}, 16 * 512}}
+	for _, c := range []struct {
+		kind string
+		args []string
+		want *piece
+	}{
+		{"linear", []string{"7:0", "8"}, &piece{512, 1024, 1024, stripes[:1]}},
+		{"striped", []string{"2", "1", "7:0", "8", "7:1", "16"}, &piece{512, 1024, 512, stripes}},
+		{"snapshot-origin", []string{"7:0"}, &piece{512, 1024, 1024, []stripe{{stripes[0].on, 512}}}},
+		{"snapshot", []string{"7:0", "7:1", "P", "8"}, nil},
+		{"error", nil, nil}, {"linear", nil, nil}, {"linear", []string{"7:0"}, nil}, {"linear", []string{"-", "8"}, nil},
+		{"striped", []string{"2", "0", "7:0", "8"}, nil}, {"striped", []string{"2", "8"}, nil},
+		{"striped", []string{"2", "8", "7:0", "8", "7:1"}, nil}, {"snapshot-origin", nil, nil},
+	} {
+		got, ok := row{Target{c.kind, c.args}, 512, 1024}.piece()
+		if ok != (c.want != nil) || ok && !reflect.DeepEqual(got, *c.want) {
+			t.Errorf("%s %q: %+v, %v; expected %+v", c.kind, c.args, got, ok, c.want)
+		}
+	}
+}
