@@ -6,14 +6,10 @@ package main
 
 import (
 	"os"
-	"runtime/debug"
 
 	"dmcow/cmd"
 )
 
 func main() {
-	// Large buffers are used again and again: there is little to collect, and a
-	// rescue system has little memory.
-	debug.SetGCPercent(50)
 	os.Exit(cmd.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

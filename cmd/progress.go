@@ -2,9 +2,10 @@ package cmd
 
 import (
 	"fmt"
+	"math"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
+	"github.com/cheggaaa/pb/v3"
 
 	"dmcow/format"
 )
@@ -21,7 +22,7 @@ type progress struct {
 	total uint64 // units, at most
 	done  uint64
 	start time.Time
-	bar   *progressbar.ProgressBar // nil where there is none to show
+	bar   *pb.ProgressBar // nil where there is none to show
 }
 
 // walking is the progress of a walk through a store's metadata. How long the
@@ -40,16 +41,13 @@ func (a *app) walking(c *cow, show bool) *progress {
 func (a *app) newProgress(path, unit string, total uint64, show bool) *progress {
 	p := &progress{app: a, path: path, unit: unit, total: total, start: time.Now()}
 	if show && isTerminal(a.stderr) && !plainTerminal() {
-		p.bar = progressbar.NewOptions64(int64(total),
-			progressbar.OptionSetWriter(a.stderr),
-			progressbar.OptionSetDescription(printable(path)),
-			progressbar.OptionSetItsString(unit+"s"),
-			progressbar.OptionShowIts(),
-			progressbar.OptionShowCount(),
-			progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionFullWidth(),
-			progressbar.OptionClearOnFinish())
-		p.bar.StartWithoutRender()
+		p.bar = pb.Full.New(int(min(total, math.MaxInt))).
+			SetWriter(a.stderr).
+			SetRefreshRate(100*time.Millisecond).
+			Set("prefix", printable(path)).
+			Set(pb.Bytes, unit == "byte").
+			Set(pb.Color, false).
+			Set(pb.CleanOnFinish, true)
 	}
 	return p
 }
@@ -72,7 +70,7 @@ func (p *progress) visit(done uint64) error {
 	default:
 	}
 	if p.bar != nil && time.Since(p.start) > patience {
-		_ = p.bar.Set64(int64(done)) // a bar that cannot be drawn is no reason to stop
+		p.bar.SetCurrent(int64(done)).Start() // which does nothing the second time
 	}
 	return nil
 }
@@ -111,6 +109,6 @@ func (p *progress) line() {
 // end takes the bar off the screen.
 func (p *progress) end() {
 	if p.bar != nil {
-		_ = p.bar.Clear()
+		p.bar.Finish()
 	}
 }
