@@ -34,7 +34,7 @@ kernel-test:
 	@if internal/kernellab/install; then \
 		set -ex; \
 		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
-		$(GO) test -count=1 -timeout=15m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
+		DMCOW_LAB_TIMEOUT=20m $(GO) test -count=1 -timeout=20m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
 	elif [ "$$CI" = true ]; then \
 		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
 	else \
@@ -42,8 +42,8 @@ kernel-test:
 	fi
 
 # Whole-process figures, as ratios. BENCH=-huge adds a store of 2^28
-# exceptions.
-bench:
+# exceptions; BENCH=-merge measures merges alone.
+bench: lab
 	$(GO) run ./internal/bench $(BENCH)
 
 lint:

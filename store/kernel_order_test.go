@@ -3,7 +3,6 @@ package store_test
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 
@@ -12,57 +11,6 @@ import (
 	"dmcow/internal/kernellab"
 	"dmcow/store"
 )
-
-// A group is what was written between two flushes, by sector: in which order, no
-// power cut can tell.
-type group map[uint64]string
-
-// groups are those of a log. A flush in front of a write begins one, and a write
-// with FUA, which is its own flush, ends it.
-func groups(log []kernellab.LogEntry) (all []group) {
-	g := group{}
-	cut := func() {
-		if len(g) > 0 {
-			all = append(all, g)
-			g = group{}
-		}
-	}
-	for _, e := range log {
-		if e.Flush {
-			cut()
-		}
-		for i := range e.Sectors {
-			g[e.Sector+i] = string(e.Data[i*kernellab.SectorSize:][:kernellab.SectorSize])
-		}
-		if e.FUA {
-			cut()
-		}
-	}
-	cut()
-	return all
-}
-
-// sameOrder is how two logs differ. The engine may flush more often than the
-// kernel, never less, so one of the kernel's groups may be several of its.
-func sameOrder(kernel, engine []group) string {
-	for n, want := range kernel {
-		got := group{}
-		for len(engine) > 0 && len(got) < len(want) {
-			maps.Copy(got, engine[0])
-			engine = engine[1:]
-		}
-		if !maps.Equal(got, want) {
-			same := slices.Equal(sectors(got), sectors(want))
-			return fmt.Sprintf("group %d: the kernel wrote sectors %v, the engine %v (the same sectors: %v)", n, sectors(want), sectors(got), same)
-		}
-	}
-	if len(engine) > 0 {
-		return fmt.Sprintf("the engine wrote %d groups more, the first to sectors %v", len(engine), sectors(engine[0]))
-	}
-	return ""
-}
-
-func sectors(g group) []uint64 { return slices.Sorted(maps.Keys(g)) }
 
 // A step is done by the kernel and by the engine, each to its own devices, and
 // from one to the next the store is loaded again.
@@ -101,15 +49,15 @@ func TestKernelWritesTheSameInTheSameOrder(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			spec := fmt.Sprintf("device %d\nheader chunk=%d\nfill %d 0", 2200*c.chunk, c.chunk, c.fill)
 			kernel, engine := newRigOf(t, c.chunk, c.fill, 2200, spec), newRigOf(t, c.chunk, c.fill, 2200, spec)
-			var logs [2][]group
+			var logs [2][]kernellab.Group
 			for i, r := range []*rig{kernel, engine} {
 				log := kernellab.NewWriteLog(t, r.cow, 64<<20/kernellab.SectorSize)
 				for n, s := range c.steps {
 					r.take(s, log.Path, r == engine, uint64(n)+1)
 				}
-				logs[i] = groups(log.End(t))
+				logs[i] = kernellab.Groups(log.End(t))
 			}
-			if diff := sameOrder(logs[0], logs[1]); diff != "" {
+			if diff := kernellab.SameOrder(logs[0], logs[1]); diff != "" {
 				t.Error(diff)
 			}
 			if len(logs[0]) == 0 {
@@ -150,7 +98,7 @@ func TestKernelInitializesLessSafely(t *testing.T) {
 
 	log := kernellab.NewWriteLog(t, kernel.cow, 1<<20/kernellab.SectorSize)
 	kernel.load(log.Path).Down(t)
-	together := groups(log.End(t))
+	together := kernellab.Groups(log.End(t))
 
 	log = kernellab.NewWriteLog(t, engine.cow, 1<<20/kernellab.SectorSize)
 	d, err := device.OpenWritable(log.Path)
@@ -165,13 +113,13 @@ func TestKernelInitializesLessSafely(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Close()
-	apart := groups(log.End(t))
+	apart := kernellab.Groups(log.End(t))
 
 	if len(together) != 1 || len(together[0]) != 16 {
 		t.Errorf("the kernel wrote %d groups", len(together))
 	}
 	area0 := from(8, 8)
-	if len(apart) != 2 || !slices.Equal(sectors(apart[1]), []uint64{0}) || !slices.Equal(sectors(apart[0]), append(from(1, 7), area0...)) {
+	if len(apart) != 2 || !slices.Equal(apart[1].Sectors(), []uint64{0}) || !slices.Equal(apart[0].Sectors(), append(from(1, 7), area0...)) {
 		t.Errorf("the engine wrote %d groups: %v", len(apart), apart)
 	}
 	if !bytes.Equal(kernel.content(kernel.cow), engine.content(engine.cow)) {
@@ -193,7 +141,7 @@ func TestKernelDropsTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	up.Down(t)
-	byKernel := groups(log.End(t))
+	byKernel := kernellab.Groups(log.End(t))
 
 	log = kernellab.NewWriteLog(t, engine.cow, 1<<20/kernellab.SectorSize)
 	s, _, done := engine.opened(log.Path)
@@ -201,7 +149,7 @@ func TestKernelDropsTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	done()
-	byEngine := groups(log.End(t))
+	byEngine := kernellab.Groups(log.End(t))
 
 	if len(byKernel) != 1 || len(byKernel[0]) != 8 || len(byEngine) != 1 || len(byEngine[0]) != 1 ||
 		byKernel[0][0] != byEngine[0][0] {

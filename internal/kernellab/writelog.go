@@ -28,8 +28,15 @@ type LogEntry struct {
 // many sectors.
 func NewWriteLog(t testing.TB, path string, room uint64) *WriteLog {
 	t.Helper()
-	file := File(t, "log", room)
-	return &WriteLog{file: file, Device: Create(t, "logged",
+	return NewWriteLogNamed(t, "logged", path, room)
+}
+
+// NewWriteLogNamed is NewWriteLog for one of several logs that a test keeps at
+// once, which differ in their names.
+func NewWriteLogNamed(t testing.TB, name, path string, room uint64) *WriteLog {
+	t.Helper()
+	file := File(t, name, room)
+	return &WriteLog{file: file, Device: Create(t, name,
 		fmt.Sprintf("0 %d log-writes %s %s", Size(t, path), path, Loop(t, file)), false)}
 }
 

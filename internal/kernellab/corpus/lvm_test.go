@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,45 +15,11 @@ import (
 	"dmcow/internal/kernellab"
 )
 
-// lvmConfig has LVM do without udev, without its daemons, and without a
-// writable /etc.
-const lvmConfig = `
-devices {
-	scan = "/dev"
-	use_devicesfile = 0
-	obtain_device_list_from_udev = 0
-	external_device_info_source = "none"
-	filter = [ "a|^%s$|", "r|.*|" ]
-	global_filter = [ "a|^%[1]s$|", "r|.*|" ]
-}
-activation {
-	udev_sync = 0
-	udev_rules = 0
-	monitoring = 0
-}
-global {
-	locking_dir = "%[2]s"
-	use_lvmpolld = 0
-}
-backup {
-	backup = 0
-	archive = 0
-}
-`
-
 // TestKernelLVM has LVM make a snapshot of a volume with a file system on it, changes
 // files, and compares what LVM says of it with what the kernel makes of a copy
 // of the store.
 func TestKernelLVM(t *testing.T) {
 	kernellab.Require(t)
-	if !kernellab.InLab() {
-		t.Skip("makes a volume group named vg0: only in the lab")
-	}
-	for _, program := range []string{"lvm", "mkfs.ext4"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("no %s: install lvm2 and e2fsprogs", program)
-		}
-	}
 	makeVolume(t)
 	mountPoint := mountVolume(t)
 	writeFiles(t, mountPoint, "before", 0, 40)
@@ -87,22 +53,11 @@ func lvm(t *testing.T, args ...string) string {
 }
 
 // makeVolume makes the volume group vg0 on a loop device, and in it the volume
-// origin. It returns the device.
-func makeVolume(t *testing.T) (pv string) {
+// origin.
+func makeVolume(t *testing.T) {
 	t.Helper()
-	system := t.TempDir()
-	pv = kernellab.Loop(t, kernellab.File(t, "pv", 40<<20/kernellab.SectorSize))
-	config := fmt.Sprintf(lvmConfig, pv, system)
-	if err := os.WriteFile(filepath.Join(system, "lvm.conf"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("LVM_SYSTEM_DIR", system)
-	t.Setenv("LVM_SUPPRESS_FD_WARNINGS", "1")
-	lvm(t, "pvcreate", pv)
-	lvm(t, "vgcreate", "vg0", pv)
-	t.Cleanup(func() { lvm(t, "vgchange", "--activate", "n", "vg0") })
+	kernellab.VolumeGroup(t, "vg0", kernellab.Loop(t, kernellab.File(t, "pv", 40<<20/kernellab.SectorSize)))
 	lvm(t, "lvcreate", "--name", "origin", "--size", "16m", "vg0")
-	return pv
 }
 
 // mountVolume makes a file system on the volume, and mounts it.
@@ -173,24 +128,21 @@ func loopOf(t *testing.T, name string, content []byte) string {
 // was wiped, and check says both.
 func TestKernelLVMOverAnOldSnapshot(t *testing.T) {
 	kernellab.Require(t)
-	if !kernellab.InLab() {
-		t.Skip("makes a volume group named vg0: only in the lab")
-	}
-	pv := makeVolume(t)
+	makeVolume(t)
 	snapshot := []string{"lvcreate", "--yes", "--snapshot", "--name", "snap", "--chunksize", "4k", "--size", "8m", "vg0/origin"}
 	lvm(t, snapshot...)
 	if failed, err := kernellab.WritePattern("/dev/mapper/vg0-origin", 8, []uint64{5, 9, 100, 101, 102, 7}, 1); failed > 0 || err != nil {
 		t.Fatal(failed, err)
 	}
-	where := devicesOf(t, "vg0/snap")
+	where := kernellab.Extents(t, "vg0/snap")
 	lvm(t, "lvremove", "--yes", "vg0/snap")
 	lvm(t, "lvchange", "--activate", "n", "vg0/origin") // or the new snapshot would be active at once
 	lvm(t, snapshot...)
-	if now := devicesOf(t, "vg0/snap"); now != where {
-		t.Fatalf("the new snapshot is on %s, the old one was on %s", now, where)
+	if now := kernellab.Extents(t, "vg0/snap"); !slices.Equal(now, where) {
+		t.Fatalf("the new snapshot is on %v, the old one was on %v", now, where)
 	}
 
-	d, err := device.Open(pv)
+	d, err := device.Open(where[0].Physical)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,11 +155,7 @@ func TestKernelLVMOverAnOldSnapshot(t *testing.T) {
 	if len(whole.Tallies) != 1 || whole.Tallies[0].Name != "foreign-content" {
 		t.Errorf("the physical volume: %+v", whole.Tallies)
 	}
-	var extent int64
-	if _, err := fmt.Sscanf(where, pv+"(%d)", &extent); err != nil {
-		t.Fatal(where, err)
-	}
-	cow, err := d.Section(1<<20+extent<<22, 8<<20) // LVM's defaults: where extents begin, and their size
+	cow, err := d.Section(int64(where[0].Start)*kernellab.SectorSize, int64(where[0].Sectors)*kernellab.SectorSize)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,10 +178,4 @@ func TestKernelLVMOverAnOldSnapshot(t *testing.T) {
 	if status := kernellab.Run(t, "dmsetup", "status", "vg0-snap"); !strings.HasSuffix(status, " snapshot 16/16384 16") {
 		t.Errorf("the new snapshot is not empty: %s", status)
 	}
-}
-
-// devicesOf are the devices of a volume, with the extents where it begins.
-func devicesOf(t *testing.T, volume string) string {
-	t.Helper()
-	return strings.TrimSpace(lvm(t, "lvs", "--noheadings", "--segments", "-o", "devices", volume))
 }

@@ -1,0 +1,306 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"dmcow/format"
+	"dmcow/internal/kernellab"
+)
+
+// killed starts dmcow, waits until it says what it is going to do, kills it after
+// that time, and tells whether it was still running. Without a time it runs to its
+// end. It returns how long it ran from then on.
+func killed(t *testing.T, after *time.Duration, args ...string) (ran time.Duration, was bool) {
+	t.Helper()
+	cmd := exec.Command("dmcow", args...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := make([]byte, 4096)
+	n, _ := stderr.Read(said)
+	start := time.Now()
+	if after != nil {
+		defer time.AfterFunc(*after, func() { _ = cmd.Process.Kill() }).Stop()
+	}
+	rest, _ := io.ReadAll(stderr)
+	err = cmd.Wait()
+	ran = time.Since(start)
+	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	was = status.Signaled() && status.Signal() == syscall.SIGKILL
+	if err != nil && !(was && after != nil) {
+		t.Fatalf("%q: %v: %s%s", args, err, said[:n], rest)
+	}
+	return ran, was
+}
+
+// killing is a merge that is killed again and again, each time from its beginning.
+type killing struct {
+	unmerged
+	*rand.Rand
+	// What dmcow is given, and the block devices that the kernel is, which are empty
+	// where dmcow is given files: then they are made each time.
+	originDev, cowDev, originLoop, cowLoop string
+	lab                                    bool // the kernel is there
+	view                                   string
+	end                                    mergedTo
+	runs                                   int           // to the end
+	took                                   time.Duration // the shortest of them
+	landed                                 map[string]int
+}
+
+// TestMergeKilled kills merges of image files at random moments, a hundred times. Each
+// time the snapshot is what it was, and the same command run again ends the merge as if
+// nothing had been. With an undo log, the origin can then be had back, also where that
+// in its turn is killed.
+func TestMergeKilled(t *testing.T) {
+	for _, c := range []killCase{
+		{1, 19000, 17500, 60, "files", false, 30}, // two batches
+		{8, 2000*8 - 3, 1800, 40, "files", false, 30},
+		{8, 900*8 - 3, 700, 20, "files", true, 40},
+	} {
+		t.Run(c.name(), func(t *testing.T) { c.run(t, false) })
+	}
+}
+
+// TestKernelMergeKilled is the same beside the kernel, which shows the snapshot, ends
+// merges, and takes them back; also on block devices.
+func TestKernelMergeKilled(t *testing.T) {
+	kernellab.Require(t)
+	for _, c := range []killCase{
+		{1, 19000, 17500, 60, "loops", false, 8},
+		{8, 2000*8 - 3, 1800, 40, "slow", false, 10},
+		{1, 800, 500, 20, "slow", true, 12},
+		{8, 900*8 - 3, 700, 20, "files", true, 8},
+	} {
+		t.Run(c.name(), func(t *testing.T) { c.run(t, true) })
+	}
+}
+
+// killCase is a store and how often its merge is killed.
+type killCase struct {
+	chunk, origin uint64 // sectors
+	n, longest    int
+	on            string
+	undo          bool
+	times         int
+}
+
+func (c killCase) name() string { return fmt.Sprintf("chunk %d, %s, undo %v", c.chunk, c.on, c.undo) }
+
+func (c killCase) run(t *testing.T, lab bool) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(15, seed))
+	k := &killing{
+		unmerged: scattered(t, rng, c.chunk, c.origin, c.n, c.longest), Rand: rng, lab: lab, landed: map[string]int{},
+	}
+	k.prepare(t, c.on)
+	for n := range c.times {
+		k.once(t, n, c.undo)
+	}
+	t.Logf("of %d kills in %v: %v", c.times, k.took, k.landed)
+	if k.landed["at the end"] == c.times {
+		t.Error("none found it at work")
+	}
+}
+
+// prepare makes the devices, and finds out what is to be. On a slow COW device a kill
+// comes between two of the writes that clear exceptions.
+func (k *killing) prepare(t *testing.T, on string) {
+	t.Helper()
+	if k.lab {
+		k.originLoop, k.cowLoop, k.end = k.byKernel(t)
+		k.view = viewOf(t, k.originLoop, k.cowLoop, k.chunk)
+	} else {
+		view, cleared := k.expected(t)
+		k.end = mergedTo{digestOf(view), digestOf(cleared)}
+		k.view = k.end.origin
+	}
+	k.originDev, k.cowDev = k.originLoop, k.cowLoop
+	switch on {
+	case "files":
+		k.originDev, k.cowDev = k.files(t)
+		k.originLoop, k.cowLoop = "", ""
+	case "slow":
+		table := fmt.Sprintf("0 %d delay %s 0 0 %[2]s 0 10", len(k.cow)/kernellab.SectorSize, k.cowLoop)
+		k.cowDev = kernellab.Create(t, "slow", table, false).Path
+	}
+}
+
+// restart makes the devices what they were before.
+func (k *killing) restart(t *testing.T) {
+	t.Helper()
+	if k.originLoop == "" {
+		k.reset(t, k.originDev, k.cowDev)
+	} else {
+		k.reset(t, k.originLoop, k.cowLoop)
+	}
+}
+
+// devices are block devices of both, until done is called.
+func (k *killing) devices(t *testing.T) (origin, cow string, done func()) {
+	t.Helper()
+	if k.originLoop != "" {
+		return k.originLoop, k.cowLoop, func() {}
+	}
+	origin, cow = kernellab.Loop(t, k.originDev), kernellab.Loop(t, k.cowDev)
+	return origin, cow, func() {
+		kernellab.Detach(t, origin)
+		kernellab.Detach(t, cow)
+	}
+}
+
+// once kills it once.
+func (k *killing) once(t *testing.T, n int, withUndo bool) {
+	t.Helper()
+	k.restart(t)
+	args := []string{"merge", "--yes", "--memory=1M", k.cowDev, "--into", k.originDev}
+	undo := filepath.Join(t.TempDir(), "undo")
+	if withUndo {
+		args = append(args, "--undo", undo)
+	}
+	for k.runs < 3 { // the first may be a slow one
+		took, _ := killed(t, nil, args...)
+		if k.runs++; k.took == 0 || took < k.took {
+			k.took = took
+		}
+		k.end.want(t, k.originDev, k.cowDev)
+		k.restart(t)
+		_ = os.Remove(undo)
+	}
+	after := time.Duration(k.Float64() * k.Float64() * float64(k.took)) // more often early: the end is idle
+	killed(t, &after, args...)
+	k.landed[k.checkList(t)]++
+	byKernel := k.lab && !withUndo && n%2 == 0
+	k.look(t, byKernel)
+	undone := withUndo && n%4 >= 2 // from where it was killed
+	if !byKernel && !undone {
+		expect(t, 0, args...)
+	}
+	if !undone {
+		k.end.want(t, k.originDev, k.cowDev)
+	}
+	if withUndo {
+		k.takeBack(t, undo, n%2 == 1, k.lab && (n%4 == 0 || n%4 == 3))
+	}
+	if t.Failed() {
+		t.Fatalf("time %d: killed after %v", n, after)
+	}
+}
+
+// look wants the snapshot to show what it did, and has the kernel go on with the merge
+// if it is to.
+func (k *killing) look(t *testing.T, goOn bool) {
+	t.Helper()
+	got := ""
+	if !k.lab {
+		now := unmerged{k.chunk, contentOf(t, k.originDev), contentOf(t, k.cowDev)}
+		view, _ := now.expected(t)
+		got = digestOf(view)
+	} else {
+		origin, cow, done := k.devices(t)
+		defer done()
+		got = viewOf(t, origin, cow, k.chunk)
+		if goOn {
+			defer kernelMerges(t, origin, cow, k.chunk)
+		}
+	}
+	if got != k.view {
+		t.Error("the snapshot shows something else")
+	}
+}
+
+// expected is what a merge makes of both devices, chunk by chunk.
+func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
+	t.Helper()
+	g, err := format.NewGeometry(uint32(u.chunk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, cow = bytes.Clone(u.origin), bytes.Clone(u.cow)
+	slots := g.ExceptionsPerArea()
+	for n := 0; ; n++ {
+		at := g.SlotOffset(format.Place{Area: format.AreaIndex(n / slots), Index: n % slots})
+		x := format.DecodeException(u.cow[at:])
+		if x.New == 0 {
+			return origin, cow
+		}
+		copy(origin[int64(x.Old)*int64(g.ChunkBytes()):], u.cow[g.Offset(x.New):][:g.ChunkBytes()])
+		clear(cow[at:][:format.ExceptionSize])
+	}
+}
+
+// checkList wants the store to be what it was, but for exceptions from the list's end
+// on, which are cleared. It says where the kill has landed.
+func (k *killing) checkList(t *testing.T) string {
+	t.Helper()
+	g, err := format.NewGeometry(uint32(k.chunk))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, want := contentOf(t, k.cowDev), bytes.Clone(k.cow)
+	slots := g.ExceptionsPerArea()
+	end, all := 0, 0
+	for n := 0; ; n++ {
+		at := g.SlotOffset(format.Place{Area: format.AreaIndex(n / slots), Index: n % slots})
+		if format.DecodeException(k.cow[at:]).New == 0 {
+			all = n
+			break
+		}
+		if end == n && format.DecodeException(left[at:]).New != 0 {
+			end++
+		}
+		if n >= end {
+			clear(want[at:][:format.ExceptionSize])
+		}
+	}
+	if !bytes.Equal(left, want) {
+		t.Errorf("the store is not its beginning up to exception %d of %d", end, all)
+	}
+	switch end {
+	case all:
+		return "before the first exception was cleared"
+	case 0:
+		return "at the end"
+	}
+	return "between"
+}
+
+// takeBack has an undo log merged by the kernel or by dmcow, perhaps after dmcow was
+// killed at it. What was killed before it made a log has not written to the origin.
+func (k *killing) takeBack(t *testing.T, undo string, afterKill, byKernel bool) {
+	t.Helper()
+	log, _ := os.ReadFile(undo)
+	if bytes.HasPrefix(log, []byte("SnAp")) {
+		args := []string{"merge", "--yes", "--memory=1M", undo, "--into", k.originDev}
+		if afterKill {
+			after := time.Duration(k.Float64() * float64(k.took) / 4) // there is less to do
+			killed(t, &after, args...)
+		}
+		if byKernel {
+			origin, _, done := k.devices(t)
+			dev := kernellab.Loop(t, undo)
+			kernelMerges(t, origin, dev, k.chunk)
+			kernellab.Detach(t, dev)
+			done()
+		} else {
+			expect(t, 0, args...)
+		}
+	}
+	if digest(t, k.originDev) != digestOf(k.origin) {
+		t.Errorf("the origin is not what it was; taken back by the kernel: %v; killed at that: %v", byKernel, afterKill)
+	}
+}
