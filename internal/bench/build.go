@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"dmcow/format"
@@ -37,10 +38,15 @@ func build(ctx context.Context, dir string) (p programs, err error) {
 
 // goBuild builds a program as `make build` does.
 func goBuild(ctx context.Context, output, source string) error {
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", output, source)
+	return goTool(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", output, source)
+}
+
+// goTool runs the go command, for programs without C.
+func goTool(ctx context.Context, args ...string) error {
+	c := exec.CommandContext(ctx, "go", args...)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", source, err, bytes.TrimSpace(said))
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, bytes.TrimSpace(said))
 	}
 	return nil
 }

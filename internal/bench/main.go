@@ -33,8 +33,8 @@ func main() {
 // errNoChild says that bench was started by a person.
 var errNoChild = errors.New("not a child")
 
-// child does what bench starts itself for, in a process of its own: a store or images
-// are written, the floor is walked, images are read.
+// child does what bench starts itself for, in a process of its own: stores and images
+// are written, the floor is walked, images are read, a merge is looked over.
 func child(args []string) error {
 	if len(args) < 3 {
 		return errNoChild
@@ -51,6 +51,12 @@ func child(args []string) error {
 		return writeImages(path, args[3], n)
 	case args[0] == "read" && len(args) == 4:
 		return readAll(path, args[3])
+	case args[0] == "mergeable" && len(args) == 5:
+		return mergeable{n, args[3]}.write(path, args[4])
+	case args[0] == "restore" && len(args) == 4:
+		return mergeable{n, args[3]}.restore(path)
+	case args[0] == "merged" && len(args) == 4:
+		return mergeable{n, args[3]}.check(path)
 	}
 	return errNoChild
 }
@@ -69,11 +75,13 @@ type options struct {
 	dir         string
 	runs        int
 	huge, quick bool
+	merge       bool
 }
 
 func parseOptions() (options, error) {
 	var o options
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "make the stores below this `directory`")
+	flag.BoolVar(&o.merge, "merge", false, "measure merges alone")
 	flag.IntVar(&o.runs, "runs", 5, "measure each command this `many` times")
 	flag.BoolVar(&o.huge, "huge", false, "also measure 2^28 exceptions: sparse files of 1 TiB with 4 GiB of metadata; takes half an hour")
 	flag.BoolVar(&o.quick, "quick", false, "try it out: once, on 2^20 exceptions")
@@ -106,6 +114,14 @@ func (o options) imageSize() format.Bytes {
 	return 4 << 30
 }
 
+// mergeChunks is how many chunks the store has that is merged.
+func (o options) mergeChunks() uint64 {
+	if o.quick {
+		return 1 << 15
+	}
+	return 1 << 17 // 512 MiB
+}
+
 // parent is what a person starts: it measures everything.
 func parent() error {
 	o, err := parseOptions()
@@ -119,15 +135,28 @@ func parent() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	sizes := o.sizes()
-	if err := checkRoom(dir, sizes[len(sizes)-1]); err != nil {
-		return err
-	}
 	p, err := build(ctx, dir)
 	if err != nil {
 		return err
 	}
 	b := &bench{ctx: ctx, dir: dir, programs: p, runs: o.runs}
+	if !o.merge {
+		if err := b.metadata(o); err != nil {
+			return err
+		}
+	}
+	if err := b.merge(o.mergeChunks()); err != nil {
+		return err
+	}
+	return b.mergeInLab()
+}
+
+// metadata measures what works on metadata, and create.
+func (b *bench) metadata(o options) error {
+	sizes := o.sizes()
+	if err := checkRoom(b.dir, sizes[len(sizes)-1]); err != nil {
+		return err
+	}
 	if err := b.all(sizes); err != nil {
 		return err
 	}

@@ -39,23 +39,29 @@ func synthesize(path string, n uint64, order string) (err error) {
 	if err := f.Truncate(int64(size)); err != nil {
 		return err
 	}
-	header := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: chunkSectors}
-	buf := make([]byte, geometry().ChunkBytes())
-	header.Encode(buf)
-	if _, err := f.WriteAt(buf, 0); err != nil {
+	if err := writeHeader(f); err != nil {
 		return err
 	}
-	if err := writeAreas(f, n, order); err != nil {
+	if err := writeAreas(f, n, oldChunks(n, order)); err != nil {
 		return err
 	}
 	// What is still being written back would disturb what is measured.
 	return f.Sync()
 }
 
+// writeHeader writes the chunk with the header.
+func writeHeader(f *os.File) error {
+	header := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: chunkSectors}
+	buf := make([]byte, geometry().ChunkBytes())
+	header.Encode(buf)
+	_, err := f.WriteAt(buf, 0)
+	return err
+}
+
 // writeAreas writes the areas of n exceptions, the one with the terminator
 // included.
-func writeAreas(f *os.File, n uint64, order string) error {
-	g, old := geometry(), oldChunks(n, order)
+func writeAreas(f *os.File, n uint64, old func(i uint64) format.OldChunk) error {
+	g := geometry()
 	e := uint64(g.ExceptionsPerArea())
 	buf := make([]byte, g.ChunkBytes())
 	for area := format.AreaIndex(0); uint64(area) <= n/e; area++ {

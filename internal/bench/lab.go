@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// The kernel's merge is measured in User-Mode Linux, in one boot with dmcow's (see
+// BenchmarkKernelMerge).
+
+// labLimits say how many times longer the kernel's merge must take that is watched, by
+// the store's order.
+var labLimits = map[string]float64{"random": 30, "runs": 2.8, "sequential": 1}
+
+// labChunks is how many chunks are merged there.
+const labChunks = 1 << 15 // 128 MiB
+
+// The environment of the benchmark: dmcow's path and how often to measure.
+const (
+	labProgram = "DMCOW_BENCH_PROGRAM"
+	labRuns    = "DMCOW_BENCH_RUNS"
+)
+
+// labFile is where it leaves its figures.
+const labFile = "merges.json"
+
+// labMerges is how long the merges of a store took.
+type labMerges struct {
+	Order                 string
+	Watched, Alone, Dmcow []time.Duration // one after the other, again and again
+}
+
+// mergeInLab prints how much faster dmcow merges than the kernel.
+func (b *bench) mergeInLab() error {
+	if _, err := exec.LookPath("linux.uml"); err != nil {
+		fmt.Print("\nMerge beside the kernel's: skipped, there is no linux.uml (Debian: user-mode-linux)\n")
+		return nil
+	}
+	progress("merge beside the kernel's: a few minutes")
+	all, err := b.runLab()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nMerge of %d MiB in chunks of 4 KiB, half of a block device: how many times longer the kernel's\n"+
+		"snapshot-merge target takes, in User-Mode Linux, in one boot, on the same devices. Watched: it is asked\n"+
+		"for its status all the while, on the only processor.\n\n", labChunks*uint64(geometry().ChunkBytes())>>20)
+	fmt.Printf("%-16s %9s | %10s %7s %7s %7s %6s | %8s %7s | %5s\n",
+		"order", "ms", "watched ms", "times", "least", "most", "limit", "alone ms", "times", "runs")
+	for _, m := range all {
+		m.row()
+	}
+	return nil
+}
+
+// runLab runs the benchmark inside.
+func (b *bench) runLab() (all []labMerges, err error) {
+	umlexec, inside := filepath.Join(b.dir, "umlexec"), filepath.Join(b.dir, "bench.test")
+	if err := goBuild(b.ctx, umlexec, "dmcow/internal/kernellab/umlexec"); err != nil {
+		return nil, err
+	}
+	if err := goTool(b.ctx, "test", "-c", "-o", inside, "dmcow/internal/bench"); err != nil {
+		return nil, err
+	}
+	images, err := b.labImages()
+	if err != nil {
+		return nil, err
+	}
+	c := exec.CommandContext(b.ctx, umlexec, inside, "-test.run=^$", "-test.bench=^BenchmarkKernelMerge$", "-test.benchtime=1x")
+	c.Env = append(os.Environ(), "DMCOW_LAB_OUT="+b.dir, "DMCOW_LAB_IMAGES="+images,
+		labProgram+"="+b.dmcow, fmt.Sprintf("%s=%d", labRuns, b.runs))
+	if said, err := c.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("merge in the lab: %w\n%s", err, said)
+	}
+	figures, err := os.ReadFile(filepath.Join(b.dir, labFile))
+	if err != nil {
+		return nil, err
+	}
+	return all, json.Unmarshal(figures, &all)
+}
+
+// labImages makes the files that become the origin and the COW device.
+func (b *bench) labImages() (list string, err error) {
+	m := mergeable{n: labChunks}
+	origin, store := filepath.Join(b.dir, "lab-origin"), filepath.Join(b.dir, "lab-store")
+	for path, size := range map[string]int64{origin: int64(m.originSize()), store: int64(m.storeSize())} {
+		if err := os.WriteFile(path, nil, 0o666); err != nil {
+			return "", err
+		}
+		if err := os.Truncate(path, size); err != nil {
+			return "", err
+		}
+	}
+	return origin + string(filepath.ListSeparator) + store, nil
+}
+
+// row prints a row of the table.
+func (m labMerges) row() {
+	watched, alone, limit := times(m.Watched, m.Dmcow), times(m.Alone, m.Dmcow), labLimits[m.Order]
+	fmt.Printf("%-16s %9.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, milliseconds(median(m.Dmcow)),
+		milliseconds(median(m.Watched)), median(watched), slices.Min(watched), slices.Max(watched), limit,
+		milliseconds(median(m.Alone)), median(alone), len(watched), mark(median(watched) < limit))
+}
+
+// times is how many times longer the first of each pair took.
+func times(a, b []time.Duration) (all []float64) {
+	for i := range a {
+		all = append(all, float64(a[i])/float64(b[i]))
+	}
+	return all
+}
