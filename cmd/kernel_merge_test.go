@@ -297,7 +297,7 @@ func TestKernelMergeUndone(t *testing.T) {
 		chunk, origin uint64
 		n, longest    int
 	}{
-		{1, 30000, 17000, 60},
+		{1, 5000, 3000, 60},
 		{8, 1500*8 - 3, 900, 20},
 		{32, 1500*32 - 8, 1200, 100},
 		{1024, 30*1024 - 5, 20, 5},

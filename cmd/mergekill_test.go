@@ -80,10 +80,10 @@ func TestMergeKilled(t *testing.T) {
 func TestKernelMergeKilled(t *testing.T) {
 	kernellab.Require(t)
 	for _, c := range []killCase{
-		{1, 19000, 17500, 60, "loops", false, 8},
-		{8, 2000*8 - 3, 1800, 40, "slow", false, 10},
-		{1, 800, 500, 20, "slow", true, 12},
-		{8, 900*8 - 3, 700, 20, "files", true, 8},
+		{1, 19000, 17500, 60, "loops", false, 6},
+		{8, 2000*8 - 3, 1800, 40, "slow", false, 7},
+		{1, 800, 500, 20, "slow", true, 9},
+		{8, 900*8 - 3, 700, 20, "files", true, 6},
 	} {
 		t.Run(c.name(), func(t *testing.T) { c.run(t, true) })
 	}
