@@ -223,22 +223,36 @@ func (k *killing) look(t *testing.T, goOn bool) {
 	}
 }
 
-// expected is what a merge makes of both devices, chunk by chunk.
-func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
+// slot is where the n-th exception of the list stands, and the exception; its New is 0
+// behind the list's end.
+func (u unmerged) slot(t *testing.T, n int) (at format.Bytes, x format.Exception) {
+	t.Helper()
+	g := u.geometry(t)
+	slots := g.ExceptionsPerArea()
+	at = g.SlotOffset(format.Place{Area: format.AreaIndex(n / slots), Index: n % slots})
+	return at, format.DecodeException(u.cow[at:])
+}
+
+func (u unmerged) geometry(t *testing.T) format.Geometry {
 	t.Helper()
 	g, err := format.NewGeometry(uint32(u.chunk))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return g
+}
+
+// expected is what a merge makes of both devices, chunk by chunk.
+func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
+	t.Helper()
+	g := u.geometry(t)
 	origin, cow = bytes.Clone(u.origin), bytes.Clone(u.cow)
-	slots := g.ExceptionsPerArea()
 	for n := 0; ; n++ {
-		at := g.SlotOffset(format.Place{Area: format.AreaIndex(n / slots), Index: n % slots})
-		x := format.DecodeException(u.cow[at:])
+		at, x := u.slot(t, n)
 		if x.New == 0 {
 			return origin, cow
 		}
-		copy(origin[int64(x.Old)*int64(g.ChunkBytes()):], u.cow[g.Offset(x.New):][:g.ChunkBytes()])
+		copy(origin[format.Bytes(x.Old)*g.ChunkBytes():], u.cow[g.Offset(x.New):][:g.ChunkBytes()])
 		clear(cow[at:][:format.ExceptionSize])
 	}
 }
@@ -247,16 +261,11 @@ func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
 // on, which are cleared. It says where the kill has landed.
 func (k *killing) checkList(t *testing.T) string {
 	t.Helper()
-	g, err := format.NewGeometry(uint32(k.chunk))
-	if err != nil {
-		t.Fatal(err)
-	}
 	left, want := contentOf(t, k.cowDev), bytes.Clone(k.cow)
-	slots := g.ExceptionsPerArea()
 	end, all := 0, 0
 	for n := 0; ; n++ {
-		at := g.SlotOffset(format.Place{Area: format.AreaIndex(n / slots), Index: n % slots})
-		if format.DecodeException(k.cow[at:]).New == 0 {
+		at, x := k.slot(t, n)
+		if x.New == 0 {
 			all = n
 			break
 		}

@@ -154,8 +154,8 @@ func (a *aio) close() {
 	a.end()
 }
 
-// An iocb asks for the transfer of a vector (linux/aio_abi.h). What stays zero has no name: so
-// the layout is the same for all processors.
+// An iocb asks for the transfer of a vector (linux/aio_abi.h). What stays zero has no
+// name: so the layout is the same for all processors.
 type iocb struct {
 	data   uint64    // the vector's index; comes back with the event
 	_      [2]uint32 // aio_key and aio_rw_flags, whose order differs

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadMany reads each p[i] whole from byte at[i] of the device, all at once where
-// that is read directly into aligned memory. Neighbours in p that are neighbours on
+// ReadMany reads each p[i] whole from byte at[i] of the device. Where that is read
+// directly, into aligned memory, all are under way at once; from an image file, they
+// are read one after the other, with one call. Neighbours in p that are neighbours on
 // the device, too, are one transfer. If some cannot be read, failed is the first of
 // them, and the error is its cause, [io.ErrUnexpectedEOF] where the device ends before;
 // the others are read all the same.
@@ -28,10 +29,10 @@ func (d *Device) ReadMany(p [][]byte, at []int64) (failed int, err error) {
 func (d *Device) ReadsMany() bool { return d.direct }
 
 // WriteMany writes each p[i] at byte at[i], as [Writable.WriteAt] does, but in no
-// order, and all at once where the device is written directly from aligned memory. If one of them is not
-// whole blocks within the device, nothing is written. If some cannot be written,
-// failed is the first of them, and the error is its cause; the others are written
-// all the same.
+// order, and together, as [Device.ReadMany] reads. Of an image file, the disk begins to
+// be written then. If one of them is not whole blocks within the device, nothing is
+// written. If some cannot be written, failed is the first of them, and the error is its
+// cause; the others are written all the same.
 func (w *Writable) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 	for i := range p {
 		if err := w.writes(int64(len(p[i])), at[i]); err != nil {

@@ -11,7 +11,8 @@ import (
 // batch is exceptions from the end of the list, which are merged together.
 type batch struct {
 	first uint64 // position in the list
-	// all are the exceptions, in the order of the origin, each of them once.
+	// all are the exceptions, each of them once; in the order of the origin, until they
+	// are copied.
 	all []format.Exception
 }
 

@@ -61,7 +61,8 @@ func newCopier(m *merger) *copier {
 }
 
 // each cuts exceptions to windows, has them read, several ahead, and hands them to
-// use in order. The error is that of the first function that failed.
+// use in order. It brings the exceptions into the order in which it cuts them. The error
+// is that of the first function that failed.
 func (c *copier) each(all []format.Exception, read, use func(*window) error) error {
 	if c.inOrder {
 		slices.SortFunc(all, func(a, b format.Exception) int { return cmp.Compare(a.New, b.New) })
