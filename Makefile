@@ -23,7 +23,8 @@ demo: build
 
 test: lab host-test kernel-test
 
-# The kernel tests run in the real kernel, as a process (User-Mode Linux).
+# The kernel tests run in the real kernel, as a process (User-Mode Linux): one at
+# a time, for two take each other's processors and are more than twice as slow.
 lab:
 	@internal/kernellab/install || [ "$$CI" != true ]
 
@@ -34,7 +35,7 @@ kernel-test:
 	@if internal/kernellab/install; then \
 		set -ex; \
 		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
-		DMCOW_LAB_TIMEOUT=20m $(GO) test -count=1 -timeout=20m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
+		DMCOW_LAB_TIMEOUT=20m $(GO) test -p=1 -count=1 -timeout=20m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
 	elif [ "$$CI" = true ]; then \
 		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
 	else \

@@ -169,12 +169,15 @@ func (p *patient) fresh() (chunks []uint64) {
 // the snapshot was.
 func (p *patient) merge(want []byte) string {
 	p.Helper()
-	looks := 0
-	_, last := kernellab.Merge(p, p.origin, p.cow, "P", uint64(chunkBytes(p.image)/512), func(uint64) bool {
-		looks++
-		return looks > 200 // it does not come to an end
+	const enough = 300
+	looks, left := 0, uint64(0) // how often the same was left
+	_, last := kernellab.Merge(p, p.origin, p.cow, "P", uint64(chunkBytes(p.image)/512), func(allocated uint64) bool {
+		if looks++; allocated != left {
+			looks, left = 0, allocated
+		}
+		return looks == enough // it does not come to an end
 	})
-	if looks > 200 || strings.Contains(last, "ailed") || last == "Invalid" {
+	if looks == enough || strings.Contains(last, "ailed") || last == "Invalid" {
 		return damaged.Failed
 	}
 	return p.compare(p.origin, want)

@@ -17,7 +17,10 @@ import (
 // logged is an origin and a COW device on one disk, with three logs of what is
 // written: to the disk, which shows in what order both were, and to each of them,
 // which shows what that alone was told to flush.
-type logged struct{ disk, origin, cow *kernellab.WriteLog }
+type logged struct {
+	disk, origin, cow *kernellab.WriteLog
+	parts             []*kernellab.Device // of the disk, one for each of them
+}
 
 func (u unmerged) logged(t *testing.T) (l logged) {
 	t.Helper()
@@ -25,6 +28,7 @@ func (u unmerged) logged(t *testing.T) (l logged) {
 	l.disk = kernellab.NewWriteLogNamed(t, "disk-log", imageLoop(t, append(bytes.Clone(u.origin), u.cow...)), room)
 	part := func(name string, start, sectors int) *kernellab.WriteLog {
 		d := kernellab.Create(t, name, fmt.Sprintf("0 %d linear %s %d", sectors, l.disk.Path, start), false)
+		l.parts = append(l.parts, d)
 		return kernellab.NewWriteLogNamed(t, name+"-log", d.Path, room)
 	}
 	sectors := len(u.origin) / kernellab.SectorSize
@@ -37,8 +41,8 @@ func (u unmerged) logged(t *testing.T) (l logged) {
 func (l logged) end(t *testing.T) (disk, origin, cow []kernellab.LogEntry) {
 	t.Helper()
 	origin, cow = l.origin.End(t), l.cow.End(t)
-	for _, w := range []*kernellab.WriteLog{l.origin, l.cow} {
-		kernellab.Run(t, "dmsetup", "remove", "--retry", strings.TrimSuffix(w.Name, "-log"))
+	for _, part := range l.parts {
+		part.Remove(t)
 	}
 	return l.disk.End(t), origin, cow
 }

@@ -120,12 +120,12 @@ func kernelMerge(b *testing.B, wait func(*testing.B, *kernellab.Device, time.Tim
 	return took
 }
 
-// merged tells whether the kernel's merge has come to an end.
+// merged tells whether the kernel's merge has come to an end, by dmsetup's word.
 func merged(b *testing.B, d *kernellab.Device) bool {
 	b.Helper()
 	var allocated, total, metadata uint64
-	status := d.Status(b)
-	if _, err := fmt.Sscanf(status, "%d/%d %d", &allocated, &total, &metadata); err != nil {
+	status := kernellab.Run(b, "dmsetup", "status", d.Name)
+	if _, err := fmt.Sscanf(status, "%d %d snapshot-merge %d/%d %d", new(int), new(int), &allocated, &total, &metadata); err != nil {
 		b.Fatalf("the kernel's merge has the status %q", status)
 	}
 	return allocated == metadata

@@ -18,9 +18,9 @@ func TestKernelOverlaps(t *testing.T) {
 	file := kernellab.File(t, "file", 4096)
 	loop := kernellab.Loop(t, file)
 	same := kernellab.Loop(t, file)
-	front := kernellab.Loop(t, file, part(0, 1024))
-	back := kernellab.Loop(t, file, part(1024, 1024))
-	rest := kernellab.Loop(t, file, part(2048, 0))
+	front := kernellab.Loop(t, file, kernellab.Part(0, 1024))
+	back := kernellab.Loop(t, file, kernellab.Part(1024, 1024))
+	rest := kernellab.Loop(t, file, kernellab.Part(2048, 0))
 	linear := kernellab.Create(t, "linear", fmt.Sprintf("0 1024 linear %s 0", loop), false).Path
 	sibling := kernellab.Create(t, "sibling", fmt.Sprintf("0 1024 linear %s 1024", loop), false).Path
 	above := kernellab.Loop(t, linear)
@@ -73,7 +73,7 @@ func TestKernelOverlapsMapped(t *testing.T) {
 	kernellab.Require(t)
 	file := kernellab.File(t, "file", 16384)
 	loop, same := kernellab.Loop(t, file), kernellab.Loop(t, file)
-	tail := kernellab.Loop(t, file, part(8192, 0))
+	tail := kernellab.Loop(t, file, kernellab.Part(8192, 0))
 	low := mapped(t, "low", linear(0, 5600, loop, 0))
 	high := mapped(t, "high", linear(0, 5500, loop, 64))
 	last := mapped(t, "last", linear(0, 1, loop, 5599))
@@ -82,7 +82,7 @@ func TestKernelOverlapsMapped(t *testing.T) {
 	upper := mapped(t, "upper", linear(0, 100, high, 5400)) // sectors 5464 to 5563
 	lower := mapped(t, "lower", linear(0, 100, low, 5364))
 	highest := mapped(t, "highest", linear(0, 50, upper, 50))
-	onHigh := kernellab.Loop(t, high, part(5400, 100))
+	onHigh := kernellab.Loop(t, high, kernellab.Part(5400, 100))
 	inSame := mapped(t, "insame", linear(0, 100, same, 5500))
 	inTail := mapped(t, "intail", linear(0, 100, tail, 0)) // sectors 8192 to 8291
 	atTail := mapped(t, "attail", linear(0, 1, loop, 8291))
@@ -137,18 +137,6 @@ func TestKernelOverlapsStriped(t *testing.T) {
 		{chunk, first, true}, {chunk, second, false}, {other, second, true}, {other, first, false},
 		{chunk, other, false}, {chunk, onOne, false}, {chunk, onTwo, false}, {striped, first, true},
 	})
-}
-
-// part is an option for a loop device over a part of its file, in sectors; 0
-// stands for all that is left.
-func part(start, size int) kernellab.LoopOption {
-	return func() []string {
-		o := []string{"--offset", fmt.Sprint(start * kernellab.SectorSize)}
-		if size > 0 {
-			o = append(o, "--sizelimit", fmt.Sprint(size*kernellab.SectorSize))
-		}
-		return o
-	}
 }
 
 // TestKernelOverlapsPartition: a partition is a part of its disk, and not of

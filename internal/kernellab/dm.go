@@ -1,10 +1,14 @@
 package kernellab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Device is a device-mapper device that a test made.
@@ -32,57 +36,75 @@ func Create(t testing.TB, name, table string, readOnly bool) *Device {
 func TryCreate(t testing.TB, name, table string, readOnly bool) (*Device, error) {
 	t.Helper()
 	name = fmt.Sprintf("dmcow-%d-%s", os.Getpid(), name)
-	args := []string{"create", name}
+	flags := uint32(0)
 	if readOnly {
-		args = append(args, "--readonly")
+		flags = unix.DM_READONLY_FLAG
 	}
 	log := OpenLog(t)
 	defer log.Close()
-	if _, err := run("dmsetup", append(args, "--table", table)...); err != nil {
+	if err := createMapped(name, table, flags); err != nil {
 		return nil, fmt.Errorf("%w\nkernel: %s", err, strings.Join(log.Lines(), "\nkernel: "))
 	}
-	d := &Device{Name: name, Path: "/dev/mapper/" + name}
+	d := &Device{Name: name, Path: mapperDir + name}
 	t.Cleanup(func() {
-		if !d.gone {
+		if !d.gone && removeMapped(name) != nil {
 			_, _ = run("dmsetup", "remove", "--force", name)
 		}
 	})
-	if _, err := os.Stat(d.Path); err != nil { // there may be no udev
-		Run(t, "dmsetup", "mknodes", name)
-	}
 	return d, nil
 }
 
-// Remove removes the device.
+// Remove removes the device. Something that udev has started may still hold it for a
+// moment.
 func (d *Device) Remove(t testing.TB) {
 	t.Helper()
-	Run(t, "dmsetup", "remove", "--retry", d.Name)
+	err := removeMapped(d.Name)
+	for range 200 {
+		if !errors.Is(err, unix.EBUSY) {
+			break
+		}
+		time.Sleep(25 * time.Millisecond)
+		err = removeMapped(d.Name)
+	}
+	d.must(t, err)
 	d.gone = true
+}
+
+// must ends the test if there is an error.
+func (d *Device) must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Status is the status of the device's only target, without its start, length
 // and name: "3168/5600 24" or "Invalid" for a snapshot.
 func (d *Device) Status(t testing.TB) string {
 	t.Helper()
-	return afterTarget(Run(t, "dmsetup", "status", d.Name))
+	lines, err := mappedTargets(d.Name, 0)
+	d.must(t, err)
+	return afterTarget(lines[0])
 }
 
 // Table is the device's table, as Create takes it.
 func (d *Device) Table(t testing.TB) string {
 	t.Helper()
-	return Run(t, "dmsetup", "table", d.Name)
+	lines, err := mappedTargets(d.Name, unix.DM_STATUS_TABLE_FLAG)
+	d.must(t, err)
+	return strings.Join(lines, "\n")
 }
 
 // Message sends the target that holds sector 0 a message.
 func (d *Device) Message(t testing.TB, words ...string) {
 	t.Helper()
-	Run(t, "dmsetup", append([]string{"message", d.Name, "0"}, words...)...)
+	d.must(t, messageMapped(d.Name, strings.Join(words, " ")))
 }
 
 // Reload gives the device another table; the device is suspended meanwhile.
 func (d *Device) Reload(t testing.TB, table string) {
 	t.Helper()
-	Run(t, "dmsetup", "reload", d.Name, "--table", table)
+	d.must(t, loadMapped(d.Name, table, 0))
 	d.Suspend(t)
 	d.Resume(t)
 }
@@ -90,13 +112,13 @@ func (d *Device) Reload(t testing.TB, table string) {
 // Suspend waits for what is under way, and holds whatever comes after.
 func (d *Device) Suspend(t testing.TB) {
 	t.Helper()
-	Run(t, "dmsetup", "suspend", d.Name)
+	d.must(t, suspendMapped(d.Name, unix.DM_SUSPEND_FLAG))
 }
 
 // Resume undoes Suspend.
 func (d *Device) Resume(t testing.TB) {
 	t.Helper()
-	Run(t, "dmsetup", "resume", d.Name)
+	d.must(t, suspendMapped(d.Name, 0))
 }
 
 // Size is the size in sectors of the file or block device at path.

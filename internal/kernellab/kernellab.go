@@ -51,13 +51,13 @@ var missing = sync.OnceValue(func() string {
 	if os.Geteuid() != 0 {
 		return "not root"
 	}
-	for _, program := range []string{"dmsetup", "losetup"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return "no " + program
-		}
+	if _, err := exec.LookPath("dmsetup"); err != nil {
+		return "no dmsetup"
 	}
-	if _, err := os.Stat("/dev/mapper/control"); err != nil {
-		return "no /dev/mapper/control"
+	for _, control := range []string{"/dev/mapper/control", "/dev/loop-control"} {
+		if _, err := os.Stat(control); err != nil {
+			return "no " + control
+		}
 	}
 	if hasSnapshotTarget() {
 		return ""
@@ -72,15 +72,7 @@ var missing = sync.OnceValue(func() string {
 
 func hasSnapshotTarget() bool {
 	targets, err := run("dmsetup", "targets")
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(targets) {
-		if strings.HasPrefix(line, "snapshot ") {
-			return true
-		}
-	}
-	return false
+	return err == nil && strings.Contains("\n"+targets, "\nsnapshot ")
 }
 
 // run runs a program and returns its output. The error of one that fails holds

@@ -1,43 +1,105 @@
 package kernellab
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A LoopOption changes how Loop attaches a file.
-type LoopOption func() []string
+type LoopOption func(*unix.LoopConfig)
 
 // BlockSize sets a loop device's logical block size, in bytes: 512 (as without
 // this option) to 4096.
 func BlockSize(bytes int) LoopOption {
-	return func() []string { return []string{"--sector-size", strconv.Itoa(bytes)} }
+	return func(c *unix.LoopConfig) { c.Size = uint32(bytes) }
+}
+
+// Part has a loop device show so many sectors of the file, from one of them on.
+func Part(start, sectors uint64) LoopOption {
+	return func(c *unix.LoopConfig) {
+		c.Info.Offset, c.Info.Sizelimit = start*SectorSize, sectors*SectorSize
+	}
 }
 
 // ReadOnly makes a loop device read-only.
 func ReadOnly() LoopOption {
-	return func() []string { return []string{"--read-only"} }
+	return func(c *unix.LoopConfig) { c.Info.Flags |= unix.LO_FLAGS_READ_ONLY }
 }
 
 // Loop attaches the file at path to a free loop device, until the test ends or
 // Detach, and returns the device's path.
 func Loop(t testing.TB, path string, options ...LoopOption) string {
 	t.Helper()
-	args := []string{"--find", "--show"}
-	for _, o := range options {
-		args = append(args, o()...)
+	dev, err := attach(path, options)
+	if err != nil {
+		t.Fatal(err)
 	}
-	dev := Run(t, "losetup", append(args, path)...)
-	t.Cleanup(func() { _, _ = run("losetup", "--detach", dev) })
+	t.Cleanup(func() { _ = detach(dev) })
 	return dev
 }
 
 // Detach takes the file from the loop device dev before the test ends.
 func Detach(t testing.TB, dev string) {
 	t.Helper()
-	Run(t, "losetup", "--detach", dev)
+	if err := detach(dev); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func attach(path string, options []LoopOption) (dev string, err error) {
+	var config unix.LoopConfig
+	for _, o := range options {
+		o(&config)
+	}
+	copy(config.Info.File_name[:], path)
+	mode := os.O_RDWR
+	if config.Info.Flags&unix.LO_FLAGS_READ_ONLY != 0 {
+		mode = os.O_RDONLY
+	}
+	file, err := os.OpenFile(path, mode, 0)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	config.Fd = uint32(file.Fd())
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return "", err
+	}
+	defer control.Close()
+	for {
+		free, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return "", os.NewSyscallError("LOOP_CTL_GET_FREE", err)
+		}
+		dev = fmt.Sprint("/dev/loop", free)
+		err = onLoop(dev, mode, func(fd int) error { return unix.IoctlLoopConfigure(fd, &config) })
+		if !errors.Is(err, unix.EBUSY) { // somebody else was faster
+			return dev, err
+		}
+	}
+}
+
+func detach(dev string) error {
+	return onLoop(dev, os.O_RDONLY, func(fd int) error { return unix.IoctlSetInt(fd, unix.LOOP_CLR_FD, 0) })
+}
+
+// onLoop opens a loop device for a call on it.
+func onLoop(dev string, mode int, call func(fd int) error) error {
+	f, err := os.OpenFile(dev, mode, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := call(int(f.Fd())); err != nil {
+		return fmt.Errorf("%s: %w", dev, err)
+	}
+	return nil
 }
 
 // File makes a sparse file of that many sectors in the test's directory, and

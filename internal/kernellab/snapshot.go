@@ -3,6 +3,7 @@ package kernellab
 import (
 	"fmt"
 	"testing"
+	"time"
 )
 
 // A Snapshot is a snapshot that the kernel serves: writes to Origin copy what
@@ -48,14 +49,21 @@ func (s *Snapshot) Down(t testing.TB) {
 }
 
 // Merge has the kernel merge the store on cow into origin, as NewSnapshot takes
-// them. After each look at the merge's status it asks enough, with the sectors
-// that are still allocated, whether to stop there; nil stands for never. It
-// returns the first and the last status that it saw.
+// them, and waits for it as Merged does.
 func Merge(t testing.TB, origin, cow, typ string, chunk uint64, enough func(allocated uint64) bool) (first, last string) {
 	t.Helper()
-	m := Create(t, "merging", fmt.Sprintf("0 %d snapshot-merge %s %s %s %d", Size(t, origin), origin, cow, typ, chunk), false)
+	table := fmt.Sprintf("0 %d snapshot-merge %s %s %s %d", Size(t, origin), origin, cow, typ, chunk)
+	return Create(t, "merging", table, false).Merged(t, enough)
+}
+
+// Merged waits until the device, a snapshot-merge target, has merged all or can merge
+// no more, and removes it. After each look at the merge's status it asks enough, with
+// the sectors that are still allocated, whether to stop there; nil stands for never.
+// It returns the first and the last status that it saw.
+func (d *Device) Merged(t testing.TB, enough func(allocated uint64) bool) (first, last string) {
+	t.Helper()
 	for {
-		last = m.Status(t)
+		last = d.Status(t)
 		if first == "" {
 			first = last
 		}
@@ -66,9 +74,8 @@ func Merge(t testing.TB, origin, cow, typ string, chunk uint64, enough func(allo
 		if allocated == metadata || enough != nil && enough(allocated) {
 			break
 		}
+		time.Sleep(time.Millisecond) // the kernel has one processor, and it is to merge
 	}
-	// A merge that is under way ends its step before the suspension is done.
-	m.Suspend(t)
-	m.Remove(t)
+	d.Remove(t) // a merge that is under way ends its step first
 	return first, last
 }
