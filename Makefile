@@ -78,7 +78,7 @@ foreign-test:
 		GOARCH=386 $(GO) test $(FOREIGN_TESTS) ./cmd ./internal/device; \
 	else echo '386: SKIPPED, this kernel does not run programs for 386'; fi
 	@if command -v qemu-s390x >/dev/null; then set -x; \
-		GOARCH=s390x $(GO) test -exec qemu-s390x -short $(FOREIGN_TESTS); \
+		GOARCH=s390x $(GO) test -p=1 -exec qemu-s390x -short $(FOREIGN_TESTS); \
 	else echo 's390x: SKIPPED, there is no qemu-s390x (Debian: qemu-user)'; fi
 
 # Make the stores of testdata/kernel again, with the kernel's answers, and its

@@ -54,6 +54,9 @@ func TestWalkLong(t *testing.T) {
 // the area, in it, and inside an exception of it.
 func TestWalkCut(t *testing.T) {
 	for _, sectors := range chunkSizes {
+		if testing.Short() && sectors > 64 {
+			continue
+		}
 		e := int64(sectors) * 32
 		for _, n := range []int64{0, 3, e, 2*e + e/2} {
 			d := makeStore(sectors, int(n))

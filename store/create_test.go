@@ -102,7 +102,11 @@ func (g *growing) WriteAt(p []byte, offset int64) (int, error) {
 // image, in as many exceptions and bytes as was measured, and no fewer.
 func TestCreation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed(t), 0))
-	for round := range 300 {
+	rounds := 300
+	if testing.Short() {
+		rounds = 30
+	}
+	for round := range rounds {
 		sectors := uint32(1) << rng.IntN(13) // up to 2 MiB
 		size := 1 + rng.IntN(40<<10)
 		if rng.IntN(3) == 0 {

@@ -228,6 +228,9 @@ func TestKilled(t *testing.T) {
 		r := newRig(t, spec, origin)
 		want, cow, g := r.mustView(t), content(r.cow), geometry(t, uint32(c.chunk))
 		lengths := map[int]bool{}
+		if testing.Short() {
+			c.every *= 10
+		}
 		for n, over := 0, false; !over; n += c.every {
 			now := r.clone()
 			now.all.Fault = killed(n)

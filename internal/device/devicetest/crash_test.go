@@ -57,6 +57,7 @@ func act(t *testing.T, m *Memory, r *Record, word string) {
 // TestCrashesAreAll: each state that a crash may leave is there, with the marks
 // that came before it, and no other.
 func TestCrashesAreAll(t *testing.T) {
+	skipShort(t)
 	for _, c := range []struct {
 		words []string
 		want  []string // "STATE MARKS"
@@ -98,6 +99,7 @@ func TestCrashesAreAll(t *testing.T) {
 // TestCrashesOfMany: where there are too many states, those that differ from
 // nothing or from everything by one sector are there, and random ones.
 func TestCrashesOfMany(t *testing.T) {
+	skipShort(t)
 	const n, limit = 20, 50
 	m := New(n * sectorSize)
 	r := m.Record()
@@ -132,6 +134,7 @@ func TestCrashesOfMany(t *testing.T) {
 // TestCrashAfterFaults: a sync that fails makes nothing durable, and a write
 // that fails leaves what it did.
 func TestCrashAfterFaults(t *testing.T) {
+	skipShort(t)
 	broken := errors.New("broken")
 	m := New(3 * sectorSize)
 	r := m.Record()
@@ -169,5 +172,11 @@ func TestWritesInBlocks(t *testing.T) {
 	}
 	if n, err := m.WriteAt(fill('a')[:0], 0); n != 0 || err != nil {
 		t.Error(n, err)
+	}
+}
+
+func skipShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a short run does not visit all states")
 	}
 }
