@@ -25,12 +25,13 @@ type job struct {
 	*app
 	merging
 	*target
-	origin *device.Device
-	into   *device.Writable // the origin; nil in a dry run
-	isUndo bool             // the store is an undo log
-	merge  *merge.Merge
-	undo   *store.Undo // nil where there is none
-	log    *target     // of undo
+	origin  *device.Device
+	into    *device.Writable // the origin; nil in a dry run
+	isUndo  bool             // the store is an undo log
+	merge   *merge.Merge
+	buffers device.Buffers // of merge
+	undo    *store.Undo    // nil where there is none
+	log     *target        // of undo
 }
 
 // openMerge opens COW device and origin, and refuses whatever would not end well. In
@@ -93,7 +94,7 @@ func (j *job) openInto() (err error) {
 	return nil
 }
 
-// close closes all devices.
+// close closes all devices, and ends the merge's use of memory.
 func (j *job) close() {
 	if j.log != nil {
 		j.log.close()
@@ -102,6 +103,7 @@ func (j *job) close() {
 		j.origin.Close()
 	}
 	j.target.close()
+	j.buffers.Free()
 }
 
 // refuse is the failure of a merge that must not be begun, nil for others. It looks
@@ -126,7 +128,7 @@ func (j *job) refuse() error {
 	if j.DryRun {
 		j.merge, err = merge.Look(j.device, j.origin)
 	} else {
-		j.merge, err = merge.Open(j.out, j.into, device.Buffer)
+		j.merge, err = merge.Open(j.out, j.into, j.buffers.New)
 	}
 	if err != nil {
 		return j.failed(err)

@@ -106,25 +106,29 @@ func dmcowMerge(b *testing.B, program string) time.Duration {
 }
 
 // kernelMerge merges with the kernel, and waits for it.
-func kernelMerge(b *testing.B, wait func(*testing.B, *kernellab.Device, time.Time)) time.Duration {
+func kernelMerge(b *testing.B, wait func(*testing.B, time.Time)) time.Duration {
 	b.Helper()
 	sectors := kernellab.Size(b, labOrigin)
 	start := time.Now()
-	d := kernellab.Create(b, "merging", fmt.Sprintf("0 %d snapshot-merge %s %s P %d", sectors, labOrigin, labStore, chunkSectors), false)
-	wait(b, d, start)
+	kernellab.Run(b, "dmsetup", "create", target, "--table",
+		fmt.Sprintf("0 %d snapshot-merge %s %s P %d", sectors, labOrigin, labStore, chunkSectors))
+	wait(b, start)
 	took := time.Since(start)
-	if !merged(b, d) {
-		b.Fatalf("the kernel's merge ended with %q", d.Status(b))
+	if !merged(b) {
+		b.Fatal("the kernel's merge has not ended")
 	}
-	d.Remove(b)
+	kernellab.Run(b, "dmsetup", "remove", target)
 	return took
 }
 
-// merged tells whether the kernel's merge has come to an end, by dmsetup's word.
-func merged(b *testing.B, d *kernellab.Device) bool {
+// target is the name of the device by which the kernel merges.
+const target = "merging"
+
+// merged tells whether the kernel's merge has come to an end.
+func merged(b *testing.B) bool {
 	b.Helper()
 	var allocated, total, metadata uint64
-	status := kernellab.Run(b, "dmsetup", "status", d.Name)
+	status := kernellab.Run(b, "dmsetup", "status", target)
 	if _, err := fmt.Sscanf(status, "%d %d snapshot-merge %d/%d %d", new(int), new(int), &allocated, &total, &metadata); err != nil {
 		b.Fatalf("the kernel's merge has the status %q", status)
 	}
@@ -133,9 +137,9 @@ func merged(b *testing.B, d *kernellab.Device) bool {
 
 // waitWatching waits until the kernel says that it has merged all, and asks it all
 // the while.
-func waitWatching(b *testing.B, d *kernellab.Device, start time.Time) {
+func waitWatching(b *testing.B, start time.Time) {
 	b.Helper()
-	for !merged(b, d) {
+	for !merged(b) {
 		if time.Since(start) > tooLong {
 			b.Fatal("the kernel's merge does not end")
 		}
@@ -144,7 +148,7 @@ func waitWatching(b *testing.B, d *kernellab.Device, start time.Time) {
 
 // waitCleared waits until the first exception, which goes last, is gone. It looks at
 // the device itself, past the cache, and seldom.
-func waitCleared(b *testing.B, _ *kernellab.Device, start time.Time) {
+func waitCleared(b *testing.B, start time.Time) {
 	b.Helper()
 	f, err := os.OpenFile(labStore, os.O_RDONLY|syscall.O_DIRECT, 0)
 	must(b, err)

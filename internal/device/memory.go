@@ -17,10 +17,25 @@ func Words(n int) (words []uint64, free func()) {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), n), func() { _ = unix.Munmap(b) }
 }
 
-// Buffer is n bytes for large transfers, aligned for direct I/O, which are all there:
-// to be given them page by page, as they are touched, takes longer.
-func Buffer(n int) []byte {
-	b := AlignedBuffer(n)
-	_ = unix.Madvise(b, unix.MADV_POPULATE_WRITE) // an older kernel gives them out later
-	return b
+// Buffers are for large transfers.
+type Buffers struct{ mapped [][]byte }
+
+// New is n bytes, aligned for direct I/O, until Free. They are all there: to be given
+// them page by page, as they are touched, takes longer. And they are none of the
+// heap's, which would have garbage collected for them.
+func (b *Buffers) New(n int) []byte {
+	buf, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	if err != nil {
+		return AlignedBuffer(n)
+	}
+	b.mapped = append(b.mapped, buf)
+	return buf
+}
+
+// Free gives all of them back: nothing may use them any more.
+func (b *Buffers) Free() {
+	for _, buf := range b.mapped {
+		_ = unix.Munmap(buf)
+	}
+	b.mapped = nil
 }
