@@ -106,9 +106,10 @@ func (p *progress) line() {
 	p.app.say(p.path, "%s %d of at most %d, %.0f %ss/s, at most %s left", p.unit, p.done, p.total, rate, p.unit, left)
 }
 
-// end takes the bar off the screen.
+// end takes the bar off the screen, for good.
 func (p *progress) end() {
 	if p.bar != nil {
 		p.bar.Finish()
+		p.bar = nil
 	}
 }
