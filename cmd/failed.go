@@ -29,7 +29,7 @@ func (c *mergeCmd) tellFailed(j *job, r merge.Result) error {
 			break
 		}
 		j.say(j.path, "chunk %d cannot be read: sectors %d to %d of the origin are not merged",
-			x.New, sectorOf(x.Old, chunk), sectorOf(x.Old+1, chunk)-1)
+			x.New, sectorOf(x.Old, chunk), min(sectorOf(x.Old+1, chunk), j.originBytes().Sectors())-1)
 	}
 	if c.Failed == "" {
 		return nil
@@ -51,9 +51,8 @@ func (c *mergeCmd) refuseFailed() error {
 	}
 	f, err := device.Open(string(c.Failed))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
+		err = c.creatableFailed()
+	} else if err == nil {
 		defer f.Close()
 		head := make([]byte, len(failedHead))
 		if n, _ := f.ReadAt(head, 0); f.Size() > 0 && string(head[:n]) != failedHead {
@@ -64,6 +63,29 @@ func (c *mergeCmd) refuseFailed() error {
 		return &failure{string(c.Failed), statusFailed, err}
 	}
 	return nil
+}
+
+// creatableFailed is why there can be no new file for the list.
+func (c *mergeCmd) creatableFailed() error {
+	if err := device.Creatable(string(c.Failed)); err != nil {
+		return err
+	}
+	if place(string(c.Failed)) == place(string(c.Undo)) {
+		return errors.New("is the file of --undo")
+	}
+	return nil
+}
+
+// place is a path without symbolic links on the way to its last name.
+func place(path string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return path
+	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return filepath.Join(dir, filepath.Base(path))
 }
 
 // writeFailed writes a list, in place of an older one when it is whole.

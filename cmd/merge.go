@@ -61,6 +61,9 @@ func (c *mergeCmd) Run(a *app) error {
 		return err
 	}
 	defer j.close()
+	if c.Rescue && !c.Keep && j.isUndo {
+		return &failure{j.path, statusWrongUse, errors.New("--rescue: an undo log cannot be told from others any more when some of it is left: expected --keep, too")}
+	}
 	if err := c.refuseFailed(); err != nil {
 		return err
 	}

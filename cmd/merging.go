@@ -16,7 +16,7 @@ type merging struct {
 	COW     path `arg:"" help:"COW device of the snapshot, or an image of one; or an undo log."`
 	Into    path `required:"" placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to."`
 	Undo    path `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
-	Force   bool `help:"Merge an undo log also into a device that has changed since, or is another one."`
+	Force   bool `help:"Merge an undo log also into a device that has changed since, or is another one; and any store into an origin that begins, or then would, as a COW store does."`
 	writing `embed:""`
 }
 
@@ -32,6 +32,7 @@ type job struct {
 	buffers device.Buffers // of merge
 	undo    *store.Undo    // nil where there is none
 	log     *target        // of undo
+	noUndo  bool           // there was no file for it
 }
 
 // openMerge opens COW device and origin, and refuses whatever would not end well. In
@@ -133,7 +134,26 @@ func (j *job) refuse() error {
 	if err != nil {
 		return j.failed(err)
 	}
+	if err := j.refuseNested(); err != nil {
+		return err
+	}
 	return j.refuseUndo()
+}
+
+// refuseNested is the failure of a merge that makes of the origin what begins as a COW
+// store does: once it was cut off, that could not be told from swapped devices.
+func (j *job) refuseNested() error {
+	if j.isUndo || j.Force || j.merge.Beginning == 0 {
+		return nil
+	}
+	head := make([]byte, format.HeaderSize)
+	if _, err := j.device.ReadAt(head, int64(j.id.Geometry.Offset(j.merge.Beginning))); err != nil {
+		return nil // the merge will tell
+	}
+	if format.DecodeHeader(head).Magic != format.Magic {
+		return nil
+	}
+	return &failure{string(j.Into), statusFailed, errors.New("refused: what the snapshot shows begins as a COW store does, as if the two were swapped; --force merges it all the same")}
 }
 
 const invalidMerge = "refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, " +
@@ -155,7 +175,11 @@ func (j *job) refuseOrigin() (err error) {
 		return j.unreadable(j.path, err)
 	}
 	if !j.isUndo {
-		return j.isOrigin(j.origin)
+		err := j.isOrigin(j.origin)
+		if j.Force && errors.Is(err, errSwapped) {
+			return nil
+		}
+		return err
 	}
 	if j.Force {
 		return nil

@@ -126,6 +126,8 @@ func (a *app) openOrigin(name string) (*device.Device, error) {
 	return d, nil
 }
 
+var errSwapped = errors.New("holds a COW store, expected an origin: are the two swapped?")
+
 // isOrigin is the failure of a device that can be no origin, nil for others.
 func (a *app) isOrigin(d *device.Device) error {
 	if d.Size() < format.SectorSize {
@@ -136,7 +138,7 @@ func (a *app) isOrigin(d *device.Device) error {
 		return a.unreadable(d.Path(), err)
 	}
 	if format.DecodeHeader(head).Magic == format.Magic {
-		return &failure{d.Path(), statusFailed, errors.New("holds a COW store, expected an origin: are the two swapped?")}
+		return &failure{d.Path(), statusFailed, errSwapped}
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ func (j *job) refuseUndo() error {
 		return nil
 	}
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		j.noUndo = true
 		return undoFailure(name, device.Creatable(name))
 	}
 	c, err := j.openCOW(name, section{}, 0)
@@ -66,9 +67,13 @@ func (j *job) openUndo() error {
 	if name == "" {
 		return nil
 	}
-	d, _, err := device.CreateWritable(name)
+	d, created, err := device.CreateWritable(name)
 	if err != nil {
 		return undoFailure(name, err)
+	}
+	if j.noUndo && !created {
+		d.Close()
+		return undoFailure(name, errors.New("was not there before, and is now: somebody else has made it"))
 	}
 	if j.log, err = j.app.target(name, d, writing{}, 0); err != nil {
 		return err

@@ -44,9 +44,7 @@ func (b *builder) begin() error {
 	if err := b.reach(b.geometry.Offset(format.FirstData)); err != nil {
 		return err
 	}
-	block := make([]byte, headerBlock(b.device))
-	copy(block[format.HeaderSize:], unfinished)
-	return writeHeader(b.device, block)
+	return markUnfinished(b.device)
 }
 
 // reach makes sure that the device has so many bytes.

@@ -126,12 +126,16 @@ func Initialize(d WriteDevice, g format.Geometry, visit func() error) error {
 }
 
 // initialize is Initialize with data to be written, and durable, before there is
-// a header.
+// a header. Cut off before that, it leaves the mark of an unfinished store.
 func initialize(d WriteDevice, g format.Geometry, visit, data func() error) error {
 	if err := Fits(d, g); err != nil {
 		return err
 	}
-	if err := clearHeader(d); err != nil {
+	begin := clearHeader
+	if data != nil {
+		begin = markUnfinished
+	}
+	if err := begin(d); err != nil {
 		return err
 	}
 	block := format.Bytes(headerBlock(d))
@@ -155,6 +159,14 @@ func Fits(d Device, g format.Geometry) error {
 		return &TooSmallError{Sectors: size.Sectors(), Least: 2 * g.ChunkSectors()}
 	}
 	return nil
+}
+
+// markUnfinished has the device begin, durably, with the mark of an unfinished store:
+// then it holds none.
+func markUnfinished(d WriteDevice) error {
+	block := make([]byte, headerBlock(d))
+	copy(block[format.HeaderSize:], unfinished)
+	return writeHeader(d, block)
 }
 
 // clearHeader makes sure that the device begins with a block of zeros, durably:

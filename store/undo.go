@@ -87,11 +87,15 @@ func UndoSize(g format.Geometry, chunks uint64) format.Bytes {
 // OpenUndo opens an undo log to go on with the change that it belongs to. It
 // refuses a store that is no undo log ([ErrNoUndo]) and, unless force is given,
 // one that does not belong to the device ([*ForeignUndoError]), going by a sample
-// of what it captured. What was written to the device is durable then. Other
+// of what it captured. What was written to both is durable then. Other
 // errors are those of [Open], and of the device.
 func OpenUndo(log WriteDevice, grow func(format.Bytes) error, origin Changeable, force bool) (*Undo, error) {
 	if err := origin.Sync(); err != nil {
 		return nil, fmt.Errorf("the device to be captured cannot be synced: %w", err)
+	}
+	// A run that was killed may have left in the page cache what it never synced.
+	if err := log.Sync(); err != nil {
+		return nil, fmt.Errorf("the undo log cannot be synced: %w", err)
 	}
 	u, err := openUndo(log, grow, origin)
 	if err != nil {

@@ -204,6 +204,62 @@ func TestUndoTakesBack(t *testing.T) {
 	}
 }
 
+// TestUndoBeginsAgain: a log whose beginning is cut off is no store, or a log. Begun
+// again with the same command, it is one: what a command takes it for in between is the
+// mark of an unfinished store, or a blank device.
+func TestUndoBeginsAgain(t *testing.T) {
+	for _, chunk := range []uint32{1, 2, 8, 16} {
+		c := newChanged(t, chunk, false)
+		record := c.both.Record()
+		if _, err := store.NewUndo(c.log, c.grow(), c.device, c.g); err != nil {
+			t.Fatal(err)
+		}
+		unfinished := 0
+		for crash := range record.Crashes(50, rand.New(rand.NewPCG(seed(t), 0))) {
+			now := on(t, crash.Device(), chunk, false)
+			id, err := store.Identify(now.log, now.g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			is, err := store.IsUndo(now.log)
+			switch {
+			case err != nil || is != (id.State == store.Valid):
+				t.Errorf("chunk %d, %v: %+v, an undo log: %v, %v", chunk, crash, id, is, err)
+			case id.Unfinished:
+				unfinished++
+			case !is && (!id.Blank || id.Leftover):
+				t.Errorf("chunk %d, %v: %+v", chunk, crash, id)
+			}
+		}
+		if unfinished == 0 {
+			t.Errorf("chunk %d: never unfinished", chunk)
+		}
+	}
+}
+
+// TestOpenUndoSyncs: what a run that was killed has left of a log in the page cache is
+// durable before the next one goes by it.
+func TestOpenUndoSyncs(t *testing.T) {
+	c := newChanged(t, 2, false)
+	if err := c.goOn(); err != nil {
+		t.Fatal(err)
+	}
+	record := c.both.Record()
+	const last = (logSectors - 1) * 512
+	if _, err := c.log.WriteAt(version(1, 1), last); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.OpenUndo(c.log, c.grow(), c.device, true); err != nil {
+		t.Fatal(err)
+	}
+	record.Mark("opened")
+	for crash := range record.Crashes(10, rand.New(rand.NewPCG(1, 1))) {
+		if len(crash.Marks) > 0 && !bytes.Equal(crash.Device().Image()[logStart+last:], version(1, 1)) {
+			t.Errorf("%v: not durable", crash)
+		}
+	}
+}
+
 // TestUndoCrash cuts off a change at every point, and sometimes, when it is run
 // again with the log that is there, cuts it off again, and again: each time the
 // log belongs to the device and takes the change back.

@@ -69,6 +69,11 @@ func (w *Writable) WriteDurable(p []byte, offset int64) error {
 func (w *Writable) flush() error {
 	if w.order.failed == nil {
 		w.order.failed = uninterrupted(func() error { return w.order.fdatasync(int(w.file.Fd())) })
+		if w.order.failed != nil {
+			// The page cache may hold, as if it were on the disk, what is not: whoever
+			// looks next is to see the disk.
+			w.dropCache(0, 0) // to the end
+		}
 	}
 	return w.order.failed
 }

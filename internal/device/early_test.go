@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 )
 
 // slowDisk stands in for the kernel: it begins to write when it is let.
@@ -46,7 +47,11 @@ func TestEarly(t *testing.T) {
 		w.Close()
 		close(closed)
 	}()
+	giveUp := time.Now().Add(time.Minute)
 	for left := true; left; { // until Close waits
+		if time.Now().After(giveUp) {
+			t.Fatal("Close does not wait")
+		}
 		e.mu.Lock()
 		left = e.start != e.end
 		e.mu.Unlock()

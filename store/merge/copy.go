@@ -46,7 +46,7 @@ func newCopier(m *merger) *copier {
 		buffers = 2
 	}
 	size := cmp.Or(m.window, maxWindow)
-	for size*buffers*windows > max(m.Memory, MinMemory)*3/4 {
+	for size*buffers*windows > max(m.Memory, MinMemory)/4*3 {
 		size /= 2
 	}
 	c.inOrder = c.inOrder && m.geometry.ChunkBytes() <= size

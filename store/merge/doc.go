@@ -27,7 +27,7 @@
 //     ([store.LookBehind]). Before that, whole areas are cleared in no order, and a
 //     cut in that moment may leave what looks like damage that hides exceptions. A
 //     later merge holds those to the origin: what has been merged is equal there
-//     (see leftover.go).
+//     (see hidden.go).
 //
 // # Chunks that cannot be read
 //

@@ -53,19 +53,29 @@ type Merge struct {
 type Plan struct {
 	Chunks uint64       // exceptions in the list
 	Bytes  format.Bytes // of the origin that they replace
+	// Beginning is the new chunk of the origin's first one, zero where the list does not
+	// have that.
+	Beginning format.NewChunk
 }
 
 // Open looks at a store and its origin, and makes sure that all of it can be merged.
 // buffer gives out memory that is aligned for direct I/O; make does where it is nil.
-// Nothing is written, and nobody else may write to the devices from now on.
+// Nothing is written, but what was written before is made durable; nobody else may write
+// to the devices from now on.
 //
 // The store is one that a check finds no error in, but for exceptions that stand in it
 // twice and for what a merge that was cut off has left. That new chunks lie on the COW
 // device and old ones on the origin is made sure of once more.
 //
-// The error is one of [store.Loadable], a [*BadExceptionError], a [*store.HiddenError],
+// The error is a [*SyncError], one of [store.Loadable], a [*BadExceptionError], a [*store.HiddenError],
 // or a [*format.AreaError].
 func Open(cow COW, origin Origin, buffer func(bytes int) []byte) (*Merge, error) {
+	// A run that was killed may have left in the page cache what it never synced.
+	for _, d := range []interface{ Sync() error }{origin, cow} {
+		if err := d.Sync(); err != nil {
+			return nil, &SyncError{err}
+		}
+	}
 	id, err := store.Loadable(cow)
 	if err != nil {
 		return nil, err
@@ -99,6 +109,9 @@ func (m *Merge) count(_ *struct{}, b format.Batch) error {
 			return err
 		}
 		m.Bytes += m.lengthOf(x)
+		if x.Old == 0 {
+			m.Beginning = x.New
+		}
 	}
 	return nil
 }

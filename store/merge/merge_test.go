@@ -237,21 +237,70 @@ func TestVerify(t *testing.T) {
 	r := newRig(t, spec, origin)
 	want, cow, list := r.mustView(t), content(r.cow), mustList(t, r)
 	o := small(1000, 4096)
-	bad := int64(list[17].Old) * 1024
-	o.PastCache = &flipped{r.origin, bad + 3}
-	_, err := r.run(o)
-	var d *DifferenceError
-	if !errors.As(err, &d) || d.Old != list[17].Old || d.Offset != format.Bytes(bad+3) {
-		t.Errorf("%v", err)
-	}
-	if !bytes.Equal(content(r.cow), cow) {
-		t.Error("something was cleared all the same")
+	for _, x := range list {
+		bad := min(int64(x.Old)*1024+1023, r.origin.Size()-1) // the chunk's last byte
+		o.PastCache = &flipped{r.origin, bad}
+		_, err := r.run(o)
+		var d *DifferenceError
+		if !errors.As(err, &d) || d.Old != x.Old || d.Offset != format.Bytes(bad) {
+			t.Errorf("old chunk %d: %v", x.Old, err)
+		}
+		if !bytes.Equal(content(r.cow), cow) {
+			t.Error("something was cleared all the same")
+		}
 	}
 	o.PastCache = r.origin
 	if _, err := r.run(o); err != nil {
 		t.Fatal(err)
 	}
 	r.wants(t, want, cleared(cow, geometry(t, 2), 0, 100))
+}
+
+// TestOpenSyncs: what a run that was killed has left in the page cache is durable before
+// anything is made of it.
+func TestOpenSyncs(t *testing.T) {
+	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 6)), 1, 10)
+	r := newRig(t, spec, origin)
+	record := r.all.Record()
+	for _, d := range []*devicetest.Part{r.cow, r.origin} {
+		last := content(d)[d.Size()-sector:]
+		last[0] ^= 1
+		if _, err := d.WriteAt(last, d.Size()-sector); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := r.all.Image()
+	if _, err := Open(r.cow, r.origin, nil); err != nil {
+		t.Fatal(err)
+	}
+	record.Mark("opened")
+	for crash := range record.Crashes(10, rand.New(rand.NewPCG(1, 1))) {
+		if len(crash.Marks) > 0 && !bytes.Equal(crash.Device().Image(), now) {
+			t.Errorf("%v: not durable", crash)
+		}
+	}
+}
+
+// TestStepsRescueNothing: steps leave no chunk out, whatever the Options say.
+func TestStepsRescueNothing(t *testing.T) {
+	const chunk = 8 // sectors
+	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 8)), chunk, 10)
+	r := newRig(t, spec, origin)
+	list := mustList(t, r)
+	bad := int64(list[len(list)-1].New) * chunk * sector
+	r.all.Fault = devicetest.BadByte(bad, errors.New("medium error"))
+	m, err := Open(r.cow, r.origin, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var transfer *TransferError
+	if _, err = m.Steps(Options{Rescue: true}, 1, func(store.Run) error { return nil }); !errors.As(err, &transfer) {
+		t.Errorf("%v", err)
+	}
+	r.all.Fault = nil
+	if n := len(mustList(t, r)); n != len(list) {
+		t.Errorf("%d exceptions are left of %d", n, len(list))
+	}
 }
 
 func mustList(t testing.TB, r *rig) []format.Exception {
