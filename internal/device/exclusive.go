@@ -82,7 +82,11 @@ func (w *Writable) openImage(flags int) (err error) {
 		return errors.New("was an image file and is no longer")
 	}
 	is := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
-	if by := slices.Concat(loopsOver(is), swaps(is)); len(by) > 0 {
+	loops := loopsOver(is)
+	if len(loops) == 0 {
+		loops = loopsOn(w.file)
+	}
+	if by := slices.Concat(loops, swaps(is)); len(by) > 0 {
 		return &BusyError{By: by}
 	}
 	return lock(w.file)

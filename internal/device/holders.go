@@ -170,6 +170,29 @@ func loopsOver(is match) []string {
 	return by
 }
 
+// loopsOn names the loop devices over a file, by whatever name they were given it,
+// also where that name is gone. Only root may ask them.
+func loopsOn(f *os.File) (by []string) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil
+	}
+	dirs, _ := filepath.Glob("/sys/block/loop*/loop")
+	for _, dir := range dirs {
+		name := filepath.Base(filepath.Dir(dir))
+		loop, err := os.Open("/dev/" + name)
+		if err != nil {
+			continue
+		}
+		status, err := unix.IoctlLoopGetStatus64(int(loop.Fd()))
+		loop.Close()
+		if err == nil && status.Device == uint64(st.Dev) && status.Inode == uint64(st.Ino) {
+			by = append(by, name)
+		}
+	}
+	return by
+}
+
 // lockers names the processes that have locked a file, as far as the kernel
 // tells of them.
 func lockers(f *os.File) []string {

@@ -148,6 +148,18 @@ func TestKernelUsersAreNamed(t *testing.T) {
 		wantBusy(t, file, filepath.Base(loop))
 		kernellab.Detach(t, loop)
 		wantFree(t, file)
+		// Under another name, which is gone.
+		link := file + ".link"
+		if err := os.Link(file, link); err != nil {
+			t.Fatal(err)
+		}
+		loop = kernellab.Loop(t, link)
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+		wantBusy(t, file, filepath.Base(loop))
+		kernellab.Detach(t, loop)
+		wantFree(t, file)
 	})
 	t.Run("a loop device over a block device", func(t *testing.T) {
 		loop := kernellab.Loop(t, cow)

@@ -171,7 +171,7 @@ func (n Number) loop() (s span, ok bool) {
 	}
 	info, err := os.Stat(strings.TrimSuffix(string(content), "\n"))
 	if err != nil {
-		return s, false // it was deleted, and nobody else can open it
+		return s, false // its name is gone
 	}
 	s = place{file: info}.all()
 	if !info.Mode().IsRegular() {
