@@ -74,15 +74,6 @@ type target struct {
 	worth    string           // what it holds that may be of worth, set by refuse; empty for nothing
 }
 
-// close closes it.
-func (t *target) close() {
-	if t.out != nil {
-		t.out.Close()
-		return
-	}
-	t.cow.close()
-}
-
 // openTarget opens a COW device for writing, as openCOW does for reading.
 func (a *app) openTarget(path string, w writing, chunk chunkSize) (*target, error) {
 	if w.DryRun {

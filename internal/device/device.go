@@ -29,10 +29,11 @@ type Device struct {
 	size   int64 // of the section, in bytes
 	block  int64 // logical block size, in bytes
 	number Number
-	direct bool // reads must be aligned to logical blocks
-	forget bool // what the page cache has is dropped before it is read
-	atime  bool // reading may change the file's access time
-	aio    *aio // shared by all sections
+	direct bool   // reads must be aligned to logical blocks
+	forget bool   // what the page cache has is dropped before it is read
+	atime  bool   // reading may change the file's access time
+	aio    *aio   // shared by all sections
+	early  *early // shared by all sections; nil where nothing is written
 }
 
 // Open opens a block device or an image file, and nothing else, for reading.
@@ -101,6 +102,7 @@ func open(path string, flags int) (f *os.File, atime bool, err error) {
 
 // Close closes the device, and with it all its sections.
 func (d *Device) Close() error {
+	d.early.wait()
 	d.aio.close()
 	return d.file.Close()
 }

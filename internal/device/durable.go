@@ -70,8 +70,8 @@ func (w *Writable) flush() error {
 	if w.order.failed == nil {
 		w.order.failed = uninterrupted(func() error { return w.order.fdatasync(int(w.file.Fd())) })
 		if w.order.failed != nil {
-			// The page cache may hold, as if it were on the disk, what is not: whoever
-			// looks next is to see the disk.
+			// The page cache may hold, as if it were on the disk, what is not. Whoever
+			// looks next is to see the disk, as far as the kernel lets go of it.
 			w.dropCache(0, 0) // to the end
 		}
 	}

@@ -59,6 +59,9 @@ func (e *early) work(fd int) {
 
 // wait waits until nothing is being begun any more.
 func (e *early) wait() {
+	if e == nil {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.start, e.end = 0, 0

@@ -117,6 +117,29 @@ func TestCached(t *testing.T) {
 	}
 }
 
+// TestFailedSyncForgets: after a sync that failed, the page cache is not believed.
+func TestFailedSyncForgets(t *testing.T) {
+	path, _ := numbered(t, 1<<20)
+	w := openedWritable(t, path)
+	w.order.fdatasync = func(fd int) error {
+		if err := unix.Fdatasync(fd); err != nil {
+			t.Error(err)
+		}
+		return unix.EIO
+	}
+	dropped := !w.onDisk(t)
+	for range 100 { // as in TestCached
+		w.order.failed = nil
+		if err := w.Sync(); err != unix.EIO {
+			t.Fatal(err)
+		}
+		dropped = dropped || !w.Cached()
+	}
+	if !dropped {
+		t.Error("what was not written to the disk is cached")
+	}
+}
+
 // onDisk tells whether a file is kept elsewhere than in the page cache.
 func (w *Writable) onDisk(t *testing.T) bool {
 	var st unix.Statfs_t

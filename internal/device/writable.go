@@ -17,7 +17,6 @@ type Writable struct {
 	Device
 	section bool
 	order   *order // shared by all sections
-	early   *early // shared by all sections
 }
 
 // OpenWritable opens a block device or an image file, and nothing else, for
@@ -81,16 +80,9 @@ func Creatable(path string) error {
 
 func newWritable(path string) *Writable {
 	return &Writable{
-		Device: Device{path: path, block: SectorSize, atime: true, aio: newAIO()},
+		Device: Device{path: path, block: SectorSize, atime: true, aio: newAIO(), early: newEarly()},
 		order:  newOrder(),
-		early:  newEarly(),
 	}
-}
-
-// Close closes the device, and with it all its sections.
-func (w *Writable) Close() error {
-	w.early.wait()
-	return w.Device.Close()
 }
 
 // discard closes what an open that failed may have opened.
@@ -135,7 +127,7 @@ func (w *Writable) Section(offset, size int64) (*Writable, error) {
 	if err := d.WholeBlocks(); err != nil {
 		return nil, err
 	}
-	return &Writable{Device: *d, section: true, order: w.order, early: w.early}, nil
+	return &Writable{Device: *d, section: true, order: w.order}, nil
 }
 
 // WriteAt writes p at the given offset in bytes, all of it or with an error;

@@ -67,8 +67,8 @@ type Plan struct {
 // twice and for what a merge that was cut off has left. That new chunks lie on the COW
 // device and old ones on the origin is made sure of once more.
 //
-// The error is a [*SyncError], one of [store.Loadable], a [*BadExceptionError], a [*store.HiddenError],
-// or a [*format.AreaError].
+// The error is a [*SyncError], one of [store.Loadable], a [*BadExceptionError], a
+// [*store.HiddenError], or a [*format.AreaError].
 func Open(cow COW, origin Origin, buffer func(bytes int) []byte) (*Merge, error) {
 	// A run that was killed may have left in the page cache what it never synced.
 	for _, d := range []interface{ Sync() error }{origin, cow} {
