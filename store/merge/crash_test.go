@@ -229,7 +229,7 @@ func TestKilled(t *testing.T) {
 		want, cow, g := r.mustView(t), content(r.cow), geometry(t, uint32(c.chunk))
 		lengths := map[int]bool{}
 		if testing.Short() {
-			c.every *= 10
+			c.every *= 3 // which meets one of the three states between four areas' clearing
 		}
 		for n, over := 0, false; !over; n += c.every {
 			now := r.clone()
@@ -253,7 +253,7 @@ func TestKilled(t *testing.T) {
 			}
 			now.wants(t, want, cleared(cow, g, 0, c.n))
 		}
-		if len(lengths) < 3 {
+		if len(lengths) < 3 && c.every <= 37 {
 			t.Errorf("%+v: it was killed with %v exceptions left", c, lengths)
 		}
 	}
