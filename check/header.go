@@ -233,14 +233,5 @@ func (s *scan) headless() bool {
 	return s.size >= format.SectorSize && s.id.Header.Magic == 0 && !s.id.Unfinished
 }
 
-// survives tells whether all fields of a header but the magic look as they should,
-// and nothing but zeros stands behind them in their sector.
-func (s *scan) survives() bool {
-	h := s.id.Header
-	g, err := format.NewGeometry(h.ChunkSectors)
-	if err != nil || h.Version != format.Version || h.Valid > 1 || store.Fits(s.device, g) != nil {
-		return false
-	}
-	stray, err := store.NonZero(s.device, format.HeaderSize, format.SectorSize)
-	return err == nil && stray < 0
-}
+// survives is [store.Identity.Survives].
+func (s *scan) survives() bool { return s.id.Survives(s.device) }

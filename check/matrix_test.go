@@ -1,16 +1,15 @@
 package check_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"math/bits"
 	"slices"
 	"testing"
 
 	"dmcow/check"
 	"dmcow/format"
+	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
@@ -99,73 +98,6 @@ func changed(before, after []entry) string {
 	return ""
 }
 
-// damage is one change of an image.
-type damage struct {
-	name  string
-	image []byte
-}
-
-// matrix is an image with each field of the header, and of exceptions in all kinds
-// of places, set to each interesting value.
-func matrix(image []byte, chunk, exceptions int) (all []damage) {
-	put := func(name string, change func([]byte)) {
-		c := bytes.Clone(image)
-		if change(c); !bytes.Equal(c, image) {
-			all = append(all, damage{name, c})
-		}
-	}
-	for f, name := range []string{"magic", "valid", "version", "chunk size"} {
-		was := binary.LittleEndian.Uint32(image[4*f:])
-		values := []uint32{0, 1, 2, 3, math.MaxUint32, was - 1, was + 1, bits.ReverseBytes32(was)}
-		for bit := range 32 {
-			values = append(values, was^1<<bit)
-		}
-		for _, v := range values {
-			put(fmt.Sprintf("%s %#x", name, v), func(c []byte) { binary.LittleEndian.PutUint32(c[4*f:], v) })
-		}
-	}
-	for _, at := range []int{16, 511, chunk*512 - 1} {
-		put(fmt.Sprint("padding byte ", at), func(c []byte) { c[at] ^= 0x40 })
-	}
-	e := chunk * 32
-	for _, slot := range []int{0, e / 2, e - 1, e, e + e/2, 2*e - 1, 2 * e, exceptions / 2, exceptions - 1, exceptions, exceptions + 1} {
-		at := slotOffset(slot, chunk)
-		if slot < 0 || at+16 > len(image) {
-			continue
-		}
-		for f, name := range []string{"old", "new"} {
-			was := binary.LittleEndian.Uint64(image[at+8*f:])
-			for _, v := range values64(was, uint64(len(image)/512/chunk), uint64(e)) {
-				put(fmt.Sprintf("slot %d: %s %#x", slot, name, v), func(c []byte) { binary.LittleEndian.PutUint64(c[at+8*f:], v) })
-			}
-		}
-		put(fmt.Sprint("slot ", slot, ": zero"), func(c []byte) { clear(c[at : at+16]) })
-		put(fmt.Sprint("slot ", slot, ": ones"), func(c []byte) { copy(c[at:], bytes.Repeat([]byte{0xff}, 16)) })
-		put(fmt.Sprint("slot ", slot, ": sector zero"), func(c []byte) { clear(c[at/512*512:][:512]) })
-		put(fmt.Sprint("slot ", slot, ": sector of text"), func(c []byte) {
-			copy(c[at/512*512:][:512], bytes.Repeat([]byte("lorem ipsum dolor "), 29))
-		})
-		put(fmt.Sprint("slot ", slot, ": a header"), func(c []byte) { copy(c[at:], image[:16]) })
-	}
-	return all
-}
-
-// values64 are interesting values for a chunk number that is was, on a device of n
-// chunks whose areas hold e exceptions.
-func values64(was, n, e uint64) []uint64 {
-	values := []uint64{0, 1, 2, 3, was - 1, was + 1, was + 100, bits.ReverseBytes64(was), n - 1, n, n + 1, 2 * n,
-		1 + (e + 1), 1 + 2*(e+1), 1 << 32, 1<<56 - 1, math.MaxUint64, matrixOrigin - 1, matrixOrigin}
-	for bit := range 64 {
-		values = append(values, was^1<<bit)
-	}
-	return values
-}
-
-func slotOffset(slot, chunk int) int {
-	e := chunk * 32
-	return (1+slot/e*(e+1))*chunk*512 + slot%e*16
-}
-
 // TestMatrix damages stores in every way of the matrix. Each damage is reported, or
 // it changes nothing that the kernel sees, or it is one that nobody can detect.
 func TestMatrix(t *testing.T) {
@@ -179,9 +111,9 @@ func TestMatrix(t *testing.T) {
 			if n := base.Count(check.Error); n > 0 {
 				t.Fatalf("%s: %d errors", spec, n)
 			}
-			for _, d := range matrix(image, chunk, exceptions) {
-				r := report(t, matrixOptions(d.image, chunk))
-				before, after := sees(image), sees(d.image)
+			for _, d := range damaged.Matrix(image, chunk, exceptions, matrixOrigin) {
+				r := report(t, matrixOptions(d.Image, chunk))
+				before, after := sees(image), sees(d.Image)
 				why := "reported"
 				switch {
 				case reported(base, r):
@@ -191,7 +123,7 @@ func TestMatrix(t *testing.T) {
 					why = undetectable(before, after)
 				}
 				if counts[why]++; why == "" {
-					t.Errorf("%d exceptions, chunk %d, %s: not reported (%v)", exceptions, chunk, d.name, rules(r))
+					t.Errorf("%d exceptions, chunk %d, %s: not reported (%v)", exceptions, chunk, d.Name, rules(r))
 				}
 			}
 		}

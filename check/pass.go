@@ -12,6 +12,7 @@ type pass struct {
 	*facts
 	walking  format.Walk
 	metadata divisor
+	all      bool // garbage is looked at exception by exception, too
 	progress func(format.AreaIndex) error
 	tell     func(Finding) error                  // of exceptions and areas; may be nil
 	spill    func(Finding) error                  // of hits that are not kept; may be nil
@@ -42,7 +43,7 @@ const (
 func (s *scan) newPass(skip uint64) *pass {
 	w := s.id.Walk(s.device)
 	w.Live = s.options.Live
-	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), progress: s.visit, free: func() {}}
+	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit, free: func() {}}
 	p.hits.skip = skip
 	if reserve := s.options.Words; reserve != nil {
 		olds, freeOlds := reserve(int(min(s.origin, lowChunks)/64 + 1))
@@ -136,14 +137,14 @@ func (p *pass) deliver(j *[]judgement, b format.Batch) error {
 func (p *pass) take(j judgement, piece format.Piece) error {
 	p.countFalls(j, piece)
 	impossible := 0
-	if j.odd {
+	if j.odd && !p.all {
 		impossible = p.impossibles(piece)
 		if mostOf(impossible, piece.Len(), leastGarbage) && !orderly(piece) {
 			return p.addGarbage(piece, impossible)
 		}
 	}
 	hits := p.mark(j, piece)
-	if hits > 0 && mostOf(impossible+hits, piece.Len(), leastRepeats) {
+	if hits > 0 && !p.all && mostOf(impossible+hits, piece.Len(), leastRepeats) {
 		p.unmark(piece)
 		return p.addGarbage(piece, impossible+hits)
 	}

@@ -33,6 +33,18 @@ func (s *scan) evidence() string {
 	return fmt.Sprintf("; a store with chunks of %d sectors has left %s in %s", e.Geometry.ChunkSectors(), exceptions, areas)
 }
 
+// Probe finds what speaks for a store on a device, whatever its header says: the
+// chunk size whose list has the most exceptions. It is nil where nothing does. The error
+// is one of reading, or that of visit.
+func Probe(d store.Device, visit func(format.AreaIndex) error) (*Evidence, error) {
+	s := &scan{options: Options{Visit: visit}, device: d, size: format.Bytes(d.Size())}
+	e := s.probe()
+	if s.stopped != nil || len(s.result.Unread) == 0 {
+		return e, s.stopped
+	}
+	return e, s.result.Unread[0]
+}
+
 // probe finds the chunk size of a store by its list: for each that is legal it
 // looks where area 0 would be. It returns what has the most exceptions, nil where
 // there is nothing plausible.

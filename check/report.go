@@ -28,18 +28,24 @@ func Make(o Options) (Report, error) {
 	var r Report
 	var err error
 	r.Result, err = Run(o, func(f Finding) error {
-		r.add(f)
+		r.Add(f)
 		return nil
 	})
+	r.Sort()
+	return r, err
+}
+
+// Sort puts the tallies in order, when all findings were added.
+func (r *Report) Sort() {
 	order := map[*Rule]int{}
 	for i, rule := range Rules() {
 		order[rule] = i
 	}
 	slices.SortFunc(r.Tallies, func(a, b Tally) int { return cmp.Compare(order[a.Rule], order[b.Rule]) })
-	return r, err
 }
 
-func (r *Report) add(f Finding) {
+// Add adds a finding.
+func (r *Report) Add(f Finding) {
 	i := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Rule == f.Rule })
 	if i < 0 {
 		i = len(r.Tallies)

@@ -16,6 +16,9 @@ type Options struct {
 	// Live is for a device that the kernel may be writing to: what is not there
 	// any more on a second look is not told.
 	Live bool
+	// Single has the faults of each exception told also where most of those of an area
+	// are faulty, and the area is not called implausible.
+	Single bool
 	// Words, where set, reserves so many words of memory, all zero, which take none
 	// until they are touched; there are none where that cannot be done. Without it
 	// a check takes memory piece by piece, and up to twice as much.

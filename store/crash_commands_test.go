@@ -46,7 +46,7 @@ func TestCommandsCrash(t *testing.T) {
 	for name, c := range commands(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seed(t), 0))
+			rng := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
 			before := d.Clone()
 			record := d.Record()

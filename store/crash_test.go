@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -15,21 +13,6 @@ import (
 	"dmcow/internal/storespec"
 	"dmcow/store"
 )
-
-// seed is that of the random sequences: DMCOW_SEED, or a new one each time.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	n, err := strconv.ParseUint(os.Getenv("DMCOW_SEED"), 10, 64)
-	if err != nil {
-		n = rand.Uint64()
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("again with DMCOW_SEED=%d", n)
-		}
-	})
-	return n
-}
 
 // The marks of a record: what was promised or begun by then.
 type (
@@ -349,7 +332,7 @@ func TestCrashes(t *testing.T) {
 	for name, spec := range lives {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seed(t), 0))
+			rng := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 			rounds := 4
 			if testing.Short() && name == "chunk 8" {
 				t.Skip("takes long")
@@ -398,7 +381,7 @@ func TestCrashesOfAllShortSequences(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("chunk %d, %d exceptions", start.chunk, start.exceptions), func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seed(t), 0))
+			rng := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 			n := len(operations)
 			for sequence := range n * n * n {
 				if testing.Short() && sequence%7 != 0 {

@@ -101,7 +101,7 @@ func (g *growing) WriteAt(p []byte, offset int64) (int, error) {
 // that grow and on devices full of something else: the snapshot reads as the
 // image, in as many exceptions and bytes as was measured, and no fewer.
 func TestCreation(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 0))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 	rounds := 300
 	if testing.Short() {
 		rounds = 30
@@ -182,7 +182,7 @@ func garbage(rng *rand.Rand, size int64) *devicetest.Memory {
 // TestCreationFails: images of two sizes, an image that cannot be read, and a
 // visit that ends it. Of each there is no store.
 func TestCreationFails(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 0))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 	base, image := images(rng, 3<<20)
 	for i := range base.data {
 		base.data[i], image.data[i] = true, true

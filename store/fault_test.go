@@ -47,7 +47,7 @@ func everyFault(t *testing.T, device func() *devicetest.Memory, work func(*devic
 // no harm. The life leads over the end of an area, with hidden exceptions to be
 // cleared, a merge and a reload.
 func TestFaults(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 0))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 	inOrder := []int{0, 1, 2, 3, 4, 5, 6}
 	all := func(int) bool { return true }
 	var h *history

@@ -119,6 +119,18 @@ func Loadable(d Device) (Identity, error) {
 	return id, nil
 }
 
+// Survives tells whether all fields of a header but the magic look as they should, and
+// nothing but zeros stands behind them in their sector: then the magic alone is lost.
+func (id Identity) Survives(d Device) bool {
+	h := id.Header
+	g, err := format.NewGeometry(h.ChunkSectors)
+	if err != nil || h.Version != format.Version || h.Valid > 1 || Fits(d, g) != nil {
+		return false
+	}
+	stray, err := NonZero(d, format.HeaderSize, format.SectorSize)
+	return err == nil && stray < 0
+}
+
 // judge sets state, geometry and fault of a header whose magic is not 0.
 func (id *Identity) judge(d Device) {
 	h := id.Header

@@ -215,7 +215,7 @@ func TestUndoBeginsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		unfinished := 0
-		for crash := range record.Crashes(50, rand.New(rand.NewPCG(seed(t), 0))) {
+		for crash := range record.Crashes(50, rand.New(rand.NewPCG(devicetest.Seed(t), 0))) {
 			now := on(t, crash.Device(), chunk, false)
 			id, err := store.Identify(now.log, now.g)
 			if err != nil {
@@ -270,7 +270,7 @@ func TestUndoCrash(t *testing.T) {
 		}
 		t.Run(fmt.Sprint("chunk ", chunk), func(t *testing.T) {
 			t.Parallel()
-			rng := rand.New(rand.NewPCG(seed(t), 0))
+			rng := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 			c := newChanged(t, chunk, false)
 			record := c.both.Record()
 			if err := c.goOn(); err != nil {

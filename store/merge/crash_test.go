@@ -105,7 +105,7 @@ func stories(t *testing.T, rng *rand.Rand) map[string]story {
 // on all devices. The snapshot shows the same then, the merge can be run again, the
 // kernel's way too, and an undo log takes it back.
 func TestCrash(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 5))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 5))
 	for name, s := range stories(t, rng) {
 		t.Run(name, func(t *testing.T) {
 			want, before := s.rig.mustView(t), content(s.rig.origin)
@@ -166,7 +166,7 @@ func (s story) check(now *rig, n int, want, before []byte) error {
 // TestUndoCutOff cuts off the taking back of a merge that was itself cut off. To run
 // it again ends it, and the log knows its device all the while.
 func TestUndoCutOff(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 6))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 6))
 	spec, origin := shuffled(rng, 1, 50)
 	for _, cut := range []int{10, 40, 80, 1 << 30} {
 		r := newRig(t, spec, origin)
@@ -218,7 +218,7 @@ var errKilled = errors.New("killed")
 // left is a beginning of the list with nothing behind it: what the kernel's merge
 // could have left.
 func TestKilled(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 7))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 7))
 	for _, c := range []struct {
 		chunk, n int
 		batch    uint64
@@ -263,7 +263,7 @@ func TestKilled(t *testing.T) {
 // it was a read that went well when it was tried again, and the snapshot shows the
 // same; then it is run again.
 func TestFaults(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 8))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 8))
 	spec, origin := shuffled(rng, 1, 70)
 	for name, run := range map[string]way{
 		"batches": whole(25, nil), "cached": whole(25, cached), "steps": steps, "undo": withUndo(40, 1), "skip": whole(30, skipping),

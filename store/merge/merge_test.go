@@ -16,7 +16,7 @@ import (
 // and nothing of the COW device changes but that the list is cleared. Steps come to
 // the same.
 func TestRun(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 1))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 1))
 	for _, c := range []struct {
 		chunk, n int
 		batch    uint64
@@ -75,7 +75,7 @@ func TestRun(t *testing.T) {
 // window by window; what the cache holds, in the order of the origin.
 func TestInOrder(t *testing.T) {
 	const n, window = 500, 32 << 10
-	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 12)), 2, n)
+	spec, origin := shuffled(rand.New(rand.NewPCG(devicetest.Seed(t), 12)), 2, n)
 	for _, cached := range []bool{false, true} {
 		r := newRig(t, spec, origin)
 		o := small(1000, window)
@@ -181,7 +181,7 @@ data 9`
 // TestKeep: the origin becomes what the snapshot shows, and the COW device is not
 // written.
 func TestKeep(t *testing.T) {
-	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 2)), 2, 200)
+	spec, origin := shuffled(rand.New(rand.NewPCG(devicetest.Seed(t), 2)), 2, 200)
 	r := newRig(t, spec, origin)
 	want, cow := r.mustView(t), content(r.cow)
 	o := small(50, 4096)
@@ -196,7 +196,7 @@ func TestKeep(t *testing.T) {
 // TestSkipIdentical: what the origin holds already is not written, and counted.
 func TestSkipIdentical(t *testing.T) {
 	for _, window := range []format.Bytes{8192, 1024} { // 1024 is less than a chunk
-		spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 3)), 4, 150)
+		spec, origin := shuffled(rand.New(rand.NewPCG(devicetest.Seed(t), 3)), 4, 150)
 		r := newRig(t, spec, origin)
 		want := r.mustView(t)
 		for c := 0; c < len(want)/2048; c += 2 {
@@ -233,7 +233,7 @@ func TestSkipIdentical(t *testing.T) {
 // TestVerify: what the origin does not hold when it is read back ends the merge
 // before anything is cleared.
 func TestVerify(t *testing.T) {
-	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 4)), 2, 100)
+	spec, origin := shuffled(rand.New(rand.NewPCG(devicetest.Seed(t), 4)), 2, 100)
 	r := newRig(t, spec, origin)
 	want, cow, list := r.mustView(t), content(r.cow), mustList(t, r)
 	o := small(1000, 4096)
@@ -259,7 +259,7 @@ func TestVerify(t *testing.T) {
 // TestOpenSyncs: what a run that was killed has left in the page cache is durable before
 // anything is made of it.
 func TestOpenSyncs(t *testing.T) {
-	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 6)), 1, 10)
+	spec, origin := shuffled(rand.New(rand.NewPCG(devicetest.Seed(t), 6)), 1, 10)
 	r := newRig(t, spec, origin)
 	record := r.all.Record()
 	for _, d := range []*devicetest.Part{r.cow, r.origin} {
@@ -284,7 +284,7 @@ func TestOpenSyncs(t *testing.T) {
 // TestStepsRescueNothing: steps leave no chunk out, whatever the Options say.
 func TestStepsRescueNothing(t *testing.T) {
 	const chunk = 8 // sectors
-	spec, origin := shuffled(rand.New(rand.NewPCG(seed(t), 8)), chunk, 10)
+	spec, origin := shuffled(rand.New(rand.NewPCG(devicetest.Seed(t), 8)), chunk, 10)
 	r := newRig(t, spec, origin)
 	list := mustList(t, r)
 	bad := int64(list[len(list)-1].New) * chunk * sector

@@ -53,7 +53,7 @@ func rescuing(_ *rig, o *Options) { o.Rescue = true }
 // beside theirs, and all others are merged. Without rescue the first of them is named,
 // and the store stays as it is.
 func TestRescue(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 10))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 10))
 	for _, c := range []struct {
 		chunk, n, bad int
 		batch         uint64
@@ -107,7 +107,7 @@ func TestRescue(t *testing.T) {
 // snapshot shows the same, also what cannot be read for the time being, and the merge
 // can be run again, with the bad sectors and when they can be read.
 func TestRescueCutOff(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 11))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 11))
 	for _, c := range []struct {
 		chunk, n, bad int
 		batch         uint64
@@ -157,7 +157,7 @@ func TestRescueCutOff(t *testing.T) {
 
 // TestRescueTooMany: more than can be kept in mind ends the merge.
 func TestRescueTooMany(t *testing.T) {
-	rng := rand.New(rand.NewPCG(seed(t), 12))
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 12))
 	spec, origin := shuffled(rng, 1, 60)
 	r := newRig(t, spec, origin)
 	want := r.mustView(t)

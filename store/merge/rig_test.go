@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -18,21 +16,6 @@ import (
 )
 
 const sector = format.SectorSize
-
-// seed is that of what is random: DMCOW_SEED, or a new one each time.
-func seed(t testing.TB) uint64 {
-	t.Helper()
-	n, err := strconv.ParseUint(os.Getenv("DMCOW_SEED"), 10, 64)
-	if err != nil {
-		n = rand.Uint64()
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("again with DMCOW_SEED=%d", n)
-		}
-	})
-	return n
-}
 
 // rig is a COW device, its origin, and an undo log, three devices in one memory.
 type rig struct {

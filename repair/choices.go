@@ -1,0 +1,101 @@
+package repair
+
+import "dmcow/format"
+
+// Choices are the user's word on what can be mended in more than one way. The zero
+// value has none.
+type Choices struct {
+	// Warnings are mended, too.
+	Warnings bool
+	// Hidden is what becomes of exceptions behind the list's end.
+	Hidden Hidden
+	// Drop has exceptions dropped that no snapshot can be served by: the snapshot
+	// reads the origin's chunks there.
+	Drop bool
+	// Keep is which of several exceptions of one old chunk is kept.
+	Keep Keep
+	// Unshare has an exception that shares its data chunk be given a copy.
+	Unshare bool
+	// Truncate cuts a list that leads past the device's end.
+	Truncate bool
+	// Header is what a damaged header is replaced by; nil where nothing was said.
+	Header *Header
+}
+
+// Hidden is what becomes of exceptions behind the list's end.
+type Hidden string
+
+// What becomes of them.
+const (
+	AskHidden  Hidden = ""
+	KeepHidden Hidden = "keep" // the gap before them is closed
+	DropHidden Hidden = "drop" // they are cleared
+)
+
+// Keep is which of several exceptions is kept, in the list's order.
+type Keep string
+
+// Which one it is.
+const (
+	AskWhich  Keep = ""
+	KeepFirst Keep = "first"
+	KeepLast  Keep = "last"
+)
+
+// Header is what a new header says.
+type Header struct {
+	Geometry format.Geometry
+	Valid    bool
+}
+
+// The rules of a check that have a remedy here.
+const (
+	badMagic       = "bad-magic"
+	lostHeader     = "lost-header"
+	zeroedHeader   = "zeroed-header"
+	badVersion     = "bad-version"
+	badChunkSize   = "bad-chunk-size"
+	wrongChunkSize = "wrong-chunk-size"
+	validNotOne    = "valid-not-one"
+	headerPadding  = "header-padding"
+	oddTerminator  = "odd-terminator"
+	beyondDevice   = "area-beyond-device"
+	implausible    = "implausible-area"
+	hidden         = "hidden-exceptions"
+	headerInArea   = "header-in-area"
+	repeated       = "repeated-exception"
+	duplicateOld   = "duplicate-old-chunk"
+	duplicateNew   = "duplicate-new-chunk"
+	over56Bits     = "new-chunk-over-56-bits"
+	isMetadata     = "new-chunk-is-metadata"
+	newBeyond      = "new-chunk-beyond-device"
+	oldBeyond      = "old-chunk-beyond-origin"
+	olderStore     = "older-store"
+	tooSmall       = "too-small"
+)
+
+// droppable are the rules whose exceptions are dropped on the user's word.
+var droppable = map[string]bool{over56Bits: true, isMetadata: true, newBeyond: true, oldBeyond: true}
+
+// advice is, by rule, what there is to choose and what each choice loses.
+var advice = map[string]string{
+	badMagic: "--header CHUNK-SIZE --valid 0|1 writes the header anew, if this is the device you mean: the list is then read with that chunk size. " +
+		"It loses what stands in the first 16 bytes; with --valid 1 the kernel serves the snapshot, with --valid 0 it does not",
+	hidden: "--hidden keep closes the gap and brings the exceptions behind it back, as the kernel does after a few writes; it is right where an entry was damaged, " +
+		"and mixes old and new where the exceptions are left over from something that was taken back. --hidden drop clears them: the snapshot then reads the origin's chunks there",
+	implausible: "--drop drops the entries that cannot be exceptions and keeps the others; the snapshot reads the origin's chunks for what the area held before. " +
+		"Make sure first that the chunk size is the one that the snapshot was made with",
+	over56Bits: "--drop drops the exceptions: the snapshot then reads the origin's chunks there",
+	isMetadata: "--drop drops the exceptions: the snapshot then reads the origin's chunks there",
+	oldBeyond:  "if the origin was larger, grow it back. --drop drops the exceptions: their data is not in the snapshot any more",
+	duplicateOld: "--keep first or --keep last keeps that exception of each chunk, in the list's order, and loses the other's data. The kernel adds at the end, so the first is mostly the older; " +
+		"the data (dmcow dump --old) shows which one the snapshot had",
+	duplicateNew: "--unshare gives the later exception a copy of the chunk. One of the two has lost its data long since, and nothing tells which: with the copy, a write to one does not change the other any more",
+}
+
+func init() {
+	for _, rule := range []string{lostHeader, zeroedHeader, badVersion, badChunkSize, wrongChunkSize} {
+		advice[rule] = advice[badMagic]
+	}
+	advice[tooSmall] = "extend the device; or, if it is the chunk size that is damaged, " + advice[badMagic]
+}

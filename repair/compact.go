@@ -1,0 +1,101 @@
+package repair
+
+import (
+	"fmt"
+	"slices"
+
+	"dmcow/format"
+)
+
+// compact drops the exceptions at the given positions, in order, from the list, which ends
+// at position end. Those behind the new end that are kept take the slots before it.
+func (p *planner) compact(end uint64, drops []uint64) error {
+	kept := end - uint64(len(drops))
+	n, _ := slices.BinarySearch(drops, kept)
+	holes, tail := drops[:n], drops[n:]
+	var movers []uint64
+	for at := kept; at < end; at++ {
+		if len(tail) > 0 && tail[0] == at {
+			tail = tail[1:]
+		} else {
+			movers = append(movers, at)
+		}
+	}
+	var fill Step
+	for i, hole := range holes {
+		x, err := p.at(movers[i])
+		if err != nil {
+			return err
+		}
+		why := fmt.Sprintf("%s takes that of %s, old chunk %d, new chunk %d", where(p.place(hole)), where(p.place(movers[i])), x.Old, x.New)
+		if err := p.put(&fill, hole, x, why); err != nil {
+			return err
+		}
+	}
+	p.then(fill)
+	return p.clear(kept, end, "the end of the list")
+}
+
+// put plans to write an exception to a position.
+func (p *planner) put(s *Step, position uint64, x format.Exception, why string) error {
+	raw := make([]byte, format.ExceptionSize)
+	x.Encode(raw)
+	return p.edit(s, p.geometry.SlotOffset(p.place(position)), raw, why)
+}
+
+// clear plans to clear the slots from position first up to end: the last area first,
+// each in a step of its own, so that the areas behind are blank when one is cleared.
+func (p *planner) clear(first, end uint64, why string) error {
+	for end > first {
+		start := max(first, (end-1)/p.slots()*p.slots())
+		var s Step
+		if err := p.clearStretches(&s, start, end, why); err != nil {
+			return err
+		}
+		p.then(s)
+		end = start
+	}
+	return nil
+}
+
+// clearStretches clears slots of an area, sector by sector, but for sectors that are
+// clear.
+func (p *planner) clearStretches(s *Step, first, end uint64, why string) error {
+	const perSector = format.SectorSize / format.ExceptionSize
+	area := p.place(first).Area
+	raw := make([]byte, 0, 64<<10)
+	for first < end {
+		n := min(end-first, uint64(cap(raw))/format.ExceptionSize-first%perSector)
+		raw = raw[:n*format.ExceptionSize]
+		offset := p.geometry.SlotOffset(p.place(first))
+		if err := readFull(p.image, raw, offset); err != nil {
+			return err
+		}
+		for at := uint64(0); at < n; {
+			next := min(n, at+perSector-(first+at)%perSector)
+			stop := at
+			for stop < n && nonZero(raw[stop*format.ExceptionSize:next*format.ExceptionSize]) {
+				stop, next = next, min(n, next+perSector)
+			}
+			if stop > at {
+				length := int(stop-at) * format.ExceptionSize
+				err := p.edit(s, offset+format.Bytes(at)*format.ExceptionSize, make([]byte, length), fmt.Sprintf("%s, in area %d", why, area))
+				if err != nil {
+					return err
+				}
+			}
+			at = max(stop, next)
+		}
+		first += n
+	}
+	return nil
+}
+
+func nonZero(p []byte) bool {
+	for _, b := range p {
+		if b != 0 {
+			return true
+		}
+	}
+	return false
+}

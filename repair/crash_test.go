@@ -1,0 +1,245 @@
+package repair_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/repair"
+)
+
+// patient is a damaged store, and what is to be done with it.
+type patient struct {
+	spec    string
+	sectors int64 // the device is cut to so many, where that is not 0
+	choices repair.Choices
+}
+
+func (p patient) image(t testing.TB) []byte {
+	image := storespec.MustCompile(t, p.spec)
+	if p.sectors > 0 {
+		image = image[:p.sectors*format.SectorSize]
+	}
+	return image
+}
+
+// patients have each kind of damage, also where many areas are changed.
+func patients() map[string]patient {
+	const long = "device 400\nheader chunk=1\nfill 100 0\ndata 9\n"
+	all, last := everything(repair.KeepFirst), everything(repair.KeepLast)
+	var many strings.Builder // two of three exceptions cannot be served
+	for i := range 66 {
+		fmt.Fprintf(&many, "ex %d %d 5000\n", i*3/2, 7000+i)
+	}
+	return map[string]patient{
+		"a bad exception":             {long + "ex 40 7 9999", 0, all},
+		"bad exceptions, many":        {long + many.String(), 0, all},
+		"the last one is bad":         {long + "ex 99 99 34", 0, all},
+		"repeated":                    {long + "ex 10 2 4\nex 50 2 4\nex 99 2 4", 0, repair.Choices{}},
+		"of one chunk, first":         {long + "ex 5 60 200\nex 98 60 210", 0, all},
+		"of one chunk, last":          {long + "ex 5 60 200\nex 98 60 210", 0, last},
+		"of one chunk, last, and bad": {long + "ex 3 3 0x100000000\nex 5 60 200\nex 98 60 210\nex 99 60 211\nex 40 9 1", 0, last},
+		"shared":                      {long + "ex 20 20 60\nex 21 21 60", 0, all},
+		"a gap":                       {long + "ex 20 0 0", 0, all},
+		"gaps":                        {long + "ex 32 0 0\nex 40 0 0\nex 41 0 0\nex 97 0 0\nex 50 9 9", 0, last},
+		"a gap, dropped":              {long + "ex 70 0 0", 0, repair.Choices{Hidden: repair.DropHidden}},
+		"a torn commit":               {"device 400\nheader chunk=4\nfill 100 0\ndata 9\nex 28 0 0\nex 29 0 0\nex 30 0 0\nex 31 0 0", 0, repair.Choices{}},
+		"cut short":                   {long, 110, all},
+		"cut at an area":              {long, 100, all},
+		"garbage":                     {"device 400\nheader chunk=2\nfill 128 0\ndata 9\nraw 0x20800 a5*1024", 0, repair.Choices{}},
+		"some garbage":                {"device 1000\nheader chunk=4\nfill 128 0\ndata 9\nraw 0x41000 a5*72 00*100 a6*400", 0, repair.Choices{}},
+		"a lost header":               {long + "raw 0 00 00 00 00\nex 40 7 9999", 0, all},
+		"a bad magic":                 {long + "raw 0 ff", 0, withHeader(all, 1)},
+		"warnings":                    {"device 400\nheader chunk=8 valid=7\nfill 10 0\ndata 9\nraw 600 11*100\nraw 4000 12\nex 10 77 0", 0, all},
+	}
+}
+
+func withHeader(c repair.Choices, chunk uint32) repair.Choices {
+	g, err := format.NewGeometry(chunk)
+	if err != nil {
+		panic(err)
+	}
+	c.Header = &repair.Header{Geometry: g, Valid: true}
+	return c
+}
+
+const crashOrigin = 500 // chunks
+
+// origin is the size of the origin, in bytes.
+func (p patient) origin(image []byte) format.Bytes {
+	return format.Bytes(crashOrigin * pictureOf(image, 0).chunk)
+}
+
+// TestCrashes cuts off the repair of each at every point, with any of what was not synced
+// written. What the repair keeps is there in each state, and the same repair ends it.
+func TestCrashes(t *testing.T) {
+	for name, p := range patients() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			crashes(t, p.image(t), p.choices, 60)
+		})
+	}
+}
+
+// TestCrashesOfAny does the same with stores that are damaged at random.
+func TestCrashesOfAny(t *testing.T) {
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 1))
+	for range 30 {
+		image := storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 100 0\ndata 9")
+		hurt(image, rng, 1+rng.IntN(12))
+		keep := []repair.Keep{repair.KeepFirst, repair.KeepLast}[rng.IntN(2)]
+		crashes(t, image, everything(keep), 20)
+	}
+}
+
+// hurt damages exceptions of an image of chunks of a sector with 100 exceptions.
+func hurt(image []byte, rng *rand.Rand, times int) {
+	for range times {
+		at := slotOffset(rng.IntN(100))
+		values := []uint64{0, 1, 2, rng.Uint64N(450), rng.Uint64N(450), rng.Uint64()}
+		field := rng.IntN(2)
+		binary.LittleEndian.PutUint64(image[at+8*field:], values[rng.IntN(len(values))])
+		if rng.IntN(6) == 0 { // a copy of another entry
+			copy(image[at:at+16], image[slotOffset(rng.IntN(100)):])
+		}
+		if rng.IntN(20) == 0 {
+			clear(image[at/512*512:][:512])
+		}
+	}
+}
+
+// slotOffset is where a slot stands in a store with chunks of a sector.
+func slotOffset(slot int) int { return (1+slot/32*33)*512 + slot%32*16 }
+
+func crashes(t *testing.T, image []byte, c repair.Choices, limit int) {
+	t.Helper()
+	seed := devicetest.Seed(t)
+	d := devicetest.Of(image)
+	origin := patient{}.origin(image)
+	p, err := repair.Make(options(d, origin, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := d.Record()
+	if err := p.Apply(d, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	before, after := pictureOf(image, crashOrigin), pictureOf(d.Image(), crashOrigin)
+	kept := after.content(after.list())
+	states := 0
+	for crash := range record.Crashes(limit, rand.New(rand.NewPCG(seed, 2))) {
+		states++
+		now := crash.Device()
+		err := keeps(before, pictureOf(now.Image(), crashOrigin), kept)
+		if err == nil {
+			err = again(now, origin, c, kept)
+		}
+		if err != nil {
+			t.Fatalf("%v: %v", crash, err)
+		}
+	}
+	t.Logf("%d steps, %d states", len(p.Steps), states)
+}
+
+// content is the data of each chunk of the origin that a list has good exceptions of.
+func (p picture) content(list []entry) map[uint64]map[string]bool {
+	all := map[uint64]map[string]bool{}
+	for old, data := range p.saved(list) {
+		all[old] = map[string]bool{}
+		for _, one := range data {
+			all[old][one] = true
+		}
+	}
+	return all
+}
+
+// keeps wants what a repair keeps to be as good as before it: in the list, or behind a
+// gap.
+func keeps(before, now picture, kept map[uint64]map[string]bool) error {
+	for _, lists := range [][2][]entry{{before.list(), now.list()}, {before.gapless(), now.gapless()}} {
+		was, is := before.content(lists[0]), now.content(lists[1])
+		for old, all := range kept {
+			for data := range all {
+				if was[old][data] && !is[old][data] {
+					return fmt.Errorf("chunk %d, which is kept, is not there", old)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// again runs a repair again that was cut off.
+func again(d *devicetest.Memory, origin format.Bytes, c repair.Choices, kept map[uint64]map[string]bool) error {
+	p, err := repair.Make(options(d, origin, c))
+	if err == nil {
+		err = p.Apply(d, nil, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("again: %w", err)
+	}
+	after := pictureOf(d.Image(), crashOrigin)
+	if got := after.content(after.list()); fmt.Sprint(got) != fmt.Sprint(kept) {
+		return errors.New("mended again, it is another store")
+	}
+	if len(p.Undecided) > 0 && !noRoom(p) {
+		return fmt.Errorf("again: undecided: %v", p.Undecided)
+	}
+	return nil
+}
+
+// TestFaults has the Nth operation fail. The repair says so, and what it keeps is there;
+// run again, it ends.
+func TestFaults(t *testing.T) {
+	for name, p := range patients() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, f := range []*devicetest.NthOp{
+				{Kinds: devicetest.Write}, {Kinds: devicetest.Write, Part: 1 << 20}, {Kinds: devicetest.Sync}, {Kinds: devicetest.Read},
+			} {
+				for n := 0; fault(t, p, &devicetest.NthOp{N: n, Kinds: f.Kinds, Part: f.Part, Err: errBroken}); n++ {
+				}
+			}
+		})
+	}
+}
+
+var errBroken = errors.New("broken")
+
+// fault has one operation fail, and tells whether there was one.
+func fault(t *testing.T, p patient, f *devicetest.NthOp) bool {
+	t.Helper()
+	image := p.image(t)
+	whole := devicetest.Of(image)
+	origin := p.origin(image)
+	if err := again(whole, origin, p.choices, nil); err != nil && !strings.Contains(err.Error(), "another store") {
+		t.Fatal(err)
+	}
+	after := pictureOf(whole.Image(), crashOrigin)
+	kept := after.content(after.list())
+
+	d := devicetest.Of(image)
+	d.Fault = f.Fault
+	plan, err := repair.Make(options(d, origin, p.choices))
+	if err == nil {
+		err = plan.Apply(d, nil, nil)
+	}
+	d.Fault = nil
+	// What was read ahead, and then not asked for, may fail.
+	if err != nil != f.Failed() && f.Kinds != devicetest.Read || err != nil && !errors.Is(err, errBroken) {
+		t.Fatalf("operation %d of kind %d failed: %v, and the error is %v", f.N, f.Kinds, f.Failed(), err)
+	}
+	if err := keeps(pictureOf(image, crashOrigin), pictureOf(d.Image(), crashOrigin), kept); err != nil {
+		t.Fatalf("operation %d of kind %d failed: %v", f.N, f.Kinds, err)
+	}
+	if err := again(d, origin, p.choices, kept); err != nil {
+		t.Fatalf("operation %d of kind %d failed: %v", f.N, f.Kinds, err)
+	}
+	return f.Failed()
+}

@@ -1,0 +1,233 @@
+package repair_test
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/damaged"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/repair"
+)
+
+const originBytes = damaged.OriginSectors * format.SectorSize
+
+// unaided is what becomes of the damaged stores without the user's word: what a check
+// finds afterwards. The others stay as they are.
+var unaided = map[string]string{
+	"repeated":          "sound 39",
+	"repeated-in-a-run": "sound 39",
+	"torn-commit":       "sound 28",
+	"garbage-next-area": "sound 32",
+	"header-in-area":    "sound 32",
+	"magic-0":           "sound 40",
+}
+
+// aided is what becomes of stores with the user's word on all, and on the header where
+// that is damaged: by "HEADER result exceptions".
+var aided = map[string]string{
+	"duplicate-old":            "sound 39",
+	"duplicate-new":            "sound 40",
+	"new-is-metadata-area":     "sound 39",
+	"new-is-own-area":          "sound 32",
+	"new-beyond-device":        "sound 39",
+	"new-at-device-end":        "sound 39",
+	"new-over-56-bits":         "sound 39",
+	"new-all-ones":             "sound 39",
+	"new-sector-overflow":      "sound 39",
+	"old-beyond-origin":        "sound 39",
+	"old-at-origin-end":        "sound 39",
+	"old-huge":                 "sound 39",
+	"zero-new-in-the-middle":   "sound 39",
+	"terminator-in-the-middle": "sound 39",
+	"terminator-in-area-1":     "sound 39",
+	"torn-commit":              "sound 32",
+	"truncated-data":           "sound 35",
+	"truncated-metadata":       "sound 31",
+}
+
+// TestDamaged mends each damaged store, without the user's word and with it.
+func TestDamaged(t *testing.T) {
+	for _, c := range damaged.Load(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			before := state(check.Report{}, c)
+			d := devicetest.Of(c.Image)
+			p := mend(t, d, originBytes, repair.Choices{})
+			want, mended := unaided[c.Name]
+			if !mended {
+				want = before
+				if len(p.Steps) > 0 || len(p.Mended) > 0 {
+					t.Errorf("without the user's word: %v", p.Mended)
+				}
+			}
+			if got := state(p.After, c); mended && got != want {
+				t.Errorf("it is %s, expected %s", got, want)
+			}
+			if c.Result == "damaged" && !mended && len(p.Undecided) == 0 && c.Rules[0] != "foreign-content" {
+				t.Error("nothing is mended, and nothing is said of what can be")
+			}
+			d = devicetest.Of(c.Image)
+			p = mend(t, d, originBytes, everything(repair.KeepFirst))
+			if want, known := aided[c.Name]; known {
+				if got := state(p.After, c); got != want {
+					t.Errorf("with the user's word it is %s, expected %s", got, want)
+				}
+			}
+			if again := mend(t, d, originBytes, everything(repair.KeepFirst)); len(again.Steps) > 0 {
+				t.Errorf("mended, and again: %v", again.Mended)
+			}
+		})
+	}
+}
+
+func state(r check.Report, _ damaged.Case) string {
+	return fmt.Sprintf("%s %d", r.Outcome(), r.Exceptions)
+}
+
+// TestHeaders gives stores with a damaged header one that the user names.
+func TestHeaders(t *testing.T) {
+	for _, c := range damaged.Load(t) {
+		damagedHeader := false
+		for _, rule := range []string{"bad-magic", "bad-version", "bad-chunk-size", "too-small", "wrong-chunk-size", "zeroed-header", "older-store", "lost-header"} {
+			damagedHeader = damagedHeader || strings.Contains(" "+strings.Join(c.Rules, " ")+" ", " "+rule+" ")
+		}
+		if !damagedHeader || c.Name == "all-ones" {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			for _, valid := range []bool{true, false} {
+				right := 0
+				for n := uint32(1); n <= format.MaxChunkSectors; n *= 2 {
+					g, err := format.NewGeometry(n)
+					if err != nil {
+						t.Fatal(err)
+					}
+					d := devicetest.Of(c.Image)
+					p, err := repair.Make(options(d, 0, repair.Choices{Header: &repair.Header{Geometry: g, Valid: valid}}))
+					if err != nil {
+						if !errors.As(err, new(*repair.HeaderError)) {
+							t.Error(err)
+						}
+						continue
+					}
+					if len(p.Steps) == 0 {
+						continue // it is the one that is there
+					}
+					right++
+					if err := p.Apply(d, nil, nil); err != nil {
+						t.Error(err)
+					}
+					want := check.Sound
+					if !valid {
+						want = check.Invalid
+					}
+					if p.After.Outcome() != want || p.After.Exceptions == 0 {
+						t.Errorf("with chunks of %d sectors it is %v", n, findings(p.After))
+					}
+				}
+				if right != 1 {
+					t.Errorf("%d chunk sizes are taken, expected the right one", right)
+				}
+			}
+		})
+	}
+}
+
+// Of what matrix damages, as in package check.
+const (
+	matrixSectors = 800
+	matrixOrigin  = 500 // chunks
+)
+
+// TestMatrix damages stores in every way of the matrix, and mends them with the user's
+// word on all. A check finds no error then, and every exception that was not damaged
+// is there, with its data.
+func TestMatrix(t *testing.T) {
+	counts := map[string]int{}
+	for _, chunk := range []int{1, 2} {
+		e := 32 * chunk
+		for _, exceptions := range []int{1, e - 1, e, e + 1, 3*e + 5} {
+			image := storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=%d\nfill %d 0\ndata 9", matrixSectors, chunk, exceptions))
+			for i, m := range damaged.Matrix(image, chunk, exceptions, matrixOrigin) {
+				keep := []repair.Keep{repair.KeepFirst, repair.KeepLast}[i%2]
+				what, err := mendDamage(t, image, m.Image, chunk, keep)
+				if counts[what]++; err != nil {
+					t.Errorf("%d exceptions, chunk %d, %s: %v", exceptions, chunk, m.Name, err)
+				}
+			}
+		}
+	}
+	t.Log(counts)
+}
+
+// mendDamage mends a damaged image of a store, and says what came of it.
+func mendDamage(t *testing.T, image, damaged []byte, chunk int, keep repair.Keep) (what string, err error) {
+	t.Helper()
+	origin := format.Bytes(matrixOrigin * chunk * format.SectorSize)
+	choices := everything(keep)
+	was := pictureOf(image, matrixOrigin)
+	now := pictureOf(append(append([]byte(nil), image[:16]...), damaged[16:]...), matrixOrigin)
+	list := now.gapless()
+	if !headerSurvives(damaged, image) {
+		g, gerr := format.NewGeometry(uint32(chunk))
+		if gerr != nil {
+			t.Fatal(gerr)
+		}
+		choices.Header = &repair.Header{Geometry: g, Valid: true}
+	}
+	d := devicetest.Of(damaged)
+	p, err := repair.Make(options(d, origin, choices))
+	if errors.As(err, new(*repair.HeaderError)) {
+		return "a header that nobody can tell from a sound one", headerUndetected(damaged, len(was.list()))
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := p.Apply(d, nil, nil); err != nil {
+		return "", err
+	}
+	if o := p.After.Outcome(); o != check.Sound && o != check.Invalid {
+		return "", fmt.Errorf("left: %s", findings(p.After))
+	}
+	after := pictureOf(d.Image(), matrixOrigin)
+	if err := after.serves(now.saved(list), keep, nil); err != nil {
+		return "", err
+	}
+	return "mended", undamaged(was, now, after)
+}
+
+// headerSurvives tells whether the header is there, or only its magic lost.
+func headerSurvives(damaged, image []byte) bool {
+	return string(damaged[:4]) == string(image[:4]) && string(damaged[8:16]) == string(image[8:16])
+}
+
+// headerUndetected is nil where a header's chunk size was damaged so that it is that of
+// a sound store, too.
+func headerUndetected(damaged []byte, exceptions int) error {
+	chunk := uint32(damaged[12]) | uint32(damaged[13])<<8
+	if bits.OnesCount32(chunk) == 1 && (exceptions == 0 || pictureOf(damaged, matrixOrigin).list() == nil) {
+		return nil
+	}
+	return errors.New("the right header is refused")
+}
+
+// undamaged wants the exceptions that a damage has left as they were to be there still,
+// unless another one has got their old chunk.
+func undamaged(was, now, after picture) error {
+	entries := map[entry]bool{}
+	for _, x := range now.gapless() {
+		entries[x] = true
+	}
+	saved := after.saved(after.list())
+	for _, x := range was.list() {
+		if entries[x] && len(saved[x.old]) == 0 {
+			return fmt.Errorf("%v was not damaged, and is lost", x)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package repair
+
+import (
+	"crypto/sha256"
+
+	"dmcow/format"
+)
+
+// Edit is a change of some bytes of the COW device.
+type Edit struct {
+	Offset   format.Bytes
+	Old, New []byte // of the same length
+	Why      string
+}
+
+// Copy is the copy of a data chunk to one that no exception names.
+type Copy struct {
+	From, To format.NewChunk
+	Why      string
+
+	from, to [sha256.Size]byte // what the chunks hold
+}
+
+// Step is what is durable before the next step begins. Its copies come before its
+// edits, and are durable before those.
+type Step struct {
+	Copies []Copy
+	Edits  []Edit
+}
+
+// Plan is what a repair would write, and why.
+type Plan struct {
+	Before Report // of the device as it is
+	After  Report // as it will be
+	// Mended is what is mended, and Undecided what waits for the user's word, by rule.
+	Mended    []Mending
+	Undecided []Mending
+	Steps     []Step
+	// More is true where there was more to mend than fits one plan.
+	More bool
+
+	image    *image
+	geometry format.Geometry
+}
+
+// Mending is what becomes of the faults of a rule.
+type Mending struct {
+	Rule  string
+	Count uint64
+	Lines []string // of the first of them: where it is, and what is done or can be
+	// Advice is, for what is undecided, what there is to choose and what each choice
+	// loses.
+	Advice string
+}
+
+// shown is how many faults of a rule have a line.
+const shown = 10
+
+// Bytes is how much the plan writes over, in bytes.
+func (p *Plan) Bytes() (n format.Bytes) {
+	for _, s := range p.Steps {
+		n += format.Bytes(len(s.Copies)) * p.geometry.ChunkBytes()
+		for _, e := range s.Edits {
+			n += format.Bytes(len(e.New))
+		}
+	}
+	return n
+}
+
+// Writes is the number of edits and copies.
+func (p *Plan) Writes() (n int) {
+	for _, s := range p.Steps {
+		n += len(s.Copies) + len(s.Edits)
+	}
+	return n
+}
+
+// note adds a fault of a rule to a list of mendings.
+func note(all []Mending, rule, line, advice string) []Mending {
+	for i := range all {
+		m := &all[i]
+		if m.Rule != rule {
+			continue
+		}
+		if m.Count++; len(m.Lines) < shown {
+			m.Lines = append(m.Lines, line)
+		}
+		return all
+	}
+	return append(all, Mending{Rule: rule, Count: 1, Lines: []string{line}, Advice: advice})
+}

@@ -1,0 +1,180 @@
+package repair
+
+import (
+	"fmt"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// HeaderError says that a header that was to be written is not that of the list.
+type HeaderError struct{ Why string }
+
+func (e *HeaderError) Error() string { return e.Why }
+
+// headerFaults are those that a new header mends.
+var headerFaults = []string{badMagic, lostHeader, badVersion, badChunkSize, wrongChunkSize, zeroedHeader, tooSmall}
+
+// headerFault is what speaks for a new header, nil where nothing does.
+func (p *planner) headerFault(f *faults) *check.Finding {
+	for _, rule := range headerFaults {
+		found := f.has(rule)
+		if found != nil && (rule != tooSmall || f.Identity.Header.Magic == format.Magic) {
+			return found
+		}
+	}
+	if p.Header != nil && p.geometry != p.Header.Geometry {
+		return f.has(olderStore)
+	}
+	return nil
+}
+
+// mendHeader sees to what is to be known before there is a list.
+func (p *planner) mendHeader(f *faults) (bool, error) {
+	found := p.headerFault(f)
+	if p.headed {
+		if p.listed {
+			return false, nil
+		}
+		p.listed = true
+		return false, p.wantList(f, found)
+	}
+	switch {
+	case found != nil && p.Header != nil:
+		var err error
+		if p.evidence, err = check.Probe(p.image, p.visit); err != nil {
+			return false, err
+		}
+		return true, p.newHeader(found)
+	case found != nil && found.Name == lostHeader && f.Identity.Survives(p.image):
+		return true, p.writeMagic(f)
+	case found != nil:
+		p.undecided(found.Name, "", found.Message())
+		p.blocked = true
+	case p.Header != nil && (p.geometry.IsZero() || f.Identity.State == store.Uninitialized):
+		return false, &HeaderError{"nothing speaks for a store here"}
+	case p.geometry.IsZero(), f.Identity.State == store.Uninitialized, f.has(tooSmall) != nil:
+		p.blocked = true // there is no list
+	case p.Header != nil && p.geometry != p.Header.Geometry:
+		return false, &HeaderError{"the header is sound, and nothing speaks for another one"}
+	}
+	return false, nil
+}
+
+// wantList is the error of a new header with which nothing reads as a list, or not as
+// well as with another one.
+func (p *planner) wantList(f *faults, found *check.Finding) error {
+	if found == nil {
+		found = f.has(tooSmall)
+	}
+	if g := f.has(implausible); found == nil && g != nil && g.Area == 0 {
+		found = g
+	}
+	if e := f.has(olderStore); found == nil && e != nil {
+		found = e
+	}
+	e := p.evidence
+	switch {
+	case found != nil:
+		return &HeaderError{fmt.Sprintf("with that header: %s: %s", join(found.Where(), found.Name), found.Message())}
+	case p.unproven && f.Exceptions == 0:
+		return &HeaderError{"with that header the list would be empty: nothing speaks for a store with chunks of this size"}
+	case e != nil && e.Geometry != p.geometry && f.Count(check.Error) > 0:
+		return &HeaderError{fmt.Sprintf("with that header there are %d errors, and %d plausible exceptions speak for chunks of %d sectors",
+			f.Count(check.Error), e.Exceptions, e.Geometry.ChunkSectors())}
+	case e == nil && uint64(len(f.singles)) > f.Exceptions/2:
+		return &HeaderError{fmt.Sprintf("with that header %d of the %d exceptions are faulty: nothing speaks for a store with chunks of this size",
+			len(f.singles), f.Exceptions)}
+	}
+	return nil
+}
+
+// writeMagic gives a header its magic back.
+func (p *planner) writeMagic(f *faults) error {
+	h := f.Identity.Header
+	h.Magic = format.Magic
+	return p.writeHeader(h, lostHeader, "the magic is written, and the other fields are kept")
+}
+
+// newHeader writes a header that the user has named.
+func (p *planner) newHeader(found *check.Finding) error {
+	h := format.Header{Magic: format.Magic, Version: format.Version, ChunkSectors: uint32(p.Header.Geometry.ChunkSectors())}
+	state := "invalid"
+	if p.Header.Valid {
+		h.Valid, state = 1, "valid"
+	}
+	p.headed = true
+	p.unproven = found.Name == badMagic || found.Name == lostHeader || found.Name == zeroedHeader
+	return p.writeHeader(h, found.Name, fmt.Sprintf("%s: the header is written anew, with chunks of %d sectors, %s", found.Message(), h.ChunkSectors, state))
+}
+
+func (p *planner) writeHeader(h format.Header, rule, what string) error {
+	raw := make([]byte, format.HeaderSize)
+	h.Encode(raw)
+	var s Step
+	if err := p.edit(&s, 0, raw, "the header"); err != nil {
+		return err
+	}
+	p.then(s)
+	p.mended(rule, "", what)
+	return nil
+}
+
+// mostPadding is how much behind a header's fields is cleared, in bytes.
+const mostPadding = 16 << 20
+
+// mendWarnings mends what is no error, if the user asks for it.
+func (p *planner) mendWarnings(f *faults) (changed bool, err error) {
+	if !p.Warnings {
+		return false, nil
+	}
+	var s Step
+	if found := f.has(validNotOne); found != nil {
+		if err := p.edit(&s, 4, []byte{1, 0, 0, 0}, "the header's field valid"); err != nil {
+			return false, err
+		}
+		p.mended(validNotOne, "", found.Message()+": 1 is written")
+	}
+	if found := f.has(headerPadding); found != nil {
+		if err := p.clearPadding(&s, found); err != nil {
+			return false, err
+		}
+	}
+	if found := f.has(oddTerminator); found != nil {
+		if err := p.edit(&s, p.geometry.SlotOffset(found.Place), make([]byte, 8), "the entry that ends the list"); err != nil {
+			return false, err
+		}
+		p.mended(oddTerminator, found.Where(), found.Message()+": 0 is written")
+	}
+	p.then(s)
+	return len(s.Edits) > 0, nil
+}
+
+// clearPadding clears what stands in chunk 0 behind the header's fields, sector by
+// sector.
+func (p *planner) clearPadding(s *Step, found *check.Finding) error {
+	end := p.geometry.ChunkBytes()
+	cleared := format.Bytes(0)
+	for at := format.Bytes(format.HeaderSize); at < end; {
+		stray, err := store.NonZero(p.image, at, end)
+		if err != nil {
+			return err
+		}
+		if stray < 0 {
+			break
+		}
+		start := max(format.HeaderSize, format.Bytes(stray)/format.SectorSize*format.SectorSize)
+		next := (start/format.SectorSize + 1) * format.SectorSize
+		if cleared += next - start; cleared > mostPadding {
+			p.More = true
+			break
+		}
+		if err := p.edit(s, start, make([]byte, next-start), "behind the header's fields"); err != nil {
+			return err
+		}
+		at = next
+	}
+	p.mended(headerPadding, "", found.Message()+": zeros are written")
+	return nil
+}

@@ -1,0 +1,130 @@
+package repair
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// image is a device as it will be: what is to be changed stands in memory, sector by
+// sector.
+type image struct {
+	store.Device
+	sectors map[int64]*sector // by number
+}
+
+// sector is one that is changed.
+type sector struct{ was, is [format.SectorSize]byte }
+
+func newImage(d store.Device) *image { return &image{Device: d, sectors: map[int64]*sector{}} }
+
+// current is the device to be looked at: the real one as long as nothing is changed,
+// which is faster to read.
+func (m *image) current() store.Device {
+	if len(m.sectors) == 0 {
+		return m.Device
+	}
+	return m
+}
+
+// ReadAt reads what will be there. Several goroutines may call it at once.
+func (m *image) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := m.Device.ReadAt(p, offset)
+	m.lay(p[:n], offset)
+	return n, err
+}
+
+// lay lays the changed sectors over p, which was read at an offset.
+func (m *image) lay(p []byte, offset int64) {
+	for at := offset / format.SectorSize; at*format.SectorSize < offset+int64(len(p)); at++ {
+		s, changed := m.sectors[at]
+		if !changed {
+			continue
+		}
+		start := at * format.SectorSize
+		if start < offset {
+			copy(p, s.is[offset-start:])
+		} else {
+			copy(p[start-offset:], s.is[:])
+		}
+	}
+}
+
+// change changes bytes, and returns what they were.
+func (m *image) change(offset format.Bytes, new []byte) (old []byte, err error) {
+	old = make([]byte, len(new))
+	if err := readFull(m, old, offset); err != nil {
+		return nil, err
+	}
+	first := int64(offset.Sectors())
+	for at := first; format.Sectors(at).Bytes() < offset+format.Bytes(len(new)); at++ {
+		s, err := m.sector(at)
+		if err != nil {
+			return nil, err
+		}
+		if start := format.Sectors(at).Bytes(); start < offset {
+			copy(s.is[offset-start:], new)
+		} else {
+			copy(s.is[:], new[start-offset:])
+		}
+	}
+	return old, nil
+}
+
+// sector is a sector that is going to be changed.
+func (m *image) sector(at int64) (*sector, error) {
+	if s, ok := m.sectors[at]; ok {
+		return s, nil
+	}
+	s := &sector{}
+	if err := readFull(m.Device, s.was[:], format.Sectors(at).Bytes()); err != nil {
+		return nil, err
+	}
+	s.is = s.was
+	m.sectors[at] = s
+	return s, nil
+}
+
+// MovedError says that a device does not hold any more what it held when a plan was
+// made.
+type MovedError struct{ Offset format.Bytes }
+
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("byte %d is not what it was when the plan was made: something else has written to the device", e.Offset)
+}
+
+// same wants each changed sector of a device to be what it was. The error is a
+// [*MovedError], or one of reading.
+func (m *image) same(d store.Device) error {
+	numbers := make([]int64, 0, len(m.sectors))
+	for at := range m.sectors {
+		numbers = append(numbers, at)
+	}
+	slices.Sort(numbers)
+	now := make([]byte, format.SectorSize)
+	for _, at := range numbers {
+		if err := readFull(d, now, format.Sectors(at).Bytes()); err != nil {
+			return err
+		}
+		if !bytes.Equal(now, m.sectors[at].was[:]) {
+			return &MovedError{format.Sectors(at).Bytes()}
+		}
+	}
+	return nil
+}
+
+// readFull reads p whole. The error says where.
+func readFull(d io.ReaderAt, p []byte, offset format.Bytes) error {
+	n, err := d.ReadAt(p, int64(offset))
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("byte %d: %w", int64(offset)+int64(n), err)
+}

@@ -1,0 +1,207 @@
+package repair
+
+import (
+	"fmt"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/store"
+)
+
+// Report is what a check says.
+type Report = check.Report
+
+// Options say what to repair, and how.
+type Options struct {
+	// Options are those of the checks.
+	check.Options
+	Choices
+}
+
+// mostFaults is how many faults one plan mends.
+const mostFaults = 1 << 20
+
+// mostRounds is how often the image is checked and mended: each round mends
+// something, and few faults show only when others are gone.
+const mostRounds = 1000
+
+// planner makes a plan.
+type planner struct {
+	Options
+	*Plan
+	single bool // faults are told exception by exception, of garbage too
+	headed bool // the header was replaced
+	// unproven: it is the list alone that speaks for a store with that header.
+	unproven bool
+	evidence *check.Evidence // for a store, when the header was replaced
+	listed   bool            // its list was looked at
+	blocked  bool            // something is to be decided before the rest can be mended
+	// ours are the positions of exceptions that were replaced by a copy of another,
+	// to be dropped.
+	ours map[uint64]bool
+	// copied is where the data of chunks comes from that are yet to be written.
+	copied map[format.NewChunk]format.NewChunk
+	free   format.NewChunk // the next one that can be given out; 0 where it was not looked for
+}
+
+// Make plans the repair of a device. The error is one of reading, a [*HeaderError],
+// or that of Options.Visit.
+func Make(o Options) (*Plan, error) {
+	p := &planner{
+		Options: o,
+		Plan:    &Plan{image: newImage(o.Device)},
+		ours:    map[uint64]bool{},
+		copied:  map[format.NewChunk]format.NewChunk{},
+	}
+	for round := 0; ; round++ {
+		f, err := p.look()
+		if err != nil {
+			return nil, err
+		}
+		p.After = f.Report
+		if round == 0 {
+			p.Before = f.Report
+		}
+		p.Undecided, p.blocked, p.More = nil, false, f.more
+		changed, err := p.mend(f)
+		if err != nil {
+			return nil, err
+		}
+		if !changed {
+			return p.Plan, nil
+		}
+		if round == mostRounds {
+			p.More = true
+			return p.Plan, nil
+		}
+	}
+}
+
+// mend plans to mend some of the faults, those first on which the others hang, and
+// tells whether it did.
+func (p *planner) mend(f *faults) (changed bool, err error) {
+	p.geometry = f.Identity.Geometry
+	for _, mend := range []func(*faults) (bool, error){
+		p.mendHeader, p.clearGarbage, p.mendHidden, p.mendList, p.mendWarnings,
+	} {
+		if changed, err = mend(f); changed || err != nil || p.blocked {
+			return changed, err
+		}
+	}
+	return false, nil
+}
+
+// mended notes that a fault is mended.
+func (p *planner) mended(rule, where, what string) {
+	p.Mended = note(p.Mended, rule, join(where, what), "")
+}
+
+// undecided notes that a fault waits for the user's word.
+func (p *planner) undecided(rule, where, what string) {
+	p.Undecided = note(p.Undecided, rule, join(where, what), advice[rule])
+}
+
+func join(where, what string) string {
+	if where == "" {
+		return what
+	}
+	return where + ": " + what
+}
+
+// edit plans to write bytes, as a part of a step.
+func (p *planner) edit(s *Step, offset format.Bytes, new []byte, why string) error {
+	old, err := p.image.change(offset, new)
+	if err == nil {
+		s.Edits = append(s.Edits, Edit{Offset: offset, Old: old, New: new, Why: why})
+	}
+	return err
+}
+
+// then adds a step to the plan. What it changes is there from now on.
+func (p *planner) then(s Step) {
+	if len(s.Edits) > 0 || len(s.Copies) > 0 {
+		p.Steps = append(p.Steps, s)
+	}
+}
+
+// fault is one of a single exception.
+type fault struct {
+	rule string
+	format.Place
+	format.Exception
+	other *format.Place
+	what  string // what is wrong, in words; of the first ones
+}
+
+func (f fault) where() string { return where(f.Place) }
+
+func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d", at.Area, at.Index) }
+
+// faults are what a check has found.
+type faults struct {
+	Report
+	singles []fault
+	more    bool // there are more of these
+	end     *format.End
+}
+
+// look checks the device as it will be.
+func (p *planner) look() (*faults, error) {
+	f := &faults{}
+	o := p.Options.Options
+	o.Device, o.Single = p.image.current(), p.single
+	var err error
+	f.Result, err = check.Run(o, func(found check.Finding) error {
+		f.Add(found)
+		if found.Scope != check.OfException || found.Severity == check.Info {
+			return nil
+		}
+		if f.more = len(f.singles) == mostFaults; !f.more {
+			f.singles = append(f.singles, fault{found.Name, found.Place, found.Exception, found.Other, found.Message()})
+		}
+		return nil
+	})
+	f.Sort()
+	if err == nil && len(f.Unread) > 0 {
+		err = f.Unread[0]
+	}
+	return f, err
+}
+
+// has is the first finding of a rule, nil where there is none.
+func (f *faults) has(rule string) *check.Finding {
+	for _, t := range f.Tallies {
+		if t.Name == rule {
+			return &t.Findings[0]
+		}
+	}
+	return nil
+}
+
+// listEnd is where the list ends, as it will be.
+func (p *planner) listEnd(f *faults) (format.End, error) {
+	if f.end == nil {
+		d := p.image.current()
+		end, err := format.Scan(f.Identity.Walk(d), p.visit)
+		if err != nil {
+			return end, err
+		}
+		f.end = &end
+	}
+	return *f.end, nil
+}
+
+func (p *planner) visit(k format.AreaIndex) error {
+	if p.Visit == nil {
+		return nil
+	}
+	return p.Visit(k)
+}
+
+// size is that of the device.
+func (p *planner) size() format.Bytes { return format.Bytes(p.image.Size()) }
+
+// chunks is the number of whole chunks on the device.
+func (p *planner) chunks() uint64 { return p.geometry.Chunks(p.size()) }
+
+var _ store.Device = (*image)(nil)
