@@ -13,8 +13,8 @@ var implausible = &Rule{
 	When:     "most entries of an area cannot be exceptions: it was never zeroed, was overwritten, or is read at a wrong chunk size",
 	Kernel:   "reads the garbage as exceptions",
 	Fate:     Wrong,
-	Repair:   "make sure that it is this device, and its chunk size; then, on a copy, clear the area, if nothing plausible follows in it or behind it",
-	Command:  "repair",
+	Repair:   "make sure that it is this device, and its chunk size; then clear the area, if nothing plausible follows in it or behind it, else drop what cannot be exceptions",
+	Command:  "repair [--drop]",
 }
 
 var areaRules = []*Rule{implausible}

@@ -28,7 +28,7 @@ var headerRules = []*Rule{
 				repair: s.rewrite(""),
 			}
 			if s.survives() {
-				f.repair = "on a copy, write the magic back, keeping the other fields, which look as they should: 53 6e 41 70 at byte 0"
+				f.repair = "write the header anew, with the other fields' values, which look as they should"
 			}
 			return f
 		},
@@ -39,8 +39,8 @@ var headerRules = []*Rule{
 		When:     "the magic is 0, and the other fields of a header survive, or the first 4096 bytes are not all zero and area 0 holds plausible exceptions",
 		Kernel:   "takes the device for a new one on loading it and writes an empty store over it: all is lost",
 		Fate:     Formats,
-		Repair:   "do not activate the snapshot; on a copy, write the magic back, keeping the other fields: 53 6e 41 70 at byte 0",
-		Command:  "repair",
+		Repair:   "do not activate the snapshot; write the magic back, keeping the other fields",
+		Command:  "repair [--header CHUNK-SIZE --valid 0|1]",
 		header: func(s *scan) *Finding {
 			switch h := s.id.Header; {
 			case !s.headless() || s.id.Blank:
@@ -98,7 +98,7 @@ var headerRules = []*Rule{
 		When:     "the version is not 1",
 		Kernel:   "refuses the store",
 		Fate:     Refuses,
-		Repair:   "make sure that nothing else is wrong; then, on a copy, write 01 00 00 00 to byte 8",
+		Repair:   "make sure that nothing else is wrong; then write the header anew",
 		Command:  "repair --header CHUNK-SIZE --valid 0|1",
 		header: func(s *scan) *Finding {
 			if !s.hasHeader() || s.id.Header.Version == format.Version {
@@ -205,18 +205,11 @@ func (s *scan) rewrite(first string) string {
 	e := s.probe()
 	switch {
 	case e == nil && s.hasHeader():
-		return "find out which chunk size the snapshot was made with, since no list was found at any; then, on a copy, write the header anew"
+		return "find out which chunk size the snapshot was made with, since no list was found at any; then write the header anew"
 	case e == nil:
 		return "make sure that this is the device you mean: nothing on it speaks for a store"
 	}
-	h := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: uint32(e.Geometry.ChunkSectors())}
-	note := " (that marks it valid: whether it was is not known)"
-	if s.hasHeader() {
-		h.Valid, note = min(s.id.Header.Valid, 1), ""
-	}
-	var raw [format.HeaderSize]byte
-	h.Encode(raw[:])
-	return fmt.Sprintf("%son a copy, write the header anew: % x at byte 0%s", first, raw, note)
+	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors", first, e.Geometry.ChunkSectors())
 }
 
 // fits tells whether the header has a chunk size with which there can be a list.

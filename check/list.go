@@ -59,14 +59,14 @@ var listRules = []*Rule{
 		Kernel:   "has them come alive once the gap before them fills, though their chunks may have been given out again",
 		Fate:     Wrong,
 		Repair:   "where a torn commit explains them, clear them; else decide whether they are good: closing the gap brings them back, clearing them loses them",
-		Command:  "repair --hidden keep|drop",
+		Command:  "repair [--hidden keep|drop]",
 		list: func(s *scan) *Finding {
 			h := s.behind
 			if h.Count == 0 {
 				return nil
 			}
 			why := "a commit that was torn by a power cut explains them"
-			repair := "clear them, unless you know that a sector of the area was lost: a write that was never finished has left them"
+			repair := "clear them, unless you know that a sector of the area was lost (--hidden keep then): a write that was never finished has left them"
 			if h.Why != "" {
 				why = "no torn commit explains them: " + h.Why
 				repair = "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing them loses them"

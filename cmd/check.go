@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"dmcow/check"
-	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/store"
 )
@@ -83,7 +82,7 @@ func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
 		return a.listRules()
 	}
-	origin, err := c.originSize(a)
+	origin, err := a.originBytes(c.theOrigin)
 	if err != nil {
 		return err
 	}
@@ -121,22 +120,6 @@ func (a *app) checkFailed(w *cow, err error) error {
 		return ended(w.path, err)
 	}
 	return a.unreadable(w.path, err)
-}
-
-// originSize is the size of the origin, 0 where nothing was said of it.
-func (c *checkCmd) originSize(a *app) (format.Bytes, error) {
-	switch {
-	case c.OriginSize != nil:
-		return format.Bytes(*c.OriginSize), nil
-	case c.Origin == "":
-		return 0, nil
-	}
-	d, err := a.openOrigin(string(c.Origin))
-	if err != nil {
-		return 0, err
-	}
-	defer d.Close()
-	return format.Bytes(d.Size()), nil
 }
 
 // found is the status for what a check has found. A store can be both damaged and

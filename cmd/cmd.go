@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const description = `Reads, checks and merges the copy-on-write stores of device-mapper persistent
+const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
 snapshots (the device behind an LVM classic snapshot), on the COW device or an
 image of it, without the kernel.
 
@@ -28,8 +28,10 @@ type cli struct {
 	Check      checkCmd      `cmd:"" help:"Look for every fault of a store."`
 	Initialize initializeCmd `cmd:"" help:"Write an empty store."`
 	Invalidate invalidateCmd `cmd:"" help:"Mark a snapshot invalid."`
+	Revalidate revalidateCmd `cmd:"" help:"Mark an invalid snapshot valid again."`
 	Merge      mergeCmd      `cmd:"" help:"Put a snapshot's chunks back into its origin."`
 	MergeStep  mergeStepCmd  `cmd:"" help:"Take single steps of a merge, as the kernel takes them."`
+	Repair     repairCmd     `cmd:"" help:"Mend what check finds."`
 	Create     createCmd     `cmd:"" help:"Write a store of what changed from one image to another."`
 }
 

@@ -57,6 +57,22 @@ var exits = map[string]outcomes{
 	"create":     making,
 	"merge":      merges,
 	"merge-step": merges,
+	"repair": {
+		sound:      statusOK,
+		invalid:    statusOK,
+		damaged:    statusDamaged, // what is mended does not count
+		blank:      statusOK,
+		foreign:    statusDamaged,
+		unreadable: statusFailed,
+	},
+	"revalidate": {
+		sound:      statusOK,
+		invalid:    statusOK, // once its flag is given
+		damaged:    statusDamaged,
+		blank:      statusFailed,
+		foreign:    statusDamaged,
+		unreadable: statusFailed,
+	},
 	"invalidate": {
 		sound:      statusOK,
 		invalid:    statusOK,

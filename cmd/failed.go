@@ -29,7 +29,7 @@ func (c *mergeCmd) tellFailed(j *job, r merge.Result) error {
 			break
 		}
 		j.say(j.path, "chunk %d cannot be read: sectors %d to %d of the origin are not merged",
-			x.New, sectorOf(x.Old, chunk), min(sectorOf(x.Old+1, chunk), j.originBytes().Sectors())-1)
+			x.New, sectorOf(x.Old, chunk), min(sectorOf(x.Old+1, chunk), j.originSize().Sectors())-1)
 	}
 	if c.Failed == "" {
 		return nil

@@ -158,7 +158,7 @@ func (v *checked) group(w *lines, t check.Tally) error {
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *checked) next() string {
 	if v.Outcome() == check.Invalid {
-		return "dmcow dump " + v.target() + " (what had been saved; the kernel does not take the snapshot back)"
+		return "dmcow revalidate " + v.target() + " (tells first what it costs to take that back)"
 	}
 	for _, t := range v.Tallies {
 		first := t.Findings[0]
@@ -196,14 +196,13 @@ func (v *checked) target() string {
 	return word
 }
 
-// commandOf is the command line that mends what a rule finds; it is empty where
-// this program has no such command.
+// commandOf is the command line that mends what a rule finds; it is empty where none
+// does.
 func commandOf(r *check.Rule, target string) string {
-	name, flags, _ := strings.Cut(r.Command, " ")
-	if _, known := exits[name]; !known {
+	if r.Command == "" {
 		return ""
 	}
-	return strings.TrimSpace("dmcow "+name+" "+flags) + " " + target
+	return "dmcow " + r.Command + " " + target
 }
 
 // lines writes text until that fails.

@@ -83,7 +83,7 @@ func (c *mergeCmd) Run(a *app) error {
 	if err := a.ask(string(c.Into), "merge %s into it?", printable(j.path)); err != nil {
 		return err
 	}
-	if err := j.openUndo(); err != nil {
+	if err := j.undoing.open(j.into); err != nil {
 		return err
 	}
 	return c.merge(j)
@@ -91,7 +91,7 @@ func (c *mergeCmd) Run(a *app) error {
 
 // merge merges.
 func (c *mergeCmd) merge(j *job) error {
-	o := merge.Options{Memory: format.Bytes(c.Memory), Keep: c.Keep, SkipIdentical: c.SkipIdentical, Rescue: c.Rescue, Undo: j.undo, Cached: j.out.Cached()}
+	o := merge.Options{Memory: format.Bytes(c.Memory), Keep: c.Keep, SkipIdentical: c.SkipIdentical, Rescue: c.Rescue, Undo: j.undoing.undo, Cached: j.out.Cached()}
 	if c.Sparse {
 		o.Hole = j.into.PunchHole
 	}
@@ -165,7 +165,7 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 	default:
 		all = append(all, "the store is empty now: the snapshot can be removed (LVM: lvremove VG/SNAPSHOT), and the origin be used")
 	}
-	if j.undo != nil {
+	if j.undoing.undo != nil {
 		all = append(all, j.takingBack(c.Keep))
 	}
 	return all

@@ -50,7 +50,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 	if err := a.ask(string(c.Into), "merge %s into it?", printable(j.path)); err != nil {
 		return err
 	}
-	if err := j.openUndo(); err != nil {
+	if err := j.undoing.open(j.into); err != nil {
 		return err
 	}
 	return c.merge(j)
@@ -59,7 +59,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 // merge takes the steps.
 func (c *mergeStepCmd) merge(j *job) error {
 	print, steps := c.print(j), uint64(0)
-	_, err := j.merge.Steps(merge.Options{Memory: merge.MinMemory, Undo: j.undo}, uint64(c.Steps), func(r store.Run) error {
+	_, err := j.merge.Steps(merge.Options{Memory: merge.MinMemory, Undo: j.undoing.undo}, uint64(c.Steps), func(r store.Run) error {
 		steps++
 		if err := print(r); err != nil {
 			return err
@@ -69,7 +69,7 @@ func (c *mergeStepCmd) merge(j *job) error {
 		}
 		return nil
 	})
-	if err == nil && j.undo != nil {
+	if err == nil && j.undoing.undo != nil {
 		j.say(j.path, "%s", j.takingBack(false))
 	}
 	return j.wrapped(err)
@@ -99,7 +99,7 @@ func (c *mergeStepCmd) print(j *job) func(store.Run) error {
 	chunk := j.id.Geometry.ChunkBytes()
 	return func(r store.Run) error {
 		start := format.Bytes(r.Old) * chunk
-		end := min(start+format.Bytes(r.Count)*chunk, j.originBytes())
+		end := min(start+format.Bytes(r.Count)*chunk, j.originSize())
 		_, err := fmt.Fprintf(j.stdout, "%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
 			verb, count(uint64(r.Count), "chunk"), r.Old, r.New, end-start, start)
 		if err != nil {

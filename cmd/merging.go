@@ -30,9 +30,7 @@ type job struct {
 	isUndo  bool             // the store is an undo log
 	merge   *merge.Merge
 	buffers device.Buffers // of merge
-	undo    *store.Undo    // nil where there is none
-	log     *target        // of undo
-	noUndo  bool           // there was no file for it
+	undoing undoing
 }
 
 // openMerge opens COW device and origin, and refuses whatever would not end well. In
@@ -97,9 +95,7 @@ func (j *job) openInto() (err error) {
 
 // close closes all devices, and ends the merge's use of memory.
 func (j *job) close() {
-	if j.log != nil {
-		j.log.close()
-	}
+	j.undoing.close()
 	if j.origin != nil {
 		j.origin.Close()
 	}
@@ -116,7 +112,7 @@ func (j *job) refuse() error {
 	switch id := j.id; id.State {
 	case store.Valid:
 	case store.Invalid:
-		return &failure{j.path, j.outcomes.invalid, errors.New(invalidMerge + revalidation(j.path))}
+		return &failure{j.path, j.outcomes.invalid, errors.New(invalidMerge)}
 	case store.Uninitialized:
 		return &failure{j.path, j.outcomes.blank, fmt.Errorf("%s: there is nothing to merge", id.State)}
 	default:
@@ -137,7 +133,12 @@ func (j *job) refuse() error {
 	if err := j.refuseNested(); err != nil {
 		return err
 	}
-	return j.refuseUndo()
+	g := undoGeometry(j.id.Geometry.ChunkSectors()) // each chunk is captured with one write
+	j.undoing = undoing{
+		app: j.app, name: string(j.Undo), changed: j.origin, apart: []*device.Device{j.device},
+		geometry: g, chunks: uint64(j.merge.Bytes/g.ChunkBytes()) + 1,
+	}
+	return j.undoing.refuse()
 }
 
 // refuseNested is the failure of a merge that makes of the origin what begins as a COW
@@ -157,16 +158,7 @@ func (j *job) refuseNested() error {
 }
 
 const invalidMerge = "refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, " +
-	"so that a merge would mix old and new. Only if the origin was not written since is it good: then set valid back to 1"
-
-// revalidation names the command that takes an invalid snapshot back, where this
-// program has it.
-func revalidation(cow string) string {
-	if _, known := exits["revalidate"]; !known {
-		return " (on a copy), and merge"
-	}
-	return " (dmcow revalidate " + printable(cow) + " tells first what that may cost), and merge"
-}
+	"so that a merge would mix old and new. Only if the origin was not written since is it good: dmcow revalidate tells more, and marks it valid"
 
 // refuseOrigin is the failure of an origin that is none, or to which an undo log does
 // not belong. An undo log may be one of a COW device.
@@ -204,7 +196,7 @@ func (j *job) refuseDamaged() error {
 	p := j.walking(j.cow, true)
 	defer p.end()
 	r, err := check.Make(check.Options{
-		Device: j.device, Origin: j.originBytes(), Words: device.Words, Visit: p.area,
+		Device: j.device, Origin: j.originSize(), Words: device.Words, Visit: p.area,
 	})
 	switch {
 	case errors.Is(err, errInterrupted):
@@ -229,8 +221,8 @@ func (j *job) refuseDamaged() error {
 	return nil
 }
 
-// originBytes is the size of the origin, in whole sectors.
-func (j *job) originBytes() format.Bytes {
+// originSize is the size of the origin, in whole sectors.
+func (j *job) originSize() format.Bytes {
 	return format.Bytes(j.origin.Size()) / format.SectorSize * format.SectorSize
 }
 

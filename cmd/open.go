@@ -35,6 +35,22 @@ func (o theOrigin) invalid() error {
 	return nil
 }
 
+// originBytes is the size of the origin, 0 where nothing was said of it.
+func (a *app) originBytes(o theOrigin) (format.Bytes, error) {
+	switch {
+	case o.OriginSize != nil:
+		return format.Bytes(*o.OriginSize), nil
+	case o.Origin == "":
+		return 0, nil
+	}
+	d, err := a.openOrigin(string(o.Origin))
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	return format.Bytes(d.Size()), nil
+}
+
 // cow is a COW device that was opened.
 type cow struct {
 	path    string

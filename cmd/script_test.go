@@ -69,6 +69,10 @@ var contract = map[string]terms{
 	"create":     {"making", "--origin base --from image", makes},
 	"merge":      {"writing", "--into base", merged},
 	"merge-step": {"writing", "--into base --steps 1000", merged},
+	"repair": {"writing", "--no-undo",
+		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}},
+	"revalidate": {"writing", "--assume-origin-unchanged",
+		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}},
 	"invalidate": {"writing", "",
 		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 0, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}},
 }

@@ -5,52 +5,86 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/store"
 )
 
-// refuseUndo is the failure of a file or device in which no undo log of the merge can
-// be kept. It looks only; what is not there yet can be made.
-func (j *job) refuseUndo() error {
-	name := string(j.Undo)
-	if name == "" {
+// undoing is the undo log of a change: there is none where its name is empty.
+type undoing struct {
+	app      *app
+	name     string
+	changed  *device.Device   // what is going to be changed
+	apart    []*device.Device // what else it must not be kept on
+	geometry format.Geometry  // of a new one
+	chunks   uint64           // how many it captures, at most
+	missing  bool             // there was no file for it
+
+	undo *store.Undo // nil where there is none
+	log  *target
+}
+
+// refuse is the failure of a file or device in which no undo log of the change can be
+// kept. It looks only; what is not there yet can be made.
+func (u *undoing) refuse() error {
+	if u.name == "" {
 		return nil
 	}
-	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		j.noUndo = true
-		return undoFailure(name, device.Creatable(name))
+	if _, err := os.Stat(u.name); errors.Is(err, fs.ErrNotExist) {
+		u.missing = true
+		return undoFailure(u.name, device.Creatable(u.name))
 	}
-	c, err := j.openCOW(name, section{}, 0)
+	c, err := u.app.openCOW(u.name, section{}, 0)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	for _, d := range []*device.Device{j.device, j.origin} {
+	for _, d := range append([]*device.Device{u.changed}, u.apart...) {
 		if c.device.Overlaps(d) {
-			return undoFailure(name, fmt.Errorf("is kept on the same bytes as %s", printable(d.Path())))
+			return undoFailure(u.name, fmt.Errorf("is kept on the same bytes as %s", printable(d.Path())))
 		}
 	}
 	isUndo, err := store.IsUndo(c.device)
 	switch {
 	case err != nil:
-		return undoFailure(name, err)
+		return undoFailure(u.name, err)
 	case isUndo:
-		return undoFailure(name, store.Belongs(c.device, j.origin, true))
+		return undoFailure(u.name, store.Belongs(c.device, u.changed, true))
 	}
 	what, err := (&target{cow: c}).holds()
 	if err == nil && what != "" {
 		err = errors.New(what)
 	}
-	need := store.UndoSize(j.undoGeometry(), uint64(j.merge.Bytes/j.undoGeometry().ChunkBytes())+1)
+	need := store.UndoSize(u.geometry, u.chunks)
 	if c.device.IsBlock() && c.size() < need {
-		return undoFailure(name, fmt.Errorf("too small for the undo log, which takes up to %d sectors: it has %d", need.Sectors(), c.size().Sectors()))
+		return undoFailure(u.name, fmt.Errorf("too small for the undo log, which takes up to %d sectors: it has %d", need.Sectors(), c.size().Sectors()))
 	}
 	if err != nil {
 		err = fmt.Errorf("refused: is no undo log, and not to be written over: %w", err)
 	}
-	return undoFailure(name, err)
+	return undoFailure(u.name, err)
+}
+
+// nameIt names the log that nobody has named after the device: in the current directory,
+// a new file, or the log of a change of the same device, which goes on.
+func (u *undoing) nameIt(path string) error {
+	base := filepath.Base(path)
+	const most = 1000
+	for n := 0; ; n++ {
+		u.name = base + ".undo"
+		if n > 0 {
+			u.name = fmt.Sprintf("%s.%d.undo", base, n)
+		}
+		err := u.refuse()
+		if u.missing && err != nil || n == most {
+			return &failure{u.name, statusFailed, fmt.Errorf("%w: expected --undo FILE, in a directory that can be written, or --no-undo", errors.Unwrap(err))}
+		}
+		if err == nil {
+			return nil
+		}
+	}
 }
 
 // undoFailure makes a failure of an error about an undo log, if it is one.
@@ -61,32 +95,38 @@ func undoFailure(name string, err error) error {
 	return &failure{name, statusFailed, err}
 }
 
-// openUndo opens the undo log that is asked for, or makes one.
-func (j *job) openUndo() error {
-	name := string(j.Undo)
-	if name == "" {
+// open opens the undo log, or makes one. to is what is going to be changed.
+func (u *undoing) open(to *device.Writable) error {
+	if u.name == "" {
 		return nil
 	}
-	d, created, err := device.CreateWritable(name)
+	d, created, err := device.CreateWritable(u.name)
 	if err != nil {
-		return undoFailure(name, err)
+		return undoFailure(u.name, err)
 	}
-	if j.noUndo && !created {
+	if u.missing && !created {
 		d.Close()
-		return undoFailure(name, errors.New("was not there before, and is now: somebody else has made it"))
+		return undoFailure(u.name, errors.New("was not there before, and is now: somebody else has made it"))
 	}
-	if j.log, err = j.app.target(name, d, writing{}, 0); err != nil {
+	if u.log, err = u.app.target(u.name, d, writing{}, 0); err != nil {
 		return err
 	}
-	isUndo, err := store.IsUndo(j.log.device)
+	isUndo, err := store.IsUndo(u.log.device)
 	switch {
 	case err != nil:
 	case isUndo:
-		j.undo, err = store.OpenUndo(d, growing(d), j.into, false)
+		u.undo, err = store.OpenUndo(d, growing(d), to, false)
 	default:
-		j.undo, err = store.NewUndo(d, growing(d), j.into, j.undoGeometry())
+		u.undo, err = store.NewUndo(d, growing(d), to, u.geometry)
 	}
-	return undoFailure(name, err)
+	return undoFailure(u.name, err)
+}
+
+// close closes the log.
+func (u *undoing) close() {
+	if u.log != nil {
+		u.log.close()
+	}
 }
 
 // growing makes an image file as large as it has to be; it is nil for a block device.
@@ -97,11 +137,10 @@ func growing(d *device.Writable) func(format.Bytes) error {
 	return func(size format.Bytes) error { return d.Grow(max(int64(size), d.Size())) }
 }
 
-// undoGeometry is that of a new undo log: with the chunks of the store as far as such
-// a log may have them, so that each is captured with one write.
-func (j *job) undoGeometry() format.Geometry {
-	n := min(j.id.Geometry.ChunkSectors(), store.MaxUndoChunk)
-	g, err := format.NewGeometry(uint32(n))
+// undoGeometry is that of an undo log with chunks of so many sectors, as far as it may
+// have them.
+func undoGeometry(n format.Sectors) format.Geometry {
+	g, err := format.NewGeometry(uint32(min(n, store.MaxUndoChunk)))
 	if err != nil {
 		panic(err) // both are powers of two
 	}

@@ -69,6 +69,7 @@ func (a *app) answer() string {
 type target struct {
 	*cow
 	out      *device.Writable // nil in a dry run
+	whole    *device.Writable // what out is a section of, or out itself
 	growable bool             // an image file that may become as large as it has to
 	made     bool             // an image file that this run made
 	worth    string           // what it holds that may be of worth, set by refuse; empty for nothing
@@ -97,7 +98,7 @@ func (a *app) openTarget(path string, w writing, chunk chunkSize) (*target, erro
 // target identifies a COW device that was opened for writing. It closes it
 // where that cannot be done.
 func (a *app) target(path string, d *device.Writable, w writing, chunk chunkSize) (*target, error) {
-	c := &cow{path: path, device: &d.Device}
+	c, whole := &cow{path: path, device: &d.Device}, d
 	err := a.identify(c, w.section, chunk)
 	if err == nil && w.given() {
 		if d, err = d.Section(int64(w.Offset), c.device.Size()); err != nil {
@@ -109,7 +110,7 @@ func (a *app) target(path string, d *device.Writable, w writing, chunk chunkSize
 		return nil, err
 	}
 	a.verbose(path, "%d bytes, logical blocks of %d bytes, open for exclusive use", d.Size(), d.LogicalBlockSize())
-	return &target{cow: c, out: d}, nil
+	return &target{cow: c, out: d, whole: whole}, nil
 }
 
 // refuse is the failure of a command that is to write a new store over what the

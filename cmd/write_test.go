@@ -227,8 +227,8 @@ func TestUndoMadeMeanwhile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	j := &job{merging: merging{Undo: path(file)}, noUndo: true}
-	if err := j.openUndo(); err == nil || !strings.Contains(err.Error(), "somebody else has made it") {
+	u := undoing{name: file, missing: true}
+	if err := u.open(nil); err == nil || !strings.Contains(err.Error(), "somebody else has made it") {
 		t.Errorf("%v", err)
 	}
 	if content, err := os.ReadFile(file); err != nil || string(content) != "mine" {

@@ -122,3 +122,11 @@ func (g Geometry) DataChunks(limit NewChunk) uint64 {
 func (g Geometry) DataChunk(i uint64) NewChunk {
 	return NewChunk(FirstData + i + i/(g.stride-1))
 }
+
+// Plausible tells whether an exception can be one of a store on a device of n chunks:
+// its new chunk is a data chunk on the device, and its old one lies on a device that the
+// kernel can address (loff_t).
+func (g Geometry) Plausible(n uint64, x Exception) bool {
+	const largestDevice = 1 << 63 // bytes
+	return x.New >= FirstData && uint64(x.New) < n && !g.IsMetadata(x.New) && uint64(x.Old) < largestDevice/uint64(g.chunk)
+}

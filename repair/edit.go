@@ -67,6 +67,9 @@ func (p *Plan) Bytes() (n format.Bytes) {
 	return n
 }
 
+// Geometry is that of the store, as the plan leaves it.
+func (p *Plan) Geometry() format.Geometry { return p.geometry }
+
 // Writes is the number of edits and copies.
 func (p *Plan) Writes() (n int) {
 	for _, s := range p.Steps {

@@ -76,7 +76,7 @@ func (p *planner) replace(f *faults) (bool, error) {
 // replacing decides between exceptions of the same old chunk.
 type replacing struct {
 	*planner
-	step        Step
+	step  Step
 	first map[format.OldChunk]format.Exception // as it was found
 	last  map[format.OldChunk]fault
 }

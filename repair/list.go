@@ -153,7 +153,7 @@ func (p *planner) closeGap(h store.Hidden) error {
 			return nil
 		}
 		copied := x
-		if store.Possible(p.geometry, p.chunks(), before) {
+		if p.geometry.Plausible(p.chunks(), before) {
 			copied = before
 		}
 		for _, gap := range gaps {

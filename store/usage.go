@@ -91,6 +91,16 @@ func (u Usage) Free() uint64 {
 	return min(data-taken, slots-1)
 }
 
+// Enough is the least number of whole chunks, in sectors, on which one more exception
+// can be committed. It means nothing where damage names chunks off the device.
+func (u Usage) Enough() format.Sectors {
+	last := u.End.NextFree
+	if u.End.Index+1 == u.Geometry.ExceptionsPerArea() { // it fills the area, and the next is cleared
+		last = max(last, u.Geometry.AreaLocation(u.End.Area+1))
+	}
+	return format.Sectors(last+1) * u.Geometry.ChunkSectors()
+}
+
 // Given is the number of data chunks on the device below the next free one: those
 // that were given out.
 func (u Usage) Given() uint64 {

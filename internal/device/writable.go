@@ -92,6 +92,20 @@ func (w *Writable) discard() {
 	}
 }
 
+// Rename gives a file another name, durably, which no file has yet.
+func Rename(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // the file system cannot do it in one
+		if err = Creatable(to); err == nil {
+			err = os.Rename(from, to)
+		}
+	}
+	if err != nil {
+		return createError(to, err)
+	}
+	return syncDirectory(filepath.Dir(to))
+}
+
 // createError is the error of a file that could not be made. A symbolic link
 // to nothing is no file when it is looked at, and one when it is to be made.
 func createError(path string, err error) error {
