@@ -17,6 +17,7 @@ type dumpCmd struct {
 	Old     *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the origin."`
 	New     *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
 	Hidden  bool        `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
+	Stale   bool        `help:"Also what earlier lives of the device have left in the areas behind the list, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
 	section `embed:""`
 }
 
@@ -46,7 +47,7 @@ func (c *dumpCmd) Run(a *app) error {
 	if c.Output == dump.CSV && (s.State() == store.Invalid || s.State() == store.Uninitialized) {
 		a.say(w.path, "%s", describe(s)) // rows do not tell
 	}
-	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) {
+	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) && !c.Stale {
 		a.say(w.path, "there is no area %d in the list, which ends in area %d", *c.Area, last)
 	}
 	return nil
@@ -83,7 +84,7 @@ func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
 }
 
 func (c *dumpCmd) selection() dump.Selection {
-	s := dump.Selection{Hidden: c.Hidden, Ranges: c.Ranges, Old: (*dump.Range)(c.Old), New: (*dump.Range)(c.New)}
+	s := dump.Selection{Hidden: c.Hidden, Stale: c.Stale, Ranges: c.Ranges, Old: (*dump.Range)(c.Old), New: (*dump.Range)(c.New)}
 	if c.Area != nil {
 		s.Area = new(format.AreaIndex(*c.Area))
 	}

@@ -53,8 +53,9 @@ type dumper struct {
 	layout *layout
 	sel    Selection
 	visit  func(format.AreaIndex) error
-	rows   bool // some were written
-	broken bool // out does not take any more
+	stale  *stale // nil where it was not asked for
+	rows   bool   // some were written
+	broken bool   // out does not take any more
 }
 
 // open writes what stands before the rows.
@@ -103,16 +104,34 @@ func (d *dumper) walk(w format.Walk) (format.End, error) {
 		return format.End{}, nil
 	}
 	w.Hidden = d.sel.Hidden
-	if d.sel.Ranges {
-		return d.walkRuns(w)
+	if d.sel.Stale {
+		d.stale = newStale(w)
 	}
+	walk := d.walkRows
+	if d.sel.Ranges {
+		walk = d.walkRuns
+	}
+	end, err := walk(w)
+	if err != nil || d.stale == nil {
+		return end, err
+	}
+	return end, d.walkStale(w, end)
+}
+
+// walkRows writes a row for each exception.
+func (d *dumper) walkRows(w format.Walk) (format.End, error) {
 	prepare := func(buf *[]byte, b format.Batch) {
 		*buf = slices.Grow((*buf)[:0], d.layout.room(b.Len()))
 		for p := range b.Pieces() {
 			*buf = d.layout.appendPiece(*buf, p, &d.sel)
 		}
 	}
-	deliver := func(buf *[]byte, b format.Batch) error { return d.deliver(*buf, b.Area) }
+	deliver := func(buf *[]byte, b format.Batch) error {
+		if d.stale != nil {
+			d.stale.note(b)
+		}
+		return d.deliver(*buf, b.Area)
+	}
 	return format.Each(w, prepare, deliver)
 }
 
@@ -121,6 +140,9 @@ func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
 	var buf []byte
 	end, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
 		buf = buf[:0]
+		if d.stale != nil {
+			d.stale.note(b)
+		}
 		for p := range b.Pieces() {
 			buf = j.appendPiece(buf, p, &d.sel)
 		}
@@ -133,6 +155,28 @@ func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
 		return end, e
 	}
 	return end, err
+}
+
+// walkStale writes what earlier lives of the device have left.
+func (d *dumper) walkStale(w format.Walk, end format.End) error {
+	j := joiner{layout: d.layout}
+	var buf []byte
+	err := d.stale.each(w, end, func(at format.Place, x format.Exception, k kind) {
+		if d.sel.takesArea(at.Area) && d.sel.takes(x) {
+			buf = j.add(buf, at, x, k)
+		}
+	}, func(k format.AreaIndex) error {
+		rows := buf
+		buf = buf[:0]
+		return d.deliver(rows, k)
+	})
+	if d.broken {
+		return err
+	}
+	if e := d.writeRows(j.flush(buf)); e != nil {
+		return e
+	}
+	return err
 }
 
 func (d *dumper) deliver(rows []byte, area format.AreaIndex) error {

@@ -10,6 +10,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"dmcow/format"
@@ -20,7 +21,7 @@ import (
 // row is an exception, or a run of them, in an output.
 type row struct {
 	Area, Index, Old, New, Chunks uint64
-	State                         string
+	State, Grade                  string
 }
 
 // output is a dump that was read back.
@@ -40,6 +41,7 @@ type output struct {
 		New    uint64 `json:"new_chunk"`
 		Chunks uint64
 		State  string
+		Grade  string
 	}
 	State string
 	Error *string
@@ -130,8 +132,12 @@ func parseFields(t testing.TB, next func() ([]string, error)) (rows []row) {
 			"area": &r.Area, "index": &r.Index, "old_chunk": &r.Old, "new_chunk": &r.New, "chunks": &r.Chunks,
 		}
 		for i, name := range title {
-			if name == "state" {
+			switch name {
+			case "state":
 				r.State = fields[i]
+				continue
+			case "grade":
+				r.Grade = strings.TrimPrefix(fields[i], "-") // people see that there is none
 				continue
 			}
 			n, err := strconv.ParseUint(fields[i], 10, 64)
@@ -190,7 +196,7 @@ func liveRows(s Store, hidden bool) (rows []row) {
 			x := format.DecodeException(b)
 			switch {
 			case x.New != 0:
-				rows = append(rows, row{uint64(k), uint64(i), uint64(x.Old), uint64(x.New), 0, state})
+				rows = append(rows, row{Area: uint64(k), Index: uint64(i), Old: uint64(x.Old), New: uint64(x.New), State: state})
 			case !hidden:
 				return rows
 			default:

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -22,14 +23,34 @@ type entry struct {
 	format.Place
 	format.Exception
 	chunks uint64 // in the run, where runs are joined
-	hidden bool
+	kind   kind
 }
+
+// kind is what an exception is to the store.
+type kind uint8
+
+// The kinds. Stale exceptions have one for each grade.
+const (
+	live kind = iota
+	hidden
+	good       // nothing speaks against it
+	doubtful   // it does not fit its place, or its neighbours
+	reused     // a live exception has its data chunk now
+	impossible // no store on this device has it
+	kinds
+)
+
+// states and grades are what rows say of them.
+var (
+	states = [kinds]string{"live", "hidden", "stale", "stale", "stale", "stale"}
+	grades = [kinds]string{good: "good", doubtful: "doubtful", reused: "reused", impossible: "impossible"}
+)
 
 // layout is the look of a format's rows: the text before each number and
 // behind the last, and the columns' widths.
 type layout struct {
 	area, index, old, new, chunks string
-	live, hidden                  string
+	ends                          [kinds]string
 	narrow, wide                  int // 0 where columns are not aligned
 	runs                          bool
 	title                         string // the line above the rows
@@ -52,8 +73,7 @@ func (l *layout) mustFit() {
 	const longest = math.MaxUint64
 	switch {
 	case len(l.appendStart(nil, longest)) > len(startBlock{}),
-		max(len(l.old), len(l.new)) > len(block{}),
-		max(len(l.live), len(l.hidden)) > len(endBlock{}):
+		max(len(l.old), len(l.new)) > len(block{}):
 		panic("dump: a text is longer than its block")
 	}
 }
@@ -64,13 +84,30 @@ func csvLayout(sel Selection) *layout {
 	if sel.Ranges {
 		l.title += ",chunks"
 	}
-	l.live = "\n"
-	if sel.Hidden {
+	if sel.states() {
 		l.title += ",state"
-		l.live, l.hidden = ",live\n", ",hidden\n"
+	}
+	if sel.Stale {
+		l.title += ",grade"
 	}
 	l.title += "\n"
+	l.setEnds(func(k kind) (text string) {
+		if sel.states() {
+			text += "," + states[k]
+		}
+		if sel.Stale {
+			text += "," + grades[k]
+		}
+		return text + "\n"
+	})
 	return l
+}
+
+// setEnds sets what ends the rows of each kind.
+func (l *layout) setEnds(end func(kind) string) {
+	for k := range kinds {
+		l.ends[k] = end(k)
+	}
 }
 
 func jsonLayout(sel Selection) *layout {
@@ -81,11 +118,19 @@ func jsonLayout(sel Selection) *layout {
 		old:    `, "old_chunk": `,
 		new:    `, "new_chunk": `,
 		chunks: `, "chunks": `,
-		live:   "}",
 	}
-	if sel.Hidden {
-		l.live, l.hidden = `, "state": "live"}`, `, "state": "hidden"}`
-	}
+	l.setEnds(func(k kind) (text string) {
+		if sel.states() {
+			text += `, "state": "` + states[k] + `"`
+		}
+		switch {
+		case sel.Stale && grades[k] == "":
+			text += `, "grade": null`
+		case sel.Stale:
+			text += `, "grade": "` + grades[k] + `"`
+		}
+		return text + "}"
+	})
 	return l
 }
 
@@ -97,12 +142,22 @@ func humanLayout(sel Selection) *layout {
 	if sel.Ranges {
 		l.title += fmt.Sprintf("  %*s", l.narrow, "chunks")
 	}
-	l.live = "\n"
-	if sel.Hidden {
+	if sel.states() {
 		l.title += "  state"
-		l.live, l.hidden = "  live\n", "  hidden\n"
+	}
+	if sel.Stale {
+		l.title += "   grade"
 	}
 	l.title += "\n"
+	l.setEnds(func(k kind) (text string) {
+		if sel.states() {
+			text += "  " + states[k]
+		}
+		if sel.Stale {
+			text = fmt.Sprintf("%-8s  %s", text, cmp.Or(grades[k], "-"))
+		}
+		return text + "\n"
+	})
 	return l
 }
 
@@ -118,7 +173,7 @@ func (l *layout) appendRow(dst []byte, e *entry) []byte {
 		dst = append(dst, l.chunks...)
 		dst = appendNumber(dst, e.chunks, l.narrow)
 	}
-	return append(dst, l.end(e.hidden)...)
+	return append(dst, l.ends[e.kind]...)
 }
 
 // appendStart appends the beginning of the rows of an area, up to the index:
@@ -127,12 +182,4 @@ func (l *layout) appendStart(dst []byte, area format.AreaIndex) []byte {
 	dst = append(dst, l.area...)
 	dst = appendNumber(dst, uint64(area), l.narrow)
 	return append(dst, l.index...)
-}
-
-// end is what ends a row.
-func (l *layout) end(hidden bool) string {
-	if hidden {
-		return l.hidden
-	}
-	return l.live
 }

@@ -42,12 +42,16 @@ func (l *layout) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 	if !sel.takesArea(p.Area) {
 		return dst
 	}
+	end := l.ends[kindOf(p)]
+	if len(end) > len(endBlock{}) {
+		return l.appendSlowly(dst, p, sel)
+	}
 	w := pieceWriter{layout: l, sel: sel}
 	// The blocks are spaces behind their texts: a column's number is aligned
 	// to the right in them.
 	w.startSize = len(l.appendStart(w.start[:0], p.Area))
 	copy(w.start[w.startSize:], spaces)
-	w.endSize = copy(w.end[:], l.end(p.Hidden))
+	w.endSize = copy(w.end[:], end)
 	copy(w.afterIdx[copy(w.afterIdx[:], l.old):], spaces)
 	copy(w.afterOld[copy(w.afterOld[:], l.new):], spaces)
 	for i := 0; i < p.Len(); {
@@ -59,10 +63,28 @@ func (l *layout) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 	return dst
 }
 
+// appendSlowly is appendPiece for rows that end in more than its blocks take.
+func (l *layout) appendSlowly(dst []byte, p format.Piece, sel *Selection) []byte {
+	for i := range p.Len() {
+		if x := p.At(i); sel.takes(x) {
+			dst = l.appendRow(dst, &entry{Place: format.Place{Area: p.Area, Index: p.Index + i}, Exception: x, kind: kindOf(p)})
+		}
+	}
+	return dst
+}
+
+// kindOf is what the exceptions of a piece are to the store.
+func kindOf(p format.Piece) kind {
+	if p.Hidden {
+		return hidden
+	}
+	return live
+}
+
 // room is what rows of common numbers take at most, in bytes. Asked for at
 // once, it spares a buffer from growing by and by.
 func (l *layout) room(rows int) int {
-	row := len(l.area) + len(l.index) + len(l.old) + len(l.new) + len(l.live)
+	row := len(l.area) + len(l.index) + len(l.old) + len(l.new) + len(l.ends[live])
 	row += max(l.narrow, 6) + max(l.narrow, 4) + 2*max(l.wide, 9)
 	return rows*row + rowsAtOnce*rowRoom
 }

@@ -18,7 +18,7 @@ func slowRows(l *layout, p format.Piece, sel *Selection) []byte {
 		x := p.At(i)
 		if sel.takesArea(p.Area) && sel.takes(x) {
 			place := format.Place{Area: p.Area, Index: p.Index + i}
-			rows = l.appendRow(rows, &entry{Place: place, Exception: x, hidden: p.Hidden})
+			rows = l.appendRow(rows, &entry{Place: place, Exception: x, kind: kindOf(p)})
 		}
 	}
 	return rows
@@ -109,16 +109,18 @@ func FuzzPiece(f *testing.F) {
 
 // TestRow has one row of each kind in full.
 func TestRow(t *testing.T) {
-	e := entry{Place: format.Place{Area: 1, Index: 22}, Exception: format.Exception{Old: 333, New: 4444}, chunks: 5, hidden: true}
+	e := entry{Place: format.Place{Area: 1, Index: 22}, Exception: format.Exception{Old: 333, New: 4444}, chunks: 5, kind: hidden}
 	for _, c := range []struct {
 		format Format
 		sel    Selection
 		want   string
 	}{
-		{CSV, Selection{}, "1,22,333,4444"}, // a piece that is hidden has rows only where they are asked for
+		{CSV, Selection{}, "1,22,333,4444\n"}, // a piece that is hidden has rows only where they are asked for
 		{CSV, Selection{Hidden: true}, "1,22,333,4444,hidden\n"},
 		{CSV, Selection{Hidden: true, Ranges: true}, "1,22,333,4444,5,hidden\n"},
 		{JSON, Selection{Hidden: true}, ",\n  {\"area\": 1, \"index\": 22, \"old_chunk\": 333, \"new_chunk\": 4444, \"state\": \"hidden\"}"},
+		{CSV, Selection{Stale: true}, "1,22,333,4444,hidden,\n"},
+		{JSON, Selection{Stale: true}, ",\n  {\"area\": 1, \"index\": 22, \"old_chunk\": 333, \"new_chunk\": 4444, \"state\": \"hidden\", \"grade\": null}"},
 		{Human, Selection{Hidden: true}, "       1        22             333            4444  hidden\n"},
 	} {
 		if got := string(newLayout(c.format, c.sel).appendRow(nil, &e)); got != c.want {

@@ -14,8 +14,12 @@ type Selection struct {
 	Old    *Range            // these origin chunks
 	New    *Range            // these chunks of the COW device
 	Hidden bool              // also what stands behind the terminator; rows say which
+	Stale  bool              // also what stands in later areas; rows say how good it is
 	Ranges bool              // a row for each run of chunks
 }
+
+// states tells whether rows say what an exception is to the store.
+func (s *Selection) states() bool { return s.Hidden || s.Stale }
 
 func (s *Selection) takesArea(k format.AreaIndex) bool { return s.Area == nil || *s.Area == k }
 
@@ -40,28 +44,27 @@ func (j *joiner) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 		return dst
 	}
 	for i := range p.Len() {
-		x := p.At(i)
-		if !sel.takes(x) {
-			continue
-		}
-		if j.follows(x, p.Hidden) {
-			j.run.chunks++
-			continue
-		}
-		dst = j.flush(dst)
-		j.run = entry{
-			Place:     format.Place{Area: p.Area, Index: p.Index + i},
-			Exception: x,
-			chunks:    1,
-			hidden:    p.Hidden,
+		if x := p.At(i); sel.takes(x) {
+			dst = j.add(dst, format.Place{Area: p.Area, Index: p.Index + i}, x, kindOf(p))
 		}
 	}
 	return dst
 }
 
-func (j *joiner) follows(x format.Exception, hidden bool) bool {
+// add adds an exception, and appends a row where a run ends before it.
+func (j *joiner) add(dst []byte, at format.Place, x format.Exception, k kind) []byte {
+	if j.follows(x, k) {
+		j.run.chunks++
+		return dst
+	}
+	dst = j.flush(dst)
+	j.run = entry{Place: at, Exception: x, chunks: 1, kind: k}
+	return dst
+}
+
+func (j *joiner) follows(x format.Exception, k kind) bool {
 	n := j.run.chunks
-	return n > 0 && hidden == j.run.hidden && x.Old > j.run.Old && // not behind 2^64-1
+	return n > 0 && j.layout.runs && k == j.run.kind && x.Old > j.run.Old && // not behind 2^64-1
 		uint64(x.Old) == uint64(j.run.Old)+n && uint64(x.New) == uint64(j.run.New)+n
 }
 
