@@ -6,7 +6,7 @@ BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The packages that have kernel tests.
-KERNEL_TESTS = ./cmd ./check ./store ./internal/device ./internal/kernellab/...
+KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/kernellab/...
 
 .PHONY: build demo test lab host-test kernel-test bench lint fuzz cross foreign-test testdata install clean
 

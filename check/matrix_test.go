@@ -111,7 +111,7 @@ func TestMatrix(t *testing.T) {
 			if n := base.Count(check.Error); n > 0 {
 				t.Fatalf("%s: %d errors", spec, n)
 			}
-			for _, d := range damaged.Matrix(image, chunk, exceptions, matrixOrigin) {
+			for d := range damaged.Matrix(image, chunk, exceptions, matrixOrigin) {
 				r := report(t, matrixOptions(d.Image, chunk))
 				before, after := sees(image), sees(d.Image)
 				why := "reported"

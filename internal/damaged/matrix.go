@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"math"
 	"math/bits"
 )
@@ -17,13 +18,23 @@ type Damage struct {
 // Matrix is an image of a store with so many exceptions, and chunks of so many sectors,
 // whose origin has so many, with each field of the header, and of exceptions in all kinds
 // of places, set to each interesting value.
-func Matrix(image []byte, chunk, exceptions int, origin uint64) (all []Damage) {
-	put := func(name string, change func([]byte)) {
-		c := bytes.Clone(image)
-		if change(c); !bytes.Equal(c, image) {
-			all = append(all, Damage{name, c})
-		}
+func Matrix(image []byte, chunk, exceptions int, origin uint64) iter.Seq[Damage] {
+	return func(yield func(Damage) bool) {
+		ended := false
+		matrix(image, chunk, exceptions, origin, func(name string, change func([]byte)) {
+			if ended {
+				return
+			}
+			c := bytes.Clone(image)
+			if change(c); !bytes.Equal(c, image) {
+				ended = !yield(Damage{name, c})
+			}
+		})
 	}
+}
+
+// matrix calls put for each change of the matrix.
+func matrix(image []byte, chunk, exceptions int, origin uint64, put func(string, func([]byte))) {
 	for f, name := range []string{"magic", "valid", "version", "chunk size"} {
 		was := binary.LittleEndian.Uint32(image[4*f:])
 		values := []uint32{0, 1, 2, 3, math.MaxUint32, was - 1, was + 1, bits.ReverseBytes32(was)}
@@ -57,7 +68,6 @@ func Matrix(image []byte, chunk, exceptions int, origin uint64) (all []Damage) {
 		})
 		put(fmt.Sprint("slot ", slot, ": a header"), func(c []byte) { copy(c[at:], image[:16]) })
 	}
-	return all
 }
 
 // values64 are interesting values for a chunk number that is was, on a device of n

@@ -1,0 +1,150 @@
+package repair_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/damaged"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab"
+	"dmcow/internal/storespec"
+	"dmcow/repair"
+)
+
+// TestKernelServesWhatIsMended mends each damaged store, with the user's word on all and
+// without. The kernel loads what a check finds no error in, serves exactly the exceptions
+// that were to be kept, and merges them.
+func TestKernelServesWhatIsMended(t *testing.T) {
+	kernellab.Require(t)
+	for i, c := range damaged.Load(t) {
+		keep := []repair.Keep{repair.KeepFirst, repair.KeepLast}[i%2]
+		for name, choices := range map[string]repair.Choices{"alone": {}, "with all flags": everything(keep)} {
+			t.Run(c.Name+", "+name, func(t *testing.T) {
+				if name != "alone" && hasAny(c.Rules, headerRules) && c.Name != "all-ones" {
+					choices = withHeader(choices, rightChunk(c.Image))
+				}
+				serveMended(t, c.Image, damaged.OriginSectors, choices)
+			})
+		}
+	}
+}
+
+var headerRules = []string{"bad-magic", "bad-version", "bad-chunk-size", "too-small", "wrong-chunk-size", "zeroed-header", "older-store", "lost-header"}
+
+func hasAny(all, some []string) bool {
+	for _, s := range some {
+		if strings.Contains(" "+strings.Join(all, " ")+" ", " "+s+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// rightChunk is the chunk size of the list on an image, in sectors.
+func rightChunk(image []byte) uint32 {
+	e, err := check.Probe(devicetest.Of(image), nil)
+	if err != nil || e == nil {
+		return 1
+	}
+	return uint32(e.Geometry.ChunkSectors())
+}
+
+// TestKernelServesTheMatrix does the same with stores damaged in any way of the matrix.
+func TestKernelServesTheMatrix(t *testing.T) {
+	kernellab.Require(t)
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 3))
+	for _, chunk := range []int{1, 2} {
+		const exceptions = 101
+		image := storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=%d\nfill %d 0\ndata 9", matrixSectors, chunk, exceptions))
+		for m := range damaged.Matrix(image, chunk, exceptions, matrixOrigin) {
+			if rng.IntN(30) > 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("chunk %d, %s", chunk, m.Name), func(t *testing.T) {
+				choices := everything([]repair.Keep{repair.KeepFirst, repair.KeepLast}[rng.IntN(2)])
+				if !headerSurvives(m.Image, image) {
+					choices = withHeader(choices, uint32(chunk))
+				}
+				serveMended(t, m.Image, int64(matrixOrigin*chunk), choices)
+			})
+		}
+	}
+}
+
+// serveMended mends a store whose origin has so many sectors, and has the kernel load it.
+func serveMended(t *testing.T, image []byte, origin int64, c repair.Choices) {
+	d := devicetest.Of(image)
+	p, err := repair.Make(options(d, format.Sectors(origin).Bytes(), c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Apply(d, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Steps) == 0 || p.After.Outcome() != check.Sound {
+		return // there is nothing that was not there before, or more to be decided
+	}
+	want := wanted(pictureOf(d.Image(), 0).chunk, image, origin, c)
+	dir := t.TempDir()
+	loop := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return kernellab.Loop(t, path)
+	}
+	originLoop, cow := loop("origin", kernellab.Pattern(0, uint64(origin), 0)), loop("cow", d.Image())
+	chunk := uint64(p.Geometry().ChunkSectors())
+	s := kernellab.NewSnapshot(t, originLoop, cow, "P", chunk)
+	if !bytes.Equal(content(t, s.View.Path), want) {
+		t.Error("the snapshot shows something else")
+	}
+	s.Down(t)
+	looks := 0
+	_, last := kernellab.Merge(t, originLoop, cow, "P", chunk, func(uint64) bool {
+		looks++
+		return looks == 10000
+	})
+	if strings.Contains(last, "ailed") || last == "Invalid" || !bytes.Equal(content(t, originLoop), want) {
+		t.Errorf("merged by the kernel (%s), the origin holds something else", last)
+	}
+}
+
+// wanted is what the snapshot of a damaged store is to show, by the oracle, when it was
+// mended with the user's word: the lab's pattern, and what was saved.
+func wanted(chunk int, image []byte, origin int64, c repair.Choices) []byte {
+	view := kernellab.Pattern(0, uint64(origin), 0)
+	p := picture{image, chunk, uint64(int(origin) * format.SectorSize / chunk)}
+	list := p.list()
+	if c.Hidden == repair.KeepHidden {
+		list = p.gapless()
+	}
+	if at := uint64(len(list)); c.Truncate && c.Hidden == repair.KeepHidden {
+		if _, onDevice := p.slot(at); !onDevice && at > 0 && len(p.saved(list)) == len(list) {
+			list = list[:at-1] // the last one makes room for the list's end
+		}
+	}
+	for old, all := range p.saved(list) {
+		data := all[0]
+		if c.Keep == repair.KeepLast {
+			data = all[len(all)-1]
+		}
+		copy(view[int(old)*chunk:], data)
+	}
+	return view
+}
+
+func content(t *testing.T, path string) (all []byte) {
+	t.Helper()
+	if err := kernellab.Read(path, func(piece []byte) { all = append(all, piece...) }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
