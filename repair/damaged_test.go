@@ -153,9 +153,12 @@ func TestMatrix(t *testing.T) {
 		e := 32 * chunk
 		for _, exceptions := range []int{1, e - 1, e, e + 1, 3*e + 5} {
 			image := storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=%d\nfill %d 0\ndata 9", matrixSectors, chunk, exceptions))
-			keep := repair.KeepFirst
+			keep, n := repair.KeepFirst, 0
 			for m := range damaged.Matrix(image, chunk, exceptions, matrixOrigin) {
 				keep = map[repair.Keep]repair.Keep{repair.KeepFirst: repair.KeepLast, repair.KeepLast: repair.KeepFirst}[keep]
+				if n++; testing.Short() && n%9 > 0 {
+					continue
+				}
 				what, err := mendDamage(t, image, m.Image, chunk, keep)
 				if counts[what]++; err != nil {
 					t.Errorf("%d exceptions, chunk %d, %s: %v", exceptions, chunk, m.Name, err)
