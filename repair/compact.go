@@ -2,7 +2,6 @@ package repair
 
 import (
 	"fmt"
-	"slices"
 
 	"dmcow/format"
 )
@@ -11,8 +10,8 @@ import (
 // at position end. Those behind the new end that are kept take the slots before it.
 func (p *planner) compact(end uint64, drops []uint64) error {
 	kept := end - uint64(len(drops))
-	n, _ := slices.BinarySearch(drops, kept)
-	holes, tail := drops[:n], drops[n:]
+	n := holes(drops, end)
+	gaps, tail := drops[:n], drops[n:]
 	var movers []uint64
 	for at := kept; at < end; at++ {
 		if len(tail) > 0 && tail[0] == at {
@@ -22,7 +21,7 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 		}
 	}
 	var fill Step
-	for i, hole := range holes {
+	for i, hole := range gaps {
 		x, err := p.at(movers[i])
 		if err != nil {
 			return err

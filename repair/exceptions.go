@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -49,14 +50,14 @@ func (p *planner) tooShort(f *faults, found *check.Finding) {
 func (p *planner) replace(f *faults) (bool, error) {
 	r := replacing{planner: p, first: map[format.OldChunk]format.Exception{}, last: map[format.OldChunk]fault{}}
 	for _, x := range f.singles {
-		if x.rule == duplicateOld && x.other != nil {
+		if x.Name == duplicateOld && x.Other != nil {
 			r.last[x.Old] = x
 		}
 	}
 	var all []fault
 	for _, x := range f.singles {
 		last, several := r.last[x.Old]
-		if !several || x.rule != duplicateOld && x.rule != repeated || x.other == nil {
+		if !several || x.Name != duplicateOld && x.Name != repeated || x.Other == nil {
 			continue
 		}
 		all = append(all, x)
@@ -84,13 +85,13 @@ type replacing struct {
 // one decides about an exception of an old chunk that has another before it, or about
 // one that repeats another of such a chunk.
 func (r *replacing) one(x fault) error {
-	if x.rule == repeated && r.Keep == AskWhich {
+	if x.Name == repeated && r.Keep == AskWhich {
 		return nil
 	}
 	first, seen := r.first[x.Old]
 	if !seen {
 		var err error
-		if first, err = r.at(r.position(*x.other)); err != nil {
+		if first, err = r.at(r.position(*x.Other)); err != nil {
 			return err
 		}
 		r.first[x.Old] = first
@@ -100,23 +101,23 @@ func (r *replacing) one(x fault) error {
 		return err
 	}
 	if r.Keep == AskWhich && !same {
-		r.undecided(duplicateOld, x.where(), fmt.Sprintf("%s; the first one's data has the SHA-256 %x, this one's %x", x.what, digests[0], digests[1]))
+		r.undecided(duplicateOld, x.where(), fmt.Sprintf("%s; the first one's data has the SHA-256 %x, this one's %x", x.Message(), digests[0], digests[1]))
 		return nil
 	}
 	winner := first
 	if r.Keep == KeepLast {
 		winner = r.last[x.Old].Exception
 	}
-	if x.rule == repeated {
+	if x.Name == repeated {
 		return r.become(r.position(x.Place), winner)
 	}
-	what := fmt.Sprintf("%s: the one with new chunk %d is kept", x.what, winner.New)
+	what := fmt.Sprintf("%s: the one with new chunk %d is kept", x.Message(), winner.New)
 	if same {
 		what += "; the data of the two is the same"
 	}
 	r.mended(duplicateOld, x.where(), what)
 	r.ours[r.position(x.Place)] = true
-	for _, at := range []uint64{r.position(*x.other), r.position(x.Place)} {
+	for _, at := range []uint64{r.position(*x.Other), r.position(x.Place)} {
 		if err := r.become(at, winner); err != nil {
 			return err
 		}
@@ -156,11 +157,11 @@ func (p *planner) digest(c format.NewChunk) ([sha256.Size]byte, error) {
 func (p *planner) unshare(f *faults) (bool, error) {
 	var s Step
 	for _, x := range f.singles {
-		if x.rule != duplicateNew {
+		if x.Name != duplicateNew {
 			continue
 		}
 		if !p.Unshare {
-			p.undecided(duplicateNew, x.where(), x.what)
+			p.undecided(duplicateNew, x.where(), x.Message())
 			continue
 		}
 		if f.has(repeated) != nil { // it may be this one, which would then be another
@@ -173,7 +174,7 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		}
 		if !ok {
 			advice := fmt.Sprintf("there is no free chunk for a copy: grow the device, by %d sectors for each", p.geometry.ChunkSectors())
-			p.Undecided = note(p.Undecided, duplicateNew, join(x.where(), x.what), advice)
+			p.Undecided = note(p.Undecided, duplicateNew, join(x.where(), x.Message()), advice)
 			continue
 		}
 		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("the data of %s, a copy of its own", x.where())}
@@ -188,7 +189,7 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		if err := p.put(&s, p.position(x.Place), format.Exception{Old: x.Old, New: to}, x.where()+" names the copy"); err != nil {
 			return false, err
 		}
-		p.mended(duplicateNew, x.where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.what, to))
+		p.mended(duplicateNew, x.where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.Message(), to))
 	}
 	p.then(s)
 	return len(s.Edits) > 0, nil
@@ -228,18 +229,19 @@ func (p *planner) drop(f *faults) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	cut := f.has(beyondDevice)
-	drops := make([]uint64, 0, len(all)+1)
-	for _, x := range all {
-		drops = append(drops, p.position(x.Place))
+	slices.SortFunc(all, func(x, y fault) int { return cmp.Compare(p.position(x.Place), p.position(y.Place)) })
+	drops := p.positions(all)
+	if n := holes(drops, end); n > mostEdits { // the rest is for the next round
+		all = all[len(all)-mostEdits:]
+		drops = drops[len(drops)-mostEdits:]
 	}
+	cut := f.has(beyondDevice)
 	if cut != nil && len(drops) == 0 {
 		drops = append(drops, end-1)
 	}
 	if len(drops) == 0 {
 		return false, nil
 	}
-	slices.Sort(drops)
 	kept := end - uint64(len(drops))
 	if p.wouldSwap(f, kept) {
 		for _, x := range all {
@@ -249,10 +251,10 @@ func (p *planner) drop(f *faults) (bool, error) {
 	}
 	for _, x := range all {
 		if !p.ours[p.position(x.Place)] {
-			p.mended(x.rule, x.where(), x.what+": dropped")
+			p.mended(x.Name, x.where(), x.Message()+": dropped")
 		}
 	}
-	clear(p.ours)
+	clear(p.ours) // what is left of them is elsewhere now
 	if cut != nil {
 		if err := p.truncated(cut, drops); err != nil {
 			return false, err
@@ -261,9 +263,24 @@ func (p *planner) drop(f *faults) (bool, error) {
 	return true, p.compact(end, drops)
 }
 
+func (p *planner) positions(all []fault) []uint64 {
+	positions := make([]uint64, 0, len(all)+1)
+	for _, x := range all {
+		positions = append(positions, p.position(x.Place))
+	}
+	return positions
+}
+
+// holes is how many of the dropped positions, in order, stand before the new end of a
+// list: others take their slots.
+func holes(drops []uint64, end uint64) int {
+	n, _ := slices.BinarySearch(drops, end-uint64(len(drops)))
+	return n
+}
+
 // first notes that a fault waits for those of another rule.
 func (p *planner) first(x fault, rule string) {
-	p.Undecided = note(p.Undecided, x.rule, join(x.where(), x.what), "decide about "+rule+" first: this one hangs on the order of the list")
+	p.Undecided = note(p.Undecided, x.Name, join(x.where(), x.Message()), "decide about "+rule+" first: this one hangs on the order of the list")
 }
 
 // dropped are the exceptions that are to be dropped.
@@ -271,24 +288,24 @@ func (p *planner) dropped(f *faults) (all []fault) {
 	farthest := format.NewChunk(0)
 	several := map[format.OldChunk]bool{} // exceptions, and which is kept is undecided
 	for _, x := range f.singles {
-		switch x.rule {
+		switch x.Name {
 		case newBeyond:
 			farthest = max(farthest, x.New)
 		case duplicateOld:
 			several[x.Old] = true
 		}
 	}
+	advice := fmt.Sprintf("if the device was larger, grow it back: to at least %d sectors, and nothing is lost. "+
+		"--drop drops the exceptions: the snapshot then reads the origin's chunks there", uint64(farthest+1)*uint64(p.geometry.ChunkSectors()))
 	for _, x := range f.singles {
 		switch {
-		case x.rule == repeated && several[x.Old]: // it may be the last, or the first
-		case x.rule == headerInArea, x.rule == repeated, droppable[x.rule] && p.Drop:
+		case x.Name == repeated && several[x.Old]: // it may be the last, or the first
+		case x.Name == headerInArea, x.Name == repeated, droppable[x.Name] && p.Drop:
 			all = append(all, x)
-		case x.rule == newBeyond:
-			advice := fmt.Sprintf("if the device was larger, grow it back: to at least %d sectors, and nothing is lost. "+
-				"--drop drops the exceptions: the snapshot then reads the origin's chunks there", uint64(farthest+1)*uint64(p.geometry.ChunkSectors()))
-			p.Undecided = note(p.Undecided, newBeyond, join(x.where(), x.what), advice)
-		case droppable[x.rule]:
-			p.undecided(x.rule, x.where(), x.what)
+		case x.Name == newBeyond:
+			p.Undecided = note(p.Undecided, newBeyond, join(x.where(), x.Message()), advice)
+		case droppable[x.Name]:
+			p.undecided(x.Name, x.where(), x.Message())
 		}
 	}
 	return all
@@ -322,7 +339,7 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 // moves.
 func (p *planner) wouldSwap(f *faults, kept uint64) bool {
 	for _, x := range f.singles {
-		if x.rule == duplicateOld && p.position(x.Place) >= kept && (x.other == nil || p.position(*x.other) < kept) {
+		if x.Name == duplicateOld && p.position(x.Place) >= kept && (x.Other == nil || p.position(*x.Other) < kept) {
 			return true
 		}
 	}

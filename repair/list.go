@@ -147,7 +147,7 @@ func (p *planner) closeGap(h store.Hidden) error {
 	var gaps []uint64
 	err = p.read(first, first+uint64(h.Last-h.Index)+1, func(at uint64, x format.Exception) error {
 		if x.New == 0 {
-			if gaps = append(gaps, at); len(gaps) > mostFaults {
+			if gaps = append(gaps, at); len(gaps) > mostEdits {
 				return errEnough
 			}
 			return nil
@@ -171,7 +171,7 @@ func (p *planner) closeGap(h store.Hidden) error {
 		return err
 	}
 	if len(gaps) > 0 {
-		p.undecided(hidden, where(h.Place), fmt.Sprintf("more than %d slots without an exception come before exception %d: too many to be closed", mostFaults, h.Last))
+		p.undecided(hidden, where(h.Place), fmt.Sprintf("more than %d slots without an exception come before exception %d: too many to be closed", mostEdits, h.Last))
 		p.blocked = true
 		return nil
 	}

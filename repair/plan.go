@@ -18,8 +18,13 @@ type Options struct {
 	Choices
 }
 
-// mostFaults is how many faults one plan mends.
-const mostFaults = 1 << 20
+// What a plan holds at most, so that its memory does not grow with the damage: when it
+// has so much, it is applied, and the rest is for the next one.
+const (
+	mostFaults  = 1 << 20 // looked at in one round
+	mostEdits   = 1 << 18
+	mostSectors = 1 << 17 // that are changed
+)
 
 // mostRounds is how often the image is checked and mended: each round mends
 // something, and few faults show only when others are gone.
@@ -38,7 +43,8 @@ type planner struct {
 	blocked  bool            // something is to be decided before the rest can be mended
 	// ours are the positions of exceptions that were replaced by a copy of another,
 	// to be dropped.
-	ours map[uint64]bool
+	ours  map[uint64]bool
+	edits int // planned so far
 	// copied is where the data of chunks comes from that are yet to be written.
 	copied map[format.NewChunk]format.NewChunk
 	free   format.NewChunk // the next one that can be given out; 0 where it was not looked for
@@ -63,6 +69,10 @@ func Make(o Options) (*Plan, error) {
 			p.Before = f.Report
 		}
 		p.Undecided, p.blocked, p.More = nil, false, f.more
+		if p.isFull() || round == mostRounds {
+			p.More = true
+			return p.Plan, nil
+		}
 		changed, err := p.mend(f)
 		if err != nil {
 			return nil, err
@@ -70,11 +80,12 @@ func Make(o Options) (*Plan, error) {
 		if !changed {
 			return p.Plan, nil
 		}
-		if round == mostRounds {
-			p.More = true
-			return p.Plan, nil
-		}
 	}
+}
+
+// isFull tells whether a plan holds as much as it may.
+func (p *planner) isFull() bool {
+	return p.edits >= mostEdits || len(p.image.sectors) >= mostSectors
 }
 
 // mend plans to mend some of the faults, those first on which the others hang, and
@@ -112,6 +123,7 @@ func join(where, what string) string {
 func (p *planner) edit(s *Step, offset format.Bytes, new []byte, why string) error {
 	old, err := p.image.change(offset, new)
 	if err == nil {
+		p.edits++
 		s.Edits = append(s.Edits, Edit{Offset: offset, Old: old, New: new, Why: why})
 	}
 	return err
@@ -125,13 +137,7 @@ func (p *planner) then(s Step) {
 }
 
 // fault is one of a single exception.
-type fault struct {
-	rule string
-	format.Place
-	format.Exception
-	other *format.Place
-	what  string // what is wrong, in words; of the first ones
-}
+type fault struct{ check.Finding }
 
 func (f fault) where() string { return where(f.Place) }
 
@@ -157,7 +163,7 @@ func (p *planner) look() (*faults, error) {
 			return nil
 		}
 		if f.more = len(f.singles) == mostFaults; !f.more {
-			f.singles = append(f.singles, fault{found.Name, found.Place, found.Exception, found.Other, found.Message()})
+			f.singles = append(f.singles, fault{found})
 		}
 		return nil
 	})

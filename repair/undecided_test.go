@@ -27,10 +27,12 @@ func TestUndecided(t *testing.T) {
 	}{
 		"a repeated one, and a choice that its slot would turn round": {
 			store + "ex 5 12 6\nex 39 3 200", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
-		"a repeated one that may be the last":           {store + "ex 20 3 200\nex 30 3 3", []string{"duplicate-old-chunk"}, repair.Choices{}},
-		"one that was damaged, at an area's beginning":  {"device 400\nheader chunk=1\nfill 33\nex 32 5 0xff00000000000023", []string{"new-chunk-over-56-bits"}, repair.Choices{}},
-		"a device that was much larger":                 {store + rising.String(), []string{"new-chunk-beyond-device"}, repair.Choices{}},
-		"garbage, and exceptions behind it":             {"device 400\nheader chunk=1\nfill 96\nraw 17408 a5*512", []string{"implausible-area"}, repair.Choices{}},
+		"a repeated one that may be the last":          {store + "ex 20 3 200\nex 30 3 3", []string{"duplicate-old-chunk"}, repair.Choices{}},
+		"one that was damaged, at an area's beginning": {"device 400\nheader chunk=1\nfill 33\nex 32 5 0xff00000000000023", []string{"new-chunk-over-56-bits"}, repair.Choices{}},
+		"a device that was much larger":                {store + rising.String(), []string{"new-chunk-beyond-device"}, repair.Choices{}},
+		"garbage, and exceptions behind it":            {"device 400\nheader chunk=1\nfill 96\nraw 17408 a5*512", []string{"implausible-area"}, repair.Choices{}},
+		"garbage, and what may be the rest of the list behind its end": {
+			"device 400\nheader chunk=1\nfill 96\nraw 17408 a5*80 00*432", []string{"implausible-area"}, repair.Choices{}},
 		"garbage, and one exception in it":              {"device 400\nheader chunk=1\nfill 32\nraw 17408 a5*512\nex 40 200 60", []string{"implausible-area"}, repair.Choices{}},
 		"garbage in the first area":                     {"device 400\nheader chunk=1\nraw 512 a5*512", []string{"implausible-area"}, repair.Choices{}},
 		"hidden ones, of which one is in the list, too": {"device 400\nheader chunk=1\nfill 10\nex 12 3 3\nex 13 70 80", []string{"hidden-exceptions"}, repair.Choices{}},

@@ -249,3 +249,22 @@ func TestRevalidate(t *testing.T) {
 		t.Errorf("unreadable: %v", err)
 	}
 }
+
+// TestSyncsFirst: what a repair that was killed has left in a cache is durable before it
+// is built on.
+func TestSyncsFirst(t *testing.T) {
+	p := patients()["repeated"]
+	image := p.image(t)
+	d := devicetest.Of(image)
+	plan, err := repair.Make(options(d, p.origin(image), p.choices))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(d.Ops())
+	if err := plan.Apply(d, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if first := d.Ops()[before]; first.Kind != devicetest.Sync {
+		t.Errorf("the first operation is %+v", first)
+	}
+}
