@@ -42,11 +42,9 @@ type garbage struct {
 // them, and others: so a kernel gives chunks out, and garbage is not so. If they are
 // impossible all the same, it is the device that was cut short.
 func orderly(piece format.Piece) bool {
-	const near = 16
 	close := 0
 	for i := 1; i < piece.Len(); i++ {
-		step := int64(piece.At(i).New) - int64(piece.At(i-1).New)
-		if step != 0 && -near <= step && step <= near {
+		if format.Near(piece.At(i), piece.At(i-1)) {
 			close++
 		}
 	}

@@ -17,13 +17,10 @@ type facts struct {
 	known  bool // the origin's size
 }
 
-// largestDevice is what the kernel can address at most, in bytes (loff_t).
-const largestDevice format.Bytes = 1 << 63
-
 func newFacts(g format.Geometry, size, origin format.Bytes) facts {
 	f := facts{geometry: g, known: origin > 0}
 	if !f.known {
-		origin = largestDevice
+		origin = format.LargestDevice
 	}
 	if !g.IsZero() {
 		f.chunks = g.Chunks(size)

@@ -82,14 +82,13 @@ func (s *stale) fits(k format.AreaIndex, x format.Exception) bool {
 // hasNeighbour tells whether the exception before or behind in the area has a data chunk
 // close by, as chunks are given out; one that stands alone needs none.
 func (s *stale) hasNeighbour(p format.Piece, i int) bool {
-	const near = 16
 	alone := true
 	for _, at := range []int{i - 1, i + 1} {
 		if at < 0 || at >= p.Len() || p.At(at).New == 0 {
 			continue
 		}
 		alone = false
-		if step := int64(p.At(at).New) - int64(p.At(i).New); step != 0 && -near <= step && step <= near {
+		if format.Near(p.At(at), p.At(i)) {
 			return true
 		}
 	}

@@ -7,6 +7,8 @@ const (
 	// not told one for, unless the logical block is larger
 	// (DM_CHUNK_SIZE_DEFAULT_SECTORS in dm-exception-store.h).
 	DefaultChunkSectors = 32
+	// LargestDevice is the largest that the kernel can address, in bytes (loff_t).
+	LargestDevice Bytes = 1 << 63
 	// FirstData is the first chunk that can hold data: behind header and
 	// area 0.
 	FirstData = 2
@@ -124,9 +126,22 @@ func (g Geometry) DataChunk(i uint64) NewChunk {
 }
 
 // Plausible tells whether an exception can be one of a store on a device of n chunks:
-// its new chunk is a data chunk on the device, and its old one lies on a device that the
-// kernel can address (loff_t).
+// its new chunk is a data chunk on the device, and its old one lies on some device.
 func (g Geometry) Plausible(n uint64, x Exception) bool {
-	const largestDevice = 1 << 63 // bytes
-	return x.New >= FirstData && uint64(x.New) < n && !g.IsMetadata(x.New) && uint64(x.Old) < largestDevice/uint64(g.chunk)
+	return x.New >= FirstData && uint64(x.New) < n && !g.IsMetadata(x.New) && g.OnAnyDevice(x)
+}
+
+// OnAnyDevice tells whether there can be devices, origin and COW device, on which the
+// chunks of an exception lie.
+func (g Geometry) OnAnyDevice(x Exception) bool {
+	most := uint64(LargestDevice / g.chunk)
+	return uint64(x.New) < most && x.New>>56 == 0 && uint64(x.Old) < most
+}
+
+// Near tells whether two exceptions of an area have new chunks as close to each other as
+// the kernel gives them out one after the other, copies in parallel and all.
+func Near(a, b Exception) bool {
+	const near = 16
+	step := int64(a.New - b.New)
+	return step != 0 && -near <= step && step <= near
 }

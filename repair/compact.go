@@ -20,6 +20,13 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 			movers = append(movers, at)
 		}
 	}
+	// What stands behind the list's end must not look like more than a torn commit when
+	// the end comes forward.
+	if area := (end/p.slots() + 1) * p.slots(); end < p.capacity() {
+		if err := p.clear(end, area, "behind the list's end"); err != nil {
+			return err
+		}
+	}
 	var fill Step
 	for i, hole := range gaps {
 		x, err := p.at(movers[i])
@@ -42,25 +49,35 @@ func (p *planner) put(s *Step, position uint64, x format.Exception, why string) 
 	return p.edit(s, p.geometry.SlotOffset(p.place(position)), raw, why)
 }
 
-// clear plans to clear the slots from position first up to end: the last area first,
-// each in a step of its own, so that the areas behind are blank when one is cleared.
+// clear plans to clear the slots from position first up to end, the last area first. What
+// a power cut leaves of that behind the list's end looks like a commit that was torn: of an
+// area that may be full, the last sector goes before the others, so that nobody asks
+// whether the list went on behind it.
 func (p *planner) clear(first, end uint64, why string) error {
 	for end > first {
-		start := max(first, (end-1)/p.slots()*p.slots())
-		var s Step
-		if err := p.clearStretches(&s, start, end, why); err != nil {
-			return err
+		area := (end - 1) / p.slots() * p.slots()
+		for _, start := range []uint64{area + p.slots() - perSector, area} {
+			start = max(first, start)
+			if start >= end {
+				continue
+			}
+			var s Step
+			if err := p.clearStretches(&s, start, end, why); err != nil {
+				return err
+			}
+			p.then(s)
+			end = start
 		}
-		p.then(s)
-		end = start
 	}
 	return nil
 }
 
+// perSector is the number of exceptions in a sector.
+const perSector = format.SectorSize / format.ExceptionSize
+
 // clearStretches clears slots of an area, sector by sector, but for sectors that are
 // clear.
 func (p *planner) clearStretches(s *Step, first, end uint64, why string) error {
-	const perSector = format.SectorSize / format.ExceptionSize
 	area := p.place(first).Area
 	raw := make([]byte, 0, 64<<10)
 	for first < end {

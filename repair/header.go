@@ -41,6 +41,8 @@ func (p *planner) mendHeader(f *faults) (bool, error) {
 		return false, p.wantList(f, found)
 	}
 	switch {
+	case found != nil && p.Header != nil && p.Header.Valid && isMarked(f.Identity, p.image):
+		return false, &HeaderError{"the header says that the snapshot is invalid: write it with --valid 0, and see what dmcow revalidate says"}
 	case found != nil && p.Header != nil:
 		var err error
 		if p.evidence, err = check.Probe(p.image, p.visit); err != nil {
@@ -58,8 +60,15 @@ func (p *planner) mendHeader(f *faults) (bool, error) {
 		p.blocked = true // there is no list
 	case p.Header != nil && p.geometry != p.Header.Geometry:
 		return false, &HeaderError{"the header is sound, and nothing speaks for another one"}
+	case p.Header != nil && p.Header.Valid != (f.Identity.Header.Valid != 0):
+		return false, &HeaderError{"the header is sound: dmcow revalidate and invalidate change its mark"}
 	}
 	return false, nil
+}
+
+// isMarked tells whether a header, damaged as it is, marks the snapshot invalid.
+func isMarked(id store.Identity, d store.Device) bool {
+	return id.Header.Valid == 0 && (id.Header.Magic == format.Magic || id.Survives(d))
 }
 
 // wantList is the error of a new header with which nothing reads as a list, or not as

@@ -55,12 +55,10 @@ func (p *planner) read(first, end uint64, use func(uint64, format.Exception) err
 }
 
 // at is the exception at a position.
-func (p *planner) at(position uint64) (x format.Exception, err error) {
-	err = p.read(position, position+1, func(_ uint64, y format.Exception) error {
-		x = y
-		return nil
-	})
-	return x, err
+func (p *planner) at(position uint64) (format.Exception, error) {
+	raw := make([]byte, format.ExceptionSize)
+	err := readFull(p.image, raw, p.geometry.SlotOffset(p.place(position)))
+	return format.DecodeException(raw), err
 }
 
 // mendHidden sees to exceptions behind the list's end in its area.
@@ -77,14 +75,8 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	copies, err := p.allInList(h)
-	if err != nil {
-		return false, err
-	}
 	why := ""
 	switch {
-	case copies:
-		why = "each stands in the list, too"
 	case p.Hidden == KeepHidden:
 		err := p.closeGap(h)
 		return !p.blocked, err
@@ -105,35 +97,6 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 	return true, p.clear(p.position(h.Place), p.position(format.Place{Area: h.Area, Index: h.Last})+1, "the entries behind the list's end")
 }
 
-// mostCopies is how many hidden exceptions are looked for in the list.
-const mostCopies = 1 << 16
-
-// allInList tells whether each exception that hides behind the list's end stands in
-// the list as well: then a repair that moved it was cut off.
-func (p *planner) allInList(h store.Hidden) (bool, error) {
-	if h.Count > mostCopies {
-		return false, nil
-	}
-	wanted := map[format.Exception]bool{}
-	first := p.position(h.Place)
-	err := p.read(first+1, first+uint64(h.Last-h.Index)+1, func(_ uint64, x format.Exception) error {
-		if x.New != 0 {
-			wanted[x] = true
-		}
-		return nil
-	})
-	if err != nil {
-		return false, err
-	}
-	err = p.read(0, first, func(_ uint64, x format.Exception) error {
-		if delete(wanted, x); len(wanted) == 0 {
-			return errEnough
-		}
-		return nil
-	})
-	return len(wanted) == 0, err
-}
-
 // closeGap brings back what hides behind the list's end. The slots in between become
 // copies of an exception next to them: the list is whole then and in its order, and what
 // stands in it twice is dropped like any other repeated exception.
@@ -143,37 +106,23 @@ func (p *planner) closeGap(h store.Hidden) error {
 	if err != nil {
 		return err
 	}
-	var s Step
-	var gaps []uint64
-	err = p.read(first, first+uint64(h.Last-h.Index)+1, func(at uint64, x format.Exception) error {
-		if x.New == 0 {
-			if gaps = append(gaps, at); len(gaps) > mostEdits {
-				return errEnough
-			}
-			return nil
-		}
-		copied := x
-		if p.geometry.Plausible(p.chunks(), before) {
-			copied = before
-		}
-		for _, gap := range gaps {
-			why := fmt.Sprintf("%s becomes a copy of one next to it, old chunk %d, new chunk %d", where(p.place(gap)), copied.Old, copied.New)
-			if err := p.put(&s, gap, copied, why); err != nil {
-				return err
-			}
-			p.ours[gap] = true
-		}
-		p.ours[at] = len(gaps) > 0 // it may be the later one of the two
-		gaps, before = gaps[:0], x
+	c := closing{planner: p, before: before}
+	err = p.read(first, first+uint64(h.Last-h.Index)+1, c.take)
+	if errors.Is(err, errNoCopy) || len(c.gaps) > 0 {
+		p.undecided(hidden, where(h.Place), "the gap cannot be closed: it is too long, or what stands on both sides of it has to be dropped, too (--drop)")
+		p.blocked = true
 		return nil
-	})
+	}
 	if err != nil {
 		return err
 	}
-	if len(gaps) > 0 {
-		p.undecided(hidden, where(h.Place), fmt.Sprintf("more than %d slots without an exception come before exception %d: too many to be closed", mostEdits, h.Last))
-		p.blocked = true
-		return nil
+	var s Step
+	for _, f := range c.fills {
+		why := fmt.Sprintf("%s becomes a copy of one next to it, old chunk %d, new chunk %d", where(p.place(f.at)), f.x.Old, f.x.New)
+		if err := p.put(&s, f.at, f.x, why); err != nil {
+			return err
+		}
+		p.ours[f.at] = true
 	}
 	p.then(s)
 	p.mended(hidden, where(h.Place), fmt.Sprintf("the gap is closed, and what stands behind it comes back, from exception %d on", h.First))
@@ -186,4 +135,52 @@ func (p *planner) before(position uint64) (format.Exception, error) {
 		return format.Exception{}, nil
 	}
 	return p.at(position - 1)
+}
+
+// closing is the closing of gaps.
+type closing struct {
+	*planner
+	before format.Exception // the gap
+	gaps   []uint64         // that are open
+	fills  []fill
+}
+
+// fill is what becomes of a slot.
+type fill struct {
+	at uint64
+	x  format.Exception
+}
+
+// errNoCopy says that there is no exception next to a gap that it could become a copy of.
+var errNoCopy = errors.New("no exception that could stand twice")
+
+// take takes the next slot behind the list's end. A gap becomes a copy of the exception
+// before it or behind it: nothing comes in between, whose order would change when the copy
+// is dropped. Where neither can be served, both have to be dropped.
+func (c *closing) take(at uint64, x format.Exception) error {
+	if x.New == 0 {
+		if c.gaps = append(c.gaps, at); len(c.gaps)+len(c.fills) > mostEdits {
+			return errEnough
+		}
+		return nil
+	}
+	copied := x
+	switch {
+	case len(c.gaps) == 0:
+	case c.canBeServed(c.before):
+		copied = c.before
+	case c.canBeServed(x):
+		c.ours[at] = false
+	case !c.Drop:
+		return errNoCopy
+	}
+	for _, gap := range c.gaps {
+		c.fills = append(c.fills, fill{gap, copied})
+	}
+	c.gaps, c.before = c.gaps[:0], x
+	return nil
+}
+
+func (c *closing) canBeServed(x format.Exception) bool {
+	return c.geometry.Plausible(c.chunks(), x) && (c.Origin == 0 || format.Bytes(x.Old) <= (c.Origin-1)/c.geometry.ChunkBytes())
 }

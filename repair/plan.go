@@ -2,6 +2,7 @@ package repair
 
 import (
 	"fmt"
+	"slices"
 
 	"dmcow/check"
 	"dmcow/format"
@@ -41,8 +42,8 @@ type planner struct {
 	evidence *check.Evidence // for a store, when the header was replaced
 	listed   bool            // its list was looked at
 	blocked  bool            // something is to be decided before the rest can be mended
-	// ours are the positions of exceptions that were replaced by a copy of another,
-	// to be dropped.
+	// ours are the positions of exceptions that are no faults of the device's: true for
+	// what fills a gap, false for others that became one of two that are alike.
 	ours  map[uint64]bool
 	edits int // planned so far
 	// copied is where the data of chunks comes from that are yet to be written.
@@ -71,16 +72,27 @@ func Make(o Options) (*Plan, error) {
 		p.Undecided, p.blocked, p.More = nil, false, f.more
 		if p.isFull() || round == mostRounds {
 			p.More = true
-			return p.Plan, nil
+			return p.Plan, p.lastLook()
 		}
 		changed, err := p.mend(f)
 		if err != nil {
 			return nil, err
 		}
 		if !changed {
-			return p.Plan, nil
+			return p.Plan, p.lastLook()
 		}
 	}
+}
+
+// lastLook looks as a check does, where the last look was a closer one.
+func (p *planner) lastLook() error {
+	if !p.single {
+		return nil
+	}
+	p.single = false
+	f, err := p.look()
+	p.After = f.Report
+	return err
 }
 
 // isFull tells whether a plan holds as much as it may.
@@ -129,8 +141,16 @@ func (p *planner) edit(s *Step, offset format.Bytes, new []byte, why string) err
 	return err
 }
 
+// mostInStep is how much a step holds, so that what is written at a time is bounded: in
+// whatever order they are written, edits of one step may as well be in several.
+const mostInStep = 1 << 12
+
 // then adds a step to the plan. What it changes is there from now on.
 func (p *planner) then(s Step) {
+	for len(s.Edits) > mostInStep {
+		p.Steps = append(p.Steps, Step{Copies: s.Copies, Edits: s.Edits[:mostInStep]})
+		s = Step{Edits: s.Edits[mostInStep:]}
+	}
 	if len(s.Edits) > 0 || len(s.Copies) > 0 {
 		p.Steps = append(p.Steps, s)
 	}
@@ -162,12 +182,16 @@ func (p *planner) look() (*faults, error) {
 		if found.Scope != check.OfException || found.Severity == check.Info {
 			return nil
 		}
-		if f.more = len(f.singles) == mostFaults; !f.more {
+		if f.more = f.more || len(f.singles) == mostFaults; !f.more {
 			f.singles = append(f.singles, fault{found})
 		}
 		return nil
 	})
 	f.Sort()
+	if g := f.Identity.Geometry; f.has(beyondDevice) != nil { // what there is of an area that is cut off is lost
+		whole := format.AreaIndex(g.Areas(g.Chunks(p.size())))
+		f.singles = slices.DeleteFunc(f.singles, func(x fault) bool { return x.Area >= whole })
+	}
 	if err == nil && len(f.Unread) > 0 {
 		err = f.Unread[0]
 	}

@@ -16,9 +16,12 @@ import (
 // the user's word it stays as it is, byte for byte.
 func TestUndecided(t *testing.T) {
 	const store = "device 400\nheader chunk=1\nfill 40\ndata 9\n"
-	var rising bytes.Buffer // of a device that was much larger
+	var rising, parallel bytes.Buffer // of a device that was much larger
 	for i := range 8 {
 		fmt.Fprintf(&rising, "ex %d %d %d\n", 32+i, 200+i, 4000+i)
+	}
+	for i, new := range []int{4000, 4100, 4050, 4200, 4150} {
+		fmt.Fprintf(&parallel, "ex %d %d %d\n", 32+i, 200+i, new)
 	}
 	for name, c := range map[string]struct {
 		spec    string
@@ -29,8 +32,15 @@ func TestUndecided(t *testing.T) {
 			store + "ex 5 12 6\nex 39 3 200", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
 		"a repeated one that may be the last":          {store + "ex 20 3 200\nex 30 3 3", []string{"duplicate-old-chunk"}, repair.Choices{}},
 		"one that was damaged, at an area's beginning": {"device 400\nheader chunk=1\nfill 33\nex 32 5 0xff00000000000023", []string{"new-chunk-over-56-bits"}, repair.Choices{}},
-		"a device that was much larger":                {store + rising.String(), []string{"new-chunk-beyond-device"}, repair.Choices{}},
-		"garbage, and exceptions behind it":            {"device 400\nheader chunk=1\nfill 96\nraw 17408 a5*512", []string{"implausible-area"}, repair.Choices{}},
+		"a device that was much larger, copies in parallel": {
+			"device 400\nheader chunk=1\nfill 32\n" + parallel.String(), []string{"implausible-area"}, repair.Choices{}},
+		"several of a chunk, of which one is repeated and the last": {
+			store + "ex 1 0 2\nex 20 400 120\nex 30 400 130\nex 39 400 130", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
+		"hidden, the list going on in the next area": {
+			"device 400\nheader chunk=1\nfill 40\nex 30 0 0\nex 31 9 5", []string{"hidden-exceptions"}, repair.Choices{}},
+		"a gap between bad ones":            {store + "ex 20 7 9999\nex 21 0 0\nex 22 9 9999", []string{"hidden-exceptions"}, repair.Choices{Hidden: repair.KeepHidden}},
+		"a device that was much larger":     {store + rising.String(), []string{"new-chunk-beyond-device"}, repair.Choices{}},
+		"garbage, and exceptions behind it": {"device 400\nheader chunk=1\nfill 96\nraw 17408 a5*512", []string{"implausible-area"}, repair.Choices{}},
 		"garbage, and what may be the rest of the list behind its end": {
 			"device 400\nheader chunk=1\nfill 96\nraw 17408 a5*80 00*432", []string{"implausible-area"}, repair.Choices{}},
 		"garbage, and one exception in it":              {"device 400\nheader chunk=1\nfill 32\nraw 17408 a5*512\nex 40 200 60", []string{"implausible-area"}, repair.Choices{}},
@@ -68,8 +78,6 @@ func TestMendedAlone(t *testing.T) {
 		spec string
 		want string // spec of what it is to be
 	}{
-		"hidden ones that are all in the list": {
-			"device 400\nheader chunk=1\nfill 10\nex 12 3 3\nex 13 6 4", "device 400\nheader chunk=1\nfill 10"},
 		"two of one chunk, with the same data": {
 			"device 400\nheader chunk=1\nfill 10\nex 9 3 11", "device 400\nheader chunk=1\nfill 9"},
 		"garbage that ends early": {
@@ -99,5 +107,38 @@ func TestNoEvidence(t *testing.T) {
 		if !errors.As(err, new(*repair.HeaderError)) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestCutInAnArea: of a device that ends inside an area, what is in that is lost, and
+// nothing else but the last exception of the area before, which is full.
+func TestCutInAnArea(t *testing.T) {
+	image := storespec.MustCompile(t, "device 1000\nheader chunk=4\nfill 200 0\ndata 9")
+	for sectors := 516; sectors < 524; sectors++ {
+		d := devicetest.Of(image[:sectors*512])
+		p := mend(t, d, 0, repair.Choices{Drop: true, Truncate: true})
+		if p.After.Exceptions != 127 {
+			t.Errorf("%d sectors: %s", sectors, findings(p.After))
+		}
+	}
+}
+
+// TestToldWhatIsDropped: an exception next to a gap is told like any other.
+func TestToldWhatIsDropped(t *testing.T) {
+	d := devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 40\ndata 9\nex 20 0 0\nex 21 63 9999"))
+	p := mend(t, d, 0, repair.Choices{Drop: true, Hidden: repair.KeepHidden})
+	if len(p.Mended) != 2 || p.Mended[1].Rule != "new-chunk-beyond-device" || p.Mended[1].Count != 1 {
+		t.Errorf("%+v", p.Mended)
+	}
+}
+
+// TestUnshareNextToDamage: the chunk that an exception names which waits to be decided is
+// not given out, also if only the kernel sees that it names it.
+func TestUnshareNextToDamage(t *testing.T) {
+	image := storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 40\nex 39 117 0x010000000000002a\nex 5 15 6\ndata 9")
+	d := devicetest.Of(image)
+	mend(t, d, 0, repair.Choices{Unshare: true})
+	if !bytes.Equal(d.Image()[42*512:][:512], image[42*512:][:512]) {
+		t.Error("it was written over")
 	}
 }

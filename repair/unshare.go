@@ -1,0 +1,84 @@
+package repair
+
+import (
+	"fmt"
+
+	"dmcow/format"
+)
+
+// unshare gives exceptions that share their data chunk one of their own.
+func (p *planner) unshare(f *faults) (bool, error) {
+	changed := false
+	for _, x := range f.singles {
+		if x.Name != duplicateNew {
+			continue
+		}
+		if !p.Unshare {
+			p.undecided(duplicateNew, x.where(), x.Message())
+			continue
+		}
+		if f.has(repeated) != nil { // it may be this one, which would then be another
+			p.waits(x, duplicateOld)
+			continue
+		}
+		to, ok, err := p.freeChunk()
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			advice := fmt.Sprintf("there is no free chunk for a copy: grow the device, by %d sectors for each", p.geometry.ChunkSectors())
+			p.Undecided = note(p.Undecided, duplicateNew, join(x.where(), x.Message()), advice)
+			continue
+		}
+		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("the data of %s, a copy of its own", x.where())}
+		if c.from, err = p.digest(c.From); err == nil {
+			c.to, err = p.digest(to)
+		}
+		if err != nil {
+			p.undecided(duplicateNew, x.where(), fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
+			continue
+		}
+		// One step each: cut off, the next chunk behind all that are named is the next
+		// that is wanted, and a device with just enough room has enough for the rest.
+		changed = true
+		s := Step{Copies: []Copy{c}}
+		p.copied[to] = x.New
+		if err := p.put(&s, p.position(x.Place), format.Exception{Old: x.Old, New: to}, x.where()+" names the copy"); err != nil {
+			return false, err
+		}
+		p.then(s)
+		p.mended(duplicateNew, x.where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.Message(), to))
+	}
+	return changed, nil
+}
+
+// largestNew is the largest chunk number of the COW device that the kernel knows: it sees
+// the lower 56 bits.
+const largestNew = 1<<56 - 1
+
+// freeChunk gives out a chunk behind all that the list names; ok is false where there
+// is none.
+func (p *planner) freeChunk() (c format.NewChunk, ok bool, err error) {
+	if p.free == 0 {
+		p.free = format.FirstData
+		w := format.Walk{Device: p.image.current(), Size: p.size(), Geometry: p.geometry}
+		_, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
+			for _, x := range b.Exceptions() {
+				if n := x.New & largestNew; uint64(n) < p.chunks() {
+					p.free = max(p.free, n+1)
+				}
+			}
+			return p.visit(b.Area)
+		})
+		if err != nil && !isCut(err) {
+			return 0, false, err
+		}
+	}
+	p.free = p.geometry.SkipMetadata(p.free)
+	if uint64(p.free) >= p.chunks() {
+		return 0, false, nil
+	}
+	c = p.free
+	p.free++
+	return c, true, nil
+}
