@@ -100,35 +100,57 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// TestCrashesOfAny does the same with stores that are damaged at random.
+// TestCrashesOfAny does the same with stores that are damaged at random, and with any of
+// the user's words.
 func TestCrashesOfAny(t *testing.T) {
 	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 1))
-	for range 30 {
-		image := storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 100 0\ndata 9")
+	for range 60 {
+		chunk := 1 + rng.IntN(2)
+		image := storespec.MustCompile(t, fmt.Sprintf("device 400\nheader chunk=%d\nfill 100 0\ndata 9", chunk))
 		hurt(image, rng, 1+rng.IntN(12))
-		keep := []repair.Keep{repair.KeepFirst, repair.KeepLast}[rng.IntN(2)]
-		crashes(t, image, everything(keep), 20)
+		if rng.IntN(3) == 0 { // cut short
+			image = image[:(60*chunk+rng.IntN(80*chunk))*512]
+		}
+		crashes(t, image, anyChoices(rng), 20)
 	}
 }
 
-// hurt damages exceptions of an image of chunks of a sector with 100 exceptions.
+// anyChoices are any of the user's words.
+func anyChoices(rng *rand.Rand) repair.Choices {
+	maybe := func() bool { return rng.IntN(2) == 0 }
+	return repair.Choices{
+		Warnings: maybe(), Drop: maybe(), Unshare: maybe(), Truncate: maybe(),
+		Hidden: []repair.Hidden{repair.AskHidden, repair.KeepHidden, repair.DropHidden}[rng.IntN(3)],
+		Keep:   []repair.Keep{repair.AskWhich, repair.KeepFirst, repair.KeepLast}[rng.IntN(3)],
+	}
+}
+
+// hurt damages exceptions of an image with 100 of them.
 func hurt(image []byte, rng *rand.Rand, times int) {
+	chunk := pictureOf(image, 0).chunk / 512
+	slot := func() []byte { return image[slotIn(rng.IntN(100), chunk):] }
 	for range times {
-		at := slotOffset(rng.IntN(100))
+		at := slot()
 		values := []uint64{0, 1, 2, rng.Uint64N(450), rng.Uint64N(450), rng.Uint64()}
-		field := rng.IntN(2)
-		binary.LittleEndian.PutUint64(image[at+8*field:], values[rng.IntN(len(values))])
+		binary.LittleEndian.PutUint64(at[8*rng.IntN(2):], values[rng.IntN(len(values))])
 		if rng.IntN(6) == 0 { // a copy of another entry
-			copy(image[at:at+16], image[slotOffset(rng.IntN(100)):])
+			copy(at[:16], slot())
 		}
 		if rng.IntN(20) == 0 {
-			clear(image[at/512*512:][:512])
+			sector := slotIn(rng.IntN(100), chunk) / 512 * 512
+			clear(image[sector:][:512])
 		}
 	}
+}
+
+// slotIn is where a slot stands in a store with chunks of so many sectors.
+func slotIn(slot, chunk int) int {
+	e := 32 * chunk
+	return (1+slot/e*(e+1))*chunk*512 + slot%e*16
 }
 
 // slotOffset is where a slot stands in a store with chunks of a sector.
-func slotOffset(slot int) int { return (1+slot/32*33)*512 + slot%32*16 }
+func slotOffset(slot int) int { return slotIn(slot, 1) }
 
 func crashes(t *testing.T, image []byte, c repair.Choices, limit int) {
 	t.Helper()

@@ -11,10 +11,7 @@ import (
 
 // drop drops exceptions from the list, and closes the gaps.
 func (p *planner) drop(f *faults) (bool, error) {
-	all, err := p.dropped(f)
-	if err != nil {
-		return false, err
-	}
+	all := p.dropped(f)
 	end, err := p.dropEnd(f)
 	if err != nil {
 		return false, err
@@ -64,8 +61,7 @@ func (p *planner) positions(all []fault) []uint64 {
 // holes is how many of the dropped positions, in order, stand before the new end of a
 // list: others take their slots.
 func holes(drops []uint64, end uint64) int {
-	n, _ := slices.BinarySearch(drops, end-uint64(len(drops)))
-	return n
+	return countBelow(drops, end-uint64(len(drops)))
 }
 
 // waits notes that a fault waits for those of another rule.
@@ -74,7 +70,7 @@ func (p *planner) waits(x fault, rule string) {
 }
 
 // dropped are the exceptions that are to be dropped.
-func (p *planner) dropped(f *faults) (all []fault, err error) {
+func (p *planner) dropped(f *faults) (all []fault) {
 	farthest := format.NewChunk(0)
 	for _, x := range f.singles {
 		if x.Name == newBeyond {
@@ -83,36 +79,60 @@ func (p *planner) dropped(f *faults) (all []fault, err error) {
 	}
 	advice := fmt.Sprintf("if the device was larger, grow it back: to at least %d sectors, and nothing is lost. "+
 		"--drop drops the exceptions: the snapshot then reads the origin's chunks there", uint64(farthest+1)*uint64(p.geometry.ChunkSectors()))
-	undecided := f.undecidedChunks()
+	undecided := p.undecidedChunks(f)
+	twice := map[format.Exception]bool{} // of those that wait
 	for _, x := range f.singles {
-		switch _, several := undecided[x.Old]; {
-		case x.Name == repeated && several:
-			// It may be the last one, unless it stands right behind what it repeats.
-			before, err := p.before(p.position(x.Place))
-			if err != nil {
-				return nil, err
-			}
-			if before == x.Exception {
-				all = append(all, x)
-			}
-		case x.Name == headerInArea, x.Name == repeated, droppable[x.Name] && p.Drop:
+		switch g := undecided[x.Old]; {
+		case x.Name == repeated && g != nil && !g.endsAlike():
+			// To drop it would make another one the last.
+		case x.Name == headerInArea, x.Name == repeated, droppable[x.Name] && (p.Drop || twice[x.Exception]):
 			all = append(all, x)
-		case x.Name == newBeyond:
-			p.Undecided = note(p.Undecided, newBeyond, join(x.where(), x.Message()), advice)
 		case droppable[x.Name]:
-			p.undecided(x.Name, x.where(), x.Message())
+			twice[x.Exception] = true
+			if x.Name == newBeyond {
+				p.Undecided = note(p.Undecided, newBeyond, join(x.where(), x.Message()), advice)
+			} else {
+				p.undecided(x.Name, x.where(), x.Message())
+			}
 		}
 	}
-	return all, nil
+	return all
 }
 
-// undecidedChunks are the old chunks with several exceptions, of which none was chosen
-// yet, with the first of them, nil where that was not found out.
-func (f *faults) undecidedChunks() map[format.OldChunk]*format.Place {
-	all := map[format.OldChunk]*format.Place{}
+// several are the exceptions of an old chunk that has more than one, of which none was
+// chosen yet.
+type several struct {
+	first   *format.Place // nil where that was not found out
+	last    fault         // that is not like one before
+	end     fault         // the last of all
+	members []fault       // but the first
+}
+
+// endsAlike tells whether it is the same one that is the last, when those that repeat
+// another are gone.
+func (s *several) endsAlike() bool { return s.end.Exception == s.last.Exception }
+
+// undecidedChunks are the old chunks with several exceptions.
+func (p *planner) undecidedChunks(f *faults) map[format.OldChunk]*several {
+	all := map[format.OldChunk]*several{}
 	for _, x := range f.singles {
-		if x.Name == duplicateOld {
-			all[x.Old] = x.Other
+		if x.Name != duplicateOld {
+			continue
+		}
+		s := all[x.Old]
+		if s == nil {
+			s = &several{first: x.Other, last: x, end: x}
+			all[x.Old] = s
+		}
+		if s.members = append(s.members, x); p.position(x.Place) > p.position(s.last.Place) {
+			s.last, s.end = x, x
+		}
+	}
+	for _, x := range f.singles {
+		if s := all[x.Old]; s != nil && x.Name == repeated {
+			if s.members = append(s.members, x); p.position(x.Place) > p.position(s.end.Place) {
+				s.end = x
+			}
 		}
 	}
 	return all
@@ -141,23 +161,59 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 	return nil
 }
 
-// wouldSwap tells whether an exception of an old chunk with several, of which none was
-// chosen yet, would come before another one when what is kept behind the new end of the list
-// moves.
+// wouldSwap tells whether, of an old chunk with several exceptions of which none was chosen
+// yet, another would be the first or the last when what is kept behind the new end of the
+// list moves.
 func (p *planner) wouldSwap(f *faults, drops []uint64, kept uint64) bool {
-	undecided := f.undecidedChunks()
+	undecided := p.undecidedChunks(f)
 	if f.more && len(undecided) > 0 {
 		return true // there may be more of them
 	}
-	for _, x := range f.singles {
-		first, several := undecided[x.Old]
-		at := p.position(x.Place)
-		if !several || at < kept || x.Name != duplicateOld && x.Name != repeated {
-			continue
+	m := moves{kept: kept, gaps: drops[:countBelow(drops, kept)], tail: drops[countBelow(drops, kept):]}
+	for _, s := range undecided {
+		if s.first == nil {
+			return true
 		}
-		if _, goes := slices.BinarySearch(drops, at); !goes && (first == nil || p.position(*first) < kept) {
+		first, isDropped := m.to(p.position(*s.first))
+		last := first
+		for _, x := range s.members {
+			at, goes := m.to(p.position(x.Place))
+			if goes {
+				continue
+			}
+			if at < first {
+				return true
+			}
+			last = max(last, at)
+		}
+		if at, goes := m.to(p.position(s.last.Place)); isDropped || goes || at < last {
 			return true
 		}
 	}
 	return false
+}
+
+// moves is where exceptions go when others are dropped.
+type moves struct {
+	kept       uint64   // the new end of the list
+	gaps, tail []uint64 // the dropped positions before that, and behind it
+}
+
+// to is where the exception at a position goes; dropped tells that it is dropped.
+func (m moves) to(at uint64) (to uint64, dropped bool) {
+	if at < m.kept {
+		_, dropped = slices.BinarySearch(m.gaps, at)
+		return at, dropped
+	}
+	before, dropped := slices.BinarySearch(m.tail, at)
+	if dropped {
+		return at, true
+	}
+	return m.gaps[at-m.kept-uint64(before)], false
+}
+
+// countBelow is how many of the positions, in order, come before one.
+func countBelow(positions []uint64, at uint64) int {
+	n, _ := slices.BinarySearch(positions, at)
+	return n
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/check"
+	"dmcow/format"
 )
 
 // mendList sees to the list, and to its exceptions one by one.
@@ -13,7 +14,7 @@ func (p *planner) mendList(f *faults) (bool, error) {
 		return false, nil
 	}
 	if found := f.has(implausible); found != nil {
-		clear, err := p.onlyRepeats()
+		clear, err := p.onlyRepeats(f)
 		if err != nil {
 			return false, err
 		}
@@ -33,23 +34,43 @@ func (p *planner) mendList(f *faults) (bool, error) {
 	return false, nil
 }
 
-// onlyRepeats tells whether an area is implausible for exceptions that share their chunks
-// with others alone, and not for what cannot be an exception: so a repair that was cut off
-// leaves one from which it has moved most.
-func (p *planner) onlyRepeats() (bool, error) {
+// onlyRepeats tells whether areas are implausible for exceptions that share their chunks
+// with others, and not for what cannot be an exception: so a repair that was cut off leaves
+// one from which it has moved most.
+func (p *planner) onlyRepeats(f *faults) (bool, error) {
 	p.single = true
-	f, err := p.look()
+	single, err := p.look()
 	p.single = false
 	if err != nil {
 		return false, err
 	}
-	for rule := range droppable {
-		if f.has(rule) != nil {
+	end := p.capacity()
+	if f.has(beyondDevice) == nil {
+		e, err := p.listEnd(f)
+		if err != nil {
+			return false, err
+		}
+		end = p.position(e.Place)
+	}
+	bad, repeats := map[format.AreaIndex]uint64{}, map[format.AreaIndex]uint64{}
+	for _, x := range single.singles {
+		if droppable[x.Name] {
+			bad[x.Area]++
+		} else {
+			repeats[x.Area]++
+		}
+	}
+	for _, k := range f.garbage {
+		entries := min(p.slots(), end-uint64(k)*p.slots())
+		if others := entries - repeats[k]; bad[k] >= leastGarbage && 2*bad[k] > others {
 			return false, nil
 		}
 	}
 	return true, nil
 }
+
+// leastGarbage is how many entries of an area make it implausible, if they are most of it.
+const leastGarbage = 3
 
 // tooShort says of a list that leads past the device's end what would be best.
 func (p *planner) tooShort(f *faults, found *check.Finding) {

@@ -66,8 +66,7 @@ type rubbish struct {
 
 // isGarbage tells whether it is garbage, and not one or two damaged exceptions.
 func (g *rubbish) isGarbage() bool {
-	const least = 3
-	return !g.plausible && g.count > 0 && (g.ended || g.count >= least)
+	return !g.plausible && g.count > 0 && (g.ended || g.count >= leastGarbage)
 }
 
 // lookAt looks at areas, with what stands behind a terminator, and at the area behind

@@ -167,7 +167,8 @@ func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d",
 type faults struct {
 	Report
 	singles []fault
-	more    bool // there are more of these
+	more    bool               // there are more of these
+	garbage []format.AreaIndex // that are implausible
 	end     *format.End
 }
 
@@ -179,6 +180,9 @@ func (p *planner) look() (*faults, error) {
 	var err error
 	f.Result, err = check.Run(o, func(found check.Finding) error {
 		f.Add(found)
+		if found.Name == implausible && len(f.garbage) < mostFaults {
+			f.garbage = append(f.garbage, found.Area)
+		}
 		if found.Scope != check.OfException || found.Severity == check.Info {
 			return nil
 		}

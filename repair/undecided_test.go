@@ -29,13 +29,11 @@ func TestUndecided(t *testing.T) {
 		choices repair.Choices
 	}{
 		"a repeated one, and a choice that its slot would turn round": {
-			store + "ex 5 12 6\nex 39 3 200", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
+			store + "ex 1 0 2\nex 20 400 120\nex 39 400 130", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
 		"a repeated one that may be the last":          {store + "ex 20 3 200\nex 30 3 3", []string{"duplicate-old-chunk"}, repair.Choices{}},
 		"one that was damaged, at an area's beginning": {"device 400\nheader chunk=1\nfill 33\nex 32 5 0xff00000000000023", []string{"new-chunk-over-56-bits"}, repair.Choices{}},
 		"a device that was much larger, copies in parallel": {
 			"device 400\nheader chunk=1\nfill 32\n" + parallel.String(), []string{"implausible-area"}, repair.Choices{}},
-		"several of a chunk, of which one is repeated and the last": {
-			store + "ex 1 0 2\nex 20 400 120\nex 30 400 130\nex 39 400 130", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
 		"hidden, the list going on in the next area": {
 			"device 400\nheader chunk=1\nfill 40\nex 30 0 0\nex 31 9 5", []string{"hidden-exceptions"}, repair.Choices{}},
 		"a gap between bad ones":            {store + "ex 20 7 9999\nex 21 0 0\nex 22 9 9999", []string{"hidden-exceptions"}, repair.Choices{Hidden: repair.KeepHidden}},
@@ -140,5 +138,22 @@ func TestUnshareNextToDamage(t *testing.T) {
 	mend(t, d, 0, repair.Choices{Unshare: true})
 	if !bytes.Equal(d.Image()[42*512:][:512], image[42*512:][:512]) {
 		t.Error("it was written over")
+	}
+}
+
+// TestOrderIsKept: what is mended without the user's word does not change which of several
+// exceptions of a chunk is the first, and which the last.
+func TestOrderIsKept(t *testing.T) {
+	image := storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 40\nex 1 0 2\nex 20 400 120\nex 30 400 130\nex 39 400 130\ndata 9")
+	for keep, new := range map[repair.Keep]int{repair.KeepFirst: 120, repair.KeepLast: 130} {
+		d := devicetest.Of(image)
+		if p := mend(t, d, 0, repair.Choices{}); len(p.Mended) == 0 {
+			t.Error("nothing is mended")
+		}
+		mend(t, d, 0, repair.Choices{Keep: keep})
+		p := pictureOf(d.Image(), crashOrigin)
+		if got := p.saved(p.list())[400]; len(got) != 1 || got[0] != string(image[new*512:][:512]) {
+			t.Errorf("%s: it is another one", keep)
+		}
 	}
 }
