@@ -14,7 +14,7 @@ var implausible = &Rule{
 	Kernel:   "reads the garbage as exceptions",
 	Fate:     Wrong,
 	Repair:   "make sure that it is this device, and its chunk size; then clear the area, if nothing plausible follows in it or behind it, else drop what cannot be exceptions",
-	Command:  "repair [--drop]",
+	Command:  "repair",
 }
 
 var areaRules = []*Rule{implausible}

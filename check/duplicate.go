@@ -19,7 +19,7 @@ var (
 		Kernel:   "shows one of them, which one depends on its version and on their neighbours; a merge leaves the first on the origin",
 		Fate:     Wrong,
 		Repair:   "compare the two chunks and keep one of the exceptions",
-		Command:  "repair [--keep first|last]",
+		Command:  "repair",
 		say: func(f Finding) string {
 			return fmt.Sprintf("old chunk %d has an exception already, %s", f.Old, other(f))
 		},

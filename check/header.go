@@ -28,7 +28,8 @@ var headerRules = []*Rule{
 				repair: s.rewrite(""),
 			}
 			if s.survives() {
-				f.repair = "write the header anew, with the other fields' values, which look as they should"
+				f.repair = fmt.Sprintf("write the header anew, keeping the other fields, which look as they should: chunks of %d sectors, valid %d",
+					s.id.Header.ChunkSectors, s.id.Header.Valid)
 			}
 			return f
 		},
@@ -40,7 +41,7 @@ var headerRules = []*Rule{
 		Kernel:   "takes the device for a new one on loading it and writes an empty store over it: all is lost",
 		Fate:     Formats,
 		Repair:   "do not activate the snapshot; write the magic back, keeping the other fields",
-		Command:  "repair [--header CHUNK-SIZE --valid 0|1]",
+		Command:  "repair",
 		header: func(s *scan) *Finding {
 			switch h := s.id.Header; {
 			case !s.headless() || s.id.Blank:
@@ -209,7 +210,11 @@ func (s *scan) rewrite(first string) string {
 	case e == nil:
 		return "make sure that this is the device you mean: nothing on it speaks for a store"
 	}
-	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors", first, e.Geometry.ChunkSectors())
+	valid := "; whether it was marked invalid is not known"
+	if s.hasHeader() {
+		valid = fmt.Sprintf(", valid %d", min(s.id.Header.Valid, 1))
+	}
+	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors%s", first, e.Geometry.ChunkSectors(), valid)
 }
 
 // fits tells whether the header has a chunk size with which there can be a list.

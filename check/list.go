@@ -59,7 +59,7 @@ var listRules = []*Rule{
 		Kernel:   "has them come alive once the gap before them fills, though their chunks may have been given out again",
 		Fate:     Wrong,
 		Repair:   "where a torn commit explains them, clear them; else decide whether they are good: closing the gap brings them back, clearing them loses them",
-		Command:  "repair [--hidden keep|drop]",
+		Command:  "repair",
 		list: func(s *scan) *Finding {
 			h := s.behind
 			if h.Count == 0 {

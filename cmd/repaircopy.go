@@ -25,14 +25,11 @@ func (m *mending) refuseOutput() error {
 }
 
 // mendCopy makes a copy of the store, and mends that. It gets its name when it is whole
-// and durable.
+// and durable; until then it has one that only such copies have.
 func (m *mending) mendCopy() error {
 	name := string(m.Output)
-	part := name + ".part"
-	if err := device.Creatable(part); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			err = errors.New("exists, left by a run that was cut off: remove it")
-		}
+	part := name + ".dmcow-part"
+	if err := removeLeft(part); err != nil {
 		return &failure{part, statusFailed, err}
 	}
 	err := m.copyTo(part)
@@ -45,6 +42,19 @@ func (m *mending) mendCopy() error {
 	return err
 }
 
+// removeLeft removes what a run that was killed has left, if nobody works on it.
+func removeLeft(part string) error {
+	d, err := device.OpenWritable(part)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	defer d.Close()
+	return os.Remove(part)
+}
+
 // mendFile mends a copy, which then gets its name.
 func (m *mending) mendFile(part, name string) error {
 	d, err := device.OpenWritable(part)
@@ -52,7 +62,7 @@ func (m *mending) mendFile(part, name string) error {
 		return &failure{part, statusFailed, err}
 	}
 	defer d.Close()
-	if err := m.apply(d); err != nil {
+	if err := m.apply(d, "the copy is removed"); err != nil {
 		return err
 	}
 	if err := device.Rename(part, name); err != nil {
@@ -75,8 +85,12 @@ func (m *mending) copyTo(name string) error {
 		err = f.Sync()
 	}
 	var made *failure
-	if err == nil || errors.As(err, &made) {
+	var p *fs.PathError
+	switch {
+	case err == nil || errors.As(err, &made):
 		return err
+	case errors.As(err, &p):
+		err = p.Err
 	}
 	return &failure{name, statusFailed, err}
 }

@@ -45,8 +45,7 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	// The question is repair's, and so is how it is written.
-	m := &mending{app: a, repairCmd: &repairCmd{writing: c.writing, Undo: c.Undo, NoUndo: c.Undo == ""}, target: t}
+	m := &planned{app: a, target: t, offset: format.Bytes(c.Offset)}
 	defer m.close()
 	switch id := t.id; id.State {
 	case store.Valid, store.Invalid:
@@ -59,7 +58,7 @@ func (c *revalidateCmd) Run(a *app) error {
 }
 
 // revalidate marks the snapshot valid, if that is well.
-func (c *revalidateCmd) revalidate(m *mending, origin format.Bytes) error {
+func (c *revalidateCmd) revalidate(m *planned, origin format.Bytes) error {
 	err := m.planMark(origin)
 	if errors.Is(err, repair.ErrNotInvalid) {
 		m.say(m.path, "the snapshot is marked valid: nothing to do")
@@ -80,20 +79,19 @@ func (c *revalidateCmd) revalidate(m *mending, origin format.Bytes) error {
 	case !c.Unchanged:
 		return &failure{m.path, statusFailed, errors.New("refused: nothing on the COW device tells whether the origin was written after the snapshot was lost; " +
 			"if you know that it was not, say so with --assume-origin-unchanged")}
-	case m.DryRun:
+	case c.DryRun:
 		_, err := fmt.Fprintf(m.stdout, "%s: would mark the snapshot valid\n", printable(m.path))
 		return err
 	}
-	if err := m.prepare(); err != nil {
-		return err
+	if c.Undo != "" {
+		if err := m.keep(c.Undo); err != nil {
+			return err
+		}
 	}
 	if err := m.ask(m.path, "mark the snapshot valid, so that the kernel serves it?"); err != nil {
 		return err
 	}
-	if err := m.undoing.open(m.whole); err != nil {
-		return err
-	}
-	if err := m.apply(m.out); err != nil {
+	if err := m.write(); err != nil {
 		return err
 	}
 	m.say(m.path, "the snapshot is marked valid")
@@ -102,7 +100,7 @@ func (c *revalidateCmd) revalidate(m *mending, origin format.Bytes) error {
 
 // planMark plans to mark the snapshot valid. The error is the failure of a store that is
 // not sound.
-func (m *mending) planMark(origin format.Bytes) (err error) {
+func (m *planned) planMark(origin format.Bytes) (err error) {
 	p := m.walking(m.cow, true)
 	defer p.end()
 	m.plan, err = repair.Revalidate(check.Options{
@@ -121,18 +119,19 @@ func (m *mending) planMark(origin format.Bytes) (err error) {
 }
 
 // tellCost tells, from what there is to see, what it may cost to take the snapshot back.
-func (m *mending) tellCost(u store.Usage) error {
+func (m *planned) tellCost(u store.Usage) error {
 	w := &lines{w: m.stdout}
 	w.line("%s: invalid: %s in %s, the store is %.2f%% full", printable(m.path),
 		count(u.End.Exceptions, "exception"), count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {
 		enough := u.Enough()
-		w.line("  There is no room for one more exception: so the snapshot ran full, and a write found no room.")
-		w.line("  The next new chunk drops it again. First grow the device by %s at least, to %d (lvextend; truncate for an image file).",
-			count(uint64(enough-u.Total()), "sector"), enough)
+		w.line("  There is no room for one more exception: most likely a write found none.")
+		w.line("  The next new chunk drops the snapshot again. First grow the device by %s at least, to %d", count(uint64(enough-u.Total()), "sector"), enough)
+		w.line("  (lvextend; truncate for an image file).")
 	} else {
-		w.line("  There is room for %s: so it did not run full on a device of this size. The device was", count(free, "more exception"))
-		w.line("  grown since, a read or write of it failed, or somebody marked the snapshot invalid.")
+		w.line("  By the list there is room for %s. Chunks that were being copied when the snapshot", count(free, "more exception"))
+		w.line("  was lost are not in it: it may have run full with them, or the device was grown since, or a read or")
+		w.line("  write of it failed, or somebody marked the snapshot invalid.")
 	}
 	w.line("  Chunks of the origin that were first written after the snapshot was lost have no copy: of those")
 	w.line("  it would show what was written then. Nothing here tells whether there are any.")

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 
 	"dmcow/format"
+	"dmcow/store"
 )
 
 // Edit is a change of some bytes of the COW device.
@@ -69,6 +70,9 @@ func (p *Plan) Bytes() (n format.Bytes) {
 
 // Geometry is that of the store, as the plan leaves it.
 func (p *Plan) Geometry() format.Geometry { return p.geometry }
+
+// Result is the device as it will be, for reading.
+func (p *Plan) Result() store.Device { return p.image }
 
 // Writes is the number of edits and copies.
 func (p *Plan) Writes() (n int) {

@@ -1,0 +1,149 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/repair"
+)
+
+// show writes what is wrong, what is mended, and how.
+func (m *mending) show() error {
+	w := &lines{w: m.stdout}
+	before := checked{app: m.app, cow: m.cow, Report: &m.plan.Before, options: m.options.Options}
+	w.line("%s: %s", printable(m.path), before.headline())
+	for _, x := range m.plan.Mended {
+		m.showMending(w, "mended", x)
+	}
+	for _, x := range m.plan.Undecided {
+		m.showMending(w, "to be decided", x)
+		w.line("  choose: %s", x.Advice)
+	}
+	m.showLeft(w)
+	if len(m.plan.Steps) == 0 {
+		return w.err
+	}
+	if m.Header != nil {
+		m.showList(w)
+	}
+	m.showSteps(w)
+	after := checked{app: m.app, cow: m.cow, Report: &m.plan.After, options: m.options.Options}
+	w.line("\nthen: %s", after.headline())
+	if m.plan.More {
+		w.line("There is more to mend than one plan holds: then run the same command again.")
+	}
+	return w.err
+}
+
+func (m *mending) showMending(w *lines, what string, x repair.Mending) {
+	w.line("\n%s: %s", what, x.Rule)
+	for _, line := range x.Lines {
+		w.line("  %s", line)
+	}
+	if more := x.Count - uint64(len(x.Lines)); more > 0 {
+		w.line("  and %d more", more)
+	}
+}
+
+// showLeft tells of errors that nothing here mends.
+func (m *mending) showLeft(w *lines) {
+	waits := map[string]bool{}
+	for _, x := range m.plan.Undecided {
+		waits[x.Rule] = true
+	}
+	for _, t := range m.plan.After.Tallies {
+		if t.Severity != check.Error || waits[t.Name] {
+			continue
+		}
+		first := t.Findings[0]
+		w.line("\nleft: %s", t.Name)
+		w.line("  %s", told(first))
+		if len(m.plan.Undecided) > 0 {
+			w.line("  it waits for what is to be decided")
+		} else if first.Remedy() != "" {
+			w.line("  repair: %s", first.Remedy())
+		}
+	}
+}
+
+// fewRows is how many exceptions of a list are shown.
+const fewRows = 10
+
+// showList shows what the list would be, behind a header that is written anew.
+func (m *mending) showList(w *lines) {
+	d, g := m.plan.Result(), m.plan.Geometry()
+	w.line("\nthe list would then be:")
+	rows := 0
+	_, err := format.Each(format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: g}, nil, func(_ *struct{}, b format.Batch) error {
+		for at, x := range b.Exceptions() {
+			if rows++; rows > fewRows {
+				return errEnoughRows
+			}
+			w.line("  area %d, exception %d: old chunk %d, new chunk %d", at.Area, at.Index, x.Old, x.New)
+		}
+		return nil
+	})
+	switch {
+	case rows == 0:
+		w.line("  empty")
+	case errors.Is(err, errEnoughRows):
+		w.line("  and %d more", m.plan.After.Exceptions-fewRows)
+	}
+}
+
+// errEnoughRows ends a look at a list.
+var errEnoughRows = errors.New("enough rows")
+
+// fewEdits is how many edits are shown where -v does not ask for all.
+const fewEdits = 20
+
+// showSteps shows what is written, byte for byte.
+func (m *mending) showSteps(w *lines) {
+	w.line("\nwhat is written; each step is durable before the next:")
+	left := fewEdits
+	for i, s := range m.plan.Steps {
+		if left <= 0 && !m.flags.Verbose {
+			break
+		}
+		w.line("  step %d", i+1)
+		g := m.plan.Geometry()
+		for _, c := range s.Copies {
+			w.line("    byte %d: chunk %d is copied here from byte %d, chunk %d: %s", g.Offset(c.To), c.To, g.Offset(c.From), c.From, c.Why)
+			left--
+		}
+		for _, e := range s.Edits {
+			if left--; left >= 0 || m.flags.Verbose {
+				m.showEdit(w, e)
+			}
+		}
+	}
+	if left < 0 && !m.flags.Verbose {
+		w.line("  and %d more writes (-v shows them)", -left)
+	}
+}
+
+// showEdit shows an edit: words, old bytes, new bytes.
+func (m *mending) showEdit(w *lines, e repair.Edit) {
+	w.line("    byte %d: %s", e.Offset, e.Why)
+	w.line("      was %s", m.bytes(e.Old))
+	w.line("      is  %s", m.bytes(e.New))
+}
+
+// bytes shows some bytes; of many, the first.
+func (m *mending) bytes(p []byte) string {
+	const few = 32
+	zeros := true
+	for _, b := range p {
+		zeros = zeros && b == 0
+	}
+	switch {
+	case zeros && len(p) > format.ExceptionSize:
+		return strconv.Itoa(len(p)) + " zeros"
+	case len(p) > few && !m.flags.Verbose:
+		return fmt.Sprintf("% x ... (%d bytes)", p[:few], len(p))
+	}
+	return fmt.Sprintf("% x", p)
+}
