@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
+	"dmcow/check"
 	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/store"
@@ -56,18 +58,22 @@ func (c *dumpCmd) Run(a *app) error {
 // write writes the store in the format that was asked for, and returns what it
 // found.
 func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
+	earlier, err := c.earlier(a, w)
+	if err != nil {
+		return store.Survey{}, err
+	}
 	if c.Output == dump.Human {
 		s, err := a.survey(w)
-		if err != nil || s.Identity.State == store.Foreign {
+		if err != nil || s.Identity.State == store.Foreign && earlier.IsZero() {
 			return s, err // of what is no store there is nothing to show
 		}
-		if err := a.table(nil, a.summary(w, s)); err != nil || w.id.Geometry.IsZero() {
+		if err := a.table(nil, a.summary(w, s)); err != nil || w.id.Geometry.IsZero() && earlier.IsZero() {
 			return s, err
 		}
 	}
 	d := dump.Store{
-		Device: w.path,
-		Walk:   w.walk(),
+		Device: w.path, Earlier: earlier,
+		Walk: w.walk(),
 		Verdict: func(end format.End, err error) (string, []string) {
 			s, _ := w.id.Survey(w.walk(), end, err)
 			return s.State().String(), s.Faults()
@@ -81,6 +87,28 @@ func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
 	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), p.area)
 	s, err := w.id.Survey(d.Walk, end, err)
 	return s, ended(w.path, err)
+}
+
+// earlier is the geometry of an earlier life of a device that has no list now, zero where
+// nothing speaks for one, or nobody asks.
+func (c *dumpCmd) earlier(a *app, w *cow) (g format.Geometry, err error) {
+	if !c.Stale || !w.id.Geometry.IsZero() {
+		return g, nil
+	}
+	p := a.walking(w, true)
+	defer p.end()
+	e, err := check.Probe(w.device, p.area)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return g, ended(w.path, err)
+	case err != nil:
+		return g, a.unreadable(w.path, err)
+	case e == nil:
+		a.say(w.path, "there is no list, and nothing speaks for one of an earlier life")
+		return g, nil
+	}
+	a.say(w.path, "there is no list: what an earlier life has left is read with chunks of %d sectors", e.Geometry.ChunkSectors())
+	return e.Geometry, nil
 }
 
 func (c *dumpCmd) selection() dump.Selection {

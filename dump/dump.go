@@ -20,6 +20,9 @@ type Store struct {
 	Header *format.Header // nil for a blank device
 	// Walk leads through the exceptions. With a zero Geometry there are none.
 	Walk format.Walk
+	// Earlier is the geometry of an earlier life of the device, for what is stale of it
+	// where there are no exceptions.
+	Earlier format.Geometry
 	// Verdict is asked, when the walk has ended, for the store's state, in the
 	// words of usage, and for what is wrong with it.
 	Verdict func(format.End, error) (state string, faults []string)
@@ -37,7 +40,7 @@ func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func(format
 	if err := d.open(s, f); err != nil {
 		return format.End{}, err
 	}
-	end, err := d.walk(s.Walk)
+	end, err := d.walk(s)
 	if d.broken || f != JSON {
 		return end, err
 	}
@@ -99,9 +102,14 @@ func (d *dumper) close(s Store, end format.End, err error) error {
 
 // walk writes the rows. Those of a batch are made while others are being read;
 // runs go from batch to batch, so they are joined in order.
-func (d *dumper) walk(w format.Walk) (format.End, error) {
+func (d *dumper) walk(s Store) (format.End, error) {
+	w := s.Walk
 	if w.Geometry.IsZero() {
-		return format.End{}, nil
+		if w.Geometry = s.Earlier; w.Geometry.IsZero() || !d.sel.Stale {
+			return format.End{}, nil
+		}
+		d.stale = newStale(w)
+		return format.End{}, d.walkStale(w, 0)
 	}
 	w.Hidden = d.sel.Hidden
 	if d.sel.Stale {
@@ -115,7 +123,8 @@ func (d *dumper) walk(w format.Walk) (format.End, error) {
 	if err != nil || d.stale == nil {
 		return end, err
 	}
-	return end, d.walkStale(w, end)
+	d.stale.next = end.NextFree
+	return end, d.walkStale(w, end.Area+1)
 }
 
 // walkRows writes a row for each exception.
@@ -157,12 +166,16 @@ func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
 	return end, err
 }
 
-// walkStale writes what earlier lives of the device have left.
-func (d *dumper) walkStale(w format.Walk, end format.End) error {
+// walkStale writes what earlier lives of the device have left, from an area on.
+func (d *dumper) walkStale(w format.Walk, first format.AreaIndex) error {
+	last := ^format.AreaIndex(0)
+	if d.sel.Area != nil {
+		first, last = max(first, *d.sel.Area), *d.sel.Area+1
+	}
 	j := joiner{layout: d.layout}
 	var buf []byte
-	err := d.stale.each(w, end, func(at format.Place, x format.Exception, k kind) {
-		if d.sel.takesArea(at.Area) && d.sel.takes(x) {
+	err := d.stale.each(w, first, last, func(at format.Place, x format.Exception, k kind) {
+		if d.sel.takes(x) {
 			buf = j.add(buf, at, x, k)
 		}
 	}, func(k format.AreaIndex) error {

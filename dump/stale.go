@@ -10,9 +10,9 @@ import (
 // a new COW device: what came after is there until it is written over.
 type stale struct {
 	geometry format.Geometry
-	chunks   uint64     // whole ones on the device
-	live     bitmap.Set // data chunks that live exceptions name: a bit each
-	next     format.NewChunk
+	chunks   uint64          // whole ones on the device
+	live     bitmap.Set      // data chunks that live exceptions name: a bit each
+	next     format.NewChunk // the next free chunk of the list
 }
 
 func newStale(w format.Walk) *stale {
@@ -28,11 +28,10 @@ func (s *stale) note(b format.Batch) {
 	}
 }
 
-// each hands out what stands in the areas behind the list's end that can be an exception,
-// with its grade. Where most of a piece cannot, it is other data, and is left out.
-func (s *stale) each(w format.Walk, end format.End, use func(format.Place, format.Exception, kind), visit func(format.AreaIndex) error) error {
-	s.next = end.NextFree
-	return format.Slots(w, end.Area+1, ^format.AreaIndex(0), func(p format.Piece) error {
+// each hands out what stands in areas from first up to end that can be an exception, with
+// its grade. Where most of a piece cannot, it is other data, and is left out.
+func (s *stale) each(w format.Walk, first, end format.AreaIndex, use func(format.Place, format.Exception, kind), visit func(format.AreaIndex) error) error {
+	return format.Slots(w, first, end, func(p format.Piece) error {
 		if s.mostlyPlausible(p) {
 			for i := range p.Len() {
 				if x := p.At(i); x.New != 0 {

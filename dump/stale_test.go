@@ -80,4 +80,27 @@ func TestStaleUnreadable(t *testing.T) {
 	if len(rows) != 14 {
 		t.Errorf("%d rows", len(rows))
 	}
+	d.Fault = devicetest.BadByte(512*(1+33)+100, broken)
+	if rows, _, err = dumpRows(t, storeOf(t, d), CSV, Selection{Stale: true}); !errors.Is(err, broken) || len(rows) != 20 {
+		t.Errorf("%d rows, and not those behind what cannot be read: %v", len(rows), err)
+	}
+	rows, _, err = dumpRows(t, storeOf(t, d), CSV, Selection{Stale: true, Area: new(format.AreaIndex(2))})
+	if err != nil || len(rows) != 10 {
+		t.Errorf("of an area alone: %d rows, %v", len(rows), err)
+	}
+}
+
+// TestStaleWithoutAList: where there is no store, what an earlier one has left begins with
+// area 0.
+func TestStaleWithoutAList(t *testing.T) {
+	d := devicetest.Of(storespec.MustCompile(t, staleSpec))
+	s := storeOf(t, d)
+	s.Earlier, s.Walk.Geometry = s.Walk.Geometry, format.Geometry{}
+	rows, _, err := dumpRows(t, s, CSV, Selection{Stale: true})
+	if err != nil || len(rows) != 24 || rows[0] != (row{Area: 0, Index: 0, Old: 0, New: 2, State: "stale", Grade: "good"}) {
+		t.Errorf("%d rows, %+v, %v", len(rows), rows[0], err)
+	}
+	if rows, _, err = dumpRows(t, s, CSV, Selection{}); err != nil || len(rows) != 0 {
+		t.Errorf("not asked for: %d rows, %v", len(rows), err)
+	}
 }

@@ -18,28 +18,40 @@ import (
 // with its data.
 //
 // What is changed is told by records of a slot, of what (0 the old chunk, 1 the new one,
-// 2 both), and of a number.
+// 2 both, 3 the whole entry, which becomes a copy of another), and of a number.
 func FuzzRepair(f *testing.F) {
 	record := func(slot, what byte, number uint64) []byte {
 		return binary.LittleEndian.AppendUint64([]byte{slot, what}, number)
 	}
-	f.Add(record(40, 1, 0), true)
-	f.Add(record(40, 1, 9999), false)
-	f.Add(append(record(99, 0, 3), record(5, 1, 7)...), true)
-	f.Add(append(record(31, 2, 0), record(32, 1, 0)...), false)
-	f.Add(append(record(97, 1, 1), record(98, 1, 34)...), true)
-	image := storespec.MustCompile(f, "device 400\nheader chunk=1\nfill 100 0\ndata 9")
-	f.Fuzz(func(t *testing.T, records []byte, first bool) {
+	f.Add(record(40, 1, 0), true, false)
+	f.Add(record(40, 1, 9999), false, true)
+	f.Add(append(record(99, 0, 3), record(5, 1, 7)...), true, true)
+	f.Add(append(record(31, 2, 0), record(32, 1, 0)...), false, false)
+	f.Add(append(record(97, 1, 1), record(98, 1, 34)...), true, false)
+	f.Add(append(record(30, 2, 0), record(31, 3, 3)...), true, false)
+	images := map[bool][]byte{
+		false: storespec.MustCompile(f, "device 400\nheader chunk=1\nfill 100 0\ndata 9"),
+		true:  storespec.MustCompile(f, "device 800\nheader chunk=2\nfill 100 0\ndata 9"),
+	}
+	f.Fuzz(func(t *testing.T, records []byte, first, wide bool) {
+		image := images[wide]
+		chunk := len(image) / 512 / 400
 		now := append([]byte(nil), image...)
 		changed := map[int]bool{}
 		for ; len(records) >= 10 && len(changed) < 40; records = records[10:] {
-			slot := int(records[0]) % 100
-			at, number := slotOffset(slot), binary.LittleEndian.Uint64(records[2:])
-			if changed[slot] = true; records[1]%3 != 1 {
-				binary.LittleEndian.PutUint64(now[at:], number)
-			}
-			if records[1]%3 != 0 {
-				binary.LittleEndian.PutUint64(now[at+8:], number)
+			slot, number := int(records[0])%100, binary.LittleEndian.Uint64(records[2:])
+			at := now[slotIn(slot, chunk):][:16]
+			changed[slot] = true
+			switch records[1] % 4 {
+			case 0:
+				binary.LittleEndian.PutUint64(at, number)
+			case 1:
+				binary.LittleEndian.PutUint64(at[8:], number)
+			case 2:
+				binary.LittleEndian.PutUint64(at, number)
+				binary.LittleEndian.PutUint64(at[8:], number)
+			default:
+				copy(at, now[slotIn(int(number%100), chunk):][:16])
 			}
 		}
 		keep := repair.KeepLast
@@ -99,7 +111,7 @@ func noRoom(p *repair.Plan) bool {
 
 // ends tells whether the last entry of an area before a slot is zero.
 func ends(p picture, slot int) bool {
-	for at := uint64(31); at < uint64(slot); at += 32 {
+	for at := p.perArea() - 1; at < uint64(slot); at += p.perArea() {
 		if x, _ := p.slot(at); x.new == 0 {
 			return true
 		}
