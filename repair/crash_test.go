@@ -149,9 +149,6 @@ func slotIn(slot, chunk int) int {
 	return (1+slot/e*(e+1))*chunk*512 + slot%e*16
 }
 
-// slotOffset is where a slot stands in a store with chunks of a sector.
-func slotOffset(slot int) int { return slotIn(slot, 1) }
-
 func crashes(t *testing.T, image []byte, c repair.Choices, limit int) {
 	t.Helper()
 	seed := devicetest.Seed(t)
