@@ -81,6 +81,7 @@ type mending struct {
 	*planned
 	*repairCmd
 	options repair.Options
+	before  uint64 // faults that were mended by the plans before
 }
 
 func (c *repairCmd) Run(a *app) error {
@@ -103,7 +104,7 @@ func (c *repairCmd) Run(a *app) error {
 		Options: check.Options{Device: t.device, Origin: origin, Live: len(t.holders) > 0, Words: device.Words},
 		Choices: c.choices(),
 	}
-	if err := m.makePlan(); err != nil {
+	if err := m.makePlan(m.device); err != nil {
 		return err
 	}
 	if err := m.show(); err != nil {
@@ -120,12 +121,12 @@ func (c *repairCmd) Run(a *app) error {
 	return m.mend()
 }
 
-// makePlan plans the repair.
-func (m *mending) makePlan() (err error) {
+// makePlan plans the repair of the device, or of the copy of it.
+func (m *mending) makePlan(d *device.Device) (err error) {
 	p := m.walking(m.cow, true)
 	defer p.end()
 	o := m.options
-	o.Visit = p.area
+	o.Device, o.Visit = d, p.area
 	m.plan, err = repair.Make(o)
 	var h *repair.HeaderError
 	switch {
@@ -226,7 +227,7 @@ func (m *mending) conclude(d *device.Device, path string) error {
 	}
 	v := checked{app: m.app, cow: &cow{path: path, device: d}, Report: &r, options: o}
 	m.status |= statusMended | m.left(&r)
-	if _, err := fmt.Fprintf(m.stdout, "%s: mended %s; now %s\n", printable(path), count(m.faults(), "fault"), v.headline()); err != nil {
+	if _, err := fmt.Fprintf(m.stdout, "%s: mended %s; now %s\n", printable(path), count(m.before+m.faults(), "fault"), v.headline()); err != nil {
 		return err
 	}
 	if r.Outcome() == check.Invalid {

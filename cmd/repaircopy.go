@@ -62,8 +62,20 @@ func (m *mending) mendFile(part, name string) error {
 		return &failure{part, statusFailed, err}
 	}
 	defer d.Close()
-	if err := m.apply(d, "the copy is removed"); err != nil {
-		return err
+	for {
+		if err := m.apply(d, "the copy is removed"); err != nil {
+			return err
+		}
+		if !m.plan.More {
+			break
+		}
+		m.before += m.faults()
+		if err := m.makePlan(&d.Device); err != nil {
+			return err
+		}
+		if len(m.plan.Steps) == 0 {
+			break
+		}
 	}
 	if err := device.Rename(part, name); err != nil {
 		return &failure{name, statusFailed, err}

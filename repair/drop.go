@@ -36,18 +36,28 @@ func (p *planner) drop(f *faults) (bool, error) {
 		}
 		return false, nil
 	}
-	for _, x := range all {
-		if filler, ours := p.ours[p.position(x.Place)]; !ours || !filler && x.Name != repeated {
-			p.mended(x.Name, x.where(), x.Message()+": dropped")
-		}
-	}
-	clear(p.ours) // what is left of them is elsewhere now
+	p.tellDropped(all)
 	if cut != nil {
 		if err := p.truncated(cut, drops); err != nil {
 			return false, err
 		}
 	}
 	return true, p.compact(end, drops)
+}
+
+// tellDropped notes which exceptions are dropped, but for those that the plan itself has
+// made.
+func (p *planner) tellDropped(all []fault) {
+	for _, x := range all {
+		switch filler, ours := p.ours[p.position(x.Place)]; {
+		case ours && (filler || x.Name == repeated):
+		case droppable[x.Name] && !p.Drop:
+			p.mended(repeated, x.where(), fmt.Sprintf("the exception of old chunk %d, with new chunk %d, stands in the list before: dropped", x.Old, x.New))
+		default:
+			p.mended(x.Name, x.where(), x.Message()+": dropped")
+		}
+	}
+	clear(p.ours) // what is left of them is elsewhere now
 }
 
 func (p *planner) positions(all []fault) []uint64 {

@@ -10,7 +10,7 @@ import (
 // mendList sees to the list, and to its exceptions one by one.
 func (p *planner) mendList(f *faults) (bool, error) {
 	if found := f.has(beyondDevice); found != nil && !p.Truncate {
-		p.tooShort(f, found)
+		p.tooShort(found)
 		return false, nil
 	}
 	if found := f.has(implausible); found != nil {
@@ -73,13 +73,11 @@ func (p *planner) onlyRepeats(f *faults) (bool, error) {
 const leastGarbage = 3
 
 // tooShort says of a list that leads past the device's end what would be best.
-func (p *planner) tooShort(f *faults, found *check.Finding) {
+func (p *planner) tooShort(found *check.Finding) {
 	least := p.geometry.Offset(p.geometry.AreaLocation(found.Area)) + p.geometry.ChunkBytes()
 	advice := fmt.Sprintf("grow the device back to what it was, at least %d sectors: then nothing is lost (lvextend; truncate for an image file). "+
-		"--truncate-list ends the list on the device: it loses all exceptions in areas past its end", least.Sectors())
-	if f.Exceptions == p.capacity() {
-		advice += ", and the last one of the full last area, unless others are dropped"
-	}
+		"--truncate-list ends the list on the device: it loses all exceptions in areas past its end, and, unless others are dropped, "+
+		"the last one of the last area on it, which is full", least.Sectors())
 	p.Undecided = note(p.Undecided, beyondDevice, join(found.Where(), found.Message()), advice)
 	p.blocked = true
 }

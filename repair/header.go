@@ -176,8 +176,7 @@ func (p *planner) clearPadding(s *Step, found *check.Finding) error {
 		start := max(format.HeaderSize, format.Bytes(stray)/format.SectorSize*format.SectorSize)
 		next := (start/format.SectorSize + 1) * format.SectorSize
 		if cleared += next - start; cleared > mostPadding {
-			p.More = true
-			break
+			break // the next round goes on
 		}
 		if err := p.edit(s, start, make([]byte, next-start), "behind the header's fields"); err != nil {
 			return err
