@@ -51,7 +51,7 @@ func TestKernelRevalidate(t *testing.T) {
 		if !toSnapshot {
 			copy(want[40*chunk*512:], kernellab.Pattern(40*chunk, chunk, 2))
 		}
-		if got := readAll(t, up.View.Path); !slices.Equal(got, want) {
+		if got := contentOf(t, up.View.Path); !slices.Equal(got, want) {
 			t.Errorf("to the snapshot %v: it shows something else", toSnapshot)
 		}
 		overwrite(t, up.Origin.Path, chunk, []uint64{50})
@@ -63,14 +63,6 @@ func TestKernelRevalidate(t *testing.T) {
 	}
 }
 
-func readAll(t *testing.T, path string) (all []byte) {
-	t.Helper()
-	if err := kernellab.Read(path, func(piece []byte) { all = append(all, piece...) }); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // TestKernelStale makes a snapshot, fills it, removes it, and makes another on the same
 // device, as LVM does: 4096 bytes are zeroed. What the first had saved is found, and is
 // right.
@@ -79,7 +71,7 @@ func TestKernelStale(t *testing.T) {
 	const chunk, originChunks = 1, 400
 	origin, cow := blankLoop(t, chunk*originChunks), blankLoop(t, 1000)
 	overwrite(t, origin, chunk, span(0, originChunks)) // what the first is to save
-	before := readAll(t, origin)
+	before := contentOf(t, origin)
 	up := kernellab.NewSnapshot(t, origin, cow, "P", chunk)
 	const saved = 150
 	if _, err := kernellab.WritePattern(up.Origin.Path, chunk, span(100, 100+saved), 2); err != nil {
@@ -105,7 +97,7 @@ func TestKernelStale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content := readAll(t, cow)
+	content := contentOf(t, cow)
 	found := 0
 	for _, r := range rows[1:] {
 		if r[4] != "stale" {
@@ -148,12 +140,12 @@ func TestKernelRepair(t *testing.T) {
 				copy(want[old*4096:], image[new*4096:][:4096])
 			}
 		}
-		if !slices.Equal(readAll(t, up.View.Path), want) {
+		if !slices.Equal(contentOf(t, up.View.Path), want) {
 			t.Error("the snapshot shows something else")
 		}
 		up.Down(t)
 		expect(t, 0, "merge", log, "--into", cow, "--yes")
-		if !slices.Equal(readAll(t, cow), image) {
+		if !slices.Equal(contentOf(t, cow), image) {
 			t.Error("taken back, the store is not what it was")
 		}
 	}
