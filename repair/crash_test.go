@@ -240,13 +240,17 @@ func keeps(before, now picture, kept map[uint64]map[string]bool) error {
 // TestFaults has the Nth operation fail. The repair says so, and what it keeps is there;
 // run again, it ends.
 func TestFaults(t *testing.T) {
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
 	for name, p := range patients() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, f := range []*devicetest.NthOp{
 				{Kinds: devicetest.Write}, {Kinds: devicetest.Write, Part: 1 << 20}, {Kinds: devicetest.Sync}, {Kinds: devicetest.Read},
 			} {
-				for n := 0; fault(t, p, &devicetest.NthOp{N: n, Kinds: f.Kinds, Part: f.Part, Err: errBroken}); n++ {
+				for n := 0; fault(t, p, &devicetest.NthOp{N: n, Kinds: f.Kinds, Part: f.Part, Err: errBroken}); n += step {
 				}
 			}
 		})
