@@ -12,15 +12,24 @@ import (
 )
 
 type dumpCmd struct {
-	COW     path        `arg:"" help:"COW device, or an image of one."`
-	Output  dump.Format `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
-	Ranges  bool        `help:"Join runs of exceptions in which old and new chunk both advance by one."`
-	Area    *number     `placeholder:"N" help:"Only the exceptions of metadata area N."`
-	Old     *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the origin."`
-	New     *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
-	Hidden  bool        `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
-	Stale   bool        `help:"Also what earlier lives of the device have left in the areas behind the list, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
-	section `embed:""`
+	COW       path        `arg:"" help:"COW device, or an image of one."`
+	Output    dump.Format `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Ranges    bool        `help:"Join runs of exceptions in which old and new chunk both advance by one."`
+	Area      *number     `placeholder:"N" help:"Only the exceptions of metadata area N."`
+	Old       *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the origin."`
+	New       *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
+	Hidden    bool        `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
+	Stale     bool        `help:"Also what earlier lives of the device have left in the areas behind the list, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
+	ChunkSize chunkSize   `placeholder:"SIZE" help:"With --stale, where there is no list: the chunk size of the earlier life. Without it, that is found by its list."`
+	section   `embed:""`
+}
+
+// Validate tells wrong use that single flags do not show.
+func (c *dumpCmd) Validate() error {
+	if c.ChunkSize != 0 && !c.Stale {
+		return errors.New("--chunk-size: expected --stale")
+	}
+	return nil
 }
 
 func (dumpCmd) Help() string {
@@ -92,8 +101,16 @@ func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
 // earlier is the geometry of an earlier life of a device that has no list now, zero where
 // nothing speaks for one, or nobody asks.
 func (c *dumpCmd) earlier(a *app, w *cow) (g format.Geometry, err error) {
-	if !c.Stale || !w.id.Geometry.IsZero() {
+	switch {
+	case !c.Stale:
 		return g, nil
+	case !w.id.Geometry.IsZero():
+		if n := w.id.Geometry.ChunkSectors(); c.ChunkSize != 0 && format.Sectors(c.ChunkSize) != n {
+			return g, &failure{w.path, statusWrongUse, fmt.Errorf("--chunk-size: holds a store with chunks of %d sectors, and what is behind its list is read with those", n)}
+		}
+		return g, nil
+	case c.ChunkSize != 0:
+		return format.NewGeometry(uint32(c.ChunkSize))
 	}
 	p := a.walking(w, true)
 	defer p.end()
@@ -104,7 +121,7 @@ func (c *dumpCmd) earlier(a *app, w *cow) (g format.Geometry, err error) {
 	case err != nil:
 		return g, a.unreadable(w.path, err)
 	case e == nil:
-		a.say(w.path, "there is no list, and nothing speaks for one of an earlier life")
+		a.say(w.path, "there is no list, and nothing speaks for one of an earlier life (--chunk-size looks without)")
 		return g, nil
 	}
 	a.say(w.path, "there is no list: what an earlier life has left is read with chunks of %d sectors", e.Geometry.ChunkSectors())

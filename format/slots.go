@@ -34,5 +34,5 @@ func (l layout) readSlots(d io.ReaderAt, at Place, raw []byte) error {
 	if n == len(raw) {
 		return nil
 	}
-	return &AreaError{Area: at.Area, Chunk: l.geometry.AreaLocation(at.Area), Offset: offset + Bytes(n), Err: readError(err)}
+	return &AreaError{Area: at.Area, Chunk: l.geometry.AreaLocation(at.Area), Offset: offset + Bytes(n), Behind: true, Err: readError(err)}
 }

@@ -18,10 +18,14 @@ type AreaError struct {
 	Chunk  NewChunk // where the area lies on the COW device
 	Offset Bytes    // of the first byte that could not be read
 	Read   uint64   // exceptions read before it
+	Behind bool     // the list ended before it
 	Err    error    // ErrBeyondDevice, or the read error
 }
 
 func (e *AreaError) Error() string {
+	if e.Behind {
+		return fmt.Sprintf("area %d at chunk %d, behind the list, byte %d: %v", e.Area, e.Chunk, e.Offset, e.Err)
+	}
 	return fmt.Sprintf("area %d at chunk %d, byte %d: %v; %d exceptions were read before it",
 		e.Area, e.Chunk, e.Offset, e.Err, e.Read)
 }

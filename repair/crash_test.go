@@ -66,6 +66,8 @@ func patients() map[string]patient {
 		"repeated, more than half":    {"device 3000\nheader chunk=4\nfill 380 0\n" + twice.String() + "data 9", 0, repair.Choices{}},
 		"shared, just enough room":    {"device 76\nheader chunk=1\nfill 70 0\nex 5 5 6\nex 40 40 42\ndata 9", 0, repair.Choices{Unshare: true}},
 		"gaps, and a choice left":     {long + "ex 20 0 0\nex 50 0 0\nex 3 60 200\nex 45 60 210\nex 46 60 210", 0, repair.Choices{Hidden: repair.KeepHidden}},
+		"garbage, cut short":          {"device 600\nheader chunk=2\nfill 128 0\ndata 9\nraw 1024 a5*528\nraw 67584 a5*1024", 138, repair.Choices{Drop: true, Truncate: true}},
+		"bad ones behind a gap":       {"device 600\nheader chunk=4\nfill 66 0\ndata 9\nex 0 0x170416e53 0x400000001\nraw 2560 00*512", 258, repair.Choices{Hidden: repair.KeepHidden}},
 		"a choice left":               {long + "ex 1 0 2\nex 20 400 120\nex 30 400 130\nex 39 400 130", 0, repair.Choices{}},
 		"a lost header":               {long + "raw 0 00 00 00 00\nex 40 7 9999", 0, all},
 		"a bad magic":                 {long + "raw 0 ff", 0, withHeader(all, 1)},

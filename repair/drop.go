@@ -30,7 +30,7 @@ func (p *planner) drop(f *faults) (bool, error) {
 		return false, nil
 	}
 	kept := end - uint64(len(drops))
-	if p.wouldSwap(f, drops, kept) {
+	if p.wouldMove(f, drops, kept) {
 		for _, x := range all {
 			p.waits(x, duplicateOld)
 		}
@@ -171,55 +171,29 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 	return nil
 }
 
-// wouldSwap tells whether, of an old chunk with several exceptions of which none was chosen
-// yet, another would be the first or the last when what is kept behind the new end of the
-// list moves.
-func (p *planner) wouldSwap(f *faults, drops []uint64, kept uint64) bool {
+// wouldMove tells whether, of an old chunk with several exceptions of which none was chosen
+// yet, one stands behind the new end of the list: what is kept of that moves, and when it is
+// cut off, another may be the first or the last.
+func (p *planner) wouldMove(f *faults, drops []uint64, kept uint64) bool {
 	undecided := p.undecidedChunks(f)
 	if f.more && len(undecided) > 0 {
 		return true // there may be more of them
 	}
-	m := moves{kept: kept, gaps: drops[:countBelow(drops, kept)], tail: drops[countBelow(drops, kept):]}
+	moves := func(at format.Place) bool {
+		_, goes := slices.BinarySearch(drops, p.position(at))
+		return !goes && p.position(at) >= kept
+	}
 	for _, s := range undecided {
-		if s.first == nil {
+		if s.first == nil || moves(*s.first) {
 			return true
 		}
-		first, isDropped := m.to(p.position(*s.first))
-		last := first
 		for _, x := range s.members {
-			at, goes := m.to(p.position(x.Place))
-			if goes {
-				continue
-			}
-			if at < first {
+			if moves(x.Place) {
 				return true
 			}
-			last = max(last, at)
-		}
-		if at, goes := m.to(p.position(s.last.Place)); isDropped || goes || at < last {
-			return true
 		}
 	}
 	return false
-}
-
-// moves is where exceptions go when others are dropped.
-type moves struct {
-	kept       uint64   // the new end of the list
-	gaps, tail []uint64 // the dropped positions before that, and behind it
-}
-
-// to is where the exception at a position goes; dropped tells that it is dropped.
-func (m moves) to(at uint64) (to uint64, dropped bool) {
-	if at < m.kept {
-		_, dropped = slices.BinarySearch(m.gaps, at)
-		return at, dropped
-	}
-	before, dropped := slices.BinarySearch(m.tail, at)
-	if dropped {
-		return at, true
-	}
-	return m.gaps[at-m.kept-uint64(before)], false
 }
 
 // countBelow is how many of the positions, in order, come before one.

@@ -41,7 +41,7 @@ func (p *planner) onlyRepeats(f *faults) (bool, error) {
 	p.single = true
 	single, err := p.look()
 	p.single = false
-	if err != nil {
+	if err != nil || single.more {
 		return false, err
 	}
 	end := p.capacity()
@@ -53,9 +53,15 @@ func (p *planner) onlyRepeats(f *faults) (bool, error) {
 		end = p.position(e.Place)
 	}
 	bad, repeats := map[format.AreaIndex]uint64{}, map[format.AreaIndex]uint64{}
+	times := map[format.Exception]int{}
 	for _, x := range single.singles {
-		if droppable[x.Name] {
+		times[x.Exception]++
+	}
+	twice := map[format.Exception]bool{} // and not more often, as what fills an area may be
+	for _, x := range single.singles {
+		if droppable[x.Name] && !twice[x.Exception] {
 			bad[x.Area]++
+			twice[x.Exception] = times[x.Exception] == 2
 		} else {
 			repeats[x.Area]++
 		}

@@ -14,27 +14,40 @@ import (
 // a power cut leaves of the rest is told from hidden exceptions by that.
 func (p *planner) clearGarbage(f *faults) (bool, error) {
 	first, last, err := p.suspects(f)
-	if err != nil || first == 0 || p.geometry.ChunkBytes() > mostPadding {
+	if err != nil || p.geometry.ChunkBytes() > mostPadding {
 		return false, err
 	}
-	g, err := p.lookAt(first, last)
-	if err != nil || !g.isGarbage() {
-		return false, err
-	}
-	start := uint64(first) * p.slots()
-	for _, part := range [][2]uint64{{start, start + perSector}, {start + perSector, start + p.slots()}} {
-		if err := p.clear(part[0], part[1], "what cannot be exceptions"); err != nil {
+	for _, k := range []format.AreaIndex{first, last} { // all that follows, or the last one alone
+		if k == 0 { // which whoever writes a header clears
+			continue
+		}
+		g, err := p.lookAt(k, last)
+		if err != nil {
 			return false, err
 		}
+		if g.isGarbage() {
+			return true, p.clearArea(k)
+		}
 	}
-	p.mended(implausible, fmt.Sprintf("area %d", first),
+	return false, nil
+}
+
+// clearArea plans to clear an area that was never zeroed.
+func (p *planner) clearArea(k format.AreaIndex) error {
+	start := uint64(k) * p.slots()
+	for _, part := range [][2]uint64{{start, start + perSector}, {start + perSector, start + p.slots()}} {
+		if err := p.clear(part[0], part[1], "what cannot be exceptions"); err != nil {
+			return err
+		}
+	}
+	p.mended(implausible, fmt.Sprintf("area %d", k),
 		"nothing in it or behind it can be an exception: it was never zeroed, and is cleared. The list ends with the full area before it")
-	return true, nil
+	return nil
 }
 
 // suspects are the areas that may never have been zeroed: from the first that is
-// implausible, or else the one in which the list ends, to that one. first is 0 where
-// there are none: area 0 is cleared by whoever writes a header.
+// implausible, or else the one in which the list ends, to that one. Both are 0 where there
+// are none.
 func (p *planner) suspects(f *faults) (first, last format.AreaIndex, err error) {
 	g := f.has(implausible)
 	if g == nil && f.has(hidden) == nil && len(f.singles) == 0 {

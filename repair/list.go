@@ -109,6 +109,9 @@ func (p *planner) closeGap(h store.Hidden) error {
 	c := closing{planner: p, before: before}
 	err = p.read(first, first+uint64(h.Last-h.Index)+1, c.take)
 	if errors.Is(err, errNoCopy) || len(c.gaps) > 0 {
+		if copies, err := p.onlyCopies(h); err != nil || copies {
+			return err
+		}
 		p.undecided(hidden, where(h.Place), "the gap cannot be closed: it is too long, or what stands on both sides of it has to be dropped, too (--drop)")
 		p.blocked = true
 		return nil
@@ -127,6 +130,38 @@ func (p *planner) closeGap(h store.Hidden) error {
 	p.then(s)
 	p.mended(hidden, where(h.Place), fmt.Sprintf("the gap is closed, and what stands behind it comes back, from exception %d on", h.First))
 	return nil
+}
+
+// onlyCopies clears what hides behind the list's end if a commit that was torn explains it
+// and all of it stands in the list as well: so a repair that was cut off leaves it. It tells
+// whether it was so.
+func (p *planner) onlyCopies(h store.Hidden) (bool, error) {
+	if h.Why != "" || h.Count > mostEdits {
+		return false, nil
+	}
+	wanted := map[format.Exception]bool{}
+	first := p.position(h.Place)
+	end := first + uint64(h.Last-h.Index) + 1
+	err := p.read(first, end, func(_ uint64, x format.Exception) error {
+		if x.New != 0 {
+			wanted[x] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	err = p.read(0, first, func(_ uint64, x format.Exception) error {
+		if delete(wanted, x); len(wanted) == 0 {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil || len(wanted) > 0 {
+		return false, err
+	}
+	p.mended(hidden, where(h.Place), "what stands behind the list's end stands in it as well, and is cleared")
+	return true, p.clear(first, end, "the entries behind the list's end")
 }
 
 // before is the exception before a position, the zero value where there is none.

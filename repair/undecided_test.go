@@ -34,6 +34,8 @@ func TestUndecided(t *testing.T) {
 		"one that was damaged, at an area's beginning": {"device 400\nheader chunk=1\nfill 33\nex 32 5 0xff00000000000023", []string{"new-chunk-over-56-bits"}, repair.Choices{}},
 		"a device that was much larger, copies in parallel": {
 			"device 400\nheader chunk=1\nfill 32\n" + parallel.String(), []string{"implausible-area"}, repair.Choices{}},
+		"two repeated ones, and a choice whose both would move": {
+			store + "ex 1 0 2\nex 33 93 33\nex 38 400 120\nex 39 400 130", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
 		"hidden, the list going on in the next area": {
 			"device 400\nheader chunk=1\nfill 40\nex 30 0 0\nex 31 9 5", []string{"hidden-exceptions"}, repair.Choices{}},
 		"a gap between bad ones":            {store + "ex 20 7 9999\nex 21 0 0\nex 22 9 9999", []string{"hidden-exceptions"}, repair.Choices{Hidden: repair.KeepHidden}},
