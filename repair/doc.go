@@ -23,11 +23,17 @@
 //     that moves is written to its new slot, where one was that is dropped, before
 //     its old one is cleared. In between it stands in the list twice, which the kernel
 //     reads as once.
-//   - Slots that the list ends with are cleared area by area, the last first, so
-//     that what a cut leaves behind the list's end looks like a commit that was torn,
-//     and is cleared when the repair is run again.
+//   - Slots that the list ends with are cleared area by area, the last first, and of
+//     an area the last sector first, so that what a cut leaves behind the list's end looks
+//     like a commit that was torn, and is cleared when the repair is run again.
 //   - Of two exceptions of one old chunk, the one that is dropped is first replaced by
 //     a copy of the other: from then on there is one, in whatever order they stand.
+//   - Exceptions of one old chunk of which the user has yet to choose do not move:
+//     cut off, another one might be the first or the last.
+//   - A gap in the list is closed by copies of the exception next to it, and those are
+//     dropped as what stands in the list twice. When it is closed, both of two exceptions
+//     of one old chunk may be live until the next step, as they would be for a kernel that
+//     goes on writing.
 //   - Chunks that no exception names are the only ones that data is written to, and
 //     it is there before an exception names it.
 //
