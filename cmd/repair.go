@@ -12,7 +12,7 @@ import (
 
 type repairCmd struct {
 	COW          path          `arg:"" help:"COW device, or an image of one."`
-	Hidden       repair.Hidden `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the list's end that no torn commit explains: keep closes the gap and brings them back, drop clears them."`
+	Hidden       repair.Hidden `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the list's end: keep closes the gap and brings them back, drop clears them. Without it, those that a torn commit explains are cleared, and others wait."`
 	Drop         bool          `help:"Drop exceptions that point off the device, at metadata or beyond the origin: the snapshot then reads the origin's chunks there."`
 	Keep         repair.Keep   `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of one old chunk, keep the first or the last in the list."`
 	Unshare      bool          `help:"Give an exception that shares its chunk with another a copy of its own."`
