@@ -75,7 +75,7 @@ cross:
 FOREIGN_TESTS = ./format ./dump ./store ./store/merge ./check ./repair ./internal/bitmap ./internal/storespec
 foreign-test:
 	@if GOARCH=386 $(GO) test -run='^$$' ./format >/dev/null 2>&1; then set -x; \
-		GOARCH=386 $(GO) test $(FOREIGN_TESTS) ./cmd ./internal/device; \
+		GOARCH=386 $(GO) test -short $(FOREIGN_TESTS) ./cmd ./internal/device; \
 	else echo '386: SKIPPED, this kernel does not run programs for 386'; fi
 	@if command -v qemu-s390x >/dev/null; then set -x; \
 		GOARCH=s390x $(GO) test -p=1 -exec qemu-s390x -short $(FOREIGN_TESTS); \
