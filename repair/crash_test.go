@@ -63,6 +63,7 @@ func patients() map[string]patient {
 		"cut short, flags it needs":   {"device 600\nheader chunk=2\nfill 128 0\ndata 9", 190, repair.Choices{Drop: true, Truncate: true}},
 		"an odd end":                  {wide + odd.String(), 0, repair.Choices{Drop: true}},
 		"an odd end, warnings":        {wide + odd.String(), 0, repair.Choices{Drop: true, Warnings: true}},
+		"an odd end, many sectors":    {"device 1000\nheader chunk=4\nfill 100 0\ndata 9\nex 100 77 0\n" + odd.String(), 0, repair.Choices{Drop: true}},
 		"repeated, more than half":    {"device 3000\nheader chunk=4\nfill 380 0\n" + twice.String() + "data 9", 0, repair.Choices{}},
 		"shared, just enough room":    {"device 76\nheader chunk=1\nfill 70 0\nex 5 5 6\nex 40 40 42\ndata 9", 0, repair.Choices{Unshare: true}},
 		"gaps, and a choice left":     {long + "ex 20 0 0\nex 50 0 0\nex 3 60 200\nex 45 60 210\nex 46 60 210", 0, repair.Choices{Hidden: repair.KeepHidden}},
