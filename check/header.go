@@ -214,7 +214,7 @@ func (s *scan) rewrite(first string) string {
 	if s.hasHeader() {
 		valid = fmt.Sprintf(", valid %d", min(s.id.Header.Valid, 1))
 	}
-	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors%s", first, e.Geometry.ChunkSectors(), valid)
+	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors%s: --header %[2]ds", first, e.Geometry.ChunkSectors(), valid)
 }
 
 // fits tells whether the header has a chunk size with which there can be a list.

@@ -17,12 +17,12 @@ type repairCmd struct {
 	Keep         repair.Keep   `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of one old chunk, keep the first or the last in the list."`
 	Unshare      bool          `help:"Give an exception that shares its chunk with another a copy of its own."`
 	TruncateList bool          `help:"End a list that leads past the end of the device on the device: what is behind that is lost."`
-	Header       *chunkSize    `placeholder:"CHUNK-SIZE" help:"Write a damaged header anew, with this chunk size; needs --valid."`
+	Header       *chunkSize    `placeholder:"CHUNK-SIZE" help:"Write a damaged header anew, with this chunk size, like 4K or 8s (sectors); needs --valid."`
 	Valid        *int          `placeholder:"0|1" help:"What the new header says: 1 for a snapshot that the kernel serves, 0 for an invalid one."`
 	Warnings     bool          `help:"Mend warnings, too."`
-	Undo         path          `placeholder:"FILE" help:"Keep what is overwritten in FILE: dmcow merge FILE --into COW takes the repair back. Default: NAME.undo in the current directory."`
+	Undo         path          `placeholder:"FILE" help:"Keep what is overwritten in FILE: dmcow merge FILE --into COW takes the repair back. Default: NAME.undo in the current directory, with all of the path for what is elsewhere."`
 	NoUndo       bool          `help:"Keep nothing of what is overwritten."`
-	Output       path          `placeholder:"FILE" help:"Mend a copy, in FILE, and leave the device as it is."`
+	Output       path          `placeholder:"FILE" help:"Mend a copy, in FILE, and leave the device as it is. Needs no undo log, and takes none."`
 	theOrigin    `embed:""`
 	writing      `embed:""`
 }

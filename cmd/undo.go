@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"dmcow/format"
 	"dmcow/internal/device"
@@ -68,9 +69,9 @@ func (u *undoing) refuse() error {
 }
 
 // nameIt names the log that nobody has named after the device: in the current directory,
-// a new file, or the log of a change of the same device, which goes on.
+// a new file, or the log of an earlier change of the same device, which goes on.
 func (u *undoing) nameIt(path string) error {
-	base := filepath.Base(path)
+	base := logName(path)
 	const most = 1000
 	for n := 0; ; n++ {
 		u.name = base + ".undo"
@@ -82,9 +83,24 @@ func (u *undoing) nameIt(path string) error {
 			return &failure{u.name, statusFailed, fmt.Errorf("%w: expected --undo FILE, in a directory that can be written, or --no-undo", errors.Unwrap(err))}
 		}
 		if err == nil {
+			if !u.missing {
+				u.app.say(path, "goes on with %s, the undo log of an earlier change of it", printable(u.name))
+			}
 			return nil
 		}
 	}
+}
+
+// logName is the beginning of a log's name: the name of a file in the current directory,
+// and of others all of the path, with dashes in place of slashes and dashes doubled. So
+// the logs of two devices never have the same one.
+func logName(path string) string {
+	whole, err := filepath.Abs(path)
+	here, herr := os.Getwd()
+	if err != nil || herr != nil || filepath.Dir(whole) == here {
+		return filepath.Base(path)
+	}
+	return strings.NewReplacer("-", "--", "/", "-").Replace(strings.TrimPrefix(whole, "/"))
 }
 
 // undoFailure makes a failure of an error about an undo log, if it is one.

@@ -128,7 +128,7 @@ func (p *planner) closeGap(h store.Hidden) error {
 		p.ours[f.at] = true
 	}
 	p.then(s)
-	p.mended(hidden, where(h.Place), fmt.Sprintf("the gap is closed, and what stands behind it comes back, from exception %d on", h.First))
+	p.mended(hidden, where(h.Place), fmt.Sprintf("the gap is closed, and what stands behind it comes back, from exception %d on; what stood in the gap is lost", h.First))
 	return nil
 }
 
