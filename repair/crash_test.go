@@ -272,14 +272,15 @@ func fault(t *testing.T, p patient, f *devicetest.NthOp) bool {
 	}
 	d := devicetest.Of(image)
 	d.Fault = f.Fault
-	_, err = run(d, p.origin(image), p.choices)
+	got, err := run(d, p.origin(image), p.choices)
 	d.Fault = nil
 	// What was read ahead, and then not asked for, may fail.
 	if err != nil != f.Failed() && f.Kinds != devicetest.Read || err != nil && !errors.Is(err, errBroken) {
 		t.Fatalf("operation %d of kind %d failed: %v, and the error is %v", f.N, f.Kinds, f.Failed(), err)
 	}
-	if err == nil {
-		return f.Failed()
+	// Data that cannot be read to be compared or copied is for the user to decide about.
+	if err == nil && got.undecided == want.undecided && fmt.Sprint(got.kept) != fmt.Sprint(want.kept) {
+		t.Fatalf("operation %d of kind %d failed: nothing is said of it, and it is another store", f.N, f.Kinds)
 	}
 	if err := want.cutOff(image, d, p.choices); err != nil {
 		t.Fatalf("operation %d of kind %d failed: %v", f.N, f.Kinds, err)

@@ -11,7 +11,8 @@ import (
 
 // drop drops exceptions from the list, and closes the gaps.
 func (p *planner) drop(f *faults) (bool, error) {
-	all := p.dropped(f)
+	undecided := p.undecidedChunks(f)
+	all := p.dropped(f, undecided)
 	end, err := p.dropEnd(f)
 	if err != nil {
 		return false, err
@@ -30,7 +31,8 @@ func (p *planner) drop(f *faults) (bool, error) {
 		return false, nil
 	}
 	kept := end - uint64(len(drops))
-	if p.wouldMove(f, drops, kept) {
+	// Where not all faults could be kept, there may be more such chunks.
+	if f.more && len(undecided) > 0 || p.wouldMove(undecided, drops, kept) {
 		for _, x := range all {
 			p.waits(x, duplicateOld)
 		}
@@ -52,9 +54,9 @@ func (p *planner) tellDropped(all []fault) {
 		switch filler, ours := p.ours[p.position(x.Place)]; {
 		case ours && (filler || x.Name == repeated):
 		case droppable[x.Name] && !p.Drop:
-			p.mended(repeated, x.where(), fmt.Sprintf("the exception of old chunk %d, with new chunk %d, stands in the list before: dropped", x.Old, x.New))
+			p.mended(repeated, x.Where(), fmt.Sprintf("the exception of old chunk %d, with new chunk %d, stands in the list before: dropped", x.Old, x.New))
 		default:
-			p.mended(x.Name, x.where(), x.Message()+": dropped")
+			p.mended(x.Name, x.Where(), x.Message()+": dropped")
 		}
 	}
 	clear(p.ours) // what is left of them is elsewhere now
@@ -76,11 +78,11 @@ func holes(drops []uint64, end uint64) int {
 
 // waits notes that a fault waits for those of another rule.
 func (p *planner) waits(x fault, rule string) {
-	p.Undecided = note(p.Undecided, x.Name, join(x.where(), x.Message()), "decide about "+rule+" first: this one hangs on the order of the list")
+	p.Undecided = note(p.Undecided, x.Name, join(x.Where(), x.Message()), "decide about "+rule+" first: this one hangs on the order of the list")
 }
 
 // dropped are the exceptions that are to be dropped.
-func (p *planner) dropped(f *faults) (all []fault) {
+func (p *planner) dropped(f *faults, undecided map[format.OldChunk]*several) (all []fault) {
 	farthest := format.NewChunk(0)
 	for _, x := range f.singles {
 		if x.Name == newBeyond {
@@ -89,7 +91,6 @@ func (p *planner) dropped(f *faults) (all []fault) {
 	}
 	advice := fmt.Sprintf("if the device was larger, grow it back: to at least %d sectors, and nothing is lost. "+
 		"--drop drops the exceptions: the snapshot then reads the origin's chunks there", uint64(farthest+1)*uint64(p.geometry.ChunkSectors()))
-	undecided := p.undecidedChunks(f)
 	twice := map[format.Exception]bool{} // of those that wait
 	for _, x := range f.singles {
 		switch g := undecided[x.Old]; {
@@ -100,9 +101,9 @@ func (p *planner) dropped(f *faults) (all []fault) {
 		case droppable[x.Name]:
 			twice[x.Exception] = true
 			if x.Name == newBeyond {
-				p.Undecided = note(p.Undecided, newBeyond, join(x.where(), x.Message()), advice)
+				p.Undecided = note(p.Undecided, newBeyond, join(x.Where(), x.Message()), advice)
 			} else {
-				p.undecided(x.Name, x.where(), x.Message())
+				p.undecided(x.Name, x.Where(), x.Message())
 			}
 		}
 	}
@@ -174,11 +175,7 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 // wouldMove tells whether, of an old chunk with several exceptions of which none was chosen
 // yet, one stands behind the new end of the list: what is kept of that moves, and when it is
 // cut off, another may be the first or the last.
-func (p *planner) wouldMove(f *faults, drops []uint64, kept uint64) bool {
-	undecided := p.undecidedChunks(f)
-	if f.more && len(undecided) > 0 {
-		return true // there may be more of them
-	}
+func (p *planner) wouldMove(undecided map[format.OldChunk]*several, drops []uint64, kept uint64) bool {
 	moves := func(at format.Place) bool {
 		_, goes := slices.BinarySearch(drops, p.position(at))
 		return !goes && p.position(at) >= kept

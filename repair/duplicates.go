@@ -65,13 +65,13 @@ func (r *replacing) one(x fault) error {
 	if r.Keep == AskWhich {
 		same, digests := r.compare(first.New, x.New)
 		if !same {
-			r.undecided(duplicateOld, x.where(), what+"; "+digests)
+			r.undecided(duplicateOld, x.Where(), what+"; "+digests)
 			return r.visit(x.Area)
 		}
 		what += "; the data of the two is the same"
 	}
 	winner := r.winner(x, first)
-	r.mended(duplicateOld, x.where(), fmt.Sprintf("%s: the one with new chunk %d is kept", what, winner.New))
+	r.mended(duplicateOld, x.Where(), fmt.Sprintf("%s: the one with new chunk %d is kept", what, winner.New))
 	r.ours[r.position(x.Place)] = true
 	for _, at := range []uint64{r.position(*x.Other), r.position(x.Place)} {
 		if err := r.become(at, winner); err != nil {

@@ -159,8 +159,6 @@ func (p *planner) then(s Step) {
 // fault is one of a single exception.
 type fault struct{ check.Finding }
 
-func (f fault) where() string { return where(f.Place) }
-
 func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d", at.Area, at.Index) }
 
 // faults are what a check has found.

@@ -14,7 +14,7 @@ func (p *planner) unshare(f *faults) (bool, error) {
 			continue
 		}
 		if !p.Unshare {
-			p.undecided(duplicateNew, x.where(), x.Message())
+			p.undecided(duplicateNew, x.Where(), x.Message())
 			continue
 		}
 		if f.has(repeated) != nil { // it may be this one, which would then be another
@@ -27,15 +27,16 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		}
 		if !ok {
 			advice := fmt.Sprintf("there is no free chunk for a copy: grow the device, by %d sectors for each", p.geometry.ChunkSectors())
-			p.Undecided = note(p.Undecided, duplicateNew, join(x.where(), x.Message()), advice)
+			p.Undecided = note(p.Undecided, duplicateNew, join(x.Where(), x.Message()), advice)
 			continue
 		}
-		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("the data of %s, a copy of its own", x.where())}
+		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("the data of %s, a copy of its own", x.Where())}
 		if c.from, err = p.digest(c.From); err == nil {
 			c.to, err = p.digest(to)
 		}
 		if err != nil {
-			p.undecided(duplicateNew, x.where(), fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
+			p.free = to // for another one
+			p.undecided(duplicateNew, x.Where(), fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
 			continue
 		}
 		// One step each: cut off, the next chunk behind all that are named is the next
@@ -43,11 +44,11 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		changed = true
 		s := Step{Copies: []Copy{c}}
 		p.copied[to] = x.New
-		if err := p.put(&s, p.position(x.Place), format.Exception{Old: x.Old, New: to}, x.where()+" names the copy"); err != nil {
+		if err := p.put(&s, p.position(x.Place), format.Exception{Old: x.Old, New: to}, x.Where()+" names the copy"); err != nil {
 			return false, err
 		}
 		p.then(s)
-		p.mended(duplicateNew, x.where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.Message(), to))
+		p.mended(duplicateNew, x.Where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.Message(), to))
 	}
 	return changed, nil
 }

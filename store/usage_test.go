@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
 
 	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
 	"dmcow/store"
 )
 
@@ -304,5 +307,29 @@ func TestUsageOfDamage(t *testing.T) {
 	u.End.Highest++
 	if size, ok := u.Minimum(); ok {
 		t.Errorf("minimum %d sectors", size)
+	}
+}
+
+// TestEnough: a device of so many sectors has room for one more exception, and one that
+// is a chunk smaller has not.
+func TestEnough(t *testing.T) {
+	for _, chunk := range []int{1, 2} {
+		for n := range 200 {
+			d := devicetest.Of(storespec.MustCompile(t, fmt.Sprintf("device 1000\nheader chunk=%d\nfill %d", chunk, n)))
+			id, err := store.Identify(d, store.FreshGeometry(d))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := id.Examine(id.Walk(d), func(format.AreaIndex) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			enough, less := s.Usage, s.Usage
+			enough.Size = s.Usage.Enough().Bytes()
+			less.Size = enough.Size - s.Usage.Geometry.ChunkBytes()
+			if enough.Free() == 0 || less.Free() > 0 {
+				t.Errorf("chunk %d, %d exceptions: %d sectors have room for %d, a chunk less for %d", chunk, n, s.Usage.Enough(), enough.Free(), less.Free())
+			}
+		}
 	}
 }
