@@ -16,24 +16,36 @@ import (
 // SectorSize is the logical block of an image file, which has none of its own.
 const SectorSize = 512
 
-// Device is a block device or an image file opened for reading, or a section
-// of one. It may be used by several goroutines at once.
+// Device is a block device or an image file opened for reading, a section of
+// one, or what several sections are joined to ([Join]). It may be used by several
+// goroutines at once.
 //
 // A block device is read with O_DIRECT: the kernel's own metadata I/O passes
 // the page cache by, so a buffered read of a COW device in use shows old
 // metadata. An image file is read through the cache.
 type Device struct {
+	*medium // of all of it; nil where it is joined from several stretches
+	path    string
+	base    int64   // where the section starts, in bytes: in the medium, or in the pieces
+	size    int64   // of the section, in bytes
+	joined  bool    // it is made of pieces, and of nothing else that is on their media
+	pieces  []piece // what it is joined from
+	owns    []*medium
+}
+
+// medium is an open block device or image file. All that is open of it, sections
+// and what is joined from them, shares it.
+type medium struct {
 	file   *os.File
-	path   string
-	base   int64 // where the section starts, in bytes
-	size   int64 // of the section, in bytes
+	is     place
 	block  int64 // logical block size, in bytes
-	number Number
-	direct bool   // reads must be aligned to logical blocks
-	forget bool   // what the page cache has is dropped before it is read
-	atime  bool   // reading may change the file's access time
-	aio    *aio   // shared by all sections
-	early  *early // shared by all sections; nil where nothing is written
+	direct bool  // reads must be aligned to logical blocks
+	forget bool  // what the page cache has is dropped before it is read
+	atime  bool  // reading may change the file's access time
+	gone   error // why there is no file
+	aio    *aio
+	early  *early // nil where nothing is written
+	order  *order // nil where nothing is written
 }
 
 // Open opens a block device or an image file, and nothing else, for reading.
@@ -46,7 +58,7 @@ func Open(path string) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{path: path, block: SectorSize, aio: newAIO()}
+	d := newDevice(path)
 	if info.Mode().IsRegular() {
 		d.file, d.atime, err = open(path, 0)
 	} else {
@@ -65,6 +77,11 @@ func Open(path string) (*Device, error) {
 	return d, nil
 }
 
+func newDevice(path string) *Device {
+	m := &medium{block: SectorSize, aio: newAIO()}
+	return &Device{path: path, medium: m, owns: []*medium{m}}
+}
+
 // look tells what there is at path, and refuses what is neither a block device
 // nor a file: to open anything else, a FIFO say, may hang or do something.
 func look(path string) (fs.FileInfo, error) {
@@ -78,8 +95,13 @@ func look(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// measure finds the size of the file that was opened.
+// measure finds out which file was opened, and its size.
 func (d *Device) measure() (err error) {
+	if d.is.number == (Number{}) {
+		if d.is.file, err = d.file.Stat(); err != nil {
+			return cause(err)
+		}
+	}
 	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("cannot tell its size: %w", cause(err))
 	}
@@ -87,7 +109,7 @@ func (d *Device) measure() (err error) {
 }
 
 // Nothing is a device of no bytes, in place of one that is yet to be made.
-func Nothing() *Device { return &Device{block: SectorSize, aio: newAIO()} }
+func Nothing() *Device { return &Device{joined: true} }
 
 // open opens a file for reading without leaving a trace of that in its access
 // time, where the caller is allowed to ask for that; atime tells that it is not.
@@ -100,11 +122,19 @@ func open(path string, flags int) (f *os.File, atime bool, err error) {
 	return f, true, err
 }
 
-// Close closes the device, and with it all its sections.
-func (d *Device) Close() error {
-	d.early.wait()
-	d.aio.close()
-	return d.file.Close()
+// Close closes the device, and with it all its sections. What is joined from others
+// is open as long as they are.
+func (d *Device) Close() (err error) {
+	for _, m := range d.owns {
+		err = errors.Join(err, m.close())
+	}
+	return err
+}
+
+func (m *medium) close() error {
+	m.early.wait()
+	m.aio.close()
+	return m.file.Close()
 }
 
 // Path is the name that the device was opened by.
@@ -114,15 +144,25 @@ func (d *Device) Path() string { return d.path }
 func (d *Device) Size() int64 { return d.size }
 
 // LogicalBlockSize is the device's logical block in bytes, 512 for an image
-// file.
-func (d *Device) LogicalBlockSize() int64 { return d.block }
+// file, and the largest of those that a device is joined from.
+func (d *Device) LogicalBlockSize() int64 {
+	block := int64(SectorSize)
+	for m := range d.media() {
+		block = max(block, m.block)
+	}
+	return block
+}
 
 // AccessTimeKept tells whether reading leaves the file's access time as it is:
 // that takes its owner or root.
-func (d *Device) AccessTimeKept() bool { return !d.atime }
+func (d *Device) AccessTimeKept() bool {
+	return !d.any(func(m *medium) bool { return m.atime })
+}
 
-// Direct tells whether the device is read with O_DIRECT.
-func (d *Device) Direct() bool { return d.direct }
+// Direct tells whether the device, or some of it, is read with O_DIRECT.
+func (d *Device) Direct() bool {
+	return d.any(func(m *medium) bool { return m.direct })
+}
 
 // Section is the part of d of size bytes from offset on; a size of -1 means
 // all that follows.
@@ -141,8 +181,8 @@ func (d *Device) Section(offset, size int64) (*Device, error) {
 // WholeBlocks is why the device, or section, cannot be written where it begins:
 // in the middle of a logical block.
 func (d *Device) WholeBlocks() error {
-	if d.base%d.block != 0 {
-		return fmt.Errorf("offset %d is no multiple of the logical block, %d bytes", d.base, d.block)
+	if block := d.LogicalBlockSize(); d.base%block != 0 {
+		return fmt.Errorf("offset %d is no multiple of the logical block, %d bytes", d.base, block)
 	}
 	return nil
 }
@@ -170,19 +210,28 @@ func (d *Device) ReadAt(p []byte, offset int64) (int, error) {
 	if short {
 		p = p[:d.size-offset]
 	}
-	n, err := d.read(p, d.base+offset)
-	if err == nil && short {
-		err = io.EOF
+	n := 0
+	for r := range d.runs(offset, int64(len(p))) {
+		got, err := r.read(p[n:][:r.length], r.at)
+		n += got
+		if err != nil {
+			return n, cause(err)
+		}
 	}
-	return n, cause(err)
+	if short {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // Prefetch asks for bytes of an image file that will be read soon. A block
 // device read with O_DIRECT has no cache to fetch them to.
 func (d *Device) Prefetch(offset int64, length int) {
-	if !d.direct {
-		// Advice that is not taken costs time only.
-		_ = unix.Fadvise(int(d.file.Fd()), d.base+offset, int64(length), unix.FADV_WILLNEED)
+	for r := range d.runs(offset, int64(length)) {
+		if !r.direct && r.gone == nil {
+			// Advice that is not taken costs time only.
+			_ = unix.Fadvise(int(r.file.Fd()), r.at, r.length, unix.FADV_WILLNEED)
+		}
 	}
 }
 

@@ -15,10 +15,10 @@ import (
 // openBlock opens a block device with O_DIRECT, or through the page cache
 // where its driver does not know direct I/O. The function open is given the
 // flag for that.
-func (d *Device) openBlock(info fs.FileInfo, open func(flags int) (*os.File, error)) error {
-	d.number = numberOf(info)
+func (m *medium) openBlock(info fs.FileInfo, open func(flags int) (*os.File, error)) error {
+	m.is.number = numberOf(info)
 	f, err := open(unix.O_DIRECT)
-	d.direct = err == nil
+	m.direct = err == nil
 	if errors.Is(err, unix.EINVAL) {
 		f, err = open(0)
 	}
@@ -30,30 +30,33 @@ func (d *Device) openBlock(info fs.FileInfo, open func(flags int) (*os.File, err
 		f.Close()
 		return err
 	}
-	d.file, d.block = f, int64(block)
+	m.file, m.block = f, int64(block)
 	return nil
 }
 
 // read reads p from an offset in the file, in aligned pieces where the file is
 // read directly.
-func (d *Device) read(p []byte, offset int64) (int, error) {
-	if d.forget {
-		d.dropCache(offset, int64(len(p)))
+func (m *medium) read(p []byte, offset int64) (int, error) {
+	if m.gone != nil {
+		return 0, m.gone
 	}
-	if !d.direct {
-		return d.file.ReadAt(p, offset)
+	if m.forget {
+		m.dropCache(offset, int64(len(p)))
 	}
-	if d.aligned(p, offset) {
-		return readBlocks(d.file, p, offset, d.block)
+	if !m.direct {
+		return m.file.ReadAt(p, offset)
+	}
+	if m.aligned(p, offset) {
+		return readBlocks(m.file, p, offset, m.block)
 	}
 	buf := bounce.Get().(*[]byte)
 	defer bounce.Put(buf)
 	done := 0
 	for done < len(p) {
 		at := offset + int64(done)
-		skip := at % d.block
-		want := min(roundUp(skip+int64(len(p)-done), d.block), bounceSize)
-		n, err := readBlocks(d.file, (*buf)[:want], at-skip, d.block)
+		skip := at % m.block
+		want := min(roundUp(skip+int64(len(p)-done), m.block), bounceSize)
+		n, err := readBlocks(m.file, (*buf)[:want], at-skip, m.block)
 		if int64(n) <= skip {
 			return done, err
 		}
@@ -89,9 +92,9 @@ func readBlocks(file io.ReaderAt, p []byte, offset, block int64) (int, error) {
 }
 
 // aligned tells whether a buffer and an offset are fit for direct I/O.
-func (d *Device) aligned(p []byte, offset int64) bool {
+func (m *medium) aligned(p []byte, offset int64) bool {
 	address := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
-	return offset%d.block == 0 && int64(len(p))%d.block == 0 && address%uintptr(d.block) == 0
+	return offset%m.block == 0 && int64(len(p))%m.block == 0 && address%uintptr(m.block) == 0
 }
 
 // bounceSize is how much is read or written at a time for a caller whose buffer

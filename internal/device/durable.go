@@ -32,10 +32,19 @@ func newOrder() *order { return &order{fdatasync: unix.Fdatasync, pwritev2: unix
 // Sync makes durable all that was written before, on all sections. Once it has
 // failed, nobody knows any more what of that is on the disk: it and WriteDurable
 // return the same error from then on.
-func (w *Writable) Sync() error {
-	w.order.mu.Lock()
-	defer w.order.mu.Unlock()
-	return w.flush()
+func (w *Writable) Sync() (err error) {
+	for m := range w.media() {
+		if e := m.sync(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func (m *medium) sync() error {
+	m.order.mu.Lock()
+	defer m.order.mu.Unlock()
+	return m.flush()
 }
 
 // WriteDurable writes p as [Writable.WriteAt] does, but in order: all earlier
@@ -44,51 +53,67 @@ func (w *Writable) Sync() error {
 //
 // To a block device that is written directly, p of up to 1 MiB goes out as one
 // write, between a flush of the device and the confirmation that it is on the
-// medium.
+// disk; what lies in several stretches of a joined device, as one for each.
 func (w *Writable) WriteDurable(p []byte, offset int64) error {
 	if err := w.writes(int64(len(p)), offset); err != nil {
 		return err
 	}
-	w.order.mu.Lock()
-	defer w.order.mu.Unlock()
-	if err := w.flush(); err != nil {
-		return err
-	}
-	if w.direct && len(p) <= durableSize {
-		if err := w.writeThrough(p, w.base+offset); !unknownFlag(err) {
+	if w.medium == nil {
+		if err := w.Sync(); err != nil { // what is on the other media
 			return err
 		}
 	}
-	if _, err := w.write(p, w.base+offset); err != nil {
-		return cause(err)
+	for r := range w.runs(offset, int64(len(p))) {
+		if err := r.writeDurable(p[:r.length], r.at); err != nil {
+			return err
+		}
+		p = p[r.length:]
 	}
-	return w.flush()
+	return nil
 }
 
-// flush is Sync for those who hold the lock.
-func (w *Writable) flush() error {
-	if w.order.failed == nil {
-		w.order.failed = uninterrupted(func() error { return w.order.fdatasync(int(w.file.Fd())) })
-		if w.order.failed != nil {
-			// The page cache may hold, as if it were on the disk, what is not. Whoever
-			// looks next is to see the disk, as far as the kernel lets go of it.
-			w.dropCache(0, 0) // to the end
+// writeDurable writes p to an offset in the file, in order.
+func (m *medium) writeDurable(p []byte, offset int64) error {
+	m.order.mu.Lock()
+	defer m.order.mu.Unlock()
+	if err := m.flush(); err != nil {
+		return err
+	}
+	if m.direct && len(p) <= durableSize {
+		if err := m.writeThrough(p, offset); !unknownFlag(err) {
+			return err
 		}
 	}
-	return w.order.failed
+	if _, err := m.write(p, offset); err != nil {
+		return cause(err)
+	}
+	return m.flush()
+}
+
+// flush is sync for those who hold the lock.
+func (m *medium) flush() error {
+	if m.order.failed == nil {
+		m.order.failed = uninterrupted(func() error { return m.order.fdatasync(int(m.file.Fd())) })
+		if m.order.failed != nil {
+			// The page cache may hold, as if it were on the disk, what is not. Whoever
+			// looks next is to see the disk, as far as the kernel lets go of it.
+			m.dropCache(0, 0) // to the end
+		}
+	}
+	return m.order.failed
 }
 
 // writeThrough writes p so that it is durable, with one call. The caller holds
 // the lock. A failure stays like that of a flush: the write was one of the
 // device's cache, too.
-func (w *Writable) writeThrough(p []byte, offset int64) error {
-	if !w.aligned(p, offset) {
-		p = w.order.copyOf(p)
+func (m *medium) writeThrough(p []byte, offset int64) error {
+	if !m.aligned(p, offset) {
+		p = m.order.copyOf(p)
 	}
 	for len(p) > 0 {
 		n := 0
 		err := uninterrupted(func() (err error) {
-			n, err = w.order.pwritev2(int(w.file.Fd()), [][]byte{p}, offset, unix.RWF_DSYNC)
+			n, err = m.order.pwritev2(int(m.file.Fd()), [][]byte{p}, offset, unix.RWF_DSYNC)
 			return err
 		})
 		if err == nil && n == 0 {
@@ -96,7 +121,7 @@ func (w *Writable) writeThrough(p []byte, offset int64) error {
 		}
 		if err != nil {
 			if !unknownFlag(err) {
-				w.order.failed = err
+				m.order.failed = err
 			}
 			return err
 		}

@@ -95,9 +95,8 @@ func TestEarlyOfMany(t *testing.T) {
 	at = []int64{2048, 512}
 	write(section, p)
 	write(w, nil)
-	direct := *w
-	direct.direct = true // passes for it
-	write(&direct, p)
+	w.direct = true // passes for it
+	write(w, p)
 	if want := []string{"0 1024", "1536 2048"}; !slices.Equal(asked, want) {
 		t.Errorf("asked for %q, want %q", asked, want)
 	}

@@ -47,22 +47,30 @@ func (w *Writable) openExclusively(info fs.FileInfo) error {
 	})
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		return &BusyError{By: w.number.users()}
-	case errors.Is(err, unix.EROFS), err != nil && readLine(w.number.sysfs("ro")) == "1":
+		return &BusyError{By: w.is.number.users()}
+	case errors.Is(err, unix.EROFS), err != nil && readLine(w.is.number.sysfs("ro")) == "1":
 		return errReadOnly
 	case err != nil:
 		return err
 	}
-	// Most drivers open a read-only device for writing all the same.
-	switch ro, err := unix.IoctlGetUint32(int(w.file.Fd()), unix.BLKROGET); {
+	if err := w.refuseReadOnly(); err != nil {
+		return err
+	}
+	// A loop device uses the device under it without claiming it.
+	if by := loopsOver(isOneOf(w.is.number.relatives())); len(by) > 0 {
+		return &BusyError{By: by}
+	}
+	return nil
+}
+
+// refuseReadOnly is the error of a device that cannot be written: most drivers open a
+// read-only one for writing all the same.
+func (m *medium) refuseReadOnly() error {
+	switch ro, err := unix.IoctlGetUint32(int(m.file.Fd()), unix.BLKROGET); {
 	case err != nil:
 		return err
 	case ro != 0:
 		return errReadOnly
-	}
-	// A loop device uses the device under it without claiming it.
-	if by := loopsOver(isOneOf(w.number.relatives())); len(by) > 0 {
-		return &BusyError{By: by}
 	}
 	return nil
 }

@@ -9,13 +9,14 @@ import (
 )
 
 // NextData is the next stretch of the device, from offset on, that is not a
-// hole; it is empty and at Size where there is no more. A block device, and a
-// file on a file system that does not know holes, is data to its end.
+// hole; it is empty and at Size where there is no more. A block device, a file on
+// a file system that does not know holes, and what is joined from several
+// stretches, is data to its end.
 func (d *Device) NextData(offset int64) (start, end int64, err error) {
 	if offset >= d.size {
 		return d.size, d.size, nil
 	}
-	if d.IsBlock() {
+	if d.medium == nil || d.IsBlock() {
 		return offset, d.size, nil
 	}
 	start, err = d.file.Seek(d.base+offset, unix.SEEK_DATA)

@@ -21,13 +21,18 @@ func (w *Writable) PunchHole(offset, length int64) error {
 	if err := w.writes(length, offset); err != nil || length == 0 {
 		return err
 	}
-	err := uninterrupted(func() error {
-		return unix.Fallocate(int(w.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, w.base+offset, length)
-	})
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
-		return w.writeZeros(offset, length)
+	for r := range w.runs(offset, length) {
+		err := uninterrupted(func() error {
+			return unix.Fallocate(int(r.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, r.at, r.length)
+		})
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+			return w.writeZeros(offset, length)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // writeZeros writes zeros over length bytes from offset on.
@@ -57,12 +62,16 @@ func (w *Writable) Share(from *Device, source, offset, length int64) error {
 	if err := w.writes(length, offset); err != nil || length == 0 {
 		return err // the kernel takes a length of zero for all that follows
 	}
+	a, b := from.run(source, length), w.run(offset, length)
+	if a.length < length || b.length < length || a.gone != nil {
+		return fmt.Errorf("%w: they lie in several stretches", ErrNotShared)
+	}
 	err := uninterrupted(func() error {
-		return unix.IoctlFileCloneRange(int(w.file.Fd()), &unix.FileCloneRange{
-			Src_fd:      int64(from.file.Fd()),
-			Src_offset:  uint64(from.base + source),
+		return unix.IoctlFileCloneRange(int(b.file.Fd()), &unix.FileCloneRange{
+			Src_fd:      int64(a.file.Fd()),
+			Src_offset:  uint64(a.at),
 			Src_length:  uint64(length),
-			Dest_offset: uint64(w.base + offset),
+			Dest_offset: uint64(b.at),
 		})
 	})
 	if cannotShare(err) {

@@ -20,7 +20,7 @@ func TestPastCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dropped, err := w.droppingCache()
+	dropped, err := w.again((*medium).droppingCache)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,23 +39,32 @@ func (w *Writable) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 			return i, err
 		}
 	}
-	if !w.direct && len(p) > 0 {
-		defer w.beginWriting(p, at)
-	}
+	defer w.beginWriting(p, at)
 	return w.many(opWriteVector, p, at, func(i, done int) error {
-		_, err := w.write(p[i][done:], w.base+at[i]+int64(done))
-		return cause(err)
+		_, err := w.writeRuns(p[i][done:], at[i]+int64(done))
+		return err
 	})
 }
 
 // beginWriting has the kernel begin to write to the disk what stands in those
-// places.
+// places, where that is not written directly.
 func (w *Writable) beginWriting(p [][]byte, at []int64) {
-	start, end := at[0], at[0]
+	stretches := map[*medium]span{}
 	for i := range p {
-		start, end = min(start, at[i]), max(end, at[i]+int64(len(p[i])))
+		for r := range w.runs(at[i], int64(len(p[i]))) {
+			if r.direct {
+				continue
+			}
+			s, known := stretches[r.medium]
+			if !known {
+				s.start, s.end = r.at, r.at
+			}
+			stretches[r.medium] = span{start: min(s.start, r.at), end: max(s.end, r.at+r.length)}
+		}
 	}
-	w.early.begin(int(w.file.Fd()), w.base+start, w.base+end)
+	for m, s := range stretches {
+		m.early.begin(int(m.file.Fd()), s.start, s.end)
+	}
 }
 
 // many has the kernel do all transfers at once, as far as it takes them. What is
@@ -64,8 +73,12 @@ func (d *Device) many(opcode uint16, p [][]byte, at []int64, plain func(i, done 
 	done := make([]int, len(p))
 	// A single transfer is done sooner by itself, and where each read is to drop first
 	// what is cached, it has to be.
-	if len(p) > 1 && !d.forget {
+	switch {
+	case len(p) < 2 || d.any(func(m *medium) bool { return m.forget }):
+	case d.medium != nil:
 		d.aio.transfer(d, opcode, p, at, done)
+	default:
+		d.transferSplit(opcode, p, at, done)
 	}
 	for i, n := range done {
 		if n == len(p[i]) {

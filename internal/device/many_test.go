@@ -20,7 +20,7 @@ func TestReadManyToTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct := *d
+	direct := *opened(t, path)
 	direct.direct = true // passes for it
 	blocks, err := direct.Section(512, 1024)
 	if err != nil {

@@ -21,10 +21,11 @@ type Target struct {
 // Target is the device's device-mapper target; ok is false when it is no
 // device-mapper device, or that cannot be told (it takes root rights).
 func (d *Device) Target() (t Target, ok bool) {
-	if !d.IsBlock() {
+	n := d.Number()
+	if n == (Number{}) {
 		return Target{}, false
 	}
-	table := d.number.table()
+	table := n.table()
 	if len(table) == 0 {
 		return Target{}, false
 	}

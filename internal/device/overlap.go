@@ -1,6 +1,7 @@
 package device
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -24,33 +25,31 @@ func (p place) is(other place) bool {
 // on the other, as a partition is on its disk, a logical volume on a physical
 // one, a loop device on its file, or they show some of the same bytes of a third
 // one, as two loop devices over one part of a file do. Of a section, all of its
-// device counts.
+// device counts; of a joined device, what it is joined from.
 //
 // The bytes are followed through partitions, loop devices, and the device-mapper
 // targets linear, striped and snapshot-origin, whose tables take root rights to
 // read. Devices that something else keeps on a third one are taken to lie apart
 // there, as logical volumes do.
 func (d *Device) Overlaps(other *Device) bool {
-	a, b := d.place(), other.place()
-	if a == nil || b == nil {
-		return false
+	if !d.joined && !other.joined && (within(d.is, other.is) || within(other.is, d.is)) {
+		return true
 	}
-	return within(*a, *b) || within(*b, *a) || meet(a.all().lowest(), b.all().lowest())
+	return meet(d.lowest(), other.lowest())
 }
 
-// place is where the device is; it is nil for Nothing.
-func (d *Device) place() *place {
-	if d.IsBlock() {
-		return &place{number: d.number}
+// lowest is where the device's bytes are kept in the end: all of those of its medium, or
+// of what it is joined from.
+func (d *Device) lowest() (all []span) {
+	if !d.joined {
+		return d.is.all().lowest()
 	}
-	if d.file == nil {
-		return nil
+	for _, p := range d.pieces {
+		for _, under := range p.under(span{start: 0, end: math.MaxInt64}) {
+			all = append(all, under.lowest()...)
+		}
 	}
-	info, err := d.file.Stat()
-	if err != nil {
-		return nil // what is open can be asked
-	}
-	return &place{file: info}
+	return all
 }
 
 // within tells whether p is whole or all of it is kept on what.

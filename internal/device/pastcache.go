@@ -17,22 +17,23 @@ import (
 // block is what that takes then. Else what the cache has of it is dropped before
 // it is read, as far as the kernel does that.
 func (d *Device) PastCache() (*Device, error) {
-	if d.file == nil {
-		return Nothing(), nil
-	}
-	if !d.IsBlock() {
-		if past := d.openDirect(); past != nil {
+	return d.again((*medium).pastCache)
+}
+
+func (m *medium) pastCache() (*medium, error) {
+	if m.is.file != nil {
+		if past := m.openDirect(); past != nil {
 			return past, nil
 		}
 	}
-	return d.droppingCache()
+	return m.droppingCache()
 }
 
 // openDirect opens an image file once more, for direct reads. It returns nil
 // where there is no such thing.
-func (d *Device) openDirect() *Device {
+func (m *medium) openDirect() *medium {
 	// The path may be that of another file by now.
-	f, atime, err := open(fmt.Sprintf("/proc/self/fd/%d", d.file.Fd()), unix.O_DIRECT)
+	f, atime, err := open(fmt.Sprintf("/proc/self/fd/%d", m.file.Fd()), unix.O_DIRECT)
 	if err != nil {
 		return nil
 	}
@@ -41,27 +42,27 @@ func (d *Device) openDirect() *Device {
 		f.Close()
 		return nil
 	}
-	past := *d
+	past := *m
 	past.file, past.aio, past.atime = f, newAIO(), atime
 	past.direct, past.forget, past.block = true, false, block
 	// Some file systems let it be opened, and refuse every read.
-	if _, err := past.ReadAt(make([]byte, 1), 0); errors.Is(err, unix.EINVAL) {
+	if _, err := past.read(make([]byte, 1), 0); errors.Is(err, unix.EINVAL) {
 		f.Close()
 		return nil
 	}
 	return &past
 }
 
-// droppingCache is the device once more; if it is not read directly, what the
+// droppingCache is the medium once more; if it is not read directly, what the
 // cache has is dropped.
-func (d *Device) droppingCache() (*Device, error) {
-	fd, err := unix.FcntlInt(d.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+func (m *medium) droppingCache() (*medium, error) {
+	fd, err := unix.FcntlInt(m.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	past := *d
-	past.file, past.aio = os.NewFile(uintptr(fd), d.path), newAIO()
-	past.forget = !d.direct
+	past := *m
+	past.file, past.aio = os.NewFile(uintptr(fd), m.file.Name()), newAIO()
+	past.forget = !m.direct
 	return &past, nil
 }
 
@@ -72,12 +73,16 @@ const cacheSamples = 64
 // Cached tells whether most of an image file, as a few places show, is in the page
 // cache. It is true where that cannot be told, and false for what is read directly.
 func (d *Device) Cached() bool {
-	if d.direct || d.size == 0 {
-		return !d.direct
+	if direct := d.Direct(); direct || d.size == 0 {
+		return !direct
 	}
 	found, b := 0, make([]byte, 1)
 	for range cacheSamples {
-		_, err := unix.Preadv2(int(d.file.Fd()), [][]byte{b}, d.base+rand.Int64N(d.size), unix.RWF_NOWAIT)
+		r := d.run(rand.Int64N(d.size), 1)
+		if r.gone != nil {
+			continue
+		}
+		_, err := unix.Preadv2(int(r.file.Fd()), [][]byte{b}, r.at, unix.RWF_NOWAIT)
 		if !errors.Is(err, unix.EAGAIN) {
 			found++
 		}
@@ -103,8 +108,8 @@ func alignment(fd int) int64 {
 
 // dropCache drops what the page cache has of a stretch of the file, in bytes. The
 // kernel drops whole pages only.
-func (d *Device) dropCache(offset, length int64) {
+func (m *medium) dropCache(offset, length int64) {
 	page := int64(os.Getpagesize())
 	start := offset / page * page
-	_ = unix.Fadvise(int(d.file.Fd()), start, roundUp(offset+length, page)-start, unix.FADV_DONTNEED)
+	_ = unix.Fadvise(int(m.file.Fd()), start, roundUp(offset+length, page)-start, unix.FADV_DONTNEED)
 }

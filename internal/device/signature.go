@@ -21,9 +21,12 @@ func (d *Device) Signature() (string, error) {
 
 // askBlkid asks blkid(8); known is false where it does not tell.
 func (d *Device) askBlkid() (name string, known bool) {
+	if d.medium == nil {
+		return "", false
+	}
 	// A path that begins with a dash would be taken for an option.
 	out, err := exec.Command("blkid", "--probe", "--output", "export",
-		"--offset", strconv.FormatInt(d.base, 10), "--size", strconv.FormatInt(d.size, 10), "--", d.path).Output()
+		"--offset", strconv.FormatInt(d.base, 10), "--size", strconv.FormatInt(d.size, 10), "--", d.file.Name()).Output()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:

@@ -60,13 +60,14 @@ type piece struct {
 
 // stripe is where a stripe begins, in bytes.
 type stripe struct {
-	on    place
-	start int64
+	on     place
+	start  int64
+	medium *medium // nil where that is only known by its number
 }
 
 // newPiece is a piece that is kept in one stretch.
 func newPiece(start, length int64, on place, from int64) piece {
-	return piece{start, length, length, []stripe{{on, from}}}
+	return piece{start, length, length, []stripe{{on: on, start: from}}}
 }
 
 // under is where the bytes are kept that a span of the piece's device has in the
@@ -77,7 +78,7 @@ func (p piece) under(s span) (all []span) {
 		return nil
 	}
 	for i, stripe := range p.stripes {
-		u := span{stripe.on, stripe.start + p.before(start, i), stripe.start + p.before(end, i)}
+		u := span{stripe.on, stripe.start + p.share(start, i, len(p.stripes)), stripe.start + p.share(end, i, len(p.stripes))}
 		if u.start < u.end {
 			all = append(all, u)
 		}
@@ -85,10 +86,10 @@ func (p piece) under(s span) (all []span) {
 	return all
 }
 
-// before is how many of the piece's first n bytes are on its stripe number i.
+// share is how many of the piece's first n bytes are on number i of its stripes.
 // Whatever n is, these are the stripe's first ones.
-func (p piece) before(n int64, i int) int64 {
-	width := p.chunk * int64(len(p.stripes))
+func (p piece) share(n int64, i, stripes int) int64 {
+	width := p.chunk * int64(stripes)
 	return n/width*p.chunk + min(max(n%width-p.chunk*int64(i), 0), p.chunk)
 }
 
@@ -138,7 +139,7 @@ func parseStripes(args []string) (all []stripe, ok bool) {
 		if !ok || len(pair) < 2 {
 			return nil, false
 		}
-		all = append(all, stripe{place{number: number}, parseSectors(pair[1])})
+		all = append(all, stripe{on: place{number: number}, start: parseSectors(pair[1])})
 	}
 	return all, len(all) > 0
 }

@@ -71,7 +71,7 @@ func TestUnderStripes(t *testing.T) {
 	for n := range int64(4) {
 		p := piece{start: 30, length: (n + 1) * chunk * rows, chunk: chunk}
 		for i := range n + 1 {
-			p.stripes = append(p.stripes, stripe{disk(uint32(i)), 100 * (i + 1)})
+			p.stripes = append(p.stripes, stripe{on: disk(uint32(i)), start: 100 * (i + 1)})
 		}
 		for range 300 {
 			start := 20 + rng.Int64N(p.length+20)
@@ -106,7 +106,7 @@ func byByte(p piece, s span) (all []span) {
 // TestRowPiece: of the targets that are known, it is told where they keep what; of all
 // else, and of arguments that are none, it is not.
 func TestRowPiece(t *testing.T) {
-	stripes := []stripe{{place{number: Number{7, 0}}, 8 * 512}, {place{number: Number{7, 1}}, 16 * 512}}
+	stripes := []stripe{{on: place{number: Number{7, 0}}, start: 8 * 512}, {on: place{number: Number{7, 1}}, start: 16 * 512}}
 	for _, c := range []struct {
 		kind string
 		args []string
@@ -114,7 +114,7 @@ func TestRowPiece(t *testing.T) {
 	}{
 		{"linear", []string{"7:0", "8"}, &piece{512, 1024, 1024, stripes[:1]}},
 		{"striped", []string{"2", "1", "7:0", "8", "7:1", "16"}, &piece{512, 1024, 512, stripes}},
-		{"snapshot-origin", []string{"7:0"}, &piece{512, 1024, 1024, []stripe{{stripes[0].on, 512}}}},
+		{"snapshot-origin", []string{"7:0"}, &piece{512, 1024, 1024, []stripe{{on: stripes[0].on, start: 512}}}},
 		{"snapshot", []string{"7:0", "7:1", "P", "8"}, nil},
 		{"error", nil, nil}, {"linear", nil, nil}, {"linear", []string{"7:0"}, nil}, {"linear", []string{"-", "8"}, nil},
 		{"striped", []string{"2", "0", "7:0", "8"}, nil}, {"striped", []string{"2", "8"}, nil},

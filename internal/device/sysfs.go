@@ -14,23 +14,34 @@ type Number struct{ Major, Minor uint32 }
 // String is the number as device-mapper tables have it: "254:3".
 func (n Number) String() string { return fmt.Sprintf("%d:%d", n.Major, n.Minor) }
 
-// Number is the device's number, zero for an image file.
-func (d *Device) Number() Number { return d.number }
+// Number is the device's number, zero for an image file and for what is joined.
+func (d *Device) Number() Number {
+	if d.joined {
+		return Number{}
+	}
+	return d.is.number
+}
 
-// IsBlock tells whether the device is a block device.
-func (d *Device) IsBlock() bool { return d.number != Number{} }
+// IsBlock tells whether the device is a block device, or joined from some of one.
+func (d *Device) IsBlock() bool {
+	return d.any(func(m *medium) bool { return m.is.number != Number{} })
+}
 
 // Holders names the devices that hold this one, in words for a message: what
-// device-mapper, LVM or md made on top of it. It is empty for an image file.
+// device-mapper, LVM or md made on top of it. It is empty for an image file. Of a
+// joined device it names those that have some of its bytes.
 func (d *Device) Holders() []string {
-	if !d.IsBlock() {
-		return nil
+	if d.joined {
+		return d.mappings()
 	}
-	return d.number.holders()
+	return d.Number().holders()
 }
 
 // holders names the devices that hold the one of this number.
 func (n Number) holders() []string {
+	if n == (Number{}) {
+		return nil
+	}
 	entries, err := os.ReadDir(n.sysfs("holders"))
 	if err != nil {
 		return nil // no sysfs: nothing is known

@@ -15,8 +15,7 @@ import (
 // several goroutines at once, but for [Writable.Grow].
 type Writable struct {
 	Device
-	section bool
-	order   *order // shared by all sections
+	section bool // or joined: it cannot grow
 }
 
 // OpenWritable opens a block device or an image file, and nothing else, for
@@ -79,10 +78,9 @@ func Creatable(path string) error {
 }
 
 func newWritable(path string) *Writable {
-	return &Writable{
-		Device: Device{path: path, block: SectorSize, atime: true, aio: newAIO(), early: newEarly()},
-		order:  newOrder(),
-	}
+	d := newDevice(path)
+	d.atime, d.early, d.order = true, newEarly(), newOrder()
+	return &Writable{Device: *d}
 }
 
 // discard closes what an open that failed may have opened.
@@ -141,7 +139,7 @@ func (w *Writable) Section(offset, size int64) (*Writable, error) {
 	if err := d.WholeBlocks(); err != nil {
 		return nil, err
 	}
-	return &Writable{Device: *d, section: true, order: w.order}, nil
+	return &Writable{Device: *d, section: true}, nil
 }
 
 // WriteAt writes p at the given offset in bytes, all of it or with an error;
@@ -152,8 +150,19 @@ func (w *Writable) WriteAt(p []byte, offset int64) (n int, err error) {
 	if err := w.writes(int64(len(p)), offset); err != nil {
 		return 0, err
 	}
-	n, err = w.write(p, w.base+offset)
-	return n, cause(err)
+	return w.writeRuns(p, offset)
+}
+
+// writeRuns writes p, of any length, where it lies within the device.
+func (w *Writable) writeRuns(p []byte, offset int64) (n int, err error) {
+	for r := range w.runs(offset, int64(len(p))) {
+		done, err := r.write(p[n:][:r.length], r.at)
+		n += done
+		if err != nil {
+			return n, cause(err)
+		}
+	}
+	return n, nil
 }
 
 // writes wants size bytes at offset to be whole blocks of the device, and within
@@ -162,23 +171,23 @@ func (w *Writable) writes(size, offset int64) error {
 	if err := w.within(offset, size); err != nil {
 		return err
 	}
-	if (w.base+offset)%w.block != 0 || size%w.block != 0 {
-		return fmt.Errorf("%d bytes at byte %d of the device are not whole blocks of %d bytes", size, w.base+offset, w.block)
+	if block := w.LogicalBlockSize(); (w.base+offset)%block != 0 || size%block != 0 {
+		return fmt.Errorf("%d bytes at byte %d of the device are not whole blocks of %d bytes", size, w.base+offset, block)
 	}
 	return nil
 }
 
 // write writes p at an offset in the file, through aligned memory where the
 // file is written directly. Package os goes on after a short write.
-func (w *Writable) write(p []byte, offset int64) (int, error) {
-	if !w.direct || w.aligned(p, offset) {
-		return w.file.WriteAt(p, offset)
+func (m *medium) write(p []byte, offset int64) (int, error) {
+	if !m.direct || m.aligned(p, offset) {
+		return m.file.WriteAt(p, offset)
 	}
 	buf := bounce.Get().(*[]byte)
 	defer bounce.Put(buf)
 	done := 0
 	for done < len(p) {
-		n, err := w.file.WriteAt((*buf)[:copy(*buf, p[done:])], offset+int64(done))
+		n, err := m.file.WriteAt((*buf)[:copy(*buf, p[done:])], offset+int64(done))
 		done += n
 		if err != nil {
 			return done, err

@@ -1,0 +1,114 @@
+package device
+
+import (
+	"path/filepath"
+	"slices"
+)
+
+// Mapping is a device-mapper device of this machine.
+type Mapping struct {
+	Number Number
+	Name   string // as dmsetup prints it
+	UUID   string // begins with "LVM-" for a logical volume; may be empty
+}
+
+// Path is where the mapping's device is found.
+func (m Mapping) Path() string { return m.Number.Name() }
+
+// Target is the first target of its table, as [Device.Target] has it.
+func (m Mapping) Target() (t Target, ok bool) {
+	table := m.Number.table()
+	if len(table) == 0 {
+		return t, false
+	}
+	return table[0].Target, true
+}
+
+// Mappings are the device-mapper devices of this machine, as far as sysfs shows them.
+func Mappings() (all []Mapping) {
+	dirs, _ := filepath.Glob("/sys/block/*/dm")
+	for _, dir := range dirs {
+		n, ok := parseNumber(readLine(filepath.Join(dir, "../dev")))
+		if ok {
+			all = append(all, Mapping{n, readLine(filepath.Join(dir, "name")), readLine(filepath.Join(dir, "uuid"))})
+		}
+	}
+	return all
+}
+
+// mappings names the device-mapper devices that have bytes of the joined device, or may
+// have some: those that are on one of its media in a way that is not known.
+func (d *Device) mappings() (by []string) {
+	own := d.lowest()
+	for _, m := range Mappings() {
+		if d.isOn(m.Number) {
+			continue
+		}
+		if meet(own, place{number: m.Number}.all().lowest()) || d.any(func(of *medium) bool { return m.hides(of.is.number) }) {
+			by = append(by, holder(m.Number.kernelName()))
+		}
+	}
+	slices.Sort(by)
+	return by
+}
+
+// isOn tells whether one of the device's media is kept on a block device, or is that.
+func (d *Device) isOn(n Number) bool {
+	return d.any(func(m *medium) bool { return m.gone == nil && within(m.is, place{number: n}) })
+}
+
+// hides tells whether the mapping uses a block device in a way that is not known.
+func (m Mapping) hides(n Number) bool {
+	if n == (Number{}) {
+		return false
+	}
+	return slices.ContainsFunc(m.Number.table(), func(r row) bool {
+		_, known := r.piece()
+		return !known && slices.Contains(r.Args, n.String())
+	})
+}
+
+// kernelName is the kernel's name of the device, "dm-3".
+func (n Number) kernelName() string {
+	dir, err := filepath.EvalSymlinks(n.sysfs(""))
+	if err != nil {
+		return n.String()
+	}
+	return filepath.Base(dir)
+}
+
+// Blocks are the paths of the block devices of this machine that have a size: disks,
+// partitions and what is made of them.
+func Blocks() (paths []string) {
+	files, _ := filepath.Glob("/sys/class/block/*/size")
+	for _, file := range files {
+		if size := readLine(file); size == "" || size == "0" {
+			continue
+		}
+		if n, ok := parseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
+			paths = append(paths, n.Name())
+		}
+	}
+	return paths
+}
+
+// Partitions are the paths of the partitions that the kernel shows of a block device.
+func (d *Device) Partitions() (paths []string) {
+	n := d.Number()
+	if n == (Number{}) {
+		return nil
+	}
+	files, _ := filepath.Glob(n.sysfs("*/partition"))
+	for _, file := range files {
+		if p, ok := parseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
+			paths = append(paths, p.Name())
+		}
+	}
+	return paths
+}
+
+// IsOn tells whether the device is kept on the other, by whatever layers, as an md array is
+// on its members.
+func (d *Device) IsOn(other *Device) bool {
+	return !d.joined && !other.joined && within(d.is, other.is)
+}
