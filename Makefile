@@ -81,14 +81,16 @@ foreign-test:
 		GOARCH=s390x $(GO) test -p=1 -exec qemu-s390x -short $(FOREIGN_TESTS); \
 	else echo 's390x: SKIPPED, there is no qemu-s390x (Debian: qemu-user)'; fi
 
-# Make the stores of testdata/kernel again, with the kernel's answers, and its
-# verdicts on those of testdata/damaged.
+# Make the stores of testdata/kernel again, with the kernel's answers, the volume groups
+# of testdata/lvm, with LVM's, and the kernel's verdicts on those of testdata/damaged.
 testdata:
 	@mkdir -p testdata/kernel
 	internal/kernellab/install
 	$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -exec $(UMLEXEC) ./internal/kernellab/corpus
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -run PowerCut ./internal/kernellab/corpus
+	@mkdir -p testdata/lvm
+	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelLVMNames' ./cmd
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
 
 install: build

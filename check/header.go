@@ -75,6 +75,21 @@ var headerRules = []*Rule{
 		},
 	},
 	{
+		Name:     "lvm-chunk-size-differs",
+		Severity: Warning,
+		When:     "LVM has another chunk size on record than the header",
+		Kernel:   "goes by the header, and says so in its log; LVM goes by its record where it computes sizes",
+		Fate:     Serves,
+		Repair:   "make sure that this is the volume's own store; where it is, all is well",
+		header: func(s *scan) *Finding {
+			recorded := s.options.Recorded
+			if recorded == 0 || !s.hasHeader() || format.Sectors(s.id.Header.ChunkSectors) == recorded {
+				return nil
+			}
+			return &Finding{detail: fmt.Sprintf("the header has chunks of %d sectors, and LVM has %d on record", s.id.Header.ChunkSectors, recorded)}
+		},
+	},
+	{
 		Name:     "zeroed-header",
 		Severity: Warning,
 		When:     "the first 4096 bytes are all zero, and area 0 holds plausible exceptions",

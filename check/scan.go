@@ -13,6 +13,9 @@ import (
 type Options struct {
 	Device store.Device
 	Origin format.Bytes // size of the origin; 0 where it is not known
+	// Recorded is the chunk size that LVM has on record, 0 where it has none, or that is
+	// not known.
+	Recorded format.Sectors
 	// Live is for a device that the kernel may be writing to: what is not there
 	// any more on a second look is not told.
 	Live bool

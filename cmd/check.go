@@ -82,7 +82,7 @@ func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
 		return a.listRules()
 	}
-	origin, err := a.originBytes(c.theOrigin)
+	origin, err := a.originBytes(c.theOrigin, c.COW, c.section)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (c *checkCmd) Run(a *app) error {
 	defer w.close()
 	p := a.walking(w, true)
 	defer p.end()
-	o := check.Options{Device: w.device, Origin: origin, Live: len(w.holders) > 0, Words: device.Words, Visit: p.area}
+	o := check.Options{Device: w.device, Origin: origin, Recorded: w.recorded(), Live: len(w.holders) > 0, Words: device.Words, Visit: p.area}
 	r, err := check.Make(o)
 	p.end()
 	if err != nil {

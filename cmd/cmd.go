@@ -33,6 +33,7 @@ type cli struct {
 	MergeStep  mergeStepCmd  `cmd:"" help:"Take single steps of a merge, as the kernel takes them."`
 	Repair     repairCmd     `cmd:"" help:"Mend what check finds."`
 	Create     createCmd     `cmd:"" help:"Write a store of what changed from one image to another."`
+	List       listCmd       `cmd:"" help:"List every COW store in sight: snapshots of LVM, active or not, and others that are active."`
 }
 
 // exited carries an exit status out of kong, which ends the program itself
@@ -43,6 +44,7 @@ type exited int
 func Main(args []string, stdout, stderr io.Writer) (code int) {
 	a := &app{stdout: stdout, stderr: stderr}
 	defer a.signals()()
+	defer a.closeSights()
 	defer func() {
 		switch x := recover().(type) {
 		case nil:

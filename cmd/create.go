@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/lvm"
 	"dmcow/store"
 )
 
@@ -40,12 +42,12 @@ func (c *createCmd) Run(a *app) error {
 	if err := a.permission(c.writing); err != nil {
 		return err
 	}
-	base, err := a.openOrigin(string(c.Origin))
+	base, err := a.openOrigin(string(c.Origin), c.volumes)
 	if err != nil {
 		return err
 	}
 	defer base.Close()
-	image, err := a.openOrigin(string(c.From))
+	image, err := a.openOrigin(string(c.From), c.volumes)
 	if err != nil {
 		return err
 	}
@@ -124,11 +126,18 @@ func (t *target) isNone(sources ...*device.Device) error {
 	return nil
 }
 
+// isVolume tells whether a name that no file has is to be taken for VG/LV: where it was said
+// where to look for that, or where no file of the name could be made.
+func (c *createCmd) isVolume(name string) bool {
+	_, _, ok := lvm.SplitName(name)
+	return ok && (len(c.PV) > 0 || !exists(filepath.Dir(name)))
+}
+
 // openOrMake opens the COW device; where there is none, it makes an image file,
 // or in a dry run does as if there were an empty one.
 func (c *createCmd) openOrMake(a *app, chunk chunkSize) (*target, error) {
 	path := string(c.COW)
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || c.given() {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || c.given() || c.isVolume(path) {
 		return a.openTarget(path, c.writing, chunk)
 	}
 	if c.DryRun {
@@ -142,7 +151,7 @@ func (c *createCmd) openOrMake(a *app, chunk chunkSize) (*target, error) {
 	if err != nil {
 		return nil, &failure{path, statusFailed, err}
 	}
-	t, err := a.target(path, d, c.writing, chunk)
+	t, err := a.target(&cow{path: path}, d, c.writing, chunk)
 	if err == nil {
 		t.made = made
 	}

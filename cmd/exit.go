@@ -53,6 +53,7 @@ var exits = map[string]outcomes{
 	"dump":       reading,
 	"usage":      reading,
 	"check":      reading,
+	"list":       reading,
 	"initialize": making,
 	"create":     making,
 	"merge":      merges,

@@ -187,6 +187,9 @@ func (v *checked) target() string {
 	if word == v.cow.path && strings.ContainsAny(word, " \"'\\$`&;|<>()*?[]#~!{}") {
 		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
+	for _, p := range v.section.PV {
+		word += " --pv " + printable(string(p))
+	}
 	if v.section.Offset != 0 {
 		word += fmt.Sprintf(" --offset %ds", format.Bytes(v.section.Offset).Sectors())
 	}

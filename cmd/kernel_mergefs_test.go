@@ -14,25 +14,25 @@ import (
 	"dmcow/internal/kernellab"
 )
 
-// volume is a file system on the logical volume vg0/origin.
-type volume struct {
+// mountable is a file system on the logical volume vg0/origin.
+type mountable struct {
 	*testing.T
 	dir    string // where it is mounted
 	fsType string
 }
 
-func (v volume) mount(dev string) {
+func (v mountable) mount(dev string) {
 	v.Helper()
 	kernellab.Run(v, "mount", "-t", v.fsType, dev, v.dir)
 }
 
-func (v volume) unmount() {
+func (v mountable) unmount() {
 	v.Helper()
 	kernellab.Run(v, "umount", v.dir)
 }
 
 // files are all of the files, with what they hold.
-func (v volume) files() map[string]string {
+func (v mountable) files() map[string]string {
 	v.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(v.dir, func(path string, d fs.DirEntry, err error) error {
@@ -51,7 +51,7 @@ func (v volume) files() map[string]string {
 
 // write writes the files numbered from first up to but without end, which name
 // themselves and a word in each line.
-func (v volume) write(dir, word string, first, end int) {
+func (v mountable) write(dir, word string, first, end int) {
 	v.Helper()
 	dir = filepath.Join(v.dir, dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -94,7 +94,7 @@ func TestKernelMergeOfFileSystems(t *testing.T) {
 			kernellab.Run(t, "lvm", "lvcreate", "--name", "between", "--size", "4m", "vg0", disks[0])
 			kernellab.Run(t, "lvm", "lvextend", "--size", fmt.Sprintf("%dm", c.size), lv, disks[0])
 			kernellab.Run(t, c.mkfs[0], append(c.mkfs[1:], dev)...)
-			v := volume{t, t.TempDir(), c.fsType}
+			v := mountable{t, t.TempDir(), c.fsType}
 			t.Cleanup(func() { _ = syscall.Unmount(v.dir, 0) })
 			v.mount(dev)
 			v.write("", "before", 0, 40)

@@ -56,7 +56,7 @@ func (c *mergeCmd) Validate() error {
 }
 
 func (c *mergeCmd) Run(a *app) error {
-	j, err := a.openMerge(c.merging)
+	j, err := a.openMerge(c.merging, 0)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (c *mergeCmd) Run(a *app) error {
 		return err
 	}
 	if c.Sparse && j.origin.IsBlock() {
-		return &failure{string(c.Into), statusWrongUse, errors.New("--sparse: is a block device, expected an image file")}
+		return &failure{string(j.Into), statusWrongUse, errors.New("--sparse: is a block device, expected an image file")}
 	}
 	if j.merge.Chunks == 0 {
 		a.say(j.path, "the store is empty: there is nothing to merge")
@@ -76,17 +76,33 @@ func (c *mergeCmd) Run(a *app) error {
 	}
 	what := fmt.Sprintf("%s in %s", binarySize(j.merge.Bytes), count(j.merge.Chunks, "chunk"))
 	if c.DryRun {
-		_, err := fmt.Fprintf(a.stdout, "%s: would replace %s by what %s holds\n", printable(string(c.Into)), what, printable(j.path))
-		return err
+		return j.foretell(what)
 	}
 	j.announce(what)
-	if err := a.ask(string(c.Into), "merge %s into it?", printable(j.path)); err != nil {
+	if err := a.ask(string(j.Into), "merge %s into it?", printable(j.path)); err != nil {
 		return err
 	}
 	if err := j.undoing.open(j.into); err != nil {
 		return err
 	}
+	if err := j.keepOthers(); err != nil {
+		return err
+	}
 	return c.merge(j)
+}
+
+// foretell says what a merge would do.
+func (j *job) foretell(what string) error {
+	w := &lines{w: j.stdout}
+	w.line("%s: would replace %s by what %s holds", printable(string(j.Into)), what, printable(j.path))
+	for _, o := range j.others {
+		if o.lost {
+			w.line("%s: would be marked invalid", printable(o.path))
+		} else {
+			w.line("%s: would get %s first", printable(o.path), count(o.saving.Chunks, "exception"))
+		}
+	}
+	return w.err
 }
 
 // merge merges.
@@ -101,13 +117,13 @@ func (c *mergeCmd) merge(j *job) error {
 	if c.Verify || c.Keep {
 		past, err := j.origin.PastCache()
 		if err != nil {
-			return &failure{string(c.Into), statusFailed, err}
+			return &failure{string(j.Into), statusFailed, err}
 		}
 		defer past.Close()
 		o.PastCache = past
 	}
 	start := time.Now()
-	p := j.newProgress(string(c.Into), "byte", uint64(j.merge.Bytes), true)
+	p := j.newProgress(string(j.Into), "byte", uint64(j.merge.Bytes), true)
 	defer p.end()
 	o.Copied, o.Pause = p.between()
 	r, err := j.merge.Run(o)
@@ -146,7 +162,7 @@ func (c *mergeCmd) report(j *job, r merge.Result, took time.Duration) {
 			text += ", " + part.text
 		}
 	}
-	j.say(string(c.Into), "%s", text)
+	j.say(string(j.Into), "%s", text)
 	for _, next := range c.next(j, r) {
 		j.say(j.path, "%s", next)
 	}
@@ -162,6 +178,8 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 		all = append(all, "the list is as it was: the snapshot stays, and shows what the origin holds now")
 	case j.isUndo:
 		all = append(all, "the undo log is empty now: it can be removed")
+	case j.cow.volume != nil:
+		all = append(all, fmt.Sprintf("LVM still lists it, and it is empty now: lvremove %s ends it, and the origin can be used", printable(j.path)))
 	default:
 		all = append(all, "the store is empty now: the snapshot can be removed (LVM: lvremove VG/SNAPSHOT), and the origin be used")
 	}
@@ -173,7 +191,7 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 
 // takingBack says how a merge with an undo log is taken back.
 func (j *job) takingBack(kept bool) string {
-	text := fmt.Sprintf("dmcow merge %s --into %s takes this back", printable(string(j.Undo)), printable(string(j.Into)))
+	text := fmt.Sprintf("dmcow merge %s --into %s takes this back", printable(string(j.Undo)), j.volumes.again(string(j.Into)))
 	if kept {
 		return text + ", and nothing is lost"
 	}

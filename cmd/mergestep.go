@@ -34,7 +34,7 @@ func (c *mergeStepCmd) Validate() error {
 }
 
 func (c *mergeStepCmd) Run(a *app) error {
-	j, err := a.openMerge(c.merging)
+	j, err := a.openMerge(c.merging, uint64(c.Steps))
 	if err != nil {
 		return err
 	}
@@ -47,10 +47,13 @@ func (c *mergeStepCmd) Run(a *app) error {
 		return j.wrapped(j.merge.Preview(uint64(c.Steps), c.print(j)))
 	}
 	j.announce(fmt.Sprintf("up to %s of %s in %s", count(uint64(c.Steps), "run"), binarySize(j.merge.Bytes), count(j.merge.Chunks, "chunk")))
-	if err := a.ask(string(c.Into), "merge %s into it?", printable(j.path)); err != nil {
+	if err := a.ask(string(j.Into), "merge %s into it?", printable(j.path)); err != nil {
 		return err
 	}
 	if err := j.undoing.open(j.into); err != nil {
+		return err
+	}
+	if err := j.keepOthers(); err != nil {
 		return err
 	}
 	return c.merge(j)

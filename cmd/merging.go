@@ -13,10 +13,11 @@ import (
 
 // merging is the flags of the commands that merge.
 type merging struct {
-	COW     path `arg:"" help:"COW device of the snapshot, or an image of one; or an undo log."`
-	Into    path `required:"" placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to."`
-	Undo    path `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
-	Force   bool `help:"Merge an undo log also into a device that has changed since, or is another one; and any store into an origin that begins, or then would, as a COW store does."`
+	COW     path     `arg:"" help:"COW device of the snapshot, or an image of one; or an undo log."`
+	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to. Of VG/LV it is known."`
+	Undo    path     `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
+	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; and any store into an origin that begins, or then would, as a COW store does."`
+	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin, where both are logical volumes: it is marked invalid. May be given several times."`
 	writing `embed:""`
 }
 
@@ -27,29 +28,39 @@ type job struct {
 	*target
 	origin  *device.Device
 	into    *device.Writable // the origin; nil in a dry run
+	others  []*other         // snapshots of the origin, where that is a logical volume
+	steps   uint64           // how many are taken; 0 for all
+	lvmInto *volume          // the origin, where it is a logical volume
 	isUndo  bool             // the store is an undo log
 	merge   *merge.Merge
 	buffers device.Buffers // of merge
 	undoing undoing
 }
 
-// openMerge opens COW device and origin, and refuses whatever would not end well. In
+// openMerge opens COW device and origin, and refuses whatever would not end well. It is
+// for so many steps of a merge, 0 for all. In
 // a dry run both are open for reading only. Where there is no error, the caller
 // closes the job.
-func (a *app) openMerge(m merging) (*job, error) {
+func (a *app) openMerge(m merging, steps uint64) (*job, error) {
 	if err := a.permission(m.writing); err != nil {
 		return nil, err
 	}
-	if err := a.apart(m.COW, m.Into); err != nil {
+	if err := a.findInto(&m); err != nil {
+		return nil, err
+	}
+	if err := a.apart(m); err != nil {
 		return nil, err
 	}
 	t, err := a.openTarget(string(m.COW), m.writing, 0)
 	if err != nil {
 		return nil, err
 	}
-	j := &job{app: a, merging: m, target: t}
+	j := &job{app: a, merging: m, target: t, steps: steps}
 	if err = j.openInto(); err == nil {
 		err = j.refuse()
+	}
+	if err == nil {
+		err = j.openOthers()
 	}
 	if err != nil {
 		j.close()
@@ -58,20 +69,39 @@ func (a *app) openMerge(m merging) (*job, error) {
 	return j, nil
 }
 
+// findInto finds out the origin that was not named.
+func (a *app) findInto(m *merging) error {
+	if m.Into != "" {
+		return nil
+	}
+	v, err := a.volume(string(m.COW), m.volumes, false)
+	switch {
+	case err != nil:
+		return err
+	case v == nil:
+		return usageError{errors.New("missing flags: --into=ORIGIN")}
+	case v.active != nil: // which can be read, and not merged
+		_, err := v.openWritable()
+		return err
+	}
+	m.Into = path(v.originName())
+	return v.refuseNoSnapshot(a)
+}
+
 // apart is the failure of two devices of which one would be changed with the other.
-func (a *app) apart(cow, into path) error {
-	c, err := device.Open(string(cow))
+func (a *app) apart(m merging) error {
+	c, err := a.lookAt(string(m.COW), m.volumes)
 	if err != nil {
-		return a.unreadable(string(cow), err)
+		return err
 	}
 	defer c.Close()
-	o, err := device.Open(string(into))
+	o, err := a.lookAt(string(m.Into), m.volumes)
 	if err != nil {
-		return a.unreadable(string(into), err)
+		return err
 	}
 	defer o.Close()
 	if c.Overlaps(o) {
-		return &failure{string(into), statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected the snapshot's origin", printable(string(cow)))}
+		return &failure{string(m.Into), statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected the snapshot's origin", printable(string(m.COW)))}
 	}
 	return nil
 }
@@ -79,13 +109,16 @@ func (a *app) apart(cow, into path) error {
 // openInto opens the origin.
 func (j *job) openInto() (err error) {
 	name := string(j.Into)
+	if j.lvmInto, err = j.app.volume(name, j.volumes, !j.DryRun); err != nil {
+		return err
+	}
 	if j.DryRun {
-		j.origin, err = device.Open(name)
-	} else if j.into, err = device.OpenWritable(name); err == nil {
+		j.origin, err = j.lookAt(name, j.volumes)
+	} else if j.into, err = j.openToWrite(name, j.lvmInto); err == nil {
 		j.origin = &j.into.Device
 	}
 	if err != nil {
-		return &failure{name, statusFailed, err}
+		return err
 	}
 	if t, ok := j.origin.Target(); ok && (t.Type == "snapshot" || t.Type == "snapshot-merge") {
 		return &failure{name, statusFailed, fmt.Errorf("is a device of the %s target, expected the snapshot's origin", t.Type)}
@@ -96,6 +129,9 @@ func (j *job) openInto() (err error) {
 // close closes all devices, and ends the merge's use of memory.
 func (j *job) close() {
 	j.undoing.close()
+	for _, o := range j.others {
+		o.close()
+	}
 	if j.origin != nil {
 		j.origin.Close()
 	}
@@ -216,7 +252,7 @@ func (j *job) refuseDamaged() error {
 			where += ": "
 		}
 		return &failure{j.path, j.outcomes.damaged, fmt.Errorf("refused: damaged (%s, %s): %s%s; dmcow check --origin %s %s tells more",
-			t.Name, count(t.Count, "time"), where, f.Message(), printable(string(j.Into)), printable(j.path))}
+			t.Name, count(t.Count, "time"), where, f.Message(), printable(string(j.Into)), j.again())}
 	}
 	return nil
 }
@@ -254,6 +290,13 @@ func (j *job) failed(err error) error {
 func (j *job) announce(what string) {
 	if j.isUndo {
 		j.say(string(j.Into), "%s will be again what it was before the change that %s was kept of", what, printable(j.path))
+		j.announceOthers()
+		return
+	}
+	if j.lvmInto != nil && j.lvmInto.group != nil {
+		j.say(string(j.Into), "%s will be replaced by what the snapshot on %s holds. Its other snapshots go on showing what they show; the file system gets back the UUID that it had",
+			what, printable(j.path))
+		j.announceOthers()
 		return
 	}
 	others := "Other snapshots of this origin, which cannot be seen from here, would lose what they kept"

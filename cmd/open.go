@@ -12,8 +12,9 @@ import (
 
 // section names a COW store inside a larger image.
 type section struct {
-	Offset size  `placeholder:"SIZE" help:"The store begins at this offset of the device or image."`
-	Size   *size `placeholder:"SIZE" help:"The store is this large, not all that follows the offset."`
+	Offset  size  `placeholder:"SIZE" help:"The store begins at this offset of the device or image."`
+	Size    *size `placeholder:"SIZE" help:"The store is this large, not all that follows the offset."`
+	volumes `embed:""`
 }
 
 func (s section) given() bool { return s.Offset != 0 || s.Size != nil }
@@ -35,15 +36,20 @@ func (o theOrigin) invalid() error {
 	return nil
 }
 
-// originBytes is the size of the origin, 0 where nothing was said of it.
-func (a *app) originBytes(o theOrigin) (format.Bytes, error) {
+// originBytes is the size of the origin of the snapshot on cow, 0 where nothing was said of
+// it and it is not known.
+func (a *app) originBytes(o theOrigin, cow path, s section) (format.Bytes, error) {
 	switch {
 	case o.OriginSize != nil:
 		return format.Bytes(*o.OriginSize), nil
 	case o.Origin == "":
-		return 0, nil
+		v, err := a.volume(string(cow), s.volumes, false)
+		if v == nil || err != nil {
+			return 0, err
+		}
+		return v.origin, nil
 	}
-	d, err := a.openOrigin(string(o.Origin))
+	d, err := a.openOrigin(string(o.Origin), s.volumes)
 	if err != nil {
 		return 0, err
 	}
@@ -58,21 +64,31 @@ type cow struct {
 	id      store.Identity  // what its start says
 	fresh   format.Geometry // of a new store, by the chunk size that was asked for
 	holders []string        // who else has it open
+	volume  *volume         // where it is a logical volume
+	where   volumes         // it was looked for
 }
+
+// again is the COW device as a command line names it.
+func (c *cow) again() string { return c.where.again(c.path) }
 
 // openCOW opens a COW device and identifies it. chunk is the chunk size of the
 // store that the kernel would make of a blank device, 0 for the default. The
 // error is a failure.
 func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
-	d, err := device.Open(path)
+	c, err := a.cowOf(path, s, false)
 	if err != nil {
-		return nil, a.unreadable(path, err)
+		return nil, err
 	}
-	c := &cow{path: path, device: d, holders: d.Holders()}
+	d, err := a.lookAt(path, s.volumes)
+	if err != nil {
+		return nil, err
+	}
+	c.device, c.holders = d, d.Holders()
 	if err := a.identify(c, s, chunk); err != nil {
 		d.Close()
 		return nil, err
 	}
+	a.tellMerging(c)
 	if !d.AccessTimeKept() {
 		a.verbose(path, "its access time may change: only its owner and root can prevent that")
 	}
@@ -83,6 +99,32 @@ func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
 	return c, nil
 }
 
+// cowOf is the COW device of a name, which is not open yet.
+func (a *app) cowOf(path string, s section, write bool) (*cow, error) {
+	v, err := a.volume(path, s.volumes, write)
+	switch {
+	case err != nil:
+		return nil, err
+	case v != nil && s.given():
+		return nil, &failure{path, statusWrongUse, errors.New("--offset and --size: expected a device or an image, not VG/LV")}
+	case v != nil:
+		err = v.refuseNoSnapshot(a)
+	}
+	return &cow{path: path, volume: v, where: s.volumes}, err
+}
+
+// tellMerging says how far a merge is that LVM has begun.
+func (a *app) tellMerging(c *cow) {
+	if c.volume == nil || c.volume.snapshot == nil || !c.volume.snapshot.Merging {
+		return
+	}
+	left := "how far it has come cannot be read"
+	if s, err := c.id.Examine(c.walk(), nil); err == nil && s.Complete() {
+		left = count(s.Usage.End.Exceptions, "exception") + " are left to merge"
+	}
+	a.say(c.path, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.volume.originName(), left)
+}
+
 // identify narrows c.device down to the section and finds out what it holds.
 func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	if what := misdirection(c.device); what != "" {
@@ -90,6 +132,9 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	}
 	if chunk == 0 {
 		chunk = chunkSize(store.FreshGeometry(c.device).ChunkSectors())
+		if n := c.recorded(); n > 0 {
+			chunk = chunkSize(n)
+		}
 	}
 	fresh, err := freshGeometry(c.device, c.path, chunk)
 	if err != nil {
@@ -130,10 +175,10 @@ func freshGeometry(d *device.Device, path string, chunk chunkSize) (format.Geome
 }
 
 // openOrigin opens the origin of a snapshot, or an image of one, for reading.
-func (a *app) openOrigin(name string) (*device.Device, error) {
-	d, err := device.Open(name)
+func (a *app) openOrigin(name string, s volumes) (*device.Device, error) {
+	d, err := a.lookAt(name, s)
 	if err != nil {
-		return nil, a.unreadable(name, err)
+		return nil, err
 	}
 	if err := a.isOrigin(d); err != nil {
 		d.Close()
@@ -160,6 +205,15 @@ func (a *app) isOrigin(d *device.Device) error {
 }
 
 func (c *cow) close() { c.device.Close() }
+
+// recorded is the chunk size that LVM has on record, 0 where it has none, or that is not
+// known.
+func (c *cow) recorded() format.Sectors {
+	if c.volume == nil || c.volume.snapshot == nil {
+		return 0
+	}
+	return format.Sectors(c.volume.snapshot.ChunkSize)
+}
 
 // size is the size of the COW device, or of its section.
 func (c *cow) size() format.Bytes { return format.Bytes(c.device.Size()) }
@@ -197,8 +251,8 @@ func how(d *device.Device) string {
 // deviceName is the path of a device that a device-mapper table names by its
 // number.
 func deviceName(number string) string {
-	var n device.Number
-	if _, err := fmt.Sscanf(number, "%d:%d", &n.Major, &n.Minor); err != nil {
+	n, ok := device.ParseNumber(number)
+	if !ok {
 		return number
 	}
 	return n.Name()

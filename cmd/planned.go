@@ -33,7 +33,7 @@ func (p *planned) keep(name path) error {
 		chunks: uint64(p.plan.Bytes()/g.ChunkBytes()) + 2*uint64(p.plan.Writes()),
 	}
 	if name == "" {
-		return p.undoing.nameIt(p.path)
+		return p.undoing.nameIt(p.path, p.logName())
 	}
 	return p.undoing.refuse()
 }
@@ -46,7 +46,7 @@ func (p *planned) write() error {
 	}
 	err := p.apply(p.out, "run the same command again, and it goes on")
 	if name := p.undoing.name; name != "" {
-		p.say(p.path, "dmcow merge %s --into %s takes this back", printable(name), printable(p.path))
+		p.say(p.path, "dmcow merge %s --into %s takes this back", printable(name), p.again())
 	}
 	return err
 }

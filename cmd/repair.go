@@ -88,7 +88,7 @@ func (c *repairCmd) Run(a *app) error {
 	if err := a.permission(c.writing); err != nil {
 		return err
 	}
-	origin, err := a.originBytes(c.theOrigin)
+	origin, err := a.originBytes(c.theOrigin, c.COW, c.section)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err := a.permission(c.writing); err != nil {
 		return err
 	}
-	origin, err := a.originBytes(c.theOrigin)
+	origin, err := a.originBytes(c.theOrigin, c.COW, c.section)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (m *planned) planMark(origin format.Bytes) (err error) {
 	var u *repair.UnsoundError
 	switch {
 	case errors.As(err, &u):
-		return &failure{m.path, m.outcomes.damaged, fmt.Errorf("refused: %w; dmcow repair %s first", err, printable(m.path))}
+		return &failure{m.path, m.outcomes.damaged, fmt.Errorf("refused: %w; dmcow repair %s first", err, m.again())}
 	case errors.Is(err, errInterrupted):
 		return ended(m.path, err)
 	case err != nil && !errors.Is(err, repair.ErrNotInvalid):
@@ -124,7 +124,7 @@ func (m *planned) tellCost(u store.Usage) error {
 	w.line("%s: invalid: %s in %s, the store is %.2f%% full", printable(m.path),
 		count(u.End.Exceptions, "exception"), count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {
-		enough := u.Enough()
+		enough := u.Enough(1)
 		w.line("  There is no room for one more exception: most likely a write found none.")
 		w.line("  The next new chunk drops the snapshot again. First grow the device by %s at least, to %d", count(uint64(enough-u.Total()), "sector"), enough)
 		w.line("  (lvextend; truncate for an image file).")

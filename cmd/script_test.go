@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"dmcow/internal/device"
+	"dmcow/internal/pvimage"
 	"dmcow/internal/storespec"
 )
 
@@ -50,7 +51,7 @@ func isRoot(name string) (bool, error) {
 // it finds. They stand here a second time on purpose: the code's table is tested
 // against them.
 type terms struct {
-	kind   string // reading, finding, making or writing: which scripts hold for it
+	kind   string // reading, finding, making or writing: which scripts hold for it; empty for none
 	needs  string // what its command line needs beside COW
 	status map[string]status
 }
@@ -65,6 +66,7 @@ var contract = map[string]terms{
 	"dump":       {"reading", "", looks},
 	"usage":      {"reading", "", looks},
 	"check":      {"finding", "", looks},
+	"list":       {"", "", looks}, // takes no device
 	"initialize": {"making", "", makes},
 	"create":     {"making", "--origin base --from image", makes},
 	"merge":      {"writing", "--into base", merged},
@@ -88,6 +90,9 @@ func TestEveryCommand(t *testing.T) {
 	}
 	for name, c := range contract {
 		for _, dir := range []string{"every", c.kind} {
+			if c.kind == "" {
+				continue
+			}
 			scripts, err := filepath.Glob(filepath.Join("../testdata/script", dir, "*.txtar"))
 			if err != nil {
 				t.Fatal(err)
@@ -141,6 +146,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"pattern": scriptPattern,
 		"patch":   scriptPatch,
 		"hold":    scriptHold,
+		"lvm":     scriptLVM,
 	}
 }
 
@@ -237,6 +243,21 @@ func scriptPatch(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = f.WriteAt([]byte{byte(b)}, offset)
 	ts.Check(err)
 	ts.Check(f.Close())
+}
+
+// scriptLVM is "lvm IMAGE UUID [TEXT]": make a physical volume of 4 MiB, with the metadata
+// in a file, or without.
+func scriptLVM(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 && len(args) != 3 {
+		ts.Fatalf("usage: lvm IMAGE UUID [TEXT]")
+	}
+	v := pvimage.Usual(args[1], 4<<20, "")
+	if len(args) == 2 {
+		v.Areas = nil
+	} else {
+		v.Areas[0].Text = ts.ReadFile(args[2])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), v.Image(), 0o666))
 }
 
 // scriptHold is "hold IMAGE": lock it until the script ends, from a process

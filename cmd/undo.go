@@ -68,10 +68,10 @@ func (u *undoing) refuse() error {
 	return undoFailure(u.name, err)
 }
 
-// nameIt names the log that nobody has named after the device: in the current directory,
-// a new file, or the log of an earlier change of the same device, which goes on.
-func (u *undoing) nameIt(path string) error {
-	base := logName(path)
+// nameIt gives the log of a change of the device at path, which nobody has named, a name
+// that begins with base: that of a new file, or of the log of an earlier change of the same
+// device, which goes on.
+func (u *undoing) nameIt(path, base string) error {
 	const most = 1000
 	for n := 0; ; n++ {
 		u.name = base + ".undo"
@@ -91,16 +91,21 @@ func (u *undoing) nameIt(path string) error {
 	}
 }
 
-// logName is the beginning of a log's name: the name of a file in the current directory,
-// and of others all of the path, with dashes in place of slashes and dashes doubled. So
-// the logs of two devices never have the same one.
-func logName(path string) string {
+// logName is the beginning of a log's name, in the current directory: the name of a file
+// there, and of others all of the path, with dashes in place of slashes and dashes doubled,
+// so that the logs of two devices never have the same one. Of a logical volume it is what
+// device-mapper would name it.
+func (c *cow) logName() string {
+	path, flat := c.path, strings.NewReplacer("-", "--", "/", "-")
+	if c.volume != nil {
+		return flat.Replace(path)
+	}
 	whole, err := filepath.Abs(path)
 	here, herr := os.Getwd()
 	if err != nil || herr != nil || filepath.Dir(whole) == here {
 		return filepath.Base(path)
 	}
-	return strings.NewReplacer("-", "--", "/", "-").Replace(strings.TrimPrefix(whole, "/"))
+	return flat.Replace(strings.TrimPrefix(whole, "/"))
 }
 
 // undoFailure makes a failure of an error about an undo log, if it is one.
@@ -124,7 +129,7 @@ func (u *undoing) open(to *device.Writable) error {
 		d.Close()
 		return undoFailure(u.name, errors.New("was not there before, and is now: somebody else has made it"))
 	}
-	if u.log, err = u.app.target(u.name, d, writing{}, 0); err != nil {
+	if u.log, err = u.app.target(&cow{path: u.name}, d, writing{}, 0); err != nil {
 		return err
 	}
 	isUndo, err := store.IsUndo(u.log.device)

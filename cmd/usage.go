@@ -121,12 +121,24 @@ func (c *usageCmd) origin(a *app) (origin, error) {
 		return o, nil
 	}
 	name := string(c.Origin)
-	d, err := a.openOrigin(name)
+	d, err := a.openOrigin(name, c.volumes)
 	if err != nil {
 		return origin{}, err
 	}
 	defer d.Close()
 	return origin{tableName(d), format.Bytes(d.Size()).Sectors(), format.Bytes(d.LogicalBlockSize())}, nil
+}
+
+// orOf is the origin, or where nothing was said of that, the one that LVM has on record
+// for a snapshot.
+func (o origin) orOf(v *volume) origin {
+	if v != nil && o.sectors == 0 {
+		o.sectors = v.origin.Sectors()
+		if name := v.originName(); name != "" {
+			o.name = name
+		}
+	}
+	return o
 }
 
 // look finds out about one store, and tells what is wrong with it.
@@ -144,7 +156,7 @@ func (c *usageCmd) look(a *app, name string, o origin) (report, error) {
 	if s.Identity.Leftover {
 		a.say(name, "%s", describe(s))
 	}
-	return report{w, s, o}, nil
+	return report{w, s, o.orOf(w.volume)}, nil
 }
 
 // write writes the reports in the form that was asked for.

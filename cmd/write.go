@@ -82,23 +82,43 @@ func (a *app) openTarget(path string, w writing, chunk chunkSize) (*target, erro
 		if err != nil {
 			return nil, err
 		}
-		if err := c.device.WholeBlocks(); err != nil {
+		if err = c.volume.refuseWriting(); err == nil && c.device.WholeBlocks() != nil {
+			err = &failure{path, statusWrongUse, c.device.WholeBlocks()}
+		}
+		if err != nil {
 			c.close()
-			return nil, &failure{path, statusWrongUse, err}
+			return nil, err
 		}
 		return &target{cow: c}, nil
+	}
+	c, err := a.cowOf(path, w.section, true)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.openToWrite(path, c.volume)
+	if err != nil {
+		return nil, err
+	}
+	return a.target(c, d, w, chunk)
+}
+
+// openToWrite opens a device, or a logical volume, for writing.
+func (a *app) openToWrite(path string, v *volume) (*device.Writable, error) {
+	if v != nil {
+		return v.openWritable()
 	}
 	d, err := device.OpenWritable(path)
 	if err != nil {
 		return nil, &failure{path, statusFailed, err}
 	}
-	return a.target(path, d, w, chunk)
+	return d, nil
 }
 
 // target identifies a COW device that was opened for writing. It closes it
 // where that cannot be done.
-func (a *app) target(path string, d *device.Writable, w writing, chunk chunkSize) (*target, error) {
-	c, whole := &cow{path: path, device: &d.Device}, d
+func (a *app) target(c *cow, d *device.Writable, w writing, chunk chunkSize) (*target, error) {
+	path, whole := c.path, d
+	c.device = &d.Device
 	err := a.identify(c, w.section, chunk)
 	if err == nil && w.given() {
 		if d, err = d.Section(int64(w.Offset), c.device.Size()); err != nil {

@@ -91,14 +91,11 @@ func (u Usage) Free() uint64 {
 	return min(data-taken, slots-1)
 }
 
-// Enough is the least number of whole chunks, in sectors, on which one more exception
-// can be committed. It means nothing where damage names chunks off the device.
-func (u Usage) Enough() format.Sectors {
-	last := u.End.NextFree
-	if u.End.Index+1 == u.Geometry.ExceptionsPerArea() { // it fills the area, and the next is cleared
-		last = max(last, u.Geometry.AreaLocation(u.End.Area+1))
-	}
-	return format.Sectors(last+1) * u.Geometry.ChunkSectors()
+// Enough is the least number of whole chunks, in sectors, on which n more exceptions can
+// be committed. It means nothing where damage names chunks off the device.
+func (u Usage) Enough(n uint64) format.Sectors {
+	given := u.Geometry.DataChunks(u.End.NextFree)
+	return format.Sectors(chunksFor(u.Geometry, u.End.Exceptions+n, given+n)) * u.Geometry.ChunkSectors()
 }
 
 // Given is the number of data chunks on the device below the next free one: those

@@ -325,10 +325,10 @@ func TestEnough(t *testing.T) {
 				t.Fatal(err)
 			}
 			enough, less := s.Usage, s.Usage
-			enough.Size = s.Usage.Enough().Bytes()
+			enough.Size = s.Usage.Enough(1).Bytes()
 			less.Size = enough.Size - s.Usage.Geometry.ChunkBytes()
 			if enough.Free() == 0 || less.Free() > 0 {
-				t.Errorf("chunk %d, %d exceptions: %d sectors have room for %d, a chunk less for %d", chunk, n, s.Usage.Enough(), enough.Free(), less.Free())
+				t.Errorf("chunk %d, %d exceptions: %d sectors have room for %d, a chunk less for %d", chunk, n, s.Usage.Enough(1), enough.Free(), less.Free())
 			}
 		}
 	}

@@ -2,7 +2,10 @@
 // in any order, and the smallest unless the numbers are few and far between.
 package bitmap
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Set is a set of numbers. It takes a bit for each number up to its highest: the
 // caller bounds that. The zero value is an empty set.
@@ -103,4 +106,18 @@ func (s *Set) Remove(n uint64) { s.words[n/64] &^= 1 << (n % 64) }
 // Has tells whether n is in the set.
 func (s *Set) Has(n uint64) bool {
 	return n/64 < uint64(len(s.words)) && s.words[n/64]>>(n%64)&1 != 0
+}
+
+// Next is the lowest number of the set from n on; ok is false where there is none.
+func (s *Set) Next(n uint64) (next uint64, ok bool) {
+	for i := n / 64; i < uint64(len(s.words)); i++ {
+		word := s.words[i]
+		if i == n/64 {
+			word &= ^uint64(0) << (n % 64)
+		}
+		if word != 0 {
+			return i*64 + uint64(bits.TrailingZeros64(word)), true
+		}
+	}
+	return 0, false
 }

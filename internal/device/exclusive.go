@@ -119,3 +119,35 @@ func lock(f *os.File) error {
 	}
 	return nil
 }
+
+// OpenShared is [OpenWritable] for a device of which others may use other parts, as
+// logical volumes do of a physical one: device-mapper's devices on it are no obstacle.
+// Who writes makes sure that none of them has what is written ([Device.Holders] of what
+// is joined).
+func OpenShared(path string) (*Writable, error) {
+	w, err := OpenWritable(path)
+	var busy *BusyError
+	if !errors.As(err, &busy) {
+		return w, err
+	}
+	info, lerr := look(path)
+	if lerr != nil || info.Mode().IsRegular() {
+		return nil, err
+	}
+	w = newWritable(path)
+	if by := numberOf(info).strangers(); len(by) > 0 {
+		return nil, &BusyError{By: by}
+	}
+	err = w.openBlock(info, func(flags int) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|flags, 0) })
+	if err == nil {
+		err = w.refuseReadOnly()
+	}
+	if err == nil {
+		err = w.measure()
+	}
+	if err != nil {
+		w.discard()
+		return nil, cause(err)
+	}
+	return w, nil
+}

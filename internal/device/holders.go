@@ -24,10 +24,25 @@ func isOneOf(numbers []Number) match {
 
 // users names who uses a block device, as [BusyError] has it.
 func (n Number) users() []string {
+	return n.usersBut(func(string) bool { return false })
+}
+
+// strangers names those of the users that are no devices of device-mapper.
+func (n Number) strangers() []string {
+	return n.usersBut(func(name string) bool { return readLine(filepath.Join("/sys/class/block", name, "dm/name")) != "" })
+}
+
+// usersBut are the users, but for those of the devices that hold it that are left out, by
+// the kernel's names.
+func (n Number) usersBut(out func(name string) bool) []string {
 	all := n.relatives()
 	var by []string
 	for _, r := range all {
-		by = append(by, r.holders()...)
+		for _, name := range r.holderNames() {
+			if !out(name) {
+				by = append(by, holder(name))
+			}
+		}
 	}
 	by = slices.Concat(by, mounts(all), swaps(isOneOf(all)), loopsOver(isOneOf(all)))
 	slices.Sort(by)
@@ -50,15 +65,15 @@ func (n Number) relatives() []Number {
 		}
 	}
 	for _, dir := range others {
-		if r, ok := parseNumber(readLine(filepath.Join(dir, "dev"))); ok {
+		if r, ok := ParseNumber(readLine(filepath.Join(dir, "dev"))); ok {
 			all = append(all, r)
 		}
 	}
 	return all
 }
 
-// parseNumber takes "254:3" apart.
-func parseNumber(s string) (n Number, ok bool) {
+// ParseNumber takes "254:3" apart.
+func ParseNumber(s string) (n Number, ok bool) {
 	_, err := fmt.Sscanf(s, "%d:%d", &n.Major, &n.Minor)
 	return n, err == nil
 }
@@ -108,7 +123,7 @@ func parseMounts(content string) []mounted {
 		if len(fields) < 5 || len(source) < 2 {
 			continue
 		}
-		if n, ok := parseNumber(fields[2]); ok {
+		if n, ok := ParseNumber(fields[2]); ok {
 			all = append(all, mounted{n, unescape(fields[4]), unescape(source[1])})
 		}
 	}

@@ -243,6 +243,17 @@ func TestJoinGone(t *testing.T) {
 	}
 	d.Cached()
 	d.Prefetch(0, 3072)
+	all, err := Join("joined", parts[1:2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if start, end, err := all.NextData(0); start != 0 || end != 1024 || err != nil {
+		t.Errorf("data from %d to %d, %v", start, end, err)
+	}
+	if _, err := all.Signature(); !errors.Is(err, gone) {
+		t.Errorf("signature: %v", err)
+	}
+	all.Cached()
 }
 
 // TestJoinRefuses parts that are none, and what cannot be written.

@@ -26,7 +26,7 @@ func (d *Device) ReadMany(p [][]byte, at []int64) (failed int, err error) {
 }
 
 // ReadsMany tells whether [Device.ReadMany] is faster than one read after the other.
-func (d *Device) ReadsMany() bool { return d.direct }
+func (d *Device) ReadsMany() bool { return d.Direct() }
 
 // WriteMany writes each p[i] at byte at[i], as [Writable.WriteAt] does, but in no
 // order, and together, as [Device.ReadMany] reads. Of an image file, the disk begins to

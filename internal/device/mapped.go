@@ -28,7 +28,7 @@ func (m Mapping) Target() (t Target, ok bool) {
 func Mappings() (all []Mapping) {
 	dirs, _ := filepath.Glob("/sys/block/*/dm")
 	for _, dir := range dirs {
-		n, ok := parseNumber(readLine(filepath.Join(dir, "../dev")))
+		n, ok := ParseNumber(readLine(filepath.Join(dir, "../dev")))
 		if ok {
 			all = append(all, Mapping{n, readLine(filepath.Join(dir, "name")), readLine(filepath.Join(dir, "uuid"))})
 		}
@@ -85,7 +85,7 @@ func Blocks() (paths []string) {
 		if size := readLine(file); size == "" || size == "0" {
 			continue
 		}
-		if n, ok := parseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
+		if n, ok := ParseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
 			paths = append(paths, n.Name())
 		}
 	}
@@ -100,7 +100,7 @@ func (d *Device) Partitions() (paths []string) {
 	}
 	files, _ := filepath.Glob(n.sysfs("*/partition"))
 	for _, file := range files {
-		if p, ok := parseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
+		if p, ok := ParseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
 			paths = append(paths, p.Name())
 		}
 	}

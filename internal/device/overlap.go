@@ -77,7 +77,7 @@ func (n Number) below() []place {
 	}
 	slaves, _ := filepath.Glob(n.sysfs("slaves/*/dev"))
 	for _, file := range slaves {
-		if number, ok := parseNumber(readLine(file)); ok {
+		if number, ok := ParseNumber(readLine(file)); ok {
 			all = append(all, place{number: number})
 		}
 	}

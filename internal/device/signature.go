@@ -21,7 +21,7 @@ func (d *Device) Signature() (string, error) {
 
 // askBlkid asks blkid(8); known is false where it does not tell.
 func (d *Device) askBlkid() (name string, known bool) {
-	if d.medium == nil {
+	if d.medium == nil || d.gone != nil {
 		return "", false
 	}
 	// A path that begins with a dash would be taken for an option.

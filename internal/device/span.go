@@ -135,7 +135,7 @@ func (r row) piece() (p piece, ok bool) {
 // parseStripes reads pairs of a device's number and an offset in sectors.
 func parseStripes(args []string) (all []stripe, ok bool) {
 	for pair := range slices.Chunk(args, 2) {
-		number, ok := parseNumber(pair[0])
+		number, ok := ParseNumber(pair[0])
 		if !ok || len(pair) < 2 {
 			return nil, false
 		}
@@ -158,7 +158,7 @@ func (n Number) partition() (s span, ok bool) {
 	if err != nil || readLine(filepath.Join(dir, "partition")) == "" {
 		return s, false // without sysfs, nothing is known
 	}
-	s.on.number, ok = parseNumber(readLine(filepath.Join(dir, "../dev")))
+	s.on.number, ok = ParseNumber(readLine(filepath.Join(dir, "../dev")))
 	s.start = parseSectors(readLine(filepath.Join(dir, "start")))
 	s.end = s.start + parseSectors(readLine(filepath.Join(dir, "size")))
 	return s, ok

@@ -38,20 +38,27 @@ func (d *Device) Holders() []string {
 }
 
 // holders names the devices that hold the one of this number.
-func (n Number) holders() []string {
+func (n Number) holders() (all []string) {
+	for _, name := range n.holderNames() {
+		all = append(all, holder(name))
+	}
+	return all
+}
+
+// holderNames are the kernel's names of the devices that hold the one of this number.
+func (n Number) holderNames() (names []string) {
 	if n == (Number{}) {
 		return nil
 	}
-	entries, err := os.ReadDir(n.sysfs("holders"))
-	if err != nil {
-		return nil // no sysfs: nothing is known
-	}
-	var names []string
+	entries, _ := os.ReadDir(n.sysfs("holders")) // without sysfs, nothing is known
 	for _, e := range entries {
-		names = append(names, holder(e.Name()))
+		names = append(names, e.Name())
 	}
 	return names
 }
+
+// Size is the size of the device of this number, in bytes; 0 where that is not known.
+func (n Number) Size() int64 { return parseSectors(readLine(n.sysfs("size"))) }
 
 // holder names a block device by its device-mapper name, where it has one, and
 // its kernel name: "vg-snap (dm-3)".

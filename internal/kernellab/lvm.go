@@ -40,8 +40,18 @@ backup {
 // deactivates all volumes when the test ends.
 func VolumeGroup(t *testing.T, name string, physical ...string) {
 	t.Helper()
+	LVM(t, physical...)
+	Run(t, "lvm", append([]string{"pvcreate"}, physical...)...)
+	Run(t, "lvm", append([]string{"vgcreate", name}, physical...)...)
+	t.Cleanup(func() { Run(t, "lvm", "vgchange", "--activate", "n", name) })
+}
+
+// LVM has LVM look at these physical volumes, and at nothing else, until the test ends. It
+// skips the test outside the lab.
+func LVM(t *testing.T, physical ...string) {
+	t.Helper()
 	if !InLab() {
-		t.Skip("makes a volume group named " + name + ": only in the lab")
+		t.Skip("makes volume groups: only in the lab")
 	}
 	if _, err := exec.LookPath("lvm"); err != nil {
 		t.Fatal("no lvm: install lvm2")
@@ -57,9 +67,6 @@ func VolumeGroup(t *testing.T, name string, physical ...string) {
 	}
 	t.Setenv("LVM_SYSTEM_DIR", system)
 	t.Setenv("LVM_SUPPRESS_FD_WARNINGS", "1")
-	Run(t, "lvm", append([]string{"pvcreate"}, physical...)...)
-	Run(t, "lvm", append([]string{"vgcreate", name}, physical...)...)
-	t.Cleanup(func() { Run(t, "lvm", "vgchange", "--activate", "n", name) })
 }
 
 // An Extent is where a stretch of a logical volume lies, in sectors.

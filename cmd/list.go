@@ -1,0 +1,223 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dmcow/dump"
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/lvm"
+	"dmcow/store"
+)
+
+type listCmd struct {
+	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	volumes `embed:""`
+}
+
+func (listCmd) Help() string {
+	return `
+Lists every COW store in sight: the snapshots of LVM, active or not, as the metadata on
+the physical volumes has them, and the snapshots that device-mapper serves on this
+machine; with what lvs shows of a snapshot only while it is active.
+
+  dmcow list
+  dmcow list --pv disk.img
+  dmcow list --output json | jq -r '.[] | select(.percent > 80) | .name'
+`
+}
+
+// listed is a store in the list.
+type listed struct {
+	name    string
+	volume  *volume
+	path    string          // of the COW device, empty where there is none
+	mapping *device.Mapping // that serves the snapshot, nil where none does
+	origin  string
+	sectors format.Sectors // of the origin
+	merging bool
+
+	report *report // nil where it cannot be read
+}
+
+func (c *listCmd) Run(a *app) error {
+	s, err := a.sight(c.PV)
+	if err != nil {
+		return err
+	}
+	for _, fault := range s.faults {
+		a.verbose("list", "%v", fault)
+	}
+	all := s.snapshots()
+	if len(c.PV) == 0 {
+		all = append(all, s.served(all)...)
+	}
+	for _, l := range all {
+		if err := a.lookAtListed(l); err != nil {
+			return err
+		}
+	}
+	switch c.Output {
+	case "json":
+		return dump.ListJSON(a.stdout, listRecords(all))
+	case "csv":
+		return dump.ListCSV(a.stdout, listRecords(all))
+	}
+	if len(all) == 0 {
+		a.say("list", "there is no COW store in sight")
+		return nil
+	}
+	return a.table([]string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(all))
+}
+
+// snapshots are those that LVM's metadata tells of.
+func (s *sight) snapshots() (all []*listed) {
+	mappings := device.Mappings()
+	for _, g := range s.groups.All {
+		prefix := g.Name
+		if _, err := s.groups.Named(g.Name); err != nil {
+			prefix = g.UUID // another group has the same name
+		}
+		for _, snapshot := range g.Snapshots() {
+			l := &listed{
+				name: prefix + "/" + snapshot.COW.Name, origin: prefix + "/" + snapshot.Origin.Name,
+				sectors: format.Bytes(g.Size(snapshot.Origin)).Sectors(), merging: snapshot.Merging,
+			}
+			l.volume = &volume{name: l.name, sight: s, group: g, logical: snapshot.COW, snapshot: &snapshot, origin: l.sectors.Bytes()}
+			uuid := "LVM-" + strings.ReplaceAll(g.UUID+snapshot.COW.UUID, "-", "") + "-cow"
+			if i := slices.IndexFunc(mappings, func(m device.Mapping) bool { return m.UUID == uuid }); i >= 0 {
+				l.path, l.mapping = mappings[i].Path(), &mappings[i]
+			}
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// served are the persistent snapshots that device-mapper serves, but for those that are
+// known.
+func (s *sight) served(known []*listed) (all []*listed) {
+	mappings := device.Mappings()
+	for i, m := range mappings {
+		t, ok := m.Target()
+		if !ok || t.Type != "snapshot" && t.Type != "snapshot-merge" || len(t.Args) < 3 || t.Args[2] == "N" {
+			continue
+		}
+		cow, ok := device.ParseNumber(t.Args[1])
+		if !ok || slices.ContainsFunc(known, func(l *listed) bool { return l.path == cow.Name() }) {
+			continue
+		}
+		l := &listed{name: m.Name, path: cow.Name(), mapping: &mappings[i], origin: deviceName(t.Args[0]), merging: t.Type == "snapshot-merge"}
+		if n, ok := device.ParseNumber(t.Args[0]); ok {
+			l.sectors = format.Bytes(n.Size()).Sectors()
+		}
+		l.nameByLVM(mappings, cow, t.Args[0])
+		all = append(all, l)
+	}
+	return all
+}
+
+// nameByLVM gives a snapshot and its origin the names that LVM has for them, if they are
+// its own.
+func (l *listed) nameByLVM(mappings []device.Mapping, cow device.Number, origin string) {
+	for _, m := range mappings {
+		vg, lv, _, ok := lvm.MappedName(m.Name)
+		if !ok || !strings.HasPrefix(m.UUID, "LVM-") {
+			continue
+		}
+		switch {
+		case m.Number == cow:
+			l.name = vg + "/" + lv
+		case m.Number.String() == origin:
+			l.origin = vg + "/" + lv
+		}
+	}
+}
+
+// lookAtListed finds out about a store, and tells what is wrong with it. The error is the
+// failure of an interruption.
+func (a *app) lookAtListed(l *listed) error {
+	r, err := a.surveyListed(l)
+	var f *failure
+	switch {
+	case errors.As(err, &f) && f.status == a.outcomes.unreadable:
+		a.fail(err)
+		return nil
+	case err != nil:
+		return err
+	}
+	l.report = &r
+	return nil
+}
+
+func (a *app) surveyListed(l *listed) (report, error) {
+	w := &cow{path: l.name, volume: l.volume}
+	var err error
+	if l.path != "" {
+		w.device, err = device.Open(l.path)
+	} else {
+		w.device, err = l.volume.open(a)
+	}
+	if err != nil {
+		return report{}, a.unreadable(l.name, err)
+	}
+	defer w.close()
+	w.holders = w.device.Holders()
+	if err := a.identify(w, section{}, 0); err != nil {
+		return report{}, err
+	}
+	s, err := a.survey(w)
+	if err != nil {
+		return report{}, err
+	}
+	a.conclude(w, s)
+	return report{w, s, origin{name: l.origin, sectors: l.sectors}}, nil
+}
+
+func listRecords(all []*listed) (records []dump.Listed) {
+	for _, l := range all {
+		r := dump.Listed{Name: l.name, Active: l.mapping != nil, Merging: l.merging}
+		if l.origin != "" {
+			r.Origin = &l.origin
+		}
+		if l.path != "" {
+			r.COWDevice = &l.path
+		}
+		if l.sectors > 0 {
+			r.OriginSectors = new(uint64(l.sectors))
+		}
+		r.Usage = dump.Usage{Device: l.name, State: "unreadable"}
+		if l.report != nil {
+			r.Usage = l.report.record()
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+func (a *app) listRows(all []*listed) (rows [][]string) {
+	for _, l := range all {
+		row := []string{printable(l.name), "cannot be read", "no", "-", "-", "-", printable(l.origin)}
+		if l.mapping != nil {
+			row[2] = "yes"
+		}
+		if r := l.report; r != nil {
+			row[1] = a.paintState(r.State(), r.State().String())
+			if l.merging {
+				row[1] += ", merging"
+			}
+			row[4] = fmt.Sprintf("%ds", r.Usage.Total())
+			if g := r.Usage.Geometry; !g.IsZero() {
+				row[5] = fmt.Sprintf("%ds", g.ChunkSectors())
+			}
+			if r.Complete() && r.State() != store.Damaged {
+				row[3] = a.bar(r.Usage, 10)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}

@@ -1,0 +1,253 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/lvm"
+	"dmcow/store"
+)
+
+// other is another snapshot of the origin that is merged into. It must have an exception
+// for every chunk of the origin that is going to be overwritten, as the kernel gives it
+// one, or is given up.
+type other struct {
+	*target
+	lost   bool // is given up
+	saver  *store.Saver
+	saving store.Saving
+	free   func() // the saver's memory
+}
+
+func (o *other) close() {
+	o.free()
+	o.target.close()
+}
+
+// openOthers opens the other snapshots of an origin that is a logical volume, and refuses
+// a merge that one of them would not survive.
+func (j *job) openOthers() error {
+	all, err := j.otherSnapshots()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if err := j.openOther(s); err != nil {
+			return err
+		}
+	}
+	if len(j.others) == 0 {
+		return nil
+	}
+	if err := j.mark(func(start, end format.Bytes) {
+		for _, o := range j.others {
+			if !o.lost {
+				o.saver.Overwritten(start, end)
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	for _, o := range j.others {
+		if err := j.refuseOther(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// otherSnapshots are the snapshots of the origin, but for the one that is merged. The error
+// is the failure of names of some to give up that are none.
+func (j *job) otherSnapshots() (all []lvm.Snapshot, err error) {
+	if v := j.lvmInto; v != nil && v.group != nil {
+		all = slices.DeleteFunc(v.group.Of(v.logical), func(s lvm.Snapshot) bool { return j.isMerged(s) })
+	}
+	for _, name := range j.Lose {
+		if !slices.ContainsFunc(all, func(s lvm.Snapshot) bool { return j.lvmInto.calls(s, name) }) {
+			return nil, &failure{name, statusWrongUse, fmt.Errorf("--lose-snapshot: is no other snapshot of %s that is known", printable(string(j.Into)))}
+		}
+	}
+	return all, nil
+}
+
+// isMerged tells whether a snapshot is the one that is merged.
+func (j *job) isMerged(s lvm.Snapshot) bool {
+	own := j.cow.volume
+	return own != nil && own.logical != nil && own.logical.UUID == s.COW.UUID
+}
+
+// calls tells whether a user calls a snapshot of the group by a name.
+func (v *volume) calls(s lvm.Snapshot, name string) bool {
+	return name == s.COW.Name || name == v.inGroup(s.COW)
+}
+
+// inGroup is the name of another volume of the group.
+func (v *volume) inGroup(other *lvm.Logical) string {
+	group, _, _ := strings.Cut(v.name, "/")
+	return group + "/" + other.Name
+}
+
+// openOther opens another snapshot.
+func (j *job) openOther(s lvm.Snapshot) error {
+	name := j.lvmInto.inGroup(s.COW)
+	if s.Merging {
+		return &failure{name, statusFailed, fmt.Errorf("refused: LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated", printable(string(j.Into)))}
+	}
+	w := j.writing
+	w.section = section{volumes: w.volumes}
+	t, err := j.openTarget(name, w, 0)
+	if err != nil {
+		return err
+	}
+	o := &other{target: t, free: func() {}}
+	o.lost = slices.ContainsFunc(j.Lose, func(name string) bool { return j.lvmInto.calls(s, name) })
+	j.others = append(j.others, o)
+	if o.lost {
+		return nil
+	}
+	if err := j.refuseDamagedOther(o); err != nil {
+		return err
+	}
+	words, free := device.Words(int(uint64(j.originSize()/o.chunkBytes())/64 + 1))
+	o.free = free
+	o.saver, err = store.NewSaver(o.device, o.fresh, j.originSize(), words)
+	return o.refusal(err)
+}
+
+// chunkBytes is the size of the store's chunks, also of one that is yet to be made.
+func (o *other) chunkBytes() format.Bytes {
+	if o.id.Geometry.IsZero() {
+		return o.fresh.ChunkBytes()
+	}
+	return o.id.Geometry.ChunkBytes()
+}
+
+// refusal is the failure of an error of another snapshot, with what can be done.
+func (o *other) refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{o.path, statusFailed, fmt.Errorf("refused: the merge would change what this other snapshot of the origin shows: %w; mend that first, or give it up: --lose-snapshot %s", err, o.volume.logical.Name)}
+}
+
+// refuseDamagedOther is the failure of another snapshot that is not sound.
+func (j *job) refuseDamagedOther(o *other) error {
+	p := j.walking(o.cow, true)
+	defer p.end()
+	r, err := check.Make(check.Options{Device: o.device, Origin: j.originSize(), Words: device.Words, Visit: p.area})
+	switch {
+	case errors.Is(err, errInterrupted):
+		return &failure{o.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
+	case err != nil:
+		return j.unreadable(o.path, err)
+	case len(r.Unread) > 0:
+		return j.unreadable(o.path, r.Unread[0])
+	case o.id.State == store.Invalid:
+		return o.refusal(store.ErrInvalid)
+	}
+	for _, t := range r.Tallies {
+		// What hides behind the list's end is looked at when there is something to add.
+		if t.Severity == check.Error && !overcome[t.Name] || t.Name == "zeroed-header" {
+			return o.refusal(fmt.Errorf("%s: %s", t.Name, told(t.Findings[0])))
+		}
+	}
+	return nil
+}
+
+// mark calls overwritten with the stretches of the origin that are going to be.
+func (j *job) mark(overwritten func(start, end format.Bytes)) error {
+	chunk := j.id.Geometry.ChunkBytes()
+	if j.steps > 0 {
+		return j.wrapped(j.merge.Preview(j.steps, func(r store.Run) error {
+			overwritten(format.Bytes(r.Old)*chunk, format.Bytes(r.Old+format.OldChunk(r.Count))*chunk)
+			return nil
+		}))
+	}
+	p := j.walking(j.cow, true)
+	defer p.end()
+	_, err := format.Each(j.walk(), nil, func(_ *struct{}, b format.Batch) error {
+		for _, x := range b.Exceptions() {
+			overwritten(format.Bytes(x.Old)*chunk, format.Bytes(x.Old+1)*chunk)
+		}
+		return p.area(b.Area)
+	})
+	if errors.Is(err, errInterrupted) {
+		return &failure{j.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
+	}
+	if err != nil {
+		return j.unreadable(j.path, err)
+	}
+	return nil
+}
+
+// refuseOther is the failure of a snapshot that has no room for what it must keep.
+func (j *job) refuseOther(o *other) (err error) {
+	if o.lost {
+		return nil
+	}
+	p := j.walking(o.cow, true)
+	defer p.end()
+	if o.saving, err = o.saver.Need(p.area); err != nil {
+		if errors.Is(err, errInterrupted) {
+			return &failure{o.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
+		}
+		return o.refusal(err)
+	}
+	if n := o.saving; n.Enough > 0 {
+		return o.refusal(fmt.Errorf("it has room for %s more, and the merge takes %d; extend it to %d sectors (lvextend -L%[3]ds %s)",
+			count(n.Free, "exception"), n.Chunks, n.Enough, printable(o.path)))
+	}
+	return nil
+}
+
+// announceOthers says what becomes of the other snapshots; dry, what would.
+func (j *job) announceOthers() {
+	for _, o := range j.others {
+		switch {
+		case o.lost:
+			j.say(o.path, "is given up: it will be marked invalid")
+		case o.saving.Chunks > 0:
+			j.say(o.path, "gets %s first, and goes on showing what it shows", count(o.saving.Chunks, "exception"))
+		}
+	}
+}
+
+// keepOthers gives the other snapshots what they need, before anything is overwritten.
+func (j *job) keepOthers() error {
+	for _, o := range j.others {
+		if err := j.keepOther(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *job) keepOther(o *other) error {
+	if o.lost {
+		return j.giveUp(o)
+	}
+	p := j.newProgress(o.path, "chunk", o.saving.Chunks, true)
+	defer p.end()
+	err := o.saver.Save(o.out, j.origin, j.buffers.New, p.visit)
+	if errors.Is(err, errInterrupted) {
+		return &failure{o.path, statusInterrupted, fmt.Errorf("%w: nothing was merged yet; run the same command again", err)}
+	}
+	return j.done(o.path, err)
+}
+
+// giveUp marks a snapshot invalid, if it has a header that says otherwise.
+func (j *job) giveUp(o *other) error {
+	switch o.id.State {
+	case store.Valid:
+		return j.done(o.path, store.Invalidate(o.out))
+	case store.Invalid:
+		return nil
+	}
+	j.say(o.path, "holds no store that could be marked invalid: %s", o.id.State)
+	return nil
+}

@@ -1,0 +1,313 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/lvm"
+)
+
+// volume is a logical volume that the command line names as VG/LV.
+type volume struct {
+	name string
+	// active is the COW device of a snapshot that is active here. Then nothing else is
+	// known, but for the origin's size.
+	active *device.Mapping
+	origin format.Bytes // size of a snapshot's origin; else 0
+
+	sight    *sight
+	group    *lvm.Group
+	logical  *lvm.Logical
+	snapshot *lvm.Snapshot // where it is one
+}
+
+// volume is the logical volume of a name, nil where that is a path. write is for a command
+// that is going to write to it: LVM's lock is taken then. The error is a failure.
+func (a *app) volume(name string, s volumes, write bool) (*volume, error) {
+	group, logical, ok := lvm.SplitName(name)
+	if !ok && len(s.PV) > 0 {
+		return nil, &failure{name, statusWrongUse, errors.New("--pv: expected VG/LV, a volume group's name and a volume's")}
+	}
+	if !ok || len(s.PV) == 0 && exists(name) {
+		return nil, nil
+	}
+	if len(s.PV) == 0 {
+		if v := activeSnapshot(name, group, logical); v != nil {
+			return v, nil
+		}
+	}
+	v, err := a.inactive(name, group, logical, s.PV, write)
+	var f *failure
+	if err != nil && !errors.As(err, &f) {
+		return nil, a.unreadable(name, err)
+	}
+	return v, err
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// activeSnapshot is a snapshot whose COW device is mapped on this machine, nil where there
+// is none.
+func activeSnapshot(name, group, logical string) *volume {
+	all := device.Mappings()
+	for i, m := range all {
+		vg, lv, layer, ok := lvm.MappedName(m.Name)
+		if !ok || lv != logical || layer != "cow" || vg != group && !lvm.MappedUUID(m.UUID, group) {
+			continue
+		}
+		return &volume{name: name, active: &all[i], origin: originOf(all, m)}
+	}
+	return nil
+}
+
+// originOf is the size of the origin of the snapshot that has a mapping as COW device.
+func originOf(all []device.Mapping, cow device.Mapping) format.Bytes {
+	for _, m := range all {
+		t, ok := m.Target()
+		if !ok || len(t.Args) < 2 || t.Args[1] != cow.Number.String() || !strings.HasPrefix(t.Type, "snapshot") {
+			continue
+		}
+		if n, ok := device.ParseNumber(t.Args[0]); ok {
+			return format.Bytes(n.Size())
+		}
+	}
+	return 0
+}
+
+// inactive is the volume as the metadata has it.
+func (a *app) inactive(name, group, logical string, pv []path, write bool) (*volume, error) {
+	s, err := a.sight(pv)
+	if err != nil {
+		return nil, err
+	}
+	g, err := s.group(group)
+	if err == nil && write {
+		if err := s.lock(g); err != nil {
+			return nil, err
+		}
+		g, err = s.group(group)
+	}
+	if err != nil {
+		return nil, noSuch(name, pv, err)
+	}
+	v := &volume{name: name, sight: s, group: g, logical: g.Find(logical)}
+	if v.logical == nil {
+		return nil, &lvm.NoVolumeError{Group: g, Name: logical}
+	}
+	if snapshot, err := g.Snapshot(logical); err == nil {
+		v.snapshot, v.origin = &snapshot, format.Bytes(g.Size(snapshot.Origin))
+	}
+	if write {
+		return v, v.refuseWriting()
+	}
+	return v, nil
+}
+
+// noSuch is the error of a name that is no path either.
+func noSuch(name string, pv []path, err error) error {
+	if len(pv) > 0 || !errors.As(err, new(*lvm.NoGroupError)) {
+		return err
+	}
+	return fmt.Errorf("no such file or directory, and no logical volume: %w", err)
+}
+
+// refuseWriting is the failure of a volume that is not to be written to because of what
+// its metadata says.
+func (v *volume) refuseWriting() error {
+	if v == nil || v.group == nil {
+		return nil
+	}
+	var why string
+	switch damaged := v.sight.groups.Damaged(v.group); {
+	case len(damaged) > 0:
+		why = fmt.Sprintf("the metadata of volume group %s on %v cannot be relied on: %v; vgck --updatemetadata %[1]s writes it anew", v.group.Name, damaged[0].On, damaged[0].Err)
+	case v.group.Shared():
+		why = fmt.Sprintf("volume group %s is shared by hosts (lock type %s)", v.group.Name, v.group.LockType)
+	case v.snapshot != nil && v.snapshot.Merging:
+		why = fmt.Sprintf("LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", v.group.Name, v.snapshot.Origin.Name)
+	default:
+		return nil
+	}
+	return &failure{v.name, statusFailed, errors.New("refused: " + why)}
+}
+
+// refuseNoSnapshot is the failure of a volume that is no snapshot.
+func (v *volume) refuseNoSnapshot(a *app) error {
+	if v.active != nil || v.snapshot != nil {
+		return nil
+	}
+	_, err := v.group.Snapshot(v.logical.Name)
+	return a.unreadable(v.name, err)
+}
+
+// originName is the name of a snapshot's origin, empty where that is not known.
+func (v *volume) originName() string {
+	if v.snapshot == nil {
+		return ""
+	}
+	group, _, _ := strings.Cut(v.name, "/")
+	return group + "/" + v.snapshot.Origin.Name
+}
+
+// parts are those that the volume is joined from. onDisk is the device that stands for a
+// disk. Of a segment on a physical volume that is not there, gone is told.
+func (v *volume) parts(onDisk func(*disk) (*device.Device, error), gone func(*lvm.Segment, error)) (all []device.Part, err error) {
+	layout, err := v.group.Layout(v.logical)
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range layout {
+		p := device.Part{Length: l.Length, Chunk: l.Chunk}
+		for _, at := range l.Places {
+			s, err := v.stripe(at, onDisk)
+			if err != nil {
+				return nil, err
+			}
+			if s.Gone != nil {
+				gone(v.logical.Segments[i], s.Gone)
+			}
+			p.Stripes = append(p.Stripes, s)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// stripe is where a stripe begins.
+func (v *volume) stripe(at lvm.Place, onDisk func(*disk) (*device.Device, error)) (s device.Stripe, err error) {
+	f, missing, err := v.physical(at.On)
+	if err != nil || missing != nil {
+		return device.Stripe{Gone: missing}, err
+	}
+	if at.Start > f.Length {
+		return s, fmt.Errorf("physical volume %s, %v, ends at byte %d, and the volume has some of it from byte %d on", f.UUID, f, f.Length, at.Start)
+	}
+	d, err := onDisk(diskOf(f))
+	return device.Stripe{On: d, Start: f.Start + at.Start}, err
+}
+
+// physical is where a physical volume was found. missing says that it was not.
+func (v *volume) physical(p *lvm.Physical) (f *lvm.Found, missing, err error) {
+	all := v.sight.groups.Found(p.UUID)
+	switch len(all) {
+	case 0:
+		return nil, fmt.Errorf("physical volume %s, which was %s, is missing", p.UUID, p.Device), nil
+	case 1:
+		return all[0], nil, nil
+	}
+	return nil, nil, fmt.Errorf("physical volume %s is there %d times: %v and %v; name one with --pv", p.UUID, len(all), all[0], all[1])
+}
+
+// open opens the volume for reading. It is open until the run ends.
+func (v *volume) open(a *app) (*device.Device, error) {
+	if v.active != nil {
+		d, err := device.Open(v.active.Path())
+		if err != nil {
+			return nil, a.unreadable(v.name, err)
+		}
+		return d, nil
+	}
+	parts, err := v.parts(func(d *disk) (*device.Device, error) { return d.Device, nil }, func(s *lvm.Segment, missing error) {
+		if text := fmt.Sprintf("%v: its %v are gone, or some of them; the rest is read", missing, s); !v.sight.told[text] {
+			v.sight.told[text] = true
+			a.say(v.name, "%s", text)
+		}
+	})
+	if err == nil {
+		var d *device.Device
+		if d, err = device.Join(v.name, parts); err == nil {
+			return d, nil
+		}
+	}
+	return nil, a.unreadable(v.name, err)
+}
+
+// openWritable opens the volume for writing, and makes sure that nobody else has any of
+// it. It is open until the run ends.
+func (v *volume) openWritable() (*device.Writable, error) {
+	if v.active != nil {
+		w, err := device.OpenWritable(v.active.Path())
+		if err != nil {
+			return nil, &failure{v.name, statusFailed, err}
+		}
+		return w, nil
+	}
+	var missing error
+	parts, err := v.parts((*disk).writable, func(s *lvm.Segment, err error) { missing = fmt.Errorf("%w, and with it %v of the volume", err, s) })
+	if err == nil {
+		err = missing
+	}
+	if err == nil {
+		err = v.refuseStale()
+	}
+	if err != nil {
+		return nil, &failure{v.name, statusFailed, err}
+	}
+	w, err := device.JoinWritable(v.name, parts)
+	if err != nil {
+		return nil, &failure{v.name, statusFailed, err}
+	}
+	if by := w.Holders(); len(by) > 0 {
+		return nil, &failure{v.name, statusFailed, &device.BusyError{By: by}}
+	}
+	return w, nil
+}
+
+// writable is the disk, open for writing.
+func (d *disk) writable() (*device.Device, error) {
+	if d.out == nil {
+		w, err := device.OpenShared(d.Path())
+		if err != nil {
+			return nil, fmt.Errorf("physical volume %s: %w", d.Path(), err)
+		}
+		d.out = w
+	}
+	return &d.out.Device, nil
+}
+
+// refuseStale is the error of a volume on a physical volume that was not there when the
+// group was changed.
+func (v *volume) refuseStale() error {
+	for _, p := range v.group.Physical {
+		if p.Missing() && slices.ContainsFunc(v.logical.Segments, func(s *lvm.Segment) bool {
+			return slices.ContainsFunc(s.Stripes, func(on lvm.Stripe) bool { return on.On == p.Name })
+		}) {
+			return fmt.Errorf("refused: physical volume %s was missing when the volume group was changed, and may be old; vgextend --restoremissing takes it back", p.UUID)
+		}
+	}
+	return nil
+}
+
+// lookAt opens a device, or a logical volume, for reading.
+func (a *app) lookAt(name string, s volumes) (*device.Device, error) {
+	v, err := a.volume(name, s, false)
+	switch {
+	case err != nil:
+		return nil, err
+	case v != nil:
+		return v.open(a)
+	}
+	d, err := device.Open(name)
+	if err != nil {
+		return nil, a.unreadable(name, err)
+	}
+	return d, nil
+}
+
+// again is a name as the command line has it, for a command that is told to the user: of
+// a logical volume, with where it was looked for.
+func (s volumes) again(name string) string {
+	text := printable(name)
+	for _, p := range s.PV {
+		text += " --pv " + printable(string(p))
+	}
+	return text
+}

@@ -1,0 +1,61 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// LockFile takes the lock that a file is there for, and makes the file where there is
+// none, as LVM does for a volume group (lib/misc/lvm-flock.c): who gives the lock back
+// removes the file, so that one that was waited for may be gone. The error is a
+// [*BusyError] where somebody else has the lock, and does not give it back in time.
+func LockFile(path string, patience time.Duration) (release func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, cause(err)
+	}
+	const pause = 20 * time.Millisecond
+	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
+		late := time.Now().After(deadline)
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, cause(err)
+		}
+		err = uninterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			by := lockers(f)
+			f.Close()
+			if late {
+				return nil, &BusyError{By: by}
+			}
+			continue
+		case err != nil:
+			f.Close()
+			return nil, fmt.Errorf("cannot be locked: %w", err)
+		}
+		if isStill(f, path) {
+			return func() {
+				if isStill(f, path) {
+					_ = os.Remove(path)
+				}
+				f.Close()
+			}, nil
+		}
+		f.Close() // it was removed before it was locked
+	}
+}
+
+// isStill tells whether an open file is the one of the name.
+func isStill(f *os.File, path string) bool {
+	a, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(path)
+	return err == nil && os.SameFile(a, b)
+}

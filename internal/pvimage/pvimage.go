@@ -1,0 +1,85 @@
+// Package pvimage makes images of LVM physical volumes, for tests: a label, metadata areas
+// with a text in them, and zeros. It is written from the description in package lvm, and
+// shares no code with it.
+package pvimage
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"strings"
+)
+
+// Volume says what image to make.
+type Volume struct {
+	UUID  string // with dashes
+	Size  int64  // in bytes, a multiple of 512
+	Label int    // the sector that the label is in, 0 to 3; LVM's is 1
+	Areas []Area // of metadata
+}
+
+// Area is a metadata area.
+type Area struct {
+	Offset, Size int64 // in bytes
+	Start        int64 // of the text in the area; 0 for no text
+	Ignored      bool
+	Text         string // without the zero byte that LVM ends it with
+}
+
+// Usual is a volume as pvcreate makes it: the label in sector 1, one area of a mebibyte.
+func Usual(uuid string, size int64, text string) Volume {
+	return Volume{UUID: uuid, Size: size, Label: 1, Areas: []Area{{Offset: 4096, Size: 1<<20 - 4096, Start: 512, Text: text}}}
+}
+
+// Image is the image.
+func (v Volume) Image() []byte {
+	b := make([]byte, v.Size)
+	label := b[v.Label*512:][:512]
+	copy(label, "LABELONE")
+	le := binary.LittleEndian
+	le.PutUint64(label[8:], uint64(v.Label))
+	le.PutUint32(label[20:], 32)
+	copy(label[24:], "LVM2 001")
+	copy(label[32:], strings.ReplaceAll(v.UUID, "-", ""))
+	le.PutUint64(label[64:], uint64(v.Size))
+	le.PutUint64(label[72:], 1<<20) // one area of data, and the list's end
+	at := label[72+32:]
+	for _, a := range v.Areas {
+		le.PutUint64(at, uint64(a.Offset))
+		le.PutUint64(at[8:], uint64(a.Size))
+		at = at[16:]
+		a.write(b[a.Offset:][:a.Size])
+	}
+	le.PutUint32(label[16:], sum(label[20:]))
+	return b
+}
+
+// write writes the area.
+func (a Area) write(b []byte) {
+	le := binary.LittleEndian
+	head := b[:512]
+	copy(head[4:], " LVM2 x[5A%r0N*>")
+	le.PutUint32(head[20:], 1)
+	le.PutUint64(head[24:], uint64(a.Offset))
+	le.PutUint64(head[32:], uint64(a.Size))
+	if a.Start > 0 {
+		text := []byte(a.Text + "\x00")
+		le.PutUint64(head[40:], uint64(a.Start))
+		le.PutUint64(head[48:], uint64(len(text)))
+		le.PutUint32(head[56:], sum(text))
+		n := copy(b[a.Start:], text)
+		copy(b[512:], text[n:])
+	}
+	if a.Ignored {
+		le.PutUint32(head[60:], 1)
+	}
+	le.PutUint32(head, sum(head[4:]))
+}
+
+// sum is LVM's checksum: that of everybody, begun with another number, and not inverted.
+func sum(b []byte) uint32 {
+	crc := uint32(0xf597a6cf)
+	for _, c := range b {
+		crc = crc>>8 ^ crc32.IEEETable[byte(crc)^c]
+	}
+	return crc
+}

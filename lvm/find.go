@@ -1,0 +1,199 @@
+package lvm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+
+	"github.com/diskfs/go-diskfs/partition/gpt"
+	"github.com/diskfs/go-diskfs/partition/mbr"
+)
+
+// Disk is a device, or an image of one, on which there may be physical volumes.
+type Disk interface {
+	io.ReaderAt
+	Size() int64 // in bytes
+}
+
+// Found is a physical volume that was found.
+type Found struct {
+	Disk      Disk
+	Name      string // of the disk
+	Start     int64  // on the disk, in bytes
+	Length    int64  // in bytes
+	Partition int    // 0 where it is no partition
+	*Label
+}
+
+// String says where it was found.
+func (f *Found) String() string {
+	if f.Partition == 0 {
+		return f.Name
+	}
+	return fmt.Sprintf("partition %d of %s", f.Partition, f.Name)
+}
+
+// device is the part of the disk that it is.
+func (f *Found) device() Disk { return part{io.NewSectionReader(f.Disk, f.Start, f.Length)} }
+
+type part struct{ *io.SectionReader }
+
+func (p part) Size() int64 { return p.SectionReader.Size() }
+
+// Find finds the physical volumes on a disk: the disk itself, or else its MBR or GPT
+// partitions. name is that of the disk in messages. A label that is damaged is an error,
+// which does not keep others from being found.
+func Find(d Disk, name string) (all []*Found, errs []error) {
+	l, err := ReadLabel(d)
+	switch {
+	case err == nil:
+		return []*Found{{Disk: d, Name: name, Length: d.Size(), Label: l}}, nil
+	case !errors.Is(err, ErrNoLabel):
+		return nil, []error{fmt.Errorf("%s: %w", name, err)}
+	}
+	for _, p := range partitions(d) {
+		f := &Found{Disk: d, Name: name, Start: p.start, Length: p.length, Partition: p.number}
+		f.Label, err = ReadLabel(f.device())
+		switch {
+		case err == nil:
+			all = append(all, f)
+		case !errors.Is(err, ErrNoLabel):
+			errs = append(errs, fmt.Errorf("%v: %w", f, err))
+		}
+	}
+	return all, errs
+}
+
+// partition is a stretch of a disk, in bytes.
+type partition struct {
+	number        int
+	start, length int64
+}
+
+// partitions are those of a disk that has a table of them, as far as they are on it.
+func partitions(d Disk) (all []partition) {
+	for _, block := range []int64{SectorSize, 4096} {
+		if all = gptPartitions(d, block); len(all) > 0 {
+			return within(d, all)
+		}
+	}
+	return within(d, mbrPartitions(d))
+}
+
+// within leaves out what is not on the disk.
+func within(d Disk, all []partition) (on []partition) {
+	for _, p := range all {
+		if p.start > 0 && p.length > 0 && p.start < d.Size() && p.length <= d.Size()-p.start {
+			on = append(on, p)
+		}
+	}
+	return on
+}
+
+// A GPT has 128 entries of 128 bytes, as good as always.
+const (
+	mostEntries   = 4096
+	largestEntry  = 4096
+	smallestEntry = 128
+	entryCount    = 80
+	entrySize     = 84
+)
+
+// gptPartitions are those of a GPT on a disk with logical blocks of so many bytes.
+func gptPartitions(d Disk, block int64) (all []partition) {
+	if !saneGPT(d, block) && !saneGPT(d, d.Size()/block*block-block) {
+		return nil
+	}
+	t, err := gpt.Read(file{part{io.NewSectionReader(d, 0, d.Size())}}, int(block), int(block))
+	if err != nil {
+		return nil
+	}
+	for _, p := range t.Partitions {
+		if p.Start <= p.End && p.End < uint64(math.MaxInt64/block) {
+			all = append(all, partition{p.Index, int64(p.Start) * block, int64(p.End-p.Start+1) * block})
+		}
+	}
+	return all
+}
+
+// saneGPT tells whether the header of a GPT, if there is one at a place, has room for a
+// number of entries that can be read: what the library is told there, it takes.
+func saneGPT(d Disk, at int64) bool {
+	b := make([]byte, entrySize+4)
+	if _, err := d.ReadAt(b, at); err != nil || string(b[:8]) != "EFI PART" {
+		return false
+	}
+	n, size := binary.LittleEndian.Uint32(b[entryCount:]), binary.LittleEndian.Uint32(b[entrySize:])
+	return n <= mostEntries && size >= smallestEntry && size <= largestEntry
+}
+
+// mbrPartitions are those of an MBR, and the logical ones in an extended partition.
+func mbrPartitions(d Disk) (all []partition) {
+	for _, p := range mbrEntries(d, 0) {
+		if isExtended(p.kind) {
+			all = append(all, logical(d, p.start, p.length)...)
+			continue
+		}
+		all = append(all, p.partition)
+	}
+	return all
+}
+
+type mbrEntry struct {
+	partition
+	kind mbr.Type
+}
+
+// mbrEntries are those of a table that begins at a byte of the disk; where they begin is
+// counted from there.
+func mbrEntries(d Disk, at int64) (all []mbrEntry) {
+	t, err := mbr.Read(file{part{io.NewSectionReader(d, at, SectorSize)}}, SectorSize, SectorSize)
+	if err != nil {
+		return nil
+	}
+	for i, p := range t.Partitions {
+		if p.Type != mbr.Empty {
+			all = append(all, mbrEntry{partition{i + 1, int64(p.Start) * SectorSize, int64(p.Size) * SectorSize}, p.Type})
+		}
+	}
+	return all
+}
+
+// isExtended tells whether a partition holds others: types 5, 0xf and 0x85.
+func isExtended(t mbr.Type) bool { return t == 0x05 || t == 0x0f || t == 0x85 }
+
+// mostLogical is how many logical partitions there are at most.
+const mostLogical = 256
+
+// logical are the partitions in an extended one. They are chained: each table there has
+// an entry for one partition, counted from itself, and one for the next table, counted
+// from the extended partition.
+func logical(d Disk, start, length int64) (all []partition) {
+	const first = 5
+	for at := start; len(all) < mostLogical; {
+		next := int64(0)
+		for _, e := range mbrEntries(d, at) {
+			switch {
+			case !isExtended(e.kind):
+				all = append(all, partition{first + len(all), at + e.start, e.length})
+			case next == 0:
+				next = start + e.start
+			}
+		}
+		// A chain that goes back may have no end.
+		if next <= at || next >= start+length {
+			break
+		}
+		at = next
+	}
+	return all
+}
+
+// file is what the library reads from: as much of a file as it looks at.
+type file struct{ part }
+
+func (file) Stat() (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
+func (file) Close() error               { return nil }

@@ -1,0 +1,320 @@
+package lvm
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Group is a volume group as its metadata has it.
+type Group struct {
+	Name, UUID string
+	Seqno      uint64 // of the metadata: it grows with each change
+	ExtentSize uint64 // in sectors
+	Status     []string
+	SystemID   string // of the host that it belongs to; empty for any
+	LockType   string // of a group that hosts share; else empty or "none"
+	Physical   []*Physical
+	Logical    []*Logical
+
+	physical map[string]*Physical
+	logical  map[string]*Logical
+}
+
+// Physical is a physical volume as the metadata has it.
+type Physical struct {
+	Name   string // in the metadata alone: "pv0"
+	UUID   string
+	Device string // its path when the metadata was written: a hint
+	Status []string
+	Start  uint64 // of its first extent, in sectors
+	Count  uint64 // of extents
+}
+
+// Logical is a logical volume.
+type Logical struct {
+	Name, UUID string
+	Status     []string
+	Segments   []*Segment
+	Extents    uint64
+}
+
+// Segment is a stretch of a logical volume.
+type Segment struct {
+	Start, Count uint64 // in extents
+	Type         string
+	StripeSize   uint64 // in sectors
+	Stripes      []Stripe
+
+	// Of a snapshot: names of logical volumes, and a size in sectors.
+	Origin, COW string
+	Merging     bool // COW is being merged into Origin
+	ChunkSize   uint64
+	ThinPool    string // of a thin volume
+}
+
+// Find is the logical volume of a name.
+func (g *Group) Find(name string) *Logical { return g.logical[name] }
+
+// Exported tells whether the group is exported: no machine is to use it.
+func (g *Group) Exported() bool { return slices.Contains(g.Status, "EXPORTED") }
+
+// Missing tells whether the group was changed while the volume was not there: what is on
+// it may be old.
+func (v *Physical) Missing() bool { return slices.Contains(v.Status, "MISSING") }
+
+// Shared tells whether several hosts use the group at once, by a lock manager.
+func (g *Group) Shared() bool { return g.LockType != "" && g.LockType != "none" }
+
+// parseGroup reads the text of a volume group. The error is a [*SyntaxError].
+func parseGroup(text []byte) (*Group, error) {
+	p := &parser{text: text}
+	var g *Group
+	err := p.all(func(key string) error {
+		switch {
+		case p.opened && g != nil:
+			return p.fails("a second section, %q, where there is one volume group", key)
+		case p.opened:
+			g = &Group{Name: key, physical: map[string]*Physical{}, logical: map[string]*Logical{}}
+			return p.group(g)
+		case key == "version":
+			return p.exactly(1)
+		}
+		return p.skip()
+	})
+	if err == nil && g == nil {
+		err = p.fails("expected the section of a volume group")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// exactly reads a number that must be n.
+func (p *parser) exactly(n uint64) error {
+	var got uint64
+	if err := p.number(&got); err != nil {
+		return err
+	}
+	if got != n {
+		return p.fails("%d, expected %d", got, n)
+	}
+	return nil
+}
+
+func (p *parser) group(g *Group) error {
+	err := p.each(func(key string) error {
+		switch key {
+		case "id":
+			return p.uuid(&g.UUID)
+		case "seqno":
+			return p.number(&g.Seqno)
+		case "format":
+			return p.format()
+		case "extent_size":
+			return p.number(&g.ExtentSize)
+		case "status":
+			return p.strings(&g.Status)
+		case "system_id":
+			return p.string(&g.SystemID)
+		case "lock_type":
+			return p.string(&g.LockType)
+		case "physical_volumes":
+			return p.each(func(name string) error { return p.physical(g, name) })
+		case "logical_volumes":
+			return p.each(func(name string) error { return p.logical(g, name) })
+		}
+		return p.skip()
+	})
+	if err != nil {
+		return err
+	}
+	if g.UUID == "" || g.ExtentSize == 0 || g.Seqno == 0 {
+		return p.fails("volume group %s: expected id, seqno and extent_size", g.Name)
+	}
+	return p.consistent(g)
+}
+
+// format reads the name of the metadata format: "lvm2", or none.
+func (p *parser) format() error {
+	var name string
+	if err := p.string(&name); err != nil {
+		return err
+	}
+	if name != "lvm2" {
+		return p.fails("format %q, expected \"lvm2\"", name)
+	}
+	return nil
+}
+
+func (p *parser) uuid(to *string) error {
+	if err := p.string(to); err != nil {
+		return err
+	}
+	if !isUUID(*to) {
+		return p.fails("%q is no UUID", *to)
+	}
+	return nil
+}
+
+func (p *parser) physical(g *Group, name string) error {
+	v := &Physical{Name: name}
+	if g.physical[name] != nil {
+		return p.fails("physical volume %s stands there twice", name)
+	}
+	g.Physical, g.physical[name] = append(g.Physical, v), v
+	started := false
+	err := p.each(func(key string) error {
+		switch key {
+		case "id":
+			return p.uuid(&v.UUID)
+		case "device":
+			return p.string(&v.Device)
+		case "status", "flags":
+			return p.strings(&v.Status)
+		case "pe_start":
+			started = true
+			return p.number(&v.Start)
+		case "pe_count":
+			return p.number(&v.Count)
+		}
+		return p.skip()
+	})
+	if err == nil && (v.UUID == "" || !started) {
+		err = p.fails("physical volume %s: expected id and pe_start", name)
+	}
+	return err
+}
+
+func (p *parser) logical(g *Group, name string) error {
+	v := &Logical{Name: name}
+	if g.logical[name] != nil {
+		return p.fails("logical volume %s stands there twice", name)
+	}
+	g.Logical, g.logical[name] = append(g.Logical, v), v
+	segments := uint64(0)
+	err := p.each(func(key string) error {
+		switch {
+		case key == "id":
+			return p.uuid(&v.UUID)
+		case key == "status":
+			return p.strings(&v.Status)
+		case key == "segment_count":
+			return p.number(&segments)
+		case p.opened && strings.HasPrefix(key, "segment"):
+			return p.segment(v)
+		}
+		return p.skip()
+	})
+	if err != nil {
+		return err
+	}
+	if v.UUID == "" || uint64(len(v.Segments)) != segments || segments == 0 {
+		return p.fails("logical volume %s: expected id, and as many segments as segment_count says", name)
+	}
+	return p.gapless(v)
+}
+
+// gapless brings segments into order, and wants each to begin where the one before ends.
+func (p *parser) gapless(v *Logical) error {
+	slices.SortFunc(v.Segments, func(a, b *Segment) int { return cmp.Compare(a.Start, b.Start) })
+	for _, s := range v.Segments {
+		if s.Start != v.Extents || s.Count == 0 || s.Count > maxExtents-v.Extents {
+			return p.fails("logical volume %s: a segment of %d extents begins at extent %d, expected %d", v.Name, s.Count, s.Start, v.Extents)
+		}
+		v.Extents += s.Count
+	}
+	return nil
+}
+
+// maxExtents is what no count of extents goes beyond (MAX_EXTENT_COUNT).
+const maxExtents = 1<<32 - 1
+
+func (p *parser) segment(v *Logical) error {
+	s := &Segment{}
+	v.Segments = append(v.Segments, s)
+	err := p.each(func(key string) error {
+		switch key {
+		case "start_extent":
+			return p.number(&s.Start)
+		case "extent_count":
+			return p.number(&s.Count)
+		case "type":
+			return p.string(&s.Type)
+		case "stripe_size":
+			return p.number(&s.StripeSize)
+		case "stripes":
+			return p.stripes(s)
+		case "origin":
+			return p.string(&s.Origin)
+		case "cow_store":
+			return p.string(&s.COW)
+		case "merging_store":
+			s.Merging = true
+			return p.string(&s.COW)
+		case "chunk_size":
+			return p.number(&s.ChunkSize)
+		case "thin_pool":
+			return p.string(&s.ThinPool)
+		}
+		return p.skip()
+	})
+	if err == nil && s.Type == "" {
+		err = p.fails("logical volume %s: a segment without type", v.Name)
+	}
+	return err
+}
+
+// stripes reads pairs of a name and an extent's number.
+func (p *parser) stripes(s *Segment) error {
+	name := true
+	err := p.list(func(v scalar) error {
+		switch {
+		case name && v.kind == isString:
+			s.Stripes = append(s.Stripes, Stripe{On: v.text})
+		case !name && v.kind == isNumber && v.number >= 0 && v.number <= maxExtents:
+			s.Stripes[len(s.Stripes)-1].Extent = uint64(v.number)
+		default:
+			return p.failsAt(v.at, "expected pairs of a name and an extent's number")
+		}
+		name = !name
+		return nil
+	})
+	if err == nil && !name {
+		err = p.fails("expected an extent's number behind %q", s.Stripes[len(s.Stripes)-1].On)
+	}
+	return err
+}
+
+// consistent wants the names in the group to be those of volumes that there are, and all
+// places to be such that they can be counted in bytes.
+func (p *parser) consistent(g *Group) error {
+	most := math.MaxInt64 / SectorSize / g.ExtentSize // extents whose bytes can be counted
+	for _, v := range g.Physical {
+		if v.Count > maxExtents || v.Count > most || v.Start > (most-v.Count)*g.ExtentSize {
+			return p.fails("physical volume %s: %d extents of %d sectors from sector %d on", v.Name, v.Count, g.ExtentSize, v.Start)
+		}
+	}
+	for _, v := range g.Logical {
+		if v.Extents > most {
+			return p.fails("logical volume %s: %d extents of %d sectors", v.Name, v.Extents, g.ExtentSize)
+		}
+		for _, s := range v.Segments {
+			if s.Type != "snapshot" {
+				continue
+			}
+			if g.logical[s.Origin] == nil || g.logical[s.COW] == nil {
+				return p.fails("snapshot %s: there is no origin %q or no COW store %q", v.Name, s.Origin, s.COW)
+			}
+			if s.ChunkSize == 0 {
+				return p.fails("snapshot %s: expected a chunk_size", v.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Segment) String() string { return fmt.Sprintf("extents %d to %d", s.Start, s.Start+s.Count-1) }

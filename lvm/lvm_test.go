@@ -1,0 +1,383 @@
+package lvm_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"dmcow/internal/pvimage"
+	"dmcow/lvm"
+)
+
+// image is a disk in memory.
+type image []byte
+
+func (m image) Size() int64 { return int64(len(m)) }
+
+func (m image) ReadAt(p []byte, offset int64) (int, error) {
+	return bytes.NewReader(m).ReadAt(p, offset)
+}
+
+// found are the physical volumes on images.
+func found(t testing.TB, images ...image) (all []*lvm.Found) {
+	t.Helper()
+	for i, m := range images {
+		f, errs := lvm.Find(m, fmt.Sprint("disk", i))
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		all = append(all, f...)
+	}
+	return all
+}
+
+// facts are what LVM said of the volume groups in testdata/lvm, as far as it is tested here.
+type facts struct {
+	Disks     []string
+	Snapshots map[string]struct {
+		Origin        string
+		ChunkSectors  uint64 `json:"chunk_sectors"`
+		Sectors       uint64
+		OriginSectors uint64 `json:"origin_sectors"`
+	}
+}
+
+// real reads a scenario of testdata/lvm.
+func real(t testing.TB, name string) (f facts, disks []image) {
+	t.Helper()
+	dir := "../testdata/lvm"
+	b, err := os.ReadFile(filepath.Join(dir, name+".json"))
+	if err == nil {
+		err = json.Unmarshal(b, &f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range f.Disks {
+		z, err := os.Open(filepath.Join(dir, d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		r, err := gzip.NewReader(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		disks = append(disks, content)
+	}
+	return f, disks
+}
+
+var scenarios = []string{"linear", "striped", "several", "gpt", "wrapped"}
+
+// TestReal: of volume groups that LVM made, snapshots, sizes and chunk sizes are what lvs
+// says; and every volume lies on the physical ones that there are.
+func TestReal(t *testing.T) {
+	for _, name := range scenarios {
+		f, disks := real(t, name)
+		physical := found(t, disks...)
+		if len(physical) != len(disks) {
+			t.Errorf("%s: %d physical volumes on %d disks", name, len(physical), len(disks))
+		}
+		groups := lvm.Read(physical)
+		if len(groups.All) != 1 || len(groups.Unread()) > 0 {
+			t.Fatalf("%s: %d groups, %v", name, len(groups.All), groups.Unread())
+		}
+		g := groups.All[0]
+		if got := len(g.Snapshots()); got != len(f.Snapshots) {
+			t.Errorf("%s: %d snapshots, want %d", name, got, len(f.Snapshots))
+		}
+		for _, s := range g.Snapshots() {
+			want := f.Snapshots[g.Name+"/"+s.COW.Name]
+			if g.Name+"/"+s.Origin.Name != want.Origin || s.ChunkSize != want.ChunkSectors || s.Merging ||
+				g.Size(s.COW) != int64(want.Sectors)*512 || g.Size(s.Origin) != int64(want.OriginSectors)*512 {
+				t.Errorf("%s: %s: %+v, want %+v", name, s.COW.Name, s, want)
+			}
+			for _, v := range []*lvm.Logical{s.COW, s.Origin} {
+				parts, err := g.Layout(v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				size := int64(0)
+				for _, p := range parts {
+					size += p.Length
+				}
+				if size != g.Size(v) {
+					t.Errorf("%s: the parts of %s have %d bytes, want %d", name, v.Name, size, g.Size(v))
+				}
+			}
+		}
+	}
+}
+
+// TestRealShapes: the scenarios are what they are there for.
+func TestRealShapes(t *testing.T) {
+	_, disks := real(t, "gpt")
+	if f := found(t, disks...); f[0].Partition != 1 || f[0].Start != 1<<20 || len(f[0].Metadata) != 2 {
+		t.Errorf("gpt: %+v", f[0])
+	}
+	_, disks = real(t, "wrapped")
+	if !lvm.Wraps(found(t, disks...)[0]) {
+		t.Error("wrapped: the text does not go on at the area's beginning")
+	}
+	_, disks = real(t, "striped")
+	g := lvm.Read(found(t, disks...)).All[0]
+	s := g.Snapshots()[0]
+	if len(s.COW.Segments) != 3 || len(s.Origin.Segments[0].Stripes) != 3 {
+		t.Errorf("striped: %d segments, %d stripes", len(s.COW.Segments), len(s.Origin.Segments[0].Stripes))
+	}
+}
+
+// TestRealDamage: with any byte of label, area's header or text changed, the metadata is
+// not believed, or is what it was; where there is another copy, that is read.
+func TestRealDamage(t *testing.T) {
+	for _, name := range []string{"gpt", "wrapped"} {
+		_, disks := real(t, name)
+		whole := found(t, disks...)
+		want := lvm.Read(whole).All[0]
+		start, areas := whole[0].Start, whole[0].Metadata
+		step := 1
+		if testing.Short() {
+			step = 37
+		}
+		first, last := start, start+int64(areas[0].Offset)+5000
+		for at := first; at < last; at += int64(step) {
+			disks[0][at] ^= 0x10
+			f, errs := lvm.Find(disks[0], "disk")
+			if len(f) == 0 && len(errs) == 0 && at < start+512 {
+				t.Errorf("%s, byte %d: no trace of a label", name, at)
+			}
+			groups := lvm.Read(f)
+			switch {
+			case len(f) == 0:
+			case len(groups.All) == 0 && len(areas) > 1:
+				t.Errorf("%s, byte %d: the other copy is not read", name, at)
+			case len(groups.All) == 0 && len(groups.Unread()) != 1:
+				t.Errorf("%s, byte %d: nothing is said of the copy that is damaged", name, at)
+			case len(groups.All) > 0 && (groups.All[0].Seqno != want.Seqno || groups.All[0].UUID != want.UUID):
+				t.Errorf("%s, byte %d: other metadata", name, at)
+			}
+			disks[0][at] ^= 0x10
+		}
+	}
+}
+
+const uuid = "aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg"
+
+// id is a UUID of its own for each number.
+func id(n int) string { return fmt.Sprintf("%06d-0000-0000-0000-0000-0000-000000", n) }
+
+// text is that of a volume group with one physical volume and these logical ones.
+func text(name string, seqno int, logical string) string {
+	return fmt.Sprintf(`%s {
+id = "%s"
+seqno = %d
+extent_size = 8 # 4 KiB
+physical_volumes {
+pv0 { id = "%s" device = "/dev/old" pe_start = 2048 pe_count = 1000 }
+}
+logical_volumes {
+%s
+}
+}
+contents = "Text Format Volume Group"
+version = 1
+`, name, id(1), seqno, uuid, logical)
+}
+
+// volume is the text of a logical one.
+func volume(n int, name, segments string) string {
+	return fmt.Sprintf("%s { id = %q segment_count = %d %s }\n", name, id(n), strings.Count(segments, "start_extent"), segments)
+}
+
+const (
+	plain    = `segment1 { start_extent = 0 extent_count = 10 type = "striped" stripe_count = 1 stripes = ["pv0", 5] }`
+	snapshot = `segment1 { start_extent = 0 extent_count = 10 type = "snapshot" chunk_size = 16 origin = "origin" cow_store = "snap" }`
+)
+
+func whole() string {
+	return volume(2, "origin", plain) + volume(3, "snap", plain) + volume(4, "snapshot0", snapshot)
+}
+
+// read reads the group in a text.
+func read(t testing.TB, text string) (*lvm.Group, error) {
+	t.Helper()
+	groups := lvm.Read(found(t, pvimage.Usual(uuid, 4<<20, text).Image()))
+	if c := groups.Unread(); len(c) > 0 {
+		return nil, c[0].Err
+	}
+	return groups.All[0], nil
+}
+
+// TestText: what is well is read, however it is written.
+func TestText(t *testing.T) {
+	for _, change := range []struct{ old, new string }{
+		{"", ""}, {"=", " =\n\t"}, {"\n", " # a comment } \" {\n"}, {`"striped"`, `'striped'`}, {`"striped"`, `"linear"`},
+		{"seqno", "unknown { deep { er = [1, 2.5, -3, \"x\\\"y\", ] } } seqno"}, {"seqno", "status = [\"READ\"] seqno"},
+		{"stripe_count = 1", "stripe_count = 1 tags = []"}, {"vg0 {", "\"vg0\" {"},
+	} {
+		written := strings.ReplaceAll(text("vg0", 7, whole()), change.old, change.new)
+		if change.old == "" {
+			written = text("vg0", 7, whole())
+		}
+		g, err := read(t, written)
+		if err != nil {
+			t.Errorf("%q for %q: %v", change.new, change.old, err)
+			continue
+		}
+		s := g.Snapshots()
+		if g.Name != "vg0" || g.UUID != id(1) || g.Seqno != 7 || g.ExtentSize != 8 || len(s) != 1 ||
+			s[0].COW.Name != "snap" || s[0].Origin.Name != "origin" || s[0].ChunkSize != 16 || s[0].Merging {
+			t.Errorf("%q for %q: %+v, %+v", change.new, change.old, g, s)
+		}
+		parts, err := g.Layout(s[0].COW)
+		if err != nil || len(parts) != 1 || parts[0].Length != 40960 || parts[0].Places[0].Start != 2048*512+5*4096 ||
+			parts[0].Places[0].On.UUID != uuid {
+			t.Errorf("%q for %q: %+v, %v", change.new, change.old, parts, err)
+		}
+	}
+}
+
+// TestBadText: what is not well is an error that says where.
+func TestBadText(t *testing.T) {
+	good := text("vg0", 7, whole())
+	for _, c := range []struct{ old, new, want string }{
+		{good, "", "byte 4608: line 1 of the text: expected the section of a volume group"},
+		{"seqno = 7", "seqno = x", "line 3 of the text: expected a value, got 'x'"},
+		{"seqno = 7", "seqno = 7x", `line 3 of the text: "7x" is no number`},
+		{"seqno = 7", "seqno = -7", "-7 is no number of sectors"},
+		{"seqno = 7", "seqno = 99999999999999999999", "expected a number"},
+		{"seqno = 7", "seqno = \"7\"", "expected a number"},
+		{"seqno = 7", "seqno = [7]", "a list, expected one value"},
+		{"seqno = 7", "seqno { a = 7 }", "a section, expected a value"},
+		{"seqno = 7", "seqno 7", "expected a brace or an equals sign behind \"seqno\""},
+		{"seqno = 7", "= 7", "expected a name, got '='"},
+		{"seqno = 7", "", "volume group vg0: expected id, seqno and extent_size"},
+		{"seqno = 7", "seqno = 7 a = [1 2]", "expected a comma or the end of the list"},
+		{"version = 1", "version = 1 a = \"b", "a zero byte in a string"},
+		{"version = 1", "version = 1 a = \"b\\", "a zero byte in a string"},
+		{"extent_size = 8", "extent_size = 0", "expected id, seqno and extent_size"},
+		{"extent_size = 8", "extent_size = 18014398509481983", "extents of 18014398509481983 sectors"},
+		{id(1), "short", `"short" is no UUID`},
+		{"}\n}\ncontents", "}\ncontents", "the text ends in a section"},
+		{"version = 1", "version = 2", "2, expected 1"},
+		{"version = 1", "vg1 { }", `a second section, "vg1"`},
+		{"physical_volumes", "format = \"lvm1\" physical_volumes", `format "lvm1", expected "lvm2"`},
+		{"snap {", "origin {", "logical volume origin stands there twice"},
+		{"pv0 {", "pv0 { id = \"" + uuid + "\" pe_start = 1 } pv0 {", "physical volume pv0 stands there twice"},
+		{"pe_start = 2048", "", "physical volume pv0: expected id and pe_start"},
+		{"extent_count = 10", "extent_count = 0", "a segment of 0 extents begins at extent 0"},
+		{"start_extent = 0", "start_extent = 1", "begins at extent 1, expected 0"},
+		{"segment_count = 1", "segment_count = 2", "as many segments as segment_count says"},
+		{"[\"pv0\", 5]", "[\"pv0\"]", "expected an extent's number behind \"pv0\""},
+		{"[\"pv0\", 5]", "[5, \"pv0\"]", "expected pairs of a name and an extent's number"},
+		{"cow_store = \"snap\"", "cow_store = \"none\"", `no COW store "none"`},
+		{"chunk_size = 16", "", "snapshot snapshot0: expected a chunk_size"},
+		{"type = \"striped\"", "", "a segment without type"},
+		{"version = 1", "version = 1 \x00 a = 1", "a zero byte in the text"},
+		{"seqno = 7", "seqno = 7 " + strings.Repeat("a {", 70), "sections stand more than 64 deep in each other"},
+	} {
+		written := strings.Replace(good, c.old, c.new, 1)
+		if written == good {
+			t.Fatalf("%q is not there", c.old)
+		}
+		if _, err := read(t, written); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q for %q: %v, want %s", c.new, c.old, err, c.want)
+		}
+	}
+}
+
+// TestLayout: what does not lie plainly on physical volumes is refused by name.
+func TestLayout(t *testing.T) {
+	segment := func(s string) string { return "segment1 { start_extent = 0 extent_count = 10 " + s + " }" }
+	for _, c := range []struct{ segment, want string }{
+		{segment(`type = "raid1" raids = ["a", "b"]`), "extents 0 to 9 of vg0/v are a segment of type raid1, expected linear or striped ones"},
+		{segment(`type = "thin" thin_pool = "p"`), "segment of type thin"},
+		{segment(`type = "striped" stripes = ["origin", 0]`), "extents 0 to 9 of vg0/v lie on the volume origin, of type linear"},
+		{segment(`type = "striped" stripes = ["nowhere", 0]`), `lie on "nowhere", and there is no such volume`},
+		{segment(`type = "striped" stripes = ["pv0", 991]`), "from 991 on of physical volume pv0, which has 1000"},
+		{segment(`type = "striped" stripes = []`), "cannot be 0 stripes"},
+		{segment(`type = "striped" stripes = ["pv0", 0, "pv0", 10]`), "cannot be 2 stripes of 0 sectors in turn"},
+		{segment(`type = "striped" stripe_size = 7 stripes = ["pv0", 0, "pv0", 10]`), "cannot be 2 stripes of 7 sectors in turn"},
+		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 0, "pv0", 10, "pv0", 20]`), "cannot be 3 stripes"},
+		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 0, "pv0", 995]`), ""},
+	} {
+		g, err := read(t, text("vg0", 1, whole()+volume(9, "v", c.segment)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = g.Layout(g.Find("v"))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %s", c.segment, err, c.want)
+		}
+	}
+}
+
+// TestSnapshotOf says what a volume is that is no snapshot.
+func TestSnapshotOf(t *testing.T) {
+	thin := volume(5, "thin", `segment1 { start_extent = 0 extent_count = 1 type = "thin" thin_pool = "p" origin = "o" }`)
+	g, err := read(t, text("vg0", 1, whole()+thin+volume(6, "plain", plain)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"origin":    "is the origin of vg0/snap, expected a snapshot",
+		"thin":      "is a thin snapshot, which has no COW store, expected a snapshot",
+		"plain":     "is a volume of type linear, expected a snapshot",
+		"snapshot0": "is LVM's name for the tie between vg0/snap and its origin, expected a snapshot",
+		"none":      "there is no none in volume group vg0; its snapshots are snap",
+	} {
+		if _, err := g.Snapshot(name); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+	merging := strings.Replace(text("vg0", 1, whole()), "cow_store", "merging_store", 1)
+	if g, err = read(t, merging); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := g.Snapshot("snap"); err != nil || !s.Merging {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestGroups: the copy with the highest seqno holds; names that are there twice have to be
+// told apart; what is ignored or empty is no copy.
+func TestGroups(t *testing.T) {
+	two := pvimage.Volume{UUID: uuid, Size: 4 << 20, Label: 3, Areas: []pvimage.Area{
+		{Offset: 4096, Size: 65536, Start: 512, Text: text("vg0", 7, whole())},
+		{Offset: 2 << 20, Size: 65536, Start: 60000, Text: text("vg0", 8, whole())},
+	}}
+	groups := lvm.Read(found(t, two.Image()))
+	if g, err := groups.Named("vg0"); err != nil || g.Seqno != 8 || len(groups.All) != 1 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	two.Areas[1].Ignored = true
+	if g, err := lvm.Read(found(t, two.Image())).Named(id(1)); err != nil || g.Seqno != 7 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	two.Areas[1] = pvimage.Area{Offset: 2 << 20, Size: 65536}
+	other := pvimage.Usual(id(50), 4<<20, strings.ReplaceAll(strings.ReplaceAll(text("vg0", 3, ""), id(1), id(51)), uuid, id(50)))
+	groups = lvm.Read(found(t, two.Image(), other.Image()))
+	if _, err := groups.Named("vg0"); err == nil || err.Error() != "2 volume groups are named vg0; name one by its UUID: "+id(1)+" "+id(51) {
+		t.Errorf("%v", err)
+	}
+	if g, err := groups.Named(id(51)); err != nil || g.Seqno != 3 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if _, err := groups.Named("vg9"); err == nil || err.Error() != "there is no volume group vg9 on 2 physical volumes; groups seen: [vg0 vg0]" {
+		t.Errorf("%v", err)
+	}
+	if len(groups.Found(id(50))) != 1 || len(groups.Found(id(52))) != 0 {
+		t.Error("physical volumes are not found by their UUIDs")
+	}
+}

@@ -1,0 +1,54 @@
+package lvm
+
+import (
+	"regexp"
+	"strings"
+)
+
+// names are those that LVM gives volume groups and logical volumes; a group may be named
+// by its UUID, too.
+var names = regexp.MustCompile(`^([a-zA-Z0-9+_.#!-]+)/([a-zA-Z0-9+_.-]+)$`)
+
+// SplitName takes VG/LV apart; ok is false for what is no such name.
+func SplitName(s string) (group, volume string, ok bool) {
+	m := names.FindStringSubmatch(s)
+	if m == nil || m[1] == "." || m[1] == ".." || strings.HasPrefix(m[1], "-") {
+		return "", "", false
+	}
+	return m[1], m[2], true
+}
+
+// MappedName takes a device-mapper name of LVM's apart: "my--vg-snap-cow" is the layer cow
+// of snap in my-vg. A volume itself has no layer.
+func MappedName(s string) (group, volume, layer string, ok bool) {
+	var parts []string
+	start := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] != '-' {
+			continue
+		}
+		if i+1 < len(s) && s[i+1] == '-' {
+			i++
+			continue
+		}
+		parts = append(parts, s[start:i])
+		start = i + 1
+	}
+	parts = append(parts, s[start:])
+	for i := range parts {
+		parts[i] = strings.ReplaceAll(parts[i], "--", "-")
+	}
+	switch len(parts) {
+	case 2:
+		return parts[0], parts[1], "", true
+	case 3:
+		return parts[0], parts[1], parts[2], true
+	}
+	return "", "", "", false
+}
+
+// MappedUUID tells whether a device-mapper UUID is that of a logical volume, or a layer of
+// one, of the volume group of a UUID.
+func MappedUUID(s, group string) bool {
+	return strings.HasPrefix(s, "LVM-"+strings.ReplaceAll(group, "-", ""))
+}

@@ -1,0 +1,84 @@
+package lvm
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Snapshot is a snapshot of the old kind: a COW store beside its origin.
+type Snapshot struct {
+	COW, Origin *Logical
+	ChunkSize   uint64 // in sectors, as LVM has it on record
+	Merging     bool   // LVM has begun to merge it into its origin
+}
+
+// Snapshots are those of the group, in the order of the metadata.
+func (g *Group) Snapshots() (all []Snapshot) {
+	for _, v := range g.Logical {
+		for _, s := range v.Segments {
+			if s.Type == "snapshot" {
+				all = append(all, Snapshot{g.Find(s.COW), g.Find(s.Origin), s.ChunkSize, s.Merging})
+			}
+		}
+	}
+	return all
+}
+
+// Snapshot is the snapshot of a name. The error says what else has that name.
+func (g *Group) Snapshot(name string) (Snapshot, error) {
+	for _, s := range g.Snapshots() {
+		if s.COW.Name == name {
+			return s, nil
+		}
+	}
+	v := g.Find(name)
+	if v == nil {
+		return Snapshot{}, &NoVolumeError{g, name}
+	}
+	return Snapshot{}, fmt.Errorf("is %s, expected a snapshot", g.describe(v))
+}
+
+// Of are the snapshots of an origin.
+func (g *Group) Of(origin *Logical) (all []Snapshot) {
+	for _, s := range g.Snapshots() {
+		if s.Origin == origin {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// describe says what a logical volume is that is no snapshot.
+func (g *Group) describe(v *Logical) string {
+	var names []string
+	for _, s := range g.Of(v) {
+		names = append(names, g.Name+"/"+s.COW.Name)
+	}
+	s := v.Segments[0]
+	switch {
+	case len(names) > 0:
+		return "the origin of " + strings.Join(names, ", ")
+	case s.Type == "thin" && s.Origin != "":
+		return "a thin snapshot, which has no COW store"
+	case s.Type == "snapshot":
+		return fmt.Sprintf("LVM's name for the tie between %s and its origin", g.Name+"/"+s.COW)
+	}
+	return "a volume of type " + v.kind()
+}
+
+// NoVolumeError says that there is no logical volume of a name.
+type NoVolumeError struct {
+	Group *Group
+	Name  string
+}
+
+func (e *NoVolumeError) Error() string {
+	var names []string
+	for _, s := range e.Group.Snapshots() {
+		names = append(names, s.COW.Name)
+	}
+	if len(names) == 0 {
+		return fmt.Sprintf("there is no %s in volume group %s, nor any snapshot", e.Name, e.Group.Name)
+	}
+	return fmt.Sprintf("there is no %s in volume group %s; its snapshots are %s", e.Name, e.Group.Name, strings.Join(names, ", "))
+}

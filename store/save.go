@@ -1,0 +1,223 @@
+package store
+
+import (
+	"fmt"
+	"io"
+
+	"dmcow/format"
+	"dmcow/internal/bitmap"
+)
+
+// Saver gives a snapshot the exceptions that it needs before somebody else than the kernel
+// overwrites chunks of its origin: as the kernel does when the origin is written
+// (__origin_write, start_copy and pending_complete in dm-snap.c).
+//
+// First the stretches that are going to be overwritten are marked, then [Saver.Need] tells
+// how many chunks that concerns, then they are saved. It takes a bit for each chunk of the
+// origin.
+type Saver struct {
+	device   Device
+	id       Identity
+	geometry format.Geometry
+	origin   format.Bytes // its size
+	chunks   bitmap.Set // those of the origin that are to be saved
+	count    uint64
+}
+
+// NewSaver is a saver for the store on d, whose origin has so many bytes. On a blank device
+// the kernel would make a store with the geometry fresh, and so does [Saver.Save]. words is
+// memory for the bits, all zero; there is more where it is not enough.
+//
+// The error is [ErrInvalid], a [*StateError], or one of reading.
+func NewSaver(d Device, fresh format.Geometry, origin format.Bytes, words []uint64) (*Saver, error) {
+	id, err := Identify(d, fresh)
+	switch {
+	case err != nil:
+		return nil, err
+	case id.State == Invalid:
+		return nil, ErrInvalid
+	case id.State != Valid && id.State != Uninitialized:
+		return nil, &StateError{State: id.State, Fault: id.Fault}
+	}
+	s := &Saver{device: d, id: id, geometry: id.Geometry, origin: origin, chunks: bitmap.On(words)}
+	if id.State == Uninitialized {
+		s.geometry = id.Fresh
+	}
+	return s, nil
+}
+
+// Overwritten marks the chunks that have some of the origin's bytes from start up to end,
+// as far as the origin goes.
+func (s *Saver) Overwritten(start, end format.Bytes) {
+	end = min(end, s.origin)
+	for at := start / s.geometry.ChunkBytes(); at*s.geometry.ChunkBytes() < end; at++ {
+		if s.chunks.Add(uint64(at)) == 0 {
+			s.count++
+		}
+	}
+}
+
+// Saving is what there is to save, and the room for it, both in chunks.
+type Saving struct {
+	Chunks, Free uint64
+	// Enough is the size of the device, at least, that has room for all; it is zero where
+	// this one has.
+	Enough format.Sectors
+}
+
+// Need leaves out of what was marked the chunks that have an exception already, and tells
+// what is left. It is called once.
+//
+// The error is a [*HiddenError] where nothing can be added, a [*format.AreaError], or that
+// of visit, which is called now and then with the area that the walk has come to.
+func (s *Saver) Need(visit func(format.AreaIndex) error) (Saving, error) {
+	usage := FreshUsage(s.geometry, format.Bytes(s.device.Size()))
+	if s.id.State == Valid {
+		end, err := format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
+			s.leaveOut(b)
+			if visit == nil {
+				return nil
+			}
+			return visit(b.Area)
+		})
+		if err != nil {
+			return Saving{}, err
+		}
+		usage.End = end
+		h, err := LookBehind(s.device, s.geometry, end)
+		if err != nil {
+			return Saving{}, err
+		}
+		if h.Why != "" {
+			return Saving{}, &HiddenError{Place: h.Place, First: h.First, Why: h.Why}
+		}
+	}
+	need := Saving{Chunks: s.count, Free: usage.Free()}
+	if need.Chunks > need.Free {
+		need.Enough = usage.Enough(need.Chunks)
+	}
+	return need, nil
+}
+
+// leaveOut takes the old chunks of exceptions out of what is to be saved.
+func (s *Saver) leaveOut(b format.Batch) {
+	for _, x := range b.Exceptions() {
+		if s.chunks.Has(uint64(x.Old)) {
+			s.chunks.Remove(uint64(x.Old))
+			s.count--
+		}
+	}
+}
+
+// Save saves the chunks on d, which is the saver's device: it copies each from the origin,
+// and adds its exception. When it returns without error, all of them are durable. visit is
+// called now and then with the number of those that are. Cut off at any point, the snapshot
+// shows what it showed, and the same can be done again.
+//
+// buffer gives out memory for the copies. The error is one of [Store.PrepareException], one
+// of reading or writing, or that of visit.
+func (s *Saver) Save(d WriteDevice, origin io.ReaderAt, buffer func(bytes int) []byte, visit func(saved uint64) error) error {
+	if s.count == 0 {
+		return nil
+	}
+	if s.id.State == Uninitialized {
+		if err := Initialize(d, s.geometry, nil); err != nil {
+			return err
+		}
+	}
+	store, err := Open(d, Options{})
+	if err != nil {
+		return err
+	}
+	c := &saving{Saver: s, store: store, to: d, from: origin, buffer: buffer(saveBuffer)}
+	for next, saved := uint64(0), uint64(0); saved < s.count; {
+		n := 0
+		if next, n, err = c.batch(next); err != nil {
+			return err
+		}
+		saved += uint64(n)
+		if err := visit(saved); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveBuffer is how much is copied before exceptions are committed, in bytes, or one chunk.
+const saveBuffer = 1 << 20
+
+// saving is a Save on its way.
+type saving struct {
+	*Saver
+	store  *Store
+	to     WriteDevice
+	from   io.ReaderAt
+	buffer []byte
+}
+
+// batch saves some chunks, from number next on, and returns how many, and the number to go
+// on from.
+func (c *saving) batch(next uint64) (uint64, int, error) {
+	var all []Pending
+	var failed error
+	for len(all) < max(1, int(saveBuffer/c.geometry.ChunkBytes())) {
+		n, ok := c.chunks.Next(next)
+		if !ok {
+			break
+		}
+		p, err := c.store.PrepareException(format.OldChunk(n))
+		if err != nil {
+			failed = err
+			break
+		}
+		all, next = append(all, p), n+1
+	}
+	if failed == nil {
+		failed = c.copy(all)
+	}
+	copied := failed == nil
+	for _, p := range all {
+		c.store.CommitException(p, copied, func(err error) {
+			if failed == nil {
+				failed = err
+			}
+		})
+	}
+	return next, len(all), failed
+}
+
+// copy copies the chunks of exceptions, those that follow each other on both devices
+// together.
+func (c *saving) copy(all []Pending) error {
+	chunk := c.geometry.ChunkBytes()
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].Old == all[0].Old+format.OldChunk(n) && all[n].New == all[0].New+format.NewChunk(n) {
+			n++
+		}
+		if err := c.copyBytes(format.Bytes(all[0].Old)*chunk, c.geometry.Offset(all[0].New), format.Bytes(n)*chunk); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+// copyBytes copies length bytes from one place on the origin to one on the COW device. What
+// is behind the origin's end becomes zeros.
+func (c *saving) copyBytes(from, to, length format.Bytes) error {
+	for length > 0 {
+		buf := c.buffer[:min(length, format.Bytes(len(c.buffer)))]
+		there := max(0, min(format.Bytes(len(buf)), c.origin-from))
+		clear(buf[there:])
+		if err := readFull(c.from, buf[:there], int64(from)); err != nil {
+			return fmt.Errorf("origin at byte %d: %w", from, err)
+		}
+		if _, err := c.to.WriteAt(buf, int64(to)); err != nil {
+			return fmt.Errorf("COW device at byte %d: %w", to, err)
+		}
+		n := format.Bytes(len(buf))
+		from, to, length = from+n, to+n, length-n
+	}
+	return nil
+}
