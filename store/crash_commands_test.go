@@ -36,6 +36,10 @@ func commands(t *testing.T) map[string]command {
 		"create on a blank device":               creating(t, "device 600", 1),
 		"create over an old store":               creating(t, "device 600\nheader chunk=1\nfill 70", 1),
 		"create with another chunk size":         creating(t, "device 600\nheader chunk=2\nfill 120", 1),
+		"save":                                   saving(t, "device 500\nheader chunk=1\nfill 30\ndata 3", 1, originOf(300), []stretch{{2000, 9000}, {100 * 512, 140 * 512}}),
+		"save after a torn commit":               saving(t, "device 500\nheader chunk=2\nfill 3\nex 32 90 60", 2, originOf(300), []stretch{{0, 30000}}),
+		"save to the end of a short origin":      saving(t, "device 500\nheader chunk=8\nfill 3", 8, originOf(301), []stretch{{290 * 512, 400 * 512}}),
+		"save where there is no store yet":       saving(t, "device 500", 2, originOf(300), []stretch{{0, 30000}}),
 		"create with large chunks":               creating(t, "device 600\nheader chunk=8\nfill 30", 8),
 	}
 }

@@ -20,7 +20,7 @@ type Saver struct {
 	id       Identity
 	geometry format.Geometry
 	origin   format.Bytes // its size
-	chunks   bitmap.Set // those of the origin that are to be saved
+	chunks   bitmap.Set   // those of the origin that are to be saved
 	count    uint64
 }
 

@@ -3,6 +3,7 @@ package bitmap
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -93,5 +94,27 @@ func (m *model) addEach(rng *rand.Rand, n uint64) {
 	}
 	if got := m.set.AddEach(raw, n+200, flags, 4); got != found || string(flags) != string(want) {
 		m.Fatalf("%v %v, want %v %v", got, flags, found, want)
+	}
+}
+
+// TestNext finds the numbers of a set in order.
+func TestNext(t *testing.T) {
+	var s Set
+	want := []uint64{0, 1, 63, 64, 127, 200, 1000}
+	for _, n := range want {
+		s.Add(n)
+	}
+	var got []uint64
+	for n, ok := s.Next(0); ok; n, ok = s.Next(n + 1) {
+		got = append(got, n)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d, want %d", got, want)
+	}
+	if n, ok := s.Next(201); n != 1000 || !ok {
+		t.Errorf("from 201 on: %d, %v", n, ok)
+	}
+	if n, ok := s.Next(1 << 40); ok {
+		t.Errorf("%d", n)
 	}
 }
