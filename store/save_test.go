@@ -253,13 +253,14 @@ func TestSaveStops(t *testing.T) {
 // TestSaveShortChunk: behind the origin's end, a chunk has zeros, not what an earlier chunk
 // has left in the buffer, or somebody on the device.
 func TestSaveShortChunk(t *testing.T) {
-	origin := originOf(8*40 + 3)
-	d := devicetest.Of(storespec.MustCompile(t, "device 1000\nheader chunk=8\ndata 7"))
+	const chunks = 300 // more than are copied at once
+	origin := originOf(8*chunks + 3)
+	d := devicetest.Of(storespec.MustCompile(t, "device 3000\nheader chunk=8\ndata 7"))
 	if _, err := save(d, 8, origin, []stretch{{0, 1 << 30}}); err != nil {
 		t.Fatal(err)
 	}
-	last := d.Image()[(2+40)*4096:][:4096]
-	if want := append(slices.Clone(origin[8*40*512:]), make([]byte, 5*512)...); !bytes.Equal(last, want) {
+	last := d.Image()[(2+chunks+1)*4096:][:4096] // behind area 1
+	if want := append(slices.Clone(origin[8*chunks*512:]), make([]byte, 5*512)...); !bytes.Equal(last, want) {
 		t.Error("the last chunk is something else")
 	}
 }
