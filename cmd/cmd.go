@@ -7,8 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"runtime/debug"
+	"slices"
 
 	"github.com/alecthomas/kong"
+
+	"dmcow/lvm"
 )
 
 const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
@@ -70,9 +73,43 @@ func (a *app) run(args []string) error {
 	if err != nil {
 		return misuse(err)
 	}
+	if err := needlessPV(k); err != nil {
+		return err
+	}
 	a.flags = c.globals
 	a.outcomes = exits[k.Selected().Name]
 	return k.Run(a)
+}
+
+// needlessPV is wrong use: it was said where to look for VG/LV, and nothing is one.
+func needlessPV(k *kong.Context) error {
+	given := false
+	for _, p := range k.Path {
+		given = given || p.Flag != nil && p.Flag.Name == "pv"
+		var v *kong.Value
+		switch {
+		case p.Positional != nil:
+			v = p.Positional
+		case p.Flag != nil && p.Flag.Name != "pv":
+			v = p.Flag.Value
+		default:
+			continue
+		}
+		switch names := v.Target.Interface().(type) {
+		case path:
+			if _, _, ok := lvm.SplitName(string(names)); ok {
+				return nil
+			}
+		case []path:
+			if slices.ContainsFunc(names, func(n path) bool { _, _, ok := lvm.SplitName(string(n)); return ok }) {
+				return nil
+			}
+		}
+	}
+	if !given || k.Selected().Name == "list" {
+		return nil
+	}
+	return usageError{errors.New("--pv: expected VG/LV, a volume group's name and a volume's, on the command line")}
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say

@@ -48,9 +48,7 @@ func (c *listCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	for _, fault := range s.faults {
-		a.verbose("list", "%v", fault)
-	}
+	s.tellFaults()
 	all := s.snapshots()
 	if len(c.PV) == 0 {
 		all = append(all, s.served(all)...)
@@ -68,9 +66,31 @@ func (c *listCmd) Run(a *app) error {
 	}
 	if len(all) == 0 {
 		a.say("list", "there is no COW store in sight")
+		if len(s.closed) > 0 {
+			a.say("list", "%s could not be looked at: %v", count(uint64(len(s.closed)), "block device"), s.closed[0])
+		}
 		return nil
 	}
 	return a.table([]string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(all))
+}
+
+// tellFaults tells what could not be seen. Where the metadata has no other copy, the list
+// may lack something.
+func (s *sight) tellFaults() {
+	for _, err := range s.closed {
+		s.app.verbose("list", "%v", err)
+	}
+	for _, err := range s.faults {
+		s.app.fail(&failure{"list", statusFailed, err})
+	}
+	for _, c := range s.groups.Unread() {
+		err := fmt.Errorf("%v: %w", c.On, c.Err)
+		if slices.ContainsFunc(s.groups.All, func(g *lvm.Group) bool { return slices.Contains(s.groups.Damaged(g), c) }) {
+			s.app.say("list", "%v; another copy is whole", err)
+		} else {
+			s.app.fail(&failure{"list", statusFailed, err})
+		}
+	}
 }
 
 // snapshots are those that LVM's metadata tells of.
@@ -154,16 +174,11 @@ func (a *app) lookAtListed(l *listed) error {
 }
 
 func (a *app) surveyListed(l *listed) (report, error) {
-	w := &cow{path: l.name, volume: l.volume}
-	var err error
-	if l.path != "" {
-		w.device, err = device.Open(l.path)
-	} else {
-		w.device, err = l.volume.open(a)
-	}
+	d, err := l.open(a)
 	if err != nil {
-		return report{}, a.unreadable(l.name, err)
+		return report{}, err
 	}
+	w := &cow{path: l.name, volume: l.volume, device: d}
 	defer w.close()
 	w.holders = w.device.Holders()
 	if err := a.identify(w, section{}, 0); err != nil {
@@ -175,6 +190,28 @@ func (a *app) surveyListed(l *listed) (report, error) {
 	}
 	a.conclude(w, s)
 	return report{w, s, origin{name: l.origin, sectors: l.sectors}}, nil
+}
+
+// open opens the COW device, or the volume that would be it.
+func (l *listed) open(a *app) (*device.Device, error) {
+	if l.path == "" {
+		return l.volume.open(a)
+	}
+	d, err := device.Open(l.path)
+	if err != nil {
+		return nil, a.unreadable(l.name, err)
+	}
+	return d, nil
+}
+
+// recorded is what is known of a store that cannot be read: LVM's record of it.
+func (l *listed) recorded() dump.Usage {
+	u := dump.Usage{Device: l.name, State: "unreadable"}
+	if v := l.volume; v != nil {
+		u.TotalSectors = uint64(format.Bytes(v.group.Size(v.logical)).Sectors())
+		u.ChunkSectors = &v.snapshot.ChunkSize
+	}
+	return u
 }
 
 func listRecords(all []*listed) (records []dump.Listed) {
@@ -189,7 +226,7 @@ func listRecords(all []*listed) (records []dump.Listed) {
 		if l.sectors > 0 {
 			r.OriginSectors = new(uint64(l.sectors))
 		}
-		r.Usage = dump.Usage{Device: l.name, State: "unreadable"}
+		r.Usage = l.recorded()
 		if l.report != nil {
 			r.Usage = l.report.record()
 		}
@@ -199,23 +236,23 @@ func listRecords(all []*listed) (records []dump.Listed) {
 }
 
 func (a *app) listRows(all []*listed) (rows [][]string) {
-	for _, l := range all {
-		row := []string{printable(l.name), "cannot be read", "no", "-", "-", "-", printable(l.origin)}
-		if l.mapping != nil {
+	for i, u := range listRecords(all) {
+		l := all[i]
+		row := []string{printable(l.name), "cannot be read", "no", "-", fmt.Sprintf("%ds", u.TotalSectors), "-", printable(l.origin)}
+		if u.Active {
 			row[2] = "yes"
+		}
+		if u.ChunkSectors != nil {
+			row[5] = fmt.Sprintf("%ds", *u.ChunkSectors)
 		}
 		if r := l.report; r != nil {
 			row[1] = a.paintState(r.State(), r.State().String())
-			if l.merging {
-				row[1] += ", merging"
-			}
-			row[4] = fmt.Sprintf("%ds", r.Usage.Total())
-			if g := r.Usage.Geometry; !g.IsZero() {
-				row[5] = fmt.Sprintf("%ds", g.ChunkSectors())
-			}
 			if r.Complete() && r.State() != store.Damaged {
 				row[3] = a.bar(r.Usage, 10)
 			}
+		}
+		if l.merging {
+			row[1] += ", merging"
 		}
 		rows = append(rows, row)
 	}

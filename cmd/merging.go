@@ -294,7 +294,7 @@ func (j *job) announce(what string) {
 		return
 	}
 	if j.lvmInto != nil && j.lvmInto.group != nil {
-		j.say(string(j.Into), "%s will be replaced by what the snapshot on %s holds. Its other snapshots go on showing what they show; the file system gets back the UUID that it had",
+		j.say(string(j.Into), "%s will be replaced by what the snapshot %s holds; the file system gets back the UUID that it had",
 			what, printable(j.path))
 		j.announceOthers()
 		return

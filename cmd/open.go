@@ -88,7 +88,10 @@ func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
 		d.Close()
 		return nil, err
 	}
-	a.tellMerging(c)
+	if err := a.tellMerging(c); err != nil {
+		d.Close()
+		return nil, err
+	}
 	if !d.AccessTimeKept() {
 		a.verbose(path, "its access time may change: only its owner and root can prevent that")
 	}
@@ -113,16 +116,22 @@ func (a *app) cowOf(path string, s section, write bool) (*cow, error) {
 	return &cow{path: path, volume: v, where: s.volumes}, err
 }
 
-// tellMerging says how far a merge is that LVM has begun.
-func (a *app) tellMerging(c *cow) {
+// tellMerging says how far a merge is that LVM has begun. The error is the failure of an
+// interruption.
+func (a *app) tellMerging(c *cow) error {
 	if c.volume == nil || c.volume.snapshot == nil || !c.volume.snapshot.Merging {
-		return
+		return nil
+	}
+	s, err := a.survey(c)
+	if err != nil {
+		return err
 	}
 	left := "how far it has come cannot be read"
-	if s, err := c.id.Examine(c.walk(), nil); err == nil && s.Complete() {
-		left = count(s.Usage.End.Exceptions, "exception") + " are left to merge"
+	if s.Complete() {
+		left = "left to merge: " + count(s.Usage.End.Exceptions, "exception")
 	}
 	a.say(c.path, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.volume.originName(), left)
+	return nil
 }
 
 // identify narrows c.device down to the section and finds out what it holds.

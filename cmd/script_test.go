@@ -245,17 +245,15 @@ func scriptPatch(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(f.Close())
 }
 
-// scriptLVM is "lvm IMAGE UUID [TEXT]": make a physical volume of 4 MiB, with the metadata
-// in a file, or without.
+// scriptLVM is "lvm IMAGE UUID [TEXT...]": make a physical volume of 4 MiB, with up to two
+// copies of metadata, each in a file, or without.
 func scriptLVM(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 && len(args) != 3 {
-		ts.Fatalf("usage: lvm IMAGE UUID [TEXT]")
+	if neg || len(args) < 2 || len(args) > 4 {
+		ts.Fatalf("usage: lvm IMAGE UUID [TEXT...]")
 	}
-	v := pvimage.Usual(args[1], 4<<20, "")
-	if len(args) == 2 {
-		v.Areas = nil
-	} else {
-		v.Areas[0].Text = ts.ReadFile(args[2])
+	v := pvimage.Volume{UUID: args[1], Size: 4 << 20, Label: 1}
+	for i, file := range args[2:] {
+		v.Areas = append(v.Areas, pvimage.Area{Offset: []int64{4096, 4<<20 - 65536}[i], Size: 65536, Start: 512, Text: ts.ReadFile(file)})
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), v.Image(), 0o666))
 }

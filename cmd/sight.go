@@ -26,7 +26,8 @@ type sight struct {
 	disks  []*disk
 	found  []*lvm.Found
 	groups *lvm.Groups
-	faults []error         // why something could not be seen
+	closed []error         // of devices that could not be opened
+	faults []error         // of labels
 	told   map[string]bool // what the user was told of it
 	locked map[string]bool // groups whose lock is held, by UUID
 	locks  []func()
@@ -59,9 +60,6 @@ func (a *app) sight(given []path) (*sight, error) {
 	}
 	s.dropBelow()
 	s.groups = lvm.Read(s.found)
-	for _, c := range s.groups.Unread() {
-		s.faults = append(s.faults, fmt.Errorf("%v: %w", c.On, c.Err))
-	}
 	return s, nil
 }
 
@@ -104,7 +102,7 @@ func (s *sight) candidates() (names []string, err error) {
 func (s *sight) look(name string) error {
 	d, err := device.Open(name)
 	if err != nil {
-		s.faults = append(s.faults, fmt.Errorf("%s: %w", name, err))
+		s.closed = append(s.closed, fmt.Errorf("%s: %w", name, err))
 		if len(s.given) > 0 {
 			return s.app.unreadable(name, err)
 		}
@@ -169,9 +167,14 @@ func (s *sight) group(name string) (*lvm.Group, error) {
 // withFaults adds to an error what could not be seen, the first of it.
 func (s *sight) withFaults(err error) error {
 	const most = 3
-	for i, fault := range s.faults {
+	all := slices.Clone(s.faults)
+	for _, c := range s.groups.Unread() {
+		all = append(all, fmt.Errorf("%v: %w", c.On, c.Err))
+	}
+	all = append(all, s.closed...)
+	for i, fault := range all {
 		if i == most {
-			return fmt.Errorf("%w; and %d more", err, len(s.faults)-most)
+			return fmt.Errorf("%w; and %d more", err, len(all)-most)
 		}
 		err = fmt.Errorf("%w; %w", err, fault)
 	}

@@ -26,13 +26,12 @@ type volume struct {
 	snapshot *lvm.Snapshot // where it is one
 }
 
-// volume is the logical volume of a name, nil where that is a path. write is for a command
-// that is going to write to it: LVM's lock is taken then. The error is a failure.
+// volume is the logical volume of a name, nil where that is a path: a name that a file has
+// is one, unless it was said where to look for volume groups and its own is there. write is
+// for a command that is going to write to it: LVM's lock is taken then. The error is a
+// failure.
 func (a *app) volume(name string, s volumes, write bool) (*volume, error) {
 	group, logical, ok := lvm.SplitName(name)
-	if !ok && len(s.PV) > 0 {
-		return nil, &failure{name, statusWrongUse, errors.New("--pv: expected VG/LV, a volume group's name and a volume's")}
-	}
 	if !ok || len(s.PV) == 0 && exists(name) {
 		return nil, nil
 	}
@@ -43,10 +42,13 @@ func (a *app) volume(name string, s volumes, write bool) (*volume, error) {
 	}
 	v, err := a.inactive(name, group, logical, s.PV, write)
 	var f *failure
-	if err != nil && !errors.As(err, &f) {
-		return nil, a.unreadable(name, err)
+	switch {
+	case err == nil || errors.As(err, &f):
+		return v, err
+	case errors.As(err, new(*lvm.NoGroupError)) && exists(name):
+		return nil, nil
 	}
-	return v, err
+	return nil, a.unreadable(name, err)
 }
 
 func exists(path string) bool {
