@@ -107,7 +107,7 @@ func (s *sight) snapshots() (all []*listed) {
 				sectors: format.Bytes(g.Size(snapshot.Origin)).Sectors(), merging: snapshot.Merging,
 			}
 			l.volume = &volume{name: l.name, sight: s, group: g, logical: snapshot.COW, snapshot: &snapshot, origin: l.sectors.Bytes()}
-			uuid := "LVM-" + strings.ReplaceAll(g.UUID+snapshot.COW.UUID, "-", "") + "-cow"
+			uuid := lvm.MappingUUID(g, snapshot.COW) + "-cow"
 			if i := slices.IndexFunc(mappings, func(m device.Mapping) bool { return m.UUID == uuid }); i >= 0 {
 				l.path, l.mapping = mappings[i].Path(), &mappings[i]
 			}

@@ -136,18 +136,29 @@ func (s *sight) look(name string) error {
 }
 
 // dropBelow leaves a physical volume out where a device that is kept on it shows it, too,
-// as an md array does, or all paths to a disk together; and one that was given twice.
+// as an md array does, or all paths to a disk together; and one that was seen before, by
+// another name for the same bytes.
 func (s *sight) dropBelow() {
 	var all []*lvm.Found
 	for i, f := range s.found {
-		if !slices.ContainsFunc(s.found, func(other *lvm.Found) bool {
-			return other != f && other.UUID == f.UUID && diskOf(other).IsOn(diskOf(f).Device) &&
-				(!diskOf(f).IsOn(diskOf(other).Device) || slices.Contains(s.found[:i], other))
-		}) {
+		hidden := slices.ContainsFunc(s.found, func(other *lvm.Found) bool {
+			return other.UUID == f.UUID && hides(diskOf(other), diskOf(f), slices.Contains(s.found[:i], other))
+		})
+		if !hidden {
 			all = append(all, f)
 		}
 	}
 	s.found = all
+}
+
+// hides tells whether one disk is to be looked at in place of the other. before: it was seen
+// before that.
+func hides(one, other *disk, before bool) bool {
+	over, under := one.IsOn(other.Device), other.IsOn(one.Device)
+	if over != under {
+		return over
+	}
+	return before && one.Overlaps(other.Device)
 }
 
 func diskOf(f *lvm.Found) *disk { return f.Disk.(*disk) }
@@ -195,7 +206,7 @@ func (s *sight) onBlocks(g *lvm.Group) bool {
 }
 
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
-const lockPatience = 5 * time.Second
+var lockPatience = 5 * time.Second
 
 // lock takes LVM's lock of a volume group, for as long as the run lasts, and reads the
 // metadata again, which may have changed before.

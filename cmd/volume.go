@@ -257,10 +257,37 @@ func (v *volume) openWritable() (*device.Writable, error) {
 	if err != nil {
 		return nil, &failure{v.name, statusFailed, err}
 	}
-	if by := w.Holders(); len(by) > 0 {
+	if by := v.users(); len(by) > 0 {
 		return nil, &failure{v.name, statusFailed, &device.BusyError{By: by}}
 	}
 	return w, nil
+}
+
+// users names the devices of this machine that have any of the volume, or of what belongs
+// together with it: a snapshot, its origin, and the origin's other snapshots.
+func (v *volume) users() (by []string) {
+	origin := v.logical
+	if v.snapshot != nil {
+		origin = v.snapshot.Origin
+	}
+	related := []*lvm.Logical{v.logical, origin}
+	for _, s := range v.group.Of(origin) {
+		related = append(related, s.COW)
+	}
+	for _, l := range related {
+		by = append(by, device.Users(lvm.MappingUUID(v.group, l))...)
+		one := *v
+		one.logical = l
+		parts, err := one.parts(func(d *disk) (*device.Device, error) { return d.Device, nil }, func(*lvm.Segment, error) {})
+		if err != nil {
+			continue // where it lies cannot be told, and its devices are found by their UUIDs alone
+		}
+		if d, err := device.Join(v.name, parts); err == nil {
+			by = append(by, d.Holders()...)
+		}
+	}
+	slices.Sort(by)
+	return slices.Compact(by)
 }
 
 // writable is the disk, open for writing.

@@ -47,6 +47,11 @@ func MappedName(s string) (group, volume, layer string, ok bool) {
 	return "", "", "", false
 }
 
+// MappingUUID is how the device-mapper UUIDs of a logical volume, and of its layers, begin.
+func MappingUUID(g *Group, v *Logical) string {
+	return "LVM-" + strings.ReplaceAll(g.UUID+v.UUID, "-", "")
+}
+
 // MappedUUID tells whether a device-mapper UUID is that of a logical volume, or a layer of
 // one, of the volume group of a UUID.
 func MappedUUID(s, group string) bool {

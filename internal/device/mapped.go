@@ -3,6 +3,7 @@ package device
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Mapping is a device-mapper device of this machine.
@@ -34,6 +35,16 @@ func Mappings() (all []Mapping) {
 		}
 	}
 	return all
+}
+
+// Users names the mappings whose UUIDs begin like this.
+func Users(prefix string) (by []string) {
+	for _, m := range Mappings() {
+		if strings.HasPrefix(m.UUID, prefix) {
+			by = append(by, holder(m.Number.kernelName()))
+		}
+	}
+	return by
 }
 
 // mappings names the device-mapper devices that have bytes of the joined device, or may

@@ -1,0 +1,220 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"dmcow/internal/kernellab"
+)
+
+// usedGroup is a volume group with a snapshot, and another volume, that is not active but
+// for that other volume.
+func usedGroup(t *testing.T) *lvmLab {
+	t.Helper()
+	l := lvmScenario{
+		disks: []uint64{12}, group: "vg0", vg: []string{"--physicalextentsize", "256k"},
+		make: func(l *lvmLab) {
+			l.origin("origin", 2048)
+			l.origin("other", 1024)
+			l.snapshot("snap", "origin", "4k", 1024)
+			l.write("origin", 2, 0, 1, 2, 300, 77)
+			l.lvm("lvchange", "--activate", "n", "vg0/origin")
+		},
+	}.start(t)
+	return l
+}
+
+// refusedWith runs a command that must be refused, with these words.
+func refusedWith(t *testing.T, words string, args ...string) {
+	t.Helper()
+	if _, stderr := expect(t, 8, args...); !strings.Contains(stderr, words) {
+		t.Errorf("%q: %s; expected %q", args, stderr, words)
+	}
+}
+
+// TestKernelLVMInUse: a snapshot is written to beside volumes that are active, and is not
+// where something else has its extents, or those of its origin, whichever way.
+func TestKernelLVMInUse(t *testing.T) {
+	kernellab.Require(t)
+	l := usedGroup(t)
+	write := [][]string{{"merge", "--yes", "vg0/snap"}, {"invalidate", "--yes", "vg0/snap"}}
+
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	refusedWith(t, "in use by vg0-snap (dm-", write[0]...)
+	refusedWith(t, "in use by vg0-snap (dm-", write[1]...)
+	for _, by := range []string{"vg0-origin (dm-", "vg0-origin-real (dm-", "vg0-snap (dm-", "vg0-snap-cow (dm-"} {
+		refusedWith(t, by, append(write[1], pv(l.loops)...)...)
+	}
+	refusedWith(t, "in use by loop", append(write[1], pv(l.files)...)...)
+	expect(t, 0, "check", "vg0/snap")
+	l.lvm("lvchange", "--activate", "n", "vg0/origin")
+
+	again := kernellab.Loop(t, l.files[0]) // over the same file
+	for volume, dev := range map[string]string{"vg0/snap": again, "vg0/origin": l.loops[0]} {
+		at := kernellab.Extents(t, volume)[0]
+		mapped := kernellab.Create(t, "somebody", fmt.Sprintf("0 8 linear %s %d", dev, at.Start+at.Sectors-8), false)
+		for _, args := range write {
+			refusedWith(t, "-somebody (dm-", args...)
+		}
+		mapped.Remove(t)
+		hidden := kernellab.Create(t, "hidden", fmt.Sprintf("0 8 delay %s %d 0", l.loops[0], at.Start), false)
+		refusedWith(t, "-hidden (dm-", write[0]...)
+		hidden.Remove(t)
+	}
+	// What is beside the volumes is no obstacle.
+	end := kernellab.Extents(t, "vg0/snap")[0]
+	beside := kernellab.Create(t, "beside", fmt.Sprintf("0 8 linear %s %d", again, end.Start+end.Sectors), false)
+	view := digestOf(lvmView(t, "vg0/snap", "vg0/origin", l.loops))
+	expect(t, 0, write[0]...)
+	beside.Remove(t)
+	kernellab.Detach(t, again)
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	if digest(t, l.mapped("origin", "")) != view {
+		t.Error("the origin is not what the snapshot was")
+	}
+}
+
+// TestKernelLVMLock: while a command writes, LVM's lock of the group is held, and while LVM
+// has it, none does.
+func TestKernelLVMLock(t *testing.T) {
+	kernellab.Require(t)
+	l := usedGroup(t)
+	lockPatience = 0
+	dir := filepath.Join(os.Getenv("LVM_SYSTEM_DIR"))
+	lock := filepath.Join(dir, "V_vg0")
+	hasLock := func() bool {
+		_, err := exec.Command("lvm", "lvchange", "--config", "global/wait_for_locks=0 global/locking_dir=\""+dir+"\"", "--addtag", "x", "vg0/other").CombinedOutput()
+		return err == nil
+	}
+	a := &app{stderr: io.Discard}
+	if _, err := a.volume("vg0/snap", volumes{}, false); err != nil || !hasLock() {
+		t.Fatalf("to read, the lock is taken; %v", err)
+	}
+	v, err := a.volume("vg0/snap", volumes{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hasLock() {
+		t.Error("LVM has the lock while dmcow should have it")
+	}
+	if v.group.Seqno == 0 || v.group.Find("other") == nil {
+		t.Error("the metadata was not read again")
+	}
+	refusedWith(t, "dmcow: vg0: LVM's lock of the volume group, "+lock+", is in use", "invalidate", "--yes", "vg0/snap")
+	expect(t, 0, "check", "vg0/snap")
+	a.closeSights()
+	if _, err := os.Stat(lock); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the lock file stays: %v", err)
+	}
+	if !hasLock() {
+		t.Error("LVM cannot have the lock when dmcow has ended")
+	}
+
+	f, err := os.Create(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	refusedWith(t, "is in use", "invalidate", "--yes", "vg0/snap")
+	expect(t, 0, "invalidate", "--dry-run", "vg0/snap")
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, 0, "invalidate", "--yes", "vg0/snap")
+	// On image files alone, LVM cannot be at work.
+	image, err := os.ReadFile(l.files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.WriteFile(copied, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, 0, "revalidate", "--yes", "--assume-origin-unchanged", "vg0/snap", "--pv", copied)
+}
+
+// TestKernelLVMMerging: of a merge that LVM has begun, reading commands say how far it is,
+// and none writes; when it has ended, there is no snapshot.
+func TestKernelLVMMerging(t *testing.T) {
+	kernellab.Require(t)
+	l := usedGroup(t)
+	expect(t, 0, "merge-step", "--yes", "vg0/snap")
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	view := digest(t, l.mapped("snap", ""))
+	open, err := os.Open(l.mapped("origin", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.lvm("lvconvert", "--merge", "vg0/snap") // waits for the origin to be closed
+	if err := open.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.lvm("lvchange", "--activate", "n", "vg0/origin")
+	for _, args := range [][]string{{"check"}, {"usage"}, {"dump"}} {
+		_, stderr := expect(t, 0, append(args, "vg0/snap")...)
+		if !strings.Contains(stderr, "vg0/snap: LVM has begun to merge it into vg0/origin, and the kernel goes on with that when the origin is activated; left to merge: 4 exceptions") {
+			t.Errorf("%q: %s", args, stderr)
+		}
+	}
+	if m := list(t, 0)["vg0/snap"]; !m.Merging || *m.Exceptions != 4 {
+		t.Errorf("%+v", m)
+	}
+	for _, args := range [][]string{{"merge"}, {"merge-step"}, {"invalidate"}, {"repair"}, {"revalidate"}} {
+		refusedWith(t, "LVM has begun to merge it", append(args, "--yes", "vg0/snap")...)
+	}
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	l.lvm("lvchange", "--poll", "y", "vg0/origin")
+	for len(list(t, 0)) > 0 { // LVM takes it off the list when the kernel has merged all
+		l.lvm("lvconvert", "--merge", "--interval", "1", "vg0/snap")
+	}
+	if digest(t, l.mapped("origin", "")) != view {
+		t.Error("the origin is not what the snapshot was")
+	}
+}
+
+// TestKernelLVMAway: of a group that is exported nothing is read; of one that lacks a
+// physical volume, what is on the others is.
+func TestKernelLVMAway(t *testing.T) {
+	kernellab.Require(t)
+	l := lvmScenario{
+		disks: []uint64{12, 12}, group: "vg0", vg: []string{"--physicalextentsize", "256k"},
+		make: func(l *lvmLab) {
+			l.lvm("lvcreate", "--yes", "--name", "origin", "--size", "2048k", "vg0", l.loops[0])
+			l.snapshot("here", "origin", "4k", 1024, l.loops[0])
+			l.snapshot("there", "origin", "4k", 512, l.loops[0])
+			l.extend("there", 512, l.loops[1])
+			l.write("origin", 2, 0, 1, 2, 300, 77)
+			l.lvm("vgchange", "--activate", "n", "vg0")
+		},
+	}.start(t)
+	l.lvm("vgexport", "vg0")
+	refusedWith(t, "volume group vg0 is exported, and not to be used", "dump", "vg0/here")
+	if got := list(t, 0); len(got) != 2 {
+		t.Errorf("%+v", got)
+	}
+	l.lvm("vgimport", "vg0")
+	uuid := l.lvm("pvs", "--noheadings", "-o", "uuid", l.loops[1])
+	one := pv(l.loops[:1])
+	expect(t, 0, append([]string{"check", "vg0/here"}, one...)...)
+	stdout, stderr := expect(t, 0, append([]string{"dump", "--output", "csv", "vg0/there"}, one...)...)
+	if strings.Count(stdout, "\n") != 6 || !strings.Contains(stderr, uuid+", which was "+l.loops[1]+", is missing: its extents 2 to 3 are gone") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+	refusedWith(t, uuid, append([]string{"invalidate", "--yes", "vg0/there"}, one...)...)
+	refusedWith(t, uuid, append([]string{"merge", "--yes", "vg0/here"}, one...)...)
+	expect(t, 0, append([]string{"invalidate", "--yes", "vg0/here"}, one...)...)
+}
