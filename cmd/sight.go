@@ -169,7 +169,7 @@ func (s *sight) group(name string) (*lvm.Group, error) {
 	if err != nil {
 		return nil, s.withFaults(err)
 	}
-	if g.Exported() {
+	if g.Exported {
 		return nil, fmt.Errorf("volume group %s is exported, and not to be used: vgimport takes it in", g.Name)
 	}
 	return g, nil

@@ -306,7 +306,7 @@ func (d *disk) writable() (*device.Device, error) {
 // group was changed.
 func (v *volume) refuseStale() error {
 	for _, p := range v.group.Physical {
-		if p.Missing() && slices.ContainsFunc(v.logical.Segments, func(s *lvm.Segment) bool {
+		if p.Missing && slices.ContainsFunc(v.logical.Segments, func(s *lvm.Segment) bool {
 			return slices.ContainsFunc(s.Stripes, func(on lvm.Stripe) bool { return on.On == p.Name })
 		}) {
 			return fmt.Errorf("refused: physical volume %s was missing when the volume group was changed, and may be old; vgextend --restoremissing takes it back", p.UUID)

@@ -123,6 +123,9 @@ func gptPartitions(d Disk, block int64) (all []partition) {
 // number of entries that can be read: what the library is told there, it takes.
 func saneGPT(d Disk, at int64) bool {
 	b := make([]byte, entrySize+4)
+	if at < 0 {
+		return false
+	}
 	if _, err := d.ReadAt(b, at); err != nil || string(b[:8]) != "EFI PART" {
 		return false
 	}

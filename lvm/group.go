@@ -13,7 +13,7 @@ type Group struct {
 	Name, UUID string
 	Seqno      uint64 // of the metadata: it grows with each change
 	ExtentSize uint64 // in sectors
-	Status     []string
+	Exported   bool   // no machine is to use it
 	SystemID   string // of the host that it belongs to; empty for any
 	LockType   string // of a group that hosts share; else empty or "none"
 	Physical   []*Physical
@@ -21,6 +21,7 @@ type Group struct {
 
 	physical map[string]*Physical
 	logical  map[string]*Logical
+	text     digest // of the text that it was read from
 }
 
 // Physical is a physical volume as the metadata has it.
@@ -28,15 +29,16 @@ type Physical struct {
 	Name   string // in the metadata alone: "pv0"
 	UUID   string
 	Device string // its path when the metadata was written: a hint
-	Status []string
-	Start  uint64 // of its first extent, in sectors
-	Count  uint64 // of extents
+	// Missing: the group was changed while the volume was not there, so that what is on
+	// it may be old.
+	Missing bool
+	Start   uint64 // of its first extent, in sectors
+	Count   uint64 // of extents
 }
 
 // Logical is a logical volume.
 type Logical struct {
 	Name, UUID string
-	Status     []string
 	Segments   []*Segment
 	Extents    uint64
 }
@@ -52,18 +54,10 @@ type Segment struct {
 	Origin, COW string
 	Merging     bool // COW is being merged into Origin
 	ChunkSize   uint64
-	ThinPool    string // of a thin volume
 }
 
 // Find is the logical volume of a name.
 func (g *Group) Find(name string) *Logical { return g.logical[name] }
-
-// Exported tells whether the group is exported: no machine is to use it.
-func (g *Group) Exported() bool { return slices.Contains(g.Status, "EXPORTED") }
-
-// Missing tells whether the group was changed while the volume was not there: what is on
-// it may be old.
-func (v *Physical) Missing() bool { return slices.Contains(v.Status, "MISSING") }
 
 // Shared tells whether several hosts use the group at once, by a lock manager.
 func (g *Group) Shared() bool { return g.LockType != "" && g.LockType != "none" }
@@ -117,7 +111,7 @@ func (p *parser) group(g *Group) error {
 		case "extent_size":
 			return p.number(&g.ExtentSize)
 		case "status":
-			return p.strings(&g.Status)
+			return p.flag("EXPORTED", &g.Exported)
 		case "system_id":
 			return p.string(&g.SystemID)
 		case "lock_type":
@@ -174,7 +168,7 @@ func (p *parser) physical(g *Group, name string) error {
 		case "device":
 			return p.string(&v.Device)
 		case "status", "flags":
-			return p.strings(&v.Status)
+			return p.flag("MISSING", &v.Missing)
 		case "pe_start":
 			started = true
 			return p.number(&v.Start)
@@ -200,8 +194,6 @@ func (p *parser) logical(g *Group, name string) error {
 		switch {
 		case key == "id":
 			return p.uuid(&v.UUID)
-		case key == "status":
-			return p.strings(&v.Status)
 		case key == "segment_count":
 			return p.number(&segments)
 		case p.opened && strings.HasPrefix(key, "segment"):
@@ -257,8 +249,6 @@ func (p *parser) segment(v *Logical) error {
 			return p.string(&s.COW)
 		case "chunk_size":
 			return p.number(&s.ChunkSize)
-		case "thin_pool":
-			return p.string(&s.ThinPool)
 		}
 		return p.skip()
 	})
@@ -268,11 +258,16 @@ func (p *parser) segment(v *Logical) error {
 	return err
 }
 
+// maxStripes is how many stripes are believed; LVM makes up to 128 (MAX_STRIPES).
+const maxStripes = 1024
+
 // stripes reads pairs of a name and an extent's number.
 func (p *parser) stripes(s *Segment) error {
 	name := true
 	err := p.list(func(v scalar) error {
 		switch {
+		case len(s.Stripes) > maxStripes:
+			return p.failsAt(v.at, "more than %d stripes", maxStripes)
 		case name && v.kind == isString:
 			s.Stripes = append(s.Stripes, Stripe{On: v.text})
 		case !name && v.kind == isNumber && v.number >= 0 && v.number <= maxExtents:

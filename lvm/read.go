@@ -6,71 +6,61 @@ import (
 	"slices"
 )
 
-// Copy is a copy of a group's metadata, in a metadata area of a physical volume.
+// Copy is a copy of a group's metadata that is damaged, or cannot be read.
 type Copy struct {
-	On    *Found
-	Area  int // from 0
-	Group *Group
-	Err   error // why there is none
+	On  *Found
+	Err error // which metadata area, and what is wrong with it
 }
-
-func (c Copy) String() string { return fmt.Sprintf("metadata area %d on %v", c.Area, c.On) }
 
 // Groups are the volume groups on some physical volumes.
 type Groups struct {
-	All   []*Group // each with its highest seqno, in the order in which they were found
-	found []*Found
-	read  []Copy
+	All    []*Group // each with its highest seqno, in the order in which they were found
+	found  []*Found
+	unread []Copy
 }
 
 // Read reads the metadata on the physical volumes.
 func Read(found []*Found) *Groups {
 	g := &Groups{found: found}
-	known := map[text]*Group{}
 	for _, f := range found {
 		for i, a := range f.Metadata {
-			c := Copy{On: f, Area: i}
-			c.Group, c.Err = readCopy(f, i, a, known)
-			if c.Group == nil && c.Err == nil {
-				continue
-			}
-			g.read = append(g.read, c)
-			if c.Err == nil {
-				g.add(c.Group)
+			if err := g.readCopy(f, fmt.Sprintf("metadata area %d", i), a); err != nil {
+				g.unread = append(g.unread, Copy{f, err})
 			}
 		}
 	}
 	return g
 }
 
-// text tells texts apart that were read, each of which is parsed once.
-type text struct {
+// digest tells texts apart that were read: of a group that is known, a copy is not parsed
+// once more.
+type digest struct {
 	size uint64
 	crc  uint32
 }
 
 // readCopy reads the metadata in an area; there may be none.
-func readCopy(f *Found, number int, a Area, known map[text]*Group) (*Group, error) {
-	what := fmt.Sprintf("metadata area %d", number)
+func (g *Groups) readCopy(f *Found, what string, a Area) error {
 	l, err := locate(f.device(), what, a)
 	if err != nil || l.size == 0 {
-		return nil, err
+		return err
 	}
 	b, err := l.read(f.device(), what)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	key := text{l.size, l.crc}
-	if g := known[key]; g != nil {
-		return g, nil
+	text := digest{l.size, l.crc}
+	if slices.ContainsFunc(g.All, func(known *Group) bool { return known.text == text }) {
+		return nil
 	}
-	g, err := parseGroup(b)
+	group, err := parseGroup(b)
 	var s *SyntaxError
 	if errors.As(err, &s) {
-		return nil, &DamageError{what, l.where(s.Byte), fmt.Sprintf("line %d of the text: %s", s.Line, s.Why)}
+		return &DamageError{what, l.where(s.Byte), fmt.Sprintf("line %d of the text: %s", s.Line, s.Why)}
 	}
-	known[key] = g
-	return g, err
+	group.text = text
+	g.add(group)
+	return nil
 }
 
 // add takes in a group, in place of an older one of the same UUID.
@@ -150,8 +140,8 @@ func (g *Groups) Found(uuid string) (all []*Found) {
 
 // Damaged are the copies of a group's metadata that cannot be read, or are damaged.
 func (g *Groups) Damaged(group *Group) (all []Copy) {
-	for _, c := range g.read {
-		if c.Err != nil && slices.ContainsFunc(group.Physical, func(p *Physical) bool { return p.UUID == c.On.UUID }) {
+	for _, c := range g.unread {
+		if slices.ContainsFunc(group.Physical, func(p *Physical) bool { return p.UUID == c.On.UUID }) {
 			all = append(all, c)
 		}
 	}
@@ -159,11 +149,4 @@ func (g *Groups) Damaged(group *Group) (all []Copy) {
 }
 
 // Unread are all copies that cannot be read, or are damaged.
-func (g *Groups) Unread() (all []Copy) {
-	for _, c := range g.read {
-		if c.Err != nil {
-			all = append(all, c)
-		}
-	}
-	return all
-}
+func (g *Groups) Unread() []Copy { return g.unread }

@@ -282,13 +282,13 @@ func (p *parser) list(use func(scalar) error) error {
 	return err
 }
 
-// strings reads a list of strings.
-func (p *parser) strings(to *[]string) error {
+// flag reads a list of strings, and notes whether one is among them.
+func (p *parser) flag(name string, to *bool) error {
 	return p.list(func(s scalar) error {
 		if s.kind != isString {
 			return p.failsAt(s.at, "expected a string")
 		}
-		*to = append(*to, s.text)
+		*to = *to || s.text == name
 		return nil
 	})
 }

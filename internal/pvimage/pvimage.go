@@ -83,3 +83,39 @@ func sum(b []byte) uint32 {
 	}
 	return crc
 }
+
+// Seal gives the label in sector 1, and the metadata areas that it names, checksums that
+// fit what is there, as far as that is within the image.
+func Seal(b []byte) {
+	if len(b) < 1024 {
+		return
+	}
+	le := binary.LittleEndian
+	label := b[512:1024]
+	for at := 104; at+16 <= len(label); at += 16 {
+		offset, size := le.Uint64(label[at:]), le.Uint64(label[at+8:])
+		if offset == 0 {
+			break
+		}
+		if size < 512 || offset > uint64(len(b)) || size > uint64(len(b))-offset {
+			continue
+		}
+		area := b[offset:][:size]
+		if text := textIn(area); text != nil {
+			le.PutUint32(area[56:], sum(text))
+		}
+		le.PutUint32(area, sum(area[4:512]))
+	}
+	le.PutUint32(label[16:], sum(label[20:]))
+}
+
+// textIn is the text that the header of an area tells of, nil where that is none.
+func textIn(area []byte) []byte {
+	le := binary.LittleEndian
+	start, size, end := le.Uint64(area[40:]), le.Uint64(area[48:]), le.Uint64(area[32:])
+	if end > uint64(len(area)) || start < 512 || start >= end || size > end-512 {
+		return nil
+	}
+	first := min(size, end-start)
+	return append(append([]byte{}, area[start:][:first]...), area[512:][:size-first]...)
+}
