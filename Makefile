@@ -20,6 +20,9 @@ demo: build
 	cd build && ../dmcow dump --ranges snap.cow | head -n 10
 	cd build && ../dmcow usage --origin-size 16M snap.cow
 	cd build && ../dmcow check --origin-size 16M snap.cow
+	@gunzip -c testdata/lvm/linear.0.gz >build/disk.img
+	cd build && ../dmcow list --pv disk.img
+	cd build && ../dmcow check vg0/snap --pv disk.img
 
 test: lab host-test kernel-test
 
@@ -72,7 +75,7 @@ cross:
 # The tests that need no kernel, on the other kinds of processor: 386 where this
 # one's kernel runs its programs (Go's do not run in qemu-i386), and s390x, which is
 # big-endian, under qemu where that is installed.
-FOREIGN_TESTS = ./format ./dump ./store ./store/merge ./check ./repair ./internal/bitmap ./internal/storespec
+FOREIGN_TESTS = ./format ./lvm ./dump ./store ./store/merge ./check ./repair ./internal/bitmap ./internal/storespec
 foreign-test:
 	@if GOARCH=386 $(GO) test -run='^$$' ./format >/dev/null 2>&1; then set -x; \
 		GOARCH=386 $(GO) test -short $(FOREIGN_TESTS) ./cmd ./internal/device; \

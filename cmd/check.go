@@ -11,7 +11,7 @@ import (
 )
 
 type checkCmd struct {
-	COW       path   `arg:"" optional:"" help:"COW device, or an image of one."`
+	COW       path   `arg:"" optional:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
 	Output    string `default:"human" enum:"human,json" help:"How to write: ${enum}."`
 	All       bool   `help:"Show all findings, not only the first ten of each rule."`
 	Quiet     bool   `short:"q" help:"Print no findings: the exit status tells."`
@@ -25,7 +25,8 @@ func (checkCmd) Help() string {
 Looks for every fault of a store, and says of each where it is, what the kernel
 does with it and what mends it. It writes nothing.
 
-  dmcow check /dev/mapper/vg0-snap-cow
+  dmcow check vg0/snap
+  dmcow check vg0/snap --pv disk.img
   dmcow check --origin /dev/vg0/data snap.img
   dmcow check --quiet snap.img && dmcow dump snap.img
   dmcow check --output json snap.img | jq '.findings[].rule'

@@ -10,8 +10,6 @@ import (
 	"slices"
 
 	"github.com/alecthomas/kong"
-
-	"dmcow/lvm"
 )
 
 const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
@@ -97,11 +95,11 @@ func needlessPV(k *kong.Context) error {
 		}
 		switch names := v.Target.Interface().(type) {
 		case path:
-			if _, _, ok := lvm.SplitName(string(names)); ok {
+			if isVolumeName(string(names)) {
 				return nil
 			}
 		case []path:
-			if slices.ContainsFunc(names, func(n path) bool { _, _, ok := lvm.SplitName(string(n)); return ok }) {
+			if slices.ContainsFunc(names, func(n path) bool { return isVolumeName(string(n)) }) {
 				return nil
 			}
 		}

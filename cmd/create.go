@@ -9,7 +9,6 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
-	"dmcow/lvm"
 	"dmcow/store"
 )
 
@@ -129,8 +128,7 @@ func (t *target) isNone(sources ...*device.Device) error {
 // isVolume tells whether a name that no file has is to be taken for VG/LV: where it was said
 // where to look for that, or where no file of the name could be made.
 func (c *createCmd) isVolume(name string) bool {
-	_, _, ok := lvm.SplitName(name)
-	return ok && (len(c.PV) > 0 || !exists(filepath.Dir(name)))
+	return isVolumeName(name) && (len(c.PV) > 0 || !exists(filepath.Dir(name)))
 }
 
 // openOrMake opens the COW device; where there is none, it makes an image file,

@@ -12,7 +12,7 @@ import (
 )
 
 type dumpCmd struct {
-	COW       path        `arg:"" help:"COW device, or an image of one."`
+	COW       path        `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
 	Output    dump.Format `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 	Ranges    bool        `help:"Join runs of exceptions in which old and new chunk both advance by one."`
 	Area      *number     `placeholder:"N" help:"Only the exceptions of metadata area N."`
@@ -38,7 +38,7 @@ Prints a summary of the store and its exceptions: which chunk of the origin
 has its snapshot content in which chunk of the COW device. Of a damaged store
 it prints what can be read, then what is wrong.
 
-  dmcow dump /dev/mapper/vg0-snap-cow
+  dmcow dump vg0/snap
   dmcow dump --ranges --output csv snap.img
   dmcow dump --old 4096-8191 --output json snap.img | jq .exceptions
 `

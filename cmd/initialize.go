@@ -8,7 +8,7 @@ import (
 )
 
 type initializeCmd struct {
-	COW       path      `arg:"" help:"COW device, or an image of one."`
+	COW       path      `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
 	ChunkSize chunkSize `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
 	Force     bool      `help:"Write over a store or over whatever else the device holds."`
 	writing   `embed:""`

@@ -7,7 +7,7 @@ import (
 )
 
 type invalidateCmd struct {
-	COW     path `arg:"" help:"COW device, or an image of one."`
+	COW     path `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
 	writing `embed:""`
 }
 
@@ -17,7 +17,7 @@ Marks the snapshot invalid, as the kernel does when its store overflows: it then
 serves nothing of it. Only the header's field "valid" changes; the exceptions
 and their data stay.
 
-  dmcow invalidate /dev/mapper/vg0-snap-cow
+  dmcow invalidate vg0/snap
 `
 }
 

@@ -287,6 +287,7 @@ func TestKernelLVMNames(t *testing.T) {
 					}
 				}
 			}
+			l.checkTables()
 			l.save(lvs, views, dumps)
 			l.mergeByName(lvs, views)
 		})
@@ -347,6 +348,23 @@ func (l *lvmLab) mergeByName(lvs map[string]lvsRow, views map[string]string) {
 	if digest(l.T, l.mapped(origin, "")) != views[name] {
 		l.Error("without the snapshot, the origin is something else")
 	}
+}
+
+// checkTables has device-mapper load the table of a COW device that is not active.
+func (l *lvmLab) checkTables() {
+	l.Helper()
+	name := l.group + "/" + l.merge
+	stdout, _ := expect(l.T, 0, "usage", "--table", name)
+	comment, tables, _ := strings.Cut(stdout, "\n")
+	table, _, _ := strings.Cut(tables, "#")
+	if !strings.HasPrefix(comment, "# "+name+", for dmsetup create") {
+		l.Errorf("%s", stdout)
+	}
+	cow := kernellab.Create(l.T, "table", strings.TrimSpace(table), true)
+	if digest(l.T, cow.Path) != digestOf(volumeContent(l.T, name, l.loops)) {
+		l.Errorf("%s is not the COW device", table)
+	}
+	cow.Remove(l.T)
 }
 
 // lvmFacts are what the kernel and LVM said of a scenario, in testdata/lvm.

@@ -29,13 +29,18 @@ times faster. It may be killed at any moment: the snapshot shows the same then, 
 the same command, or the kernel, goes on.
 
   dmcow merge snap.cow --into origin.img
-  dmcow merge /dev/vg0/cow --into /dev/vg0/data --undo before.undo --verify
-  dmcow merge before.undo --into /dev/vg0/data
+  dmcow merge vg0/snap --undo before.undo --verify
+  dmcow merge before.undo --into vg0/data
 
 The second keeps what is overwritten, and the third takes the merge back: ORIGIN is
 what it was. The snapshot's own content is gone then, unless it was merged with
 --keep, or the third has an --undo of its own. A run with --undo that was cut off is
 run again with the same FILE.
+
+Of VG/LV the origin is known, and its other snapshots are: first each gets an exception
+for every chunk that is going to be overwritten, so that it goes on showing what it
+shows. One that has no room for that, or is invalid or damaged, stops the merge before it
+starts, unless --lose-snapshot NAME gives it up.
 
 Refused, before anything is written: an invalid or damaged snapshot, devices in use,
 COW and ORIGIN that share bytes or are swapped.

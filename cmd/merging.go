@@ -13,7 +13,7 @@ import (
 
 // merging is the flags of the commands that merge.
 type merging struct {
-	COW     path     `arg:"" help:"COW device of the snapshot, or an image of one; or an undo log."`
+	COW     path     `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
 	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to. Of VG/LV it is known."`
 	Undo    path     `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
 	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; and any store into an origin that begins, or then would, as a COW store does."`

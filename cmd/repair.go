@@ -11,7 +11,7 @@ import (
 )
 
 type repairCmd struct {
-	COW          path          `arg:"" help:"COW device, or an image of one."`
+	COW          path          `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
 	Hidden       repair.Hidden `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the list's end: keep closes the gap and brings them back, drop clears them. Without it, those that a torn commit explains are cleared, and others wait."`
 	Drop         bool          `help:"Drop exceptions that point off the device, at metadata or beyond the origin: the snapshot then reads the origin's chunks there."`
 	Keep         repair.Keep   `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of one old chunk, keep the first or the last in the list."`
@@ -35,7 +35,7 @@ your word, and without it the command says what there is to choose and what that
 loses.
 
   dmcow repair --dry-run snap.cow
-  dmcow repair --hidden keep /dev/mapper/vg0-snap-cow
+  dmcow repair --hidden keep vg0/snap
   dmcow repair --output mended.cow --keep first --yes evidence.cow
   dmcow merge snap.cow.undo --into snap.cow
 

@@ -12,7 +12,7 @@ import (
 )
 
 type revalidateCmd struct {
-	COW       path `arg:"" help:"COW device, or an image of one."`
+	COW       path `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
 	Unchanged bool `name:"assume-origin-unchanged" help:"You know that the origin was not written since the snapshot was lost: it was read-only or is zero, or the write that found no room went to the snapshot. Required."`
 	Undo      path `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log. (dmcow invalidate takes it back as well.)"`
 	theOrigin `embed:""`
@@ -26,7 +26,7 @@ it tells what that may cost; it cannot know whether the origin was written after
 snapshot was lost, so you have to say that it was not.
 
   dmcow revalidate --dry-run snap.cow
-  dmcow revalidate --assume-origin-unchanged /dev/mapper/vg0-snap-cow
+  dmcow revalidate --assume-origin-unchanged vg0/snap
 `
 }
 

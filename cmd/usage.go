@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,11 +10,12 @@ import (
 	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/lvm"
 	"dmcow/store"
 )
 
 type usageCmd struct {
-	COW       []path    `arg:"" help:"COW devices, or images of them."`
+	COW       []path    `arg:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
 	Output    string    `default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
 	ChunkSize chunkSize `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
 	Table     bool      `help:"Print the device-mapper tables that load the store read-only and that merge it."`
@@ -30,7 +32,7 @@ full it is, as lvs shows it; how many chunks can still be written before the
 snapshot is lost; how many were lost to holes; to what size it can be shrunk,
 and how large it must be for never running full.
 
-  dmcow usage /dev/mapper/vg0-snap-cow
+  dmcow usage vg0/snap
   dmcow usage --origin /dev/vg0/data --output json snap.img
   dmcow usage --output prometheus /dev/mapper/*-cow >cow.prom
   dmcow usage --warn 80 --crit 95 /dev/mapper/vg0-snap-cow
@@ -49,7 +51,7 @@ func (c *usageCmd) Validate() error {
 		return c.theOrigin.invalid()
 	case len(c.COW) > 1 && c.given():
 		return errors.New("--offset and --size: expected a single COW device")
-	case c.Table && c.Origin == "" && c.OriginSize == nil:
+	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !isVolumeName(string(p)) }):
 		return errors.New("--table: expected --origin as well, or --origin-size")
 	case c.Table && c.given():
 		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
@@ -134,9 +136,7 @@ func (c *usageCmd) origin(a *app) (origin, error) {
 func (o origin) orOf(v *volume) origin {
 	if v != nil && o.sectors == 0 {
 		o.sectors = v.origin.Sectors()
-		if name := v.originName(); name != "" {
-			o.name = name
-		}
+		o.name = cmp.Or(v.originName(), v.originNumber, o.name)
 	}
 	return o
 }
@@ -266,6 +266,8 @@ func (r *report) unfit() string {
 		return describe(r.Survey)
 	case r.Unreadable() != nil:
 		return "the list cannot be read"
+	case r.sectors == 0:
+		return "the origin is not known (--origin tells)"
 	case g.ChunkBytes()%r.block != 0:
 		return fmt.Sprintf("%v of the origin (%d bytes)", format.ErrNotBlockSized, r.block)
 	case strings.ContainsAny(r.name+tableName(r.device), " \t\n\\"):
@@ -275,6 +277,11 @@ func (r *report) unfit() string {
 }
 
 func (r *report) writeTables(b *strings.Builder) {
+	if v := r.volume; v != nil && v.snapshot != nil {
+		for _, l := range []*lvm.Logical{v.snapshot.COW, v.snapshot.Origin} {
+			fmt.Fprintf(b, "# %s, for dmsetup create --readonly\n%s", v.inGroup(l), v.table(l))
+		}
+	}
 	for _, t := range []struct{ comment, target, kind string }{
 		{"the snapshot, for dmsetup create --readonly", "snapshot", "P"},
 		{"the same; were it writable, a write to it that finds no room would fail and not drop it", "snapshot", "PO"},
@@ -288,6 +295,8 @@ func (r *report) writeTables(b *strings.Builder) {
 // hint says what a table lacks before the kernel takes it.
 func (r *report) hint() string {
 	switch {
+	case r.volume != nil && r.volume.snapshot != nil:
+		return fmt.Sprintf(" (put devices of the tables above in place of %s and %s)", r.name, r.path)
 	case r.name == "ORIGIN":
 		return " (put the origin in place of ORIGIN)"
 	case !r.device.IsBlock():

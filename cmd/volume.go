@@ -17,8 +17,9 @@ type volume struct {
 	name string
 	// active is the COW device of a snapshot that is active here. Then nothing else is
 	// known, but for the origin's size.
-	active *device.Mapping
-	origin format.Bytes // size of a snapshot's origin; else 0
+	active       *device.Mapping
+	origin       format.Bytes // size of a snapshot's origin; else 0
+	originNumber string       // of the origin's device, where the snapshot is active
 
 	sight    *sight
 	group    *lvm.Group
@@ -51,6 +52,12 @@ func (a *app) volume(name string, s volumes, write bool) (*volume, error) {
 	return nil, a.unreadable(name, err)
 }
 
+// isVolumeName tells whether a name has the form VG/LV.
+func isVolumeName(name string) bool {
+	_, _, ok := lvm.SplitName(name)
+	return ok
+}
+
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
@@ -65,23 +72,26 @@ func activeSnapshot(name, group, logical string) *volume {
 		if !ok || lv != logical || layer != "cow" || vg != group && !lvm.MappedUUID(m.UUID, group) {
 			continue
 		}
-		return &volume{name: name, active: &all[i], origin: originOf(all, m)}
+		v := &volume{name: name, active: &all[i]}
+		v.origin, v.originNumber = originOf(all, m)
+		return v
 	}
 	return nil
 }
 
-// originOf is the size of the origin of the snapshot that has a mapping as COW device.
-func originOf(all []device.Mapping, cow device.Mapping) format.Bytes {
+// originOf is the size of the origin of the snapshot that has a mapping as COW device, and
+// its device's number.
+func originOf(all []device.Mapping, cow device.Mapping) (format.Bytes, string) {
 	for _, m := range all {
 		t, ok := m.Target()
 		if !ok || len(t.Args) < 2 || t.Args[1] != cow.Number.String() || !strings.HasPrefix(t.Type, "snapshot") {
 			continue
 		}
 		if n, ok := device.ParseNumber(t.Args[0]); ok {
-			return format.Bytes(n.Size())
+			return format.Bytes(n.Size()), n.String()
 		}
 	}
-	return 0
+	return 0, ""
 }
 
 // inactive is the volume as the metadata has it.
@@ -313,6 +323,35 @@ func (v *volume) refuseStale() error {
 		}
 	}
 	return nil
+}
+
+// table is the device-mapper table of a volume of the group, a line for each segment; a
+// comment, where it cannot be told.
+func (v *volume) table(l *lvm.Logical) string {
+	var b strings.Builder
+	layout, err := v.group.Layout(l)
+	if err != nil {
+		return fmt.Sprintf("# %v\n", err)
+	}
+	start := format.Bytes(0)
+	for _, p := range layout {
+		fmt.Fprintf(&b, "%d %d ", start.Sectors(), format.Bytes(p.Length).Sectors())
+		if len(p.Places) == 1 {
+			b.WriteString("linear")
+		} else {
+			fmt.Fprintf(&b, "striped %d %d", len(p.Places), format.Bytes(p.Chunk).Sectors())
+		}
+		for _, at := range p.Places {
+			f, missing, err := v.physical(at.On)
+			if err != nil || missing != nil {
+				return fmt.Sprintf("# %v\n", errors.Join(err, missing))
+			}
+			fmt.Fprintf(&b, " %s %d", tableName(diskOf(f).Device), format.Bytes(f.Start+at.Start).Sectors())
+		}
+		b.WriteString("\n")
+		start += format.Bytes(p.Length)
+	}
+	return b.String()
 }
 
 // lookAt opens a device, or a logical volume, for reading.
