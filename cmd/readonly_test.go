@@ -94,6 +94,53 @@ func TestReadersLeaveNoTrace(t *testing.T) {
 	}
 }
 
+// volumeReaders are command lines that only read the volume group vg0 on %PV.
+var volumeReaders = [][]string{
+	{"list", "--pv", "%PV"},
+	{"list", "--output", "json", "--pv", "%PV"},
+	{"dump", "vg0/snap", "--pv", "%PV"},
+	{"usage", "vg0/snap", "--pv", "%PV"},
+	{"usage", "--table", "vg0/snap", "--pv", "%PV"},
+	{"check", "vg0/snap", "--pv", "%PV", "--origin", "vg0/origin"},
+	{"merge", "--dry-run", "vg0/snap", "--pv", "%PV"},
+	{"merge-step", "--dry-run", "vg0/snap", "--pv", "%PV"},
+	{"invalidate", "--dry-run", "vg0/snap", "--pv", "%PV"},
+	{"repair", "--dry-run", "vg0/snap", "--pv", "%PV"},
+	{"revalidate", "--dry-run", "vg0/snap", "--pv", "%PV"},
+}
+
+// TestVolumeReadersLeaveNoTrace is TestReadersLeaveNoTrace for a disk that has a volume
+// group.
+func TestVolumeReadersLeaveNoTrace(t *testing.T) {
+	_, disks := lvmImages(t, "linear")
+	image, err := os.ReadFile(disks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	if err := os.Chtimes(disks[0], old, old.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	before := statOf(t, disks[0])
+	for _, args := range volumeReaders {
+		events := watch(t, disks[0])
+		var line []string
+		for _, a := range args {
+			line = append(line, strings.ReplaceAll(a, "%PV", disks[0]))
+		}
+		expect(t, 0, line...)
+		if got := events(); got&unix.IN_OPEN == 0 || got&^(unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE) != 0 {
+			t.Errorf("%q: inotify events %#x", args, got)
+		}
+		if after := statOf(t, disks[0]); after != before {
+			t.Errorf("%q: was %+v, is %+v", args, before, after)
+		}
+	}
+	if now, err := os.ReadFile(disks[0]); err != nil || !bytes.Equal(now, image) {
+		t.Errorf("the image is another (%v)", err)
+	}
+}
+
 // times are what a file says of its past.
 type times struct{ size, atime, mtime, ctime int64 }
 

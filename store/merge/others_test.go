@@ -1,0 +1,115 @@
+package merge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/store"
+)
+
+// besideAnother merges when the other snapshot of the origin, which is where the undo log
+// of other tests is, has what it needs.
+func besideAnother(run way) way {
+	return func(r *rig) error {
+		list, g, err := exceptions(r.cow)
+		if err != nil {
+			return err
+		}
+		s, err := store.NewSaver(r.log, g, format.Bytes(r.origin.Size()), nil)
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			s.Overwritten(format.Bytes(x.Old)*g.ChunkBytes(), format.Bytes(x.Old+1)*g.ChunkBytes())
+		}
+		if need, err := s.Need(nil); err != nil || need.Enough > 0 {
+			return fmt.Errorf("%+v: %w", need, err)
+		}
+		buffer := func(n int) []byte { return make([]byte, n) }
+		if err := s.Save(r.log, r.origin, buffer, func(uint64) error { return nil }); err != nil {
+			return err
+		}
+		return run(r)
+	}
+}
+
+// twoSnapshots is a rig whose other snapshot has chunks of another size, and some exceptions
+// already.
+func twoSnapshots(t *testing.T, rng *rand.Rand, n int, other string) *rig {
+	t.Helper()
+	spec, sectors := shuffled(rng, 2, n)
+	r := newRig(t, spec, sectors)
+	r.all.Put(r.logStart, storespec.MustCompile(t, fmt.Sprintf("device %d\n%s", logSectors, other)))
+	return r.in(r.all)
+}
+
+// views are what both snapshots show.
+func (r *rig) views() (merged, other []byte, err error) {
+	merged, err = r.view(r.cow)
+	if err != nil {
+		return nil, nil, err
+	}
+	other, err = r.view(r.log)
+	return merged, other, err
+}
+
+// TestCrashBesideAnother cuts a merge off at every point, with any of what was not synced
+// written, on the COW device, the origin, and another snapshot of it. Both snapshots show
+// the same then, and when the merge was run again.
+func TestCrashBesideAnother(t *testing.T) {
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 6))
+	for other, run := range map[string]way{
+		"header chunk=1\nfill 20\ndata 5":   whole(1000, nil),
+		"header chunk=4\nfill 5 2\ndata 5":  whole(13, nil),
+		"header chunk=2\nfill 30 7\ndata 5": steps,
+		"header chunk=32\ndata 5":           whole(32, cached),
+	} {
+		t.Run(other, func(t *testing.T) {
+			r := twoSnapshots(t, rng, 60, other)
+			merged, kept, err := r.views()
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := func(r *rig, done bool) error {
+				a, b, err := r.views()
+				switch {
+				case err != nil:
+					return err
+				case !bytes.Equal(a, merged):
+					return errors.New("the snapshot that is merged shows something else")
+				case !bytes.Equal(b, kept):
+					return errors.New("the other snapshot shows something else")
+				case done && !bytes.Equal(content(r.origin), merged):
+					return errors.New("the origin is not what the snapshot was")
+				}
+				return r.sound(r.log, "hidden-exceptions")
+			}
+			record := r.all.Record()
+			if err := besideAnother(run)(r); err != nil {
+				t.Fatal(err)
+			}
+			record.Mark("done")
+			states := 0
+			for crash := range record.Crashes(6, rng) {
+				states++
+				now := r.in(crash.Device())
+				if err := same(now, len(crash.Marks) > 0); err != nil {
+					t.Fatalf("%v: %v", crash, err)
+				}
+				if err := besideAnother(run)(now); err != nil {
+					t.Fatalf("%v, again: %v", crash, err)
+				}
+				if err := same(now, true); err != nil {
+					t.Fatalf("%v, again: %v", crash, err)
+				}
+			}
+			t.Logf("%d states", states)
+		})
+	}
+}
