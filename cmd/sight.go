@@ -80,7 +80,8 @@ func (a *app) closeSights() {
 }
 
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
-// were given: as for LVM, a group in a volume is that of a virtual machine.
+// were given: as for LVM, a group in a volume is that of a virtual machine. Nor are those
+// that are suspended, which nobody can read.
 func (s *sight) candidates() (names []string, err error) {
 	for _, p := range s.given {
 		names = append(names, string(p))
@@ -90,7 +91,7 @@ func (s *sight) candidates() (names []string, err error) {
 	}
 	var own []string
 	for _, m := range device.Mappings() {
-		if strings.HasPrefix(m.UUID, "LVM-") {
+		if strings.HasPrefix(m.UUID, "LVM-") || m.Suspended {
 			own = append(own, m.Path())
 		}
 	}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -178,32 +179,41 @@ func (v *volume) parts(onDisk func(*disk) (*device.Device, error), gone func(*lv
 	}
 	for i, l := range layout {
 		p := device.Part{Length: l.Length, Chunk: l.Chunk}
+		there, cut := l.Length, error(nil) // how much of a linear segment is on its disk
 		for _, at := range l.Places {
-			s, err := v.stripe(at, onDisk)
+			s, length, err := v.stripe(at, onDisk)
+			if need := l.Length / int64(len(l.Places)); err == nil && s.Gone == nil && length < need {
+				there = length / lvm.SectorSize * lvm.SectorSize
+				cut = fmt.Errorf("physical volume %s has no more than %d bytes of the %d from its byte %d on", at.On.UUID, length, need, at.Start)
+				if len(l.Places) > 1 || there == 0 {
+					s, there = device.Stripe{Gone: cut}, l.Length
+				}
+			}
 			if err != nil {
 				return nil, err
 			}
-			if s.Gone != nil {
-				gone(v.logical.Segments[i], s.Gone)
+			if err := cmp.Or(s.Gone, cut); err != nil {
+				gone(v.logical.Segments[i], err)
 			}
 			p.Stripes = append(p.Stripes, s)
 		}
+		p.Length = there
 		all = append(all, p)
+		if there < l.Length {
+			all = append(all, device.Part{Length: l.Length - there, Stripes: []device.Stripe{{Gone: cut}}})
+		}
 	}
 	return all, nil
 }
 
-// stripe is where a stripe begins.
-func (v *volume) stripe(at lvm.Place, onDisk func(*disk) (*device.Device, error)) (s device.Stripe, err error) {
+// stripe is where a stripe begins, and how long its physical volume goes on from there.
+func (v *volume) stripe(at lvm.Place, onDisk func(*disk) (*device.Device, error)) (s device.Stripe, length int64, err error) {
 	f, missing, err := v.physical(at.On)
 	if err != nil || missing != nil {
-		return device.Stripe{Gone: missing}, err
-	}
-	if at.Start > f.Length {
-		return s, fmt.Errorf("physical volume %s, %v, ends at byte %d, and the volume has some of it from byte %d on", f.UUID, f, f.Length, at.Start)
+		return device.Stripe{Gone: missing}, 0, err
 	}
 	d, err := onDisk(diskOf(f))
-	return device.Stripe{On: d, Start: f.Start + at.Start}, err
+	return device.Stripe{On: d, Start: f.Start + at.Start}, max(0, f.Length-at.Start), err
 }
 
 // physical is where a physical volume was found. missing says that it was not.

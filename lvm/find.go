@@ -83,10 +83,12 @@ func partitions(d Disk) (all []partition) {
 	return within(d, mbrPartitions(d))
 }
 
-// within leaves out what is not on the disk.
+// within leaves out what does not begin on the disk, and cuts off what is behind its end: an
+// image may be shorter than its disk.
 func within(d Disk, all []partition) (on []partition) {
 	for _, p := range all {
-		if p.start > 0 && p.length > 0 && p.start < d.Size() && p.length <= d.Size()-p.start {
+		if p.start > 0 && p.length > 0 && p.start < d.Size() {
+			p.length = min(p.length, d.Size()-p.start)
 			on = append(on, p)
 		}
 	}

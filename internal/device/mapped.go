@@ -11,6 +11,8 @@ type Mapping struct {
 	Number Number
 	Name   string // as dmsetup prints it
 	UUID   string // begins with "LVM-" for a logical volume; may be empty
+	// Suspended: whoever reads it waits until it is resumed.
+	Suspended bool
 }
 
 // Path is where the mapping's device is found.
@@ -31,7 +33,10 @@ func Mappings() (all []Mapping) {
 	for _, dir := range dirs {
 		n, ok := ParseNumber(readLine(filepath.Join(dir, "../dev")))
 		if ok {
-			all = append(all, Mapping{n, readLine(filepath.Join(dir, "name")), readLine(filepath.Join(dir, "uuid"))})
+			all = append(all, Mapping{
+				Number: n, Name: readLine(filepath.Join(dir, "name")), UUID: readLine(filepath.Join(dir, "uuid")),
+				Suspended: readLine(filepath.Join(dir, "suspended")) == "1",
+			})
 		}
 	}
 	return all
