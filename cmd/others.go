@@ -95,9 +95,6 @@ func (v *volume) inGroup(other *lvm.Logical) string {
 // openOther opens another snapshot.
 func (j *job) openOther(s lvm.Snapshot) error {
 	name := j.lvmInto.inGroup(s.COW)
-	if s.Merging {
-		return &failure{name, statusFailed, fmt.Errorf("refused: LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated", printable(string(j.Into)))}
-	}
 	w := j.writing
 	w.section = section{volumes: w.volumes}
 	t, err := j.openTarget(name, w, 0)
@@ -147,8 +144,6 @@ func (j *job) refuseDamagedOther(o *other) error {
 		return j.unreadable(o.path, err)
 	case len(r.Unread) > 0:
 		return j.unreadable(o.path, r.Unread[0])
-	case o.id.State == store.Invalid:
-		return o.refusal(store.ErrInvalid)
 	}
 	for _, t := range r.Tallies {
 		// What hides behind the list's end is looked at when there is something to add.

@@ -238,11 +238,11 @@ func (v *volume) open(a *app) (*device.Device, error) {
 		return d, nil
 	}
 	parts, err := v.parts(func(d *disk) (*device.Device, error) { return d.Device, nil }, func(s *lvm.Segment, missing error) {
-		if text := fmt.Sprintf("%v: its %v are gone, or some of them; the rest is read", missing, s); !v.sight.told[text] {
-			v.sight.told[text] = true
-			a.say(v.name, "%s", text)
-		}
+		v.tell("%v: its %v are gone, or some of them; the rest is read", missing, s)
 	})
+	if stale := v.stale(); err == nil && stale != nil {
+		v.tell("%v", stale)
+	}
 	if err == nil {
 		var d *device.Device
 		if d, err = device.Join(v.name, parts); err == nil {
@@ -267,8 +267,8 @@ func (v *volume) openWritable() (*device.Writable, error) {
 	if err == nil {
 		err = missing
 	}
-	if err == nil {
-		err = v.refuseStale()
+	if stale := v.stale(); err == nil && stale != nil {
+		err = fmt.Errorf("refused: %w; vgextend --restoremissing takes it back", stale)
 	}
 	if err != nil {
 		return nil, &failure{v.name, statusFailed, err}
@@ -322,14 +322,22 @@ func (d *disk) writable() (*device.Device, error) {
 	return &d.out.Device, nil
 }
 
-// refuseStale is the error of a volume on a physical volume that was not there when the
-// group was changed.
-func (v *volume) refuseStale() error {
+// tell tells the user, once in a run.
+func (v *volume) tell(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !v.sight.told[v.name+text] {
+		v.sight.told[v.name+text] = true
+		v.sight.app.say(v.name, "%s", text)
+	}
+}
+
+// stale says that the volume is on a physical volume that was not there when the group was
+// changed; it is nil where it is not.
+func (v *volume) stale() error {
 	for _, p := range v.group.Physical {
 		if p.Missing && slices.ContainsFunc(v.logical.Segments, func(s *lvm.Segment) bool {
 			return slices.ContainsFunc(s.Stripes, func(on lvm.Stripe) bool { return on.On == p.Name })
 		}) {
-			return fmt.Errorf("refused: physical volume %s was missing when the volume group was changed, and may be old; vgextend --restoremissing takes it back", p.UUID)
+			return fmt.Errorf("physical volume %s was missing when the volume group was changed, and may be old", p.UUID)
 		}
 	}
 	return nil

@@ -3,8 +3,12 @@ package lvm_test
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
 	"slices"
 	"testing"
+
+	"github.com/diskfs/go-diskfs/backend/file"
+	"github.com/diskfs/go-diskfs/partition/gpt"
 
 	"dmcow/internal/pvimage"
 	"dmcow/lvm"
@@ -126,6 +130,37 @@ func TestGPTThatIsOdd(t *testing.T) {
 	clear(b[512:1024])
 	if got := found(t, b); len(got) != 1 {
 		t.Errorf("with the first header lost: %d physical volumes", len(got))
+	}
+}
+
+// TestGPTOfLargeBlocks: a disk may have logical blocks of 4096 bytes.
+func TestGPTOfLargeBlocks(t *testing.T) {
+	path := t.TempDir() + "/disk"
+	if err := os.WriteFile(path, make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	disk, err := file.New(f, false).Writable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &gpt.Table{LogicalSectorSize: 4096, PhysicalSectorSize: 4096, ProtectiveMBR: true, Partitions: []*gpt.Partition{
+		{Index: 1, Start: 64, Size: 16 * 4096, Type: gpt.LinuxFilesystem}, {Index: 2, Start: 100, Size: 32 * 4096, Type: gpt.LinuxLVM},
+	}}
+	if err := table.Write(disk, 4<<20); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(b[100*4096:], pvimage.Volume{UUID: uuid, Size: 32 * 4096, Label: 1}.Image())
+	if all := found(t, b); len(all) != 1 || all[0].Partition != 2 || all[0].Start != 100*4096 || all[0].Length != 32*4096 {
+		t.Errorf("%+v", all)
 	}
 }
 

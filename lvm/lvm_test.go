@@ -366,6 +366,9 @@ func TestGroups(t *testing.T) {
 		t.Errorf("%+v, %v", g, err)
 	}
 	two.Areas[1] = pvimage.Area{Offset: 2 << 20, Size: 65536}
+	if groups := lvm.Read(found(t, two.Image())); len(groups.All) != 1 || len(groups.Unread()) > 0 {
+		t.Errorf("an area without text: %+v", groups.Unread())
+	}
 	other := pvimage.Usual(id(50), 4<<20, strings.ReplaceAll(strings.ReplaceAll(text("vg0", 3, ""), id(1), id(51)), uuid, id(50)))
 	groups = lvm.Read(found(t, two.Image(), other.Image()))
 	if _, err := groups.Named("vg0"); err == nil || err.Error() != "2 volume groups are named vg0; name one by its UUID: "+id(1)+" "+id(51) {
@@ -379,5 +382,80 @@ func TestGroups(t *testing.T) {
 	}
 	if len(groups.Found(id(50))) != 1 || len(groups.Found(id(52))) != 0 {
 		t.Error("physical volumes are not found by their UUIDs")
+	}
+}
+
+// TestLabelThatIsOdd: a label that is whole, and says what cannot be, is damaged; the next one
+// counts.
+func TestLabelThatIsOdd(t *testing.T) {
+	for _, c := range []struct {
+		at    int // in the label
+		value byte
+		want  string
+	}{
+		{8, 2, "label is damaged at byte 520: it says that it is sector 2, and is sector 1"},
+		{31, '2', `label is damaged at byte 536: the type is "LVM2 002", expected "LVM2 001"`},
+		{20, 31, "label is damaged at byte 532: the header's offset is 31, expected 32"},
+		{21, 2, "the header's offset is 544, expected 32"},
+		{40, '-', "label is damaged at byte 544: expected a UUID of 32 letters and digits, and two lists of areas"},
+	} {
+		b := pvimage.Volume{UUID: uuid, Size: 8192, Label: 1}.Image()
+		b[512+c.at] = c.value
+		pvimage.Seal(b)
+		if _, err := lvm.ReadLabel(image(b)); err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("byte %d: %v, want %s", c.at, err, c.want)
+		}
+		other := pvimage.Volume{UUID: id(2), Size: 8192, Label: 2}.Image()
+		copy(b[1024:1536], other[1024:1536])
+		if l, err := lvm.ReadLabel(image(b)); err != nil || l.UUID != id(2) {
+			t.Errorf("byte %d: with another label %+v, %v", c.at, l, err)
+		}
+	}
+}
+
+// TestDamageBehindTheWrap: where a text is wrong behind the end of its area, the byte is that
+// at its beginning.
+func TestDamageBehindTheWrap(t *testing.T) {
+	v := pvimage.Volume{UUID: uuid, Size: 1 << 20, Label: 1, Areas: []pvimage.Area{
+		{Offset: 4096, Size: 8192, Start: 8192 - 20, Text: "vg0 {" + strings.Repeat(" ", 30) + "?"},
+	}}
+	c := lvm.Read(found(t, v.Image())).Unread()
+	if want := "metadata area 0 is damaged at byte 4624: line 1 of the text: expected a brace or an equals sign behind \"?\""; len(c) != 1 || c[0].Err.Error() != want {
+		t.Errorf("%v, want %s", c, want)
+	}
+}
+
+// TestNames: VG/LV, and what device-mapper makes of it.
+func TestNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"vg0/snap": "vg0 snap", "my-vg.1/a--b": "my-vg.1 a--b", id(7) + "/x": id(7) + " x", "/dev/vg0": "", "vg0": "", "vg0/snap/x": "",
+		"./snap": "", "../snap": "", "-vg/snap": "", "vg 0/snap": "", "vg0/": "", "/snap": "", "vg0/sn@p": "",
+	} {
+		group, volume, ok := lvm.SplitName(name)
+		if got := strings.TrimSpace(group + " " + volume); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v, want %q", name, got, ok, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"vg0-snap": "vg0|snap|", "vg0-snap-cow": "vg0|snap|cow", "my--vg-a--snap--b-real": "my-vg|a-snap-b|real", "a----b-c": "a--b|c|",
+		"plain": "", "a-b-c-d": "",
+	} {
+		group, volume, layer, ok := lvm.MappedName(name)
+		if got := group + "|" + volume + "|" + layer; ok != (want != "") || ok && got != want {
+			t.Errorf("%s: %q, %v, want %q", name, got, ok, want)
+		}
+	}
+}
+
+// TestLockingDir: LVM's configuration says where its locks are, in a section or flat.
+func TestLockingDir(t *testing.T) {
+	for config, want := range map[string]string{
+		"global {\n\t# locking_dir = \"/no\"\n\tumask = 077\n\tlocking_dir = \"/run/x\"\n}\n": "/run/x",
+		"devices { dir = \"/dev\" locking_dir = \"/no\" }\nglobal/locking_dir = \"/y\"":       "/y",
+		"global { umask = 077 }": "", "global {": "", "": "", "locking_dir = \"/no\"": "",
+	} {
+		if got := lvm.LockingDir([]byte(config)); got != want {
+			t.Errorf("%q: %q, want %q", config, got, want)
+		}
 	}
 }
