@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dmcow/check"
+	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/store"
 )
@@ -83,18 +84,23 @@ func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
 		return a.listRules()
 	}
-	origin, err := a.originBytes(c.theOrigin, c.COW, c.section)
+	n, err := a.named(string(c.COW), c.volumes, false)
 	if err != nil {
 		return err
 	}
-	w, err := a.openCOW(string(c.COW), c.section, 0)
+	a.readRecord(n)
+	origin, err := a.originBytes(c.theOrigin, n)
+	if err != nil {
+		return err
+	}
+	w, err := a.openNamed(n, c.section, 0)
 	if err != nil {
 		return err
 	}
 	defer w.close()
 	p := a.walking(w, true)
 	defer p.end()
-	o := check.Options{Device: w.device, Origin: origin, Recorded: w.recorded(), Live: len(w.holders) > 0, Words: device.Words, Visit: p.area}
+	o := check.Options{Device: w.device, Origin: origin, Recorded: format.Sectors(w.recorded()), Live: len(w.holders) > 0, Words: device.Words, Visit: p.area}
 	r, err := check.Make(o)
 	p.end()
 	if err != nil {

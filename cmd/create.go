@@ -98,7 +98,7 @@ func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, err
 	if err != nil {
 		return nil, err
 	}
-	t.growable = !t.device.IsBlock() && !c.given()
+	t.growable = t.volume == nil && !t.device.IsBlock() && !c.given()
 	if err = t.isNone(base, image); err == nil {
 		err = a.refuse(t, c.Force)
 	}
@@ -142,14 +142,14 @@ func (c *createCmd) openOrMake(a *app, chunk chunkSize) (*target, error) {
 		if err := device.Creatable(path); err != nil {
 			return nil, &failure{path, statusFailed, err}
 		}
-		w := &cow{path: path, device: device.Nothing()}
+		w := &cow{named: named{path: path}, device: device.Nothing()}
 		return &target{cow: w}, a.identify(w, c.section, chunk)
 	}
 	d, made, err := device.CreateWritable(path)
 	if err != nil {
 		return nil, &failure{path, statusFailed, err}
 	}
-	t, err := a.target(&cow{path: path}, d, c.writing, chunk)
+	t, err := a.target(&cow{named: named{path: path}}, d, c.writing, chunk)
 	if err == nil {
 		t.made = made
 	}

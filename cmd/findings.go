@@ -180,16 +180,18 @@ func remedy(f check.Finding, target string) string {
 	return f.Remedy()
 }
 
-// target is the store as a shell takes it on the command line; of a name that
-// cannot be printed, as a person reads it.
-func (v *checked) target() string {
-	word := printable(v.cow.path)
-	if word == v.cow.path && strings.ContainsAny(word, " \"'\\$`&;|<>()*?[]#~!{}") {
+// shellWord is a text as a shell takes it; one that cannot be printed, as a person reads it.
+func shellWord(s string) string {
+	word := printable(s)
+	if word == s && strings.ContainsAny(word, " \"'\\$`&;|<>()*?[]#~!{}") {
 		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
-	for _, p := range v.section.PV {
-		word += " --pv " + printable(string(p))
-	}
+	return word
+}
+
+// target is the store as a command line names it.
+func (v *checked) target() string {
+	word := v.cow.again()
 	if v.section.Offset != 0 {
 		word += fmt.Sprintf(" --offset %ds", format.Bytes(v.section.Offset).Sectors())
 	}

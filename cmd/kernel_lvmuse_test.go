@@ -95,10 +95,10 @@ func TestKernelLVMLock(t *testing.T) {
 		return err == nil
 	}
 	a := &app{stderr: io.Discard}
-	if _, err := a.volume("vg0/snap", volumes{}, false); err != nil || !hasLock() {
+	if _, err := a.findVolume("vg0/snap", volumes{}, false); err != nil || !hasLock() {
 		t.Fatalf("to read, the lock is taken; %v", err)
 	}
-	v, err := a.volume("vg0/snap", volumes{}, true)
+	v, err := a.findVolume("vg0/snap", volumes{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestKernelLVMAway(t *testing.T) {
 	one := pv(l.loops[:1])
 	expect(t, 0, append([]string{"check", "vg0/here"}, one...)...)
 	stdout, stderr := expect(t, 0, append([]string{"dump", "--output", "csv", "vg0/there"}, one...)...)
-	if strings.Count(stdout, "\n") != 6 || !strings.Contains(stderr, uuid+", which was "+l.loops[1]+", is missing: its extents 2 to 3 are gone") {
+	if strings.Count(stdout, "\n") != 6 || !strings.Contains(stderr, uuid+", which was "+l.loops[1]+", is missing: extents 2 to 3 of it cannot be read; the rest is") {
 		t.Errorf("%s%s", stdout, stderr)
 	}
 	refusedWith(t, uuid, append([]string{"invalidate", "--yes", "vg0/there"}, one...)...)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dmcow/dump"
 	"dmcow/format"
@@ -34,8 +33,9 @@ machine; with what lvs shows of a snapshot only while it is active.
 type listed struct {
 	name    string
 	volume  *volume
+	cow     *device.Mapping // the COW device, nil where there is none or it is no mapping
 	path    string          // of the COW device, empty where there is none
-	mapping *device.Mapping // that serves the snapshot, nil where none does
+	active  bool            // the kernel has the snapshot
 	origin  string
 	sectors format.Sectors // of the origin
 	merging bool
@@ -51,7 +51,7 @@ func (c *listCmd) Run(a *app) error {
 	s.tellFaults()
 	all := s.snapshots()
 	if len(c.PV) == 0 {
-		all = append(all, s.served(all)...)
+		all = append(all, served(all)...)
 	}
 	for _, l := range all {
 		if err := a.lookAtListed(l); err != nil {
@@ -102,14 +102,10 @@ func (s *sight) snapshots() (all []*listed) {
 			prefix = g.UUID // another group has the same name
 		}
 		for _, snapshot := range g.Snapshots() {
-			l := &listed{
-				name: prefix + "/" + snapshot.COW.Name, origin: prefix + "/" + snapshot.Origin.Name,
-				sectors: format.Bytes(g.Size(snapshot.Origin)).Sectors(), merging: snapshot.Merging,
-			}
-			l.volume = &volume{name: l.name, sight: s, group: g, logical: snapshot.COW, snapshot: &snapshot, origin: l.sectors.Bytes()}
-			uuid := lvm.MappingUUID(g, snapshot.COW) + "-cow"
-			if i := slices.IndexFunc(mappings, func(m device.Mapping) bool { return m.UUID == uuid }); i >= 0 {
-				l.path, l.mapping = mappings[i].Path(), &mappings[i]
+			v := s.volume(prefix+"/"+snapshot.COW.Name, g, snapshot.COW)
+			l := &listed{name: v.name, origin: v.originName(), sectors: v.origin.Sectors(), merging: v.merging, volume: v}
+			if m := v.mapping(mappings); m != nil {
+				l.cow, l.path, l.active = m, m.Path(), true
 			}
 			all = append(all, l)
 		}
@@ -117,11 +113,38 @@ func (s *sight) snapshots() (all []*listed) {
 	return all
 }
 
+// mapping is the COW device of a snapshot of the metadata, nil where there is none. Its UUID
+// alone does not tell: the metadata may be that of a copy.
+func (v *volume) mapping(all []device.Mapping) *device.Mapping {
+	uuid := lvm.MappingUUID(v.group, v.logical) + "-cow"
+	i := slices.IndexFunc(all, func(m device.Mapping) bool { return m.UUID == uuid && !m.Suspended })
+	if i < 0 {
+		return nil
+	}
+	parts, err := v.parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
+	if err != nil {
+		return nil
+	}
+	here, err := device.Join(v.name, parts)
+	if err != nil {
+		return nil
+	}
+	d, err := device.Open(all[i].Path())
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	if !d.Overlaps(here) {
+		return nil
+	}
+	return &all[i]
+}
+
 // served are the persistent snapshots that device-mapper serves, but for those that are
 // known.
-func (s *sight) served(known []*listed) (all []*listed) {
+func served(known []*listed) (all []*listed) {
 	mappings := device.Mappings()
-	for i, m := range mappings {
+	for _, m := range mappings {
 		t, ok := m.Target()
 		if !ok || t.Type != "snapshot" && t.Type != "snapshot-merge" || len(t.Args) < 3 || t.Args[2] == "N" {
 			continue
@@ -130,9 +153,12 @@ func (s *sight) served(known []*listed) (all []*listed) {
 		if !ok || slices.ContainsFunc(known, func(l *listed) bool { return l.path == cow.Name() }) {
 			continue
 		}
-		l := &listed{name: m.Name, path: cow.Name(), mapping: &mappings[i], origin: deviceName(t.Args[0]), merging: t.Type == "snapshot-merge"}
+		l := &listed{name: m.Name, path: cow.Name(), active: true, origin: deviceName(t.Args[0]), merging: t.Type == "snapshot-merge"}
 		if n, ok := device.ParseNumber(t.Args[0]); ok {
 			l.sectors = format.Bytes(n.Size()).Sectors()
+		}
+		if i := slices.IndexFunc(mappings, func(m device.Mapping) bool { return m.Number == cow }); i >= 0 {
+			l.cow = &mappings[i]
 		}
 		l.nameByLVM(mappings, cow, t.Args[0])
 		all = append(all, l)
@@ -145,7 +171,7 @@ func (s *sight) served(known []*listed) (all []*listed) {
 func (l *listed) nameByLVM(mappings []device.Mapping, cow device.Number, origin string) {
 	for _, m := range mappings {
 		vg, lv, _, ok := lvm.MappedName(m.Name)
-		if !ok || !strings.HasPrefix(m.UUID, "LVM-") {
+		if !ok || !lvm.Mapped(m.UUID) {
 			continue
 		}
 		switch {
@@ -178,7 +204,7 @@ func (a *app) surveyListed(l *listed) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	w := &cow{path: l.name, volume: l.volume, device: d}
+	w := &cow{named: named{path: l.name, volume: l.volume}, device: d}
 	defer w.close()
 	w.holders = w.device.Holders()
 	if err := a.identify(w, section{}, 0); err != nil {
@@ -194,8 +220,11 @@ func (a *app) surveyListed(l *listed) (report, error) {
 
 // open opens the COW device, or the volume that would be it.
 func (l *listed) open(a *app) (*device.Device, error) {
-	if l.path == "" {
+	switch {
+	case l.path == "":
 		return l.volume.open(a)
+	case l.cow != nil:
+		return a.openMapping(l.name, l.cow)
 	}
 	d, err := device.Open(l.path)
 	if err != nil {
@@ -216,7 +245,7 @@ func (l *listed) recorded() dump.Usage {
 
 func listRecords(all []*listed) (records []dump.Listed) {
 	for _, l := range all {
-		r := dump.Listed{Name: l.name, Active: l.mapping != nil, Merging: l.merging}
+		r := dump.Listed{Name: l.name, Active: l.active, Merging: l.merging}
 		if l.origin != "" {
 			r.Origin = &l.origin
 		}

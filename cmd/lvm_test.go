@@ -113,7 +113,11 @@ func volumeContent(t *testing.T, name string, disks []string) []byte {
 	for _, d := range disks {
 		v.PV = append(v.PV, path(d))
 	}
-	d, err := a.lookAt(name, v)
+	n, err := a.named(name, v, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := a.open(n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,8 +183,8 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 		all = append(all, "the list is as it was: the snapshot stays, and shows what the origin holds now")
 	case j.isUndo:
 		all = append(all, "the undo log is empty now: it can be removed")
-	case j.cow.volume != nil:
-		all = append(all, fmt.Sprintf("LVM still lists it, and it is empty now: lvremove %s ends it, and the origin can be used", printable(j.path)))
+	case j.cow.volume != nil && j.cow.volume.group != nil:
+		all = append(all, j.cow.volume.removal())
 	default:
 		all = append(all, "the store is empty now: the snapshot can be removed (LVM: lvremove VG/SNAPSHOT), and the origin be used")
 	}
@@ -197,8 +197,11 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 // takingBack says how a merge with an undo log is taken back.
 func (j *job) takingBack(kept bool) string {
 	text := fmt.Sprintf("dmcow merge %s --into %s takes this back", printable(string(j.Undo)), j.volumes.again(string(j.Into)))
-	if kept {
+	switch {
+	case kept:
 		return text + ", and nothing is lost"
+	case j.seesOthers():
+		return text + "; the snapshot gets back what it held"
 	}
 	return text + "; what the snapshot held is gone then, unless that has an --undo of its own"
 }

@@ -30,7 +30,7 @@ type job struct {
 	into    *device.Writable // the origin; nil in a dry run
 	others  []*other         // snapshots of the origin, where that is a logical volume
 	steps   uint64           // how many are taken; 0 for all
-	lvmInto *volume          // the origin, where it is a logical volume
+	to      named            // the origin
 	isUndo  bool             // the store is an undo log
 	merge   *merge.Merge
 	buffers device.Buffers // of merge
@@ -45,17 +45,18 @@ func (a *app) openMerge(m merging, steps uint64) (*job, error) {
 	if err := a.permission(m.writing); err != nil {
 		return nil, err
 	}
-	if err := a.findInto(&m); err != nil {
-		return nil, err
-	}
-	if err := a.apart(m); err != nil {
-		return nil, err
-	}
-	t, err := a.openTarget(string(m.COW), m.writing, 0)
+	cow, into, err := a.findBoth(&m)
 	if err != nil {
 		return nil, err
 	}
-	j := &job{app: a, merging: m, target: t, steps: steps}
+	if err := a.apart(cow, into); err != nil {
+		return nil, err
+	}
+	t, err := a.openNamedTarget(cow, m.writing, 0)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{app: a, merging: m, target: t, steps: steps, to: into}
 	if err = j.openInto(); err == nil {
 		err = j.refuse()
 	}
@@ -69,39 +70,59 @@ func (a *app) openMerge(m merging, steps uint64) (*job, error) {
 	return j, nil
 }
 
-// findInto finds out the origin that was not named.
-func (a *app) findInto(m *merging) error {
+// findBoth finds out which COW device is to be merged into which origin. Of a logical volume
+// the origin is known, and need not be named.
+func (a *app) findBoth(m *merging) (cow, into named, err error) {
+	cow, err = a.named(string(m.COW), m.volumes, !m.DryRun)
+	if err == nil {
+		err = a.asCOW(cow, m.section)
+	}
+	if err != nil {
+		return cow, into, err
+	}
 	if m.Into != "" {
+		into, err = a.named(string(m.Into), m.volumes, !m.DryRun)
+		if err == nil {
+			err = refuseOtherOrigin(cow, into)
+		}
+		return cow, into, err
+	}
+	switch v := cow.volume; {
+	case v == nil:
+		return cow, into, usageError{errors.New("missing flags: --into=ORIGIN")}
+	case v.active != nil:
+		return cow, into, &failure{v.name, statusFailed, fmt.Errorf("its COW device is in use here, as %s: first deactivate the snapshot's origin (lvchange -an)", v.active.Path())}
+	default:
+		origin := v.beside(v.snapshot.Origin)
+		m.Into = path(origin.name)
+		return cow, named{path: origin.name, volume: origin, where: m.volumes}, nil
+	}
+}
+
+// refuseOtherOrigin is the failure of a logical volume that is not the origin of the snapshot
+// that is to be merged into it.
+func refuseOtherOrigin(cow, into named) error {
+	v, o := cow.volume, into.volume
+	if v == nil || o == nil || v.snapshot == nil || o.group == nil || v.snapshot.Origin.UUID == o.logical.UUID {
 		return nil
 	}
-	v, err := a.volume(string(m.COW), m.volumes, false)
-	switch {
-	case err != nil:
-		return err
-	case v == nil:
-		return usageError{errors.New("missing flags: --into=ORIGIN")}
-	case v.active != nil: // which can be read, and not merged
-		_, err := v.openWritable()
-		return err
-	}
-	m.Into = path(v.originName())
-	return v.refuseNoSnapshot(a)
+	return &failure{into.path, statusFailed, fmt.Errorf("refused: is not the origin of %s, which is %s", printable(cow.path), v.originName())}
 }
 
 // apart is the failure of two devices of which one would be changed with the other.
-func (a *app) apart(m merging) error {
-	c, err := a.lookAt(string(m.COW), m.volumes)
+func (a *app) apart(cow, into named) error {
+	c, err := a.open(cow)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	o, err := a.lookAt(string(m.Into), m.volumes)
+	o, err := a.open(into)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
 	if c.Overlaps(o) {
-		return &failure{string(m.Into), statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected the snapshot's origin", printable(string(m.COW)))}
+		return &failure{into.path, statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected the snapshot's origin", printable(cow.path))}
 	}
 	return nil
 }
@@ -109,12 +130,14 @@ func (a *app) apart(m merging) error {
 // openInto opens the origin.
 func (j *job) openInto() (err error) {
 	name := string(j.Into)
-	if j.lvmInto, err = j.app.volume(name, j.volumes, !j.DryRun); err != nil {
-		return err
-	}
 	if j.DryRun {
-		j.origin, err = j.lookAt(name, j.volumes)
-	} else if j.into, err = j.openToWrite(name, j.lvmInto); err == nil {
+		if j.to.volume != nil {
+			err = j.to.volume.refuseWriting()
+		}
+		if err == nil {
+			j.origin, err = j.open(j.to)
+		}
+	} else if j.into, err = j.to.openToWrite(); err == nil {
 		j.origin = &j.into.Device
 	}
 	if err != nil {
@@ -229,18 +252,9 @@ var overcome = map[string]bool{"repeated-exception": true, "hidden-exceptions": 
 
 // refuseDamaged is the failure of a store that a check finds errors in.
 func (j *job) refuseDamaged() error {
-	p := j.walking(j.cow, true)
-	defer p.end()
-	r, err := check.Make(check.Options{
-		Device: j.device, Origin: j.originSize(), Words: device.Words, Visit: p.area,
-	})
-	switch {
-	case errors.Is(err, errInterrupted):
-		return &failure{j.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
-	case err != nil:
-		return j.unreadable(j.path, err)
-	case len(r.Unread) > 0:
-		return j.unreadable(j.path, r.Unread[0])
+	r, err := j.checkSound(j.cow)
+	if err != nil {
+		return err
 	}
 	for _, t := range r.Tallies {
 		if t.Severity != check.Error || overcome[t.Name] {
@@ -255,6 +269,23 @@ func (j *job) refuseDamaged() error {
 			t.Name, count(t.Count, "time"), where, f.Message(), printable(string(j.Into)), j.again())}
 	}
 	return nil
+}
+
+// checkSound checks a snapshot of the origin. The error is the failure of a check that came
+// to nothing, or lacks something.
+func (j *job) checkSound(c *cow) (check.Report, error) {
+	p := j.walking(c, true)
+	defer p.end()
+	r, err := check.Make(check.Options{Device: c.device, Origin: j.originSize(), Words: device.Words, Visit: p.area})
+	switch {
+	case errors.Is(err, errInterrupted):
+		err = &failure{c.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
+	case err != nil:
+		err = j.unreadable(c.path, err)
+	case len(r.Unread) > 0:
+		err = j.unreadable(c.path, r.Unread[0])
+	}
+	return r, err
 }
 
 // originSize is the size of the origin, in whole sectors.
@@ -293,7 +324,7 @@ func (j *job) announce(what string) {
 		j.announceOthers()
 		return
 	}
-	if j.lvmInto != nil && j.lvmInto.group != nil {
+	if j.seesOthers() {
 		j.say(string(j.Into), "%s will be replaced by what the snapshot %s holds; the file system gets back the UUID that it had",
 			what, printable(j.path))
 		j.announceOthers()

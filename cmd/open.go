@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"dmcow/format"
@@ -38,18 +39,16 @@ func (o theOrigin) invalid() error {
 
 // originBytes is the size of the origin of the snapshot on cow, 0 where nothing was said of
 // it and it is not known.
-func (a *app) originBytes(o theOrigin, cow path, s section) (format.Bytes, error) {
+func (a *app) originBytes(o theOrigin, cow named) (format.Bytes, error) {
 	switch {
 	case o.OriginSize != nil:
 		return format.Bytes(*o.OriginSize), nil
+	case o.Origin == "" && cow.volume == nil:
+		return 0, nil
 	case o.Origin == "":
-		v, err := a.volume(string(cow), s.volumes, false)
-		if v == nil || err != nil {
-			return 0, err
-		}
-		return v.origin, nil
+		return cow.volume.origin, nil
 	}
-	d, err := a.openOrigin(string(o.Origin), s.volumes)
+	d, err := a.openOrigin(string(o.Origin), cow.where)
 	if err != nil {
 		return 0, err
 	}
@@ -57,33 +56,89 @@ func (a *app) originBytes(o theOrigin, cow path, s section) (format.Bytes, error
 	return format.Bytes(d.Size()), nil
 }
 
+// named is a device as the command line names it. What it stands for is found out once in a
+// run, so that it is the same device throughout.
+type named struct {
+	path   string  // or VG/LV
+	volume *volume // a logical volume; nil where it is a path
+	where  volumes // it was looked for
+}
+
+// named finds out what a name stands for. write is for a command that is going to write to
+// it. The error is a failure.
+func (a *app) named(name string, s volumes, write bool) (named, error) {
+	v, err := a.findVolume(name, s, write)
+	return named{path: name, volume: v, where: s}, err
+}
+
+// again is the device as a command line names it, for a command that the user is told.
+func (n named) again() string { return n.where.again(n.path) }
+
+// open opens the device for reading.
+func (a *app) open(n named) (*device.Device, error) {
+	if n.volume != nil {
+		return n.volume.open(a)
+	}
+	d, err := device.Open(n.path)
+	if err != nil {
+		return nil, a.unreadable(n.path, err)
+	}
+	return d, nil
+}
+
+// openToWrite opens the device for writing.
+func (n named) openToWrite() (*device.Writable, error) {
+	if n.volume != nil {
+		return n.volume.openWritable()
+	}
+	d, err := device.OpenWritable(n.path)
+	if err != nil {
+		return nil, &failure{n.path, statusFailed, err}
+	}
+	return d, nil
+}
+
+// asCOW is the failure of a name that is not that of a COW device.
+func (a *app) asCOW(n named, s section) error {
+	switch {
+	case n.volume == nil:
+		return nil
+	case s.given():
+		return &failure{n.path, statusWrongUse, errors.New("--offset and --size: expected a device or an image, not VG/LV")}
+	}
+	return n.volume.refuseNoSnapshot(a)
+}
+
 // cow is a COW device that was opened.
 type cow struct {
-	path    string
+	named
 	device  *device.Device
 	id      store.Identity  // what its start says
 	fresh   format.Geometry // of a new store, by the chunk size that was asked for
 	holders []string        // who else has it open
-	volume  *volume         // where it is a logical volume
-	where   volumes         // it was looked for
 }
-
-// again is the COW device as a command line names it.
-func (c *cow) again() string { return c.where.again(c.path) }
 
 // openCOW opens a COW device and identifies it. chunk is the chunk size of the
 // store that the kernel would make of a blank device, 0 for the default. The
 // error is a failure.
 func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
-	c, err := a.cowOf(path, s, false)
+	n, err := a.named(path, s.volumes, false)
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.lookAt(path, s.volumes)
+	return a.openNamed(n, s, chunk)
+}
+
+// openNamed is openCOW of a name that is known.
+func (a *app) openNamed(n named, s section, chunk chunkSize) (*cow, error) {
+	if err := a.asCOW(n, s); err != nil {
+		return nil, err
+	}
+	d, err := a.open(n)
 	if err != nil {
 		return nil, err
 	}
-	c.device, c.holders = d, d.Holders()
+	c := &cow{named: n, device: d, holders: d.Holders()}
 	if err := a.identify(c, s, chunk); err != nil {
 		d.Close()
 		return nil, err
@@ -93,33 +148,19 @@ func (a *app) openCOW(path string, s section, chunk chunkSize) (*cow, error) {
 		return nil, err
 	}
 	if !d.AccessTimeKept() {
-		a.verbose(path, "its access time may change: only its owner and root can prevent that")
+		a.verbose(n.path, "its access time may change: only its owner and root can prevent that")
 	}
-	a.verbose(path, "%d bytes, logical blocks of %d bytes, %s", d.Size(), d.LogicalBlockSize(), how(d))
+	a.verbose(n.path, "%d bytes, logical blocks of %d bytes, %s", d.Size(), d.LogicalBlockSize(), how(d))
 	if len(c.holders) > 0 {
-		a.verbose(path, "in use by %s: figures may move", strings.Join(c.holders, ", "))
+		a.verbose(n.path, "in use by %s: figures may move", strings.Join(c.holders, ", "))
 	}
 	return c, nil
-}
-
-// cowOf is the COW device of a name, which is not open yet.
-func (a *app) cowOf(path string, s section, write bool) (*cow, error) {
-	v, err := a.volume(path, s.volumes, write)
-	switch {
-	case err != nil:
-		return nil, err
-	case v != nil && s.given():
-		return nil, &failure{path, statusWrongUse, errors.New("--offset and --size: expected a device or an image, not VG/LV")}
-	case v != nil:
-		err = v.refuseNoSnapshot(a)
-	}
-	return &cow{path: path, volume: v, where: s.volumes}, err
 }
 
 // tellMerging says how far a merge is that LVM has begun. The error is the failure of an
 // interruption.
 func (a *app) tellMerging(c *cow) error {
-	if c.volume == nil || c.volume.snapshot == nil || !c.volume.snapshot.Merging {
+	if c.volume == nil || !c.volume.merging {
 		return nil
 	}
 	s, err := a.survey(c)
@@ -129,6 +170,10 @@ func (a *app) tellMerging(c *cow) error {
 	left := "how far it has come cannot be read"
 	if s.Complete() {
 		left = "left to merge: " + count(s.Usage.End.Exceptions, "exception")
+	}
+	if c.volume.active != nil {
+		a.say(c.path, "the kernel is merging it into its origin; %s", left)
+		return nil
 	}
 	a.say(c.path, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.volume.originName(), left)
 	return nil
@@ -141,7 +186,7 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	}
 	if chunk == 0 {
 		chunk = chunkSize(store.FreshGeometry(c.device).ChunkSectors())
-		if n := c.recorded(); n > 0 {
+		if n := c.recorded(); format.CheckChunkSectors(n, format.Bytes(c.device.LogicalBlockSize())) == nil {
 			chunk = chunkSize(n)
 		}
 	}
@@ -185,7 +230,11 @@ func freshGeometry(d *device.Device, path string, chunk chunkSize) (format.Geome
 
 // openOrigin opens the origin of a snapshot, or an image of one, for reading.
 func (a *app) openOrigin(name string, s volumes) (*device.Device, error) {
-	d, err := a.lookAt(name, s)
+	n, err := a.named(name, s, false)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.open(n)
 	if err != nil {
 		return nil, err
 	}
@@ -215,13 +264,13 @@ func (a *app) isOrigin(d *device.Device) error {
 
 func (c *cow) close() { c.device.Close() }
 
-// recorded is the chunk size that LVM has on record, 0 where it has none, or that is not
-// known.
-func (c *cow) recorded() format.Sectors {
+// recorded is the chunk size that LVM has on record, in sectors, 0 where it has none, or that
+// is not known.
+func (c *cow) recorded() uint32 {
 	if c.volume == nil || c.volume.snapshot == nil {
 		return 0
 	}
-	return format.Sectors(c.volume.snapshot.ChunkSize)
+	return uint32(min(c.volume.snapshot.ChunkSize, math.MaxUint32)) // which is no chunk size
 }
 
 // size is the size of the COW device, or of its section.

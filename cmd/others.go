@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dmcow/check"
 	"dmcow/format"
@@ -64,16 +63,19 @@ func (j *job) openOthers() error {
 // otherSnapshots are the snapshots of the origin, but for the one that is merged. The error
 // is the failure of names of some to give up that are none.
 func (j *job) otherSnapshots() (all []lvm.Snapshot, err error) {
-	if v := j.lvmInto; v != nil && v.group != nil {
+	if v := j.to.volume; j.seesOthers() {
 		all = slices.DeleteFunc(v.group.Of(v.logical), func(s lvm.Snapshot) bool { return j.isMerged(s) })
 	}
 	for _, name := range j.Lose {
-		if !slices.ContainsFunc(all, func(s lvm.Snapshot) bool { return j.lvmInto.calls(s, name) }) {
+		if !slices.ContainsFunc(all, func(s lvm.Snapshot) bool { return j.to.volume.calls(s, name) }) {
 			return nil, &failure{name, statusWrongUse, fmt.Errorf("--lose-snapshot: is no other snapshot of %s that is known", printable(string(j.Into)))}
 		}
 	}
 	return all, nil
 }
+
+// seesOthers tells whether the origin's other snapshots are known: it is a logical volume.
+func (j *job) seesOthers() bool { return j.to.volume != nil && j.to.volume.group != nil }
 
 // isMerged tells whether a snapshot is the one that is merged.
 func (j *job) isMerged(s lvm.Snapshot) bool {
@@ -86,26 +88,20 @@ func (v *volume) calls(s lvm.Snapshot, name string) bool {
 	return name == s.COW.Name || name == v.inGroup(s.COW)
 }
 
-// inGroup is the name of another volume of the group.
-func (v *volume) inGroup(other *lvm.Logical) string {
-	group, _, _ := strings.Cut(v.name, "/")
-	return group + "/" + other.Name
-}
-
 // openOther opens another snapshot.
 func (j *job) openOther(s lvm.Snapshot) error {
-	name := j.lvmInto.inGroup(s.COW)
+	v := j.to.volume.beside(s.COW)
 	w := j.writing
-	w.section = section{volumes: w.volumes}
-	t, err := j.openTarget(name, w, 0)
+	w.section = section{volumes: j.to.where}
+	t, err := j.openNamedTarget(named{path: v.name, volume: v, where: j.to.where}, w, 0)
 	if err != nil {
 		return err
 	}
 	o := &other{target: t, free: func() {}}
-	o.lost = slices.ContainsFunc(j.Lose, func(name string) bool { return j.lvmInto.calls(s, name) })
+	o.lost = slices.ContainsFunc(j.Lose, func(name string) bool { return j.to.volume.calls(s, name) })
 	j.others = append(j.others, o)
 	if o.lost {
-		return nil
+		return o.refuseGivingUp()
 	}
 	if err := j.refuseDamagedOther(o); err != nil {
 		return err
@@ -134,16 +130,9 @@ func (o *other) refusal(err error) error {
 
 // refuseDamagedOther is the failure of another snapshot that is not sound.
 func (j *job) refuseDamagedOther(o *other) error {
-	p := j.walking(o.cow, true)
-	defer p.end()
-	r, err := check.Make(check.Options{Device: o.device, Origin: j.originSize(), Words: device.Words, Visit: p.area})
-	switch {
-	case errors.Is(err, errInterrupted):
-		return &failure{o.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
-	case err != nil:
-		return j.unreadable(o.path, err)
-	case len(r.Unread) > 0:
-		return j.unreadable(o.path, r.Unread[0])
+	r, err := j.checkSound(o.cow)
+	if err != nil {
+		return err
 	}
 	for _, t := range r.Tallies {
 		// What hides behind the list's end is looked at when there is something to add.
@@ -212,20 +201,27 @@ func (j *job) announceOthers() {
 	}
 }
 
-// keepOthers gives the other snapshots what they need, before anything is overwritten.
+// keepOthers gives the other snapshots what they need, before anything is overwritten. Those
+// that are given up are marked when the others are safe.
 func (j *job) keepOthers() error {
 	for _, o := range j.others {
-		if err := j.keepOther(o); err != nil {
-			return err
+		if !o.lost {
+			if err := j.keepOther(o); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range j.others {
+		if o.lost {
+			if err := j.giveUp(o); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 func (j *job) keepOther(o *other) error {
-	if o.lost {
-		return j.giveUp(o)
-	}
 	p := j.newProgress(o.path, "chunk", o.saving.Chunks, true)
 	defer p.end()
 	err := o.saver.Save(o.out, j.origin, j.buffers.New, p.visit)
@@ -235,14 +231,26 @@ func (j *job) keepOther(o *other) error {
 	return j.done(o.path, err)
 }
 
-// giveUp marks a snapshot invalid, if it has a header that says otherwise.
-func (j *job) giveUp(o *other) error {
-	switch o.id.State {
-	case store.Valid:
-		return j.done(o.path, store.Invalidate(o.out))
-	case store.Invalid:
-		return nil
+// refuseGivingUp is the failure of a snapshot that cannot be marked invalid, and that the
+// kernel would take for a new one: it would show what it never was.
+func (o *other) refuseGivingUp() error {
+	if o.id.State == store.Foreign && o.id.Header.Magic == 0 {
+		return &failure{o.path, statusFailed, errors.New("refused: it cannot be given up, for it has no header to be marked; remove it first, or mend it")}
 	}
-	j.say(o.path, "holds no store that could be marked invalid: %s", o.id.State)
+	return nil
+}
+
+// giveUp marks a snapshot invalid. Of one that was never active, the kernel would make an
+// empty store, and it would show what the origin is by then: it gets a store that says
+// otherwise. What the kernel refuses to load needs no mark.
+func (j *job) giveUp(o *other) error {
+	if o.id.State == store.Uninitialized {
+		if err := store.Initialize(o.out, o.fresh, nil); err != nil {
+			return j.done(o.path, err)
+		}
+	}
+	if o.id.State == store.Uninitialized || o.id.State == store.Valid {
+		return j.done(o.path, store.Invalidate(o.out))
+	}
 	return nil
 }

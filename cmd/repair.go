@@ -88,13 +88,17 @@ func (c *repairCmd) Run(a *app) error {
 	if err := a.permission(c.writing); err != nil {
 		return err
 	}
-	origin, err := a.originBytes(c.theOrigin, c.COW, c.section)
+	looking := c.writing
+	looking.DryRun = c.DryRun || c.Output != ""
+	n, err := a.named(string(c.COW), c.volumes, !looking.DryRun)
 	if err != nil {
 		return err
 	}
-	looking := c.writing
-	looking.DryRun = c.DryRun || c.Output != ""
-	t, err := a.openTarget(string(c.COW), looking, 0)
+	origin, err := a.originBytes(c.theOrigin, n)
+	if err != nil {
+		return err
+	}
+	t, err := a.openNamedTarget(n, looking, 0)
 	if err != nil {
 		return err
 	}
@@ -225,7 +229,7 @@ func (m *mending) conclude(d *device.Device, path string) error {
 	if err != nil {
 		return m.unreadable(path, err)
 	}
-	v := checked{app: m.app, cow: &cow{path: path, device: d}, Report: &r, options: o}
+	v := checked{app: m.app, cow: &cow{named: named{path: path, volume: m.volume, where: m.where}, device: d}, Report: &r, options: o}
 	m.status |= statusMended | m.left(&r)
 	if _, err := fmt.Fprintf(m.stdout, "%s: mended %s; now %s\n", printable(path), count(m.before+m.faults(), "fault"), v.headline()); err != nil {
 		return err

@@ -37,11 +37,15 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err := a.permission(c.writing); err != nil {
 		return err
 	}
-	origin, err := a.originBytes(c.theOrigin, c.COW, c.section)
+	n, err := a.named(string(c.COW), c.volumes, !c.DryRun)
 	if err != nil {
 		return err
 	}
-	t, err := a.openTarget(string(c.COW), c.writing, 0)
+	origin, err := a.originBytes(c.theOrigin, n)
+	if err != nil {
+		return err
+	}
+	t, err := a.openNamedTarget(n, c.writing, 0)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"dmcow/internal/device"
@@ -26,6 +25,7 @@ type sight struct {
 	disks  []*disk
 	found  []*lvm.Found
 	groups *lvm.Groups
+	failed error           // why nothing is seen
 	closed []error         // of devices that could not be opened
 	faults []error         // of labels
 	told   map[string]bool // what the user was told of it
@@ -44,21 +44,17 @@ type disk struct {
 func (a *app) sight(given []path) (*sight, error) {
 	for _, s := range a.sights {
 		if slices.Equal(s.given, given) {
-			return s, nil
+			return s, s.failed
 		}
 	}
 	s := &sight{app: a, given: given, told: map[string]bool{}, locked: map[string]bool{}}
 	a.sights = append(a.sights, s)
-	names, err := s.candidates()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if err := s.look(name); err != nil {
-			return nil, err
+	for _, name := range s.candidates() {
+		if s.failed = s.look(name); s.failed != nil {
+			return nil, s.failed
 		}
 	}
-	s.dropBelow()
+	s.dropHidden()
 	s.groups = lvm.Read(s.found)
 	return s, nil
 }
@@ -82,20 +78,20 @@ func (a *app) closeSights() {
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
 // were given: as for LVM, a group in a volume is that of a virtual machine. Nor are those
 // that are suspended, which nobody can read.
-func (s *sight) candidates() (names []string, err error) {
+func (s *sight) candidates() (names []string) {
 	for _, p := range s.given {
 		names = append(names, string(p))
 	}
 	if len(s.given) > 0 {
-		return names, nil
+		return names
 	}
 	var own []string
 	for _, m := range device.Mappings() {
-		if strings.HasPrefix(m.UUID, "LVM-") || m.Suspended {
+		if lvm.Mapped(m.UUID) || m.Suspended {
 			own = append(own, m.Path())
 		}
 	}
-	return slices.DeleteFunc(device.Blocks(), func(name string) bool { return slices.Contains(own, name) }), nil
+	return slices.DeleteFunc(device.Blocks(), func(name string) bool { return slices.Contains(own, name) })
 }
 
 // look looks at a device, and at the partitions that the kernel shows of it. The error is
@@ -109,11 +105,13 @@ func (s *sight) look(name string) error {
 		}
 		return nil
 	}
+	// Where the kernel shows partitions, they are what is on the device, as for LVM.
 	partitions := d.Partitions()
-	found, errs := lvm.Find(d, name)
-	s.faults = append(s.faults, errs...)
-	if len(partitions) > 0 { // the kernel's own are looked at
-		found = slices.DeleteFunc(found, func(f *lvm.Found) bool { return f.Partition > 0 })
+	var found []*lvm.Found
+	if len(partitions) == 0 {
+		var errs []error
+		found, errs = lvm.Find(d, name)
+		s.faults = append(s.faults, errs...)
 	}
 	if len(found) == 0 {
 		d.Close()
@@ -136,14 +134,14 @@ func (s *sight) look(name string) error {
 	return nil
 }
 
-// dropBelow leaves a physical volume out where a device that is kept on it shows it, too,
+// dropHidden leaves a physical volume out where a device that is kept on it shows it, too,
 // as an md array does, or all paths to a disk together; and one that was seen before, by
 // another name for the same bytes.
-func (s *sight) dropBelow() {
+func (s *sight) dropHidden() {
 	var all []*lvm.Found
 	for i, f := range s.found {
 		hidden := slices.ContainsFunc(s.found, func(other *lvm.Found) bool {
-			return other.UUID == f.UUID && hides(diskOf(other), diskOf(f), slices.Contains(s.found[:i], other))
+			return other != f && other.UUID == f.UUID && shadows(other, f, slices.Contains(s.found[:i], other))
 		})
 		if !hidden {
 			all = append(all, f)
@@ -152,14 +150,27 @@ func (s *sight) dropBelow() {
 	s.found = all
 }
 
-// hides tells whether one disk is to be looked at in place of the other. before: it was seen
-// before that.
-func hides(one, other *disk, before bool) bool {
-	over, under := one.IsOn(other.Device), other.IsOn(one.Device)
-	if over != under {
+// shadows tells whether a physical volume is to be taken in place of another one with the same
+// UUID. before: it was seen before that. Two on different stretches of a disk are copies, of
+// which nobody can say which to take.
+func shadows(one, other *lvm.Found, before bool) bool {
+	a, b := diskOf(one), diskOf(other)
+	if a == b {
+		return before && one.Start == other.Start
+	}
+	if over, under := a.IsOn(b.Device), b.IsOn(a.Device); over != under {
 		return over
 	}
-	return before && one.Overlaps(other.Device)
+	return before && stretch(one).Overlaps(stretch(other))
+}
+
+// stretch is the physical volume as a device.
+func stretch(f *lvm.Found) *device.Device {
+	d, err := device.Join(f.Name, []device.Part{{Length: f.Length, Stripes: []device.Stripe{{On: diskOf(f).Device, Start: f.Start}}}})
+	if err != nil {
+		return device.Nothing() // it was found there
+	}
+	return d
 }
 
 func diskOf(f *lvm.Found) *disk { return f.Disk.(*disk) }
@@ -169,6 +180,9 @@ func (s *sight) group(name string) (*lvm.Group, error) {
 	g, err := s.groups.Named(name)
 	if err != nil {
 		return nil, s.withFaults(err)
+	}
+	if g.SystemID != "" {
+		s.tell(g.Name, "the volume group belongs to the host %s", printable(g.SystemID))
 	}
 	if g.Exported {
 		return nil, fmt.Errorf("volume group %s is exported, and not to be used: vgimport takes it in", g.Name)
@@ -191,6 +205,14 @@ func (s *sight) withFaults(err error) error {
 		err = fmt.Errorf("%w; %w", err, fault)
 	}
 	return err
+}
+
+// tell tells the user, once in a run.
+func (s *sight) tell(about, format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !s.told[about+text] {
+		s.told[about+text] = true
+		s.app.say(about, "%s", text)
+	}
 }
 
 // onBlocks tells whether some of the group is on block devices: then LVM may be at work

@@ -129,7 +129,7 @@ func (u *undoing) open(to *device.Writable) error {
 		d.Close()
 		return undoFailure(u.name, errors.New("was not there before, and is now: somebody else has made it"))
 	}
-	if u.log, err = u.app.target(&cow{path: u.name}, d, writing{}, 0); err != nil {
+	if u.log, err = u.app.target(&cow{named: named{path: u.name}}, d, writing{}, 0); err != nil {
 		return err
 	}
 	isUndo, err := store.IsUndo(u.log.device)

@@ -15,12 +15,15 @@ import (
 
 // volume is a logical volume that the command line names as VG/LV.
 type volume struct {
-	name string
-	// active is the COW device of a snapshot that is active here. Then nothing else is
-	// known, but for the origin's size.
+	name     string
+	origin   format.Bytes // size of a snapshot's origin; 0 where it is none, or that is not known
+	recorded uint64       // chunk size of a snapshot that LVM has on record, in sectors; else 0
+	merging  bool         // a snapshot that is being merged into its origin
+
+	// Of a snapshot that is active here: its COW device, and the number of its origin. Then
+	// the rest is not known.
 	active       *device.Mapping
-	origin       format.Bytes // size of a snapshot's origin; else 0
-	originNumber string       // of the origin's device, where the snapshot is active
+	originNumber string
 
 	sight    *sight
 	group    *lvm.Group
@@ -28,11 +31,14 @@ type volume struct {
 	snapshot *lvm.Snapshot // where it is one
 }
 
-// volume is the logical volume of a name, nil where that is a path: a name that a file has
-// is one, unless it was said where to look for volume groups and its own is there. write is
-// for a command that is going to write to it: LVM's lock is taken then. The error is a
-// failure.
-func (a *app) volume(name string, s volumes, write bool) (*volume, error) {
+// findVolume is the logical volume of a name, nil where that is a path:
+//   - what has not the form VG/LV is a path;
+//   - without --pv, so is what a file has as its name;
+//   - with --pv, so is what a file has as its name, where the group is not there.
+//
+// write is for a command that is going to write to it: LVM's lock is taken then. The error
+// is a failure.
+func (a *app) findVolume(name string, s volumes, write bool) (*volume, error) {
 	group, logical, ok := lvm.SplitName(name)
 	if !ok || len(s.PV) == 0 && exists(name) {
 		return nil, nil
@@ -70,29 +76,43 @@ func activeSnapshot(name, group, logical string) *volume {
 	all := device.Mappings()
 	for i, m := range all {
 		vg, lv, layer, ok := lvm.MappedName(m.Name)
-		if !ok || lv != logical || layer != "cow" || vg != group && !lvm.MappedUUID(m.UUID, group) {
+		if !ok || lv != logical || layer != "cow" || !lvm.Mapped(m.UUID) || vg != group && !lvm.MappedBy(m.UUID, group) {
 			continue
 		}
 		v := &volume{name: name, active: &all[i]}
-		v.origin, v.originNumber = originOf(all, m)
+		v.findOrigin(all)
 		return v
 	}
 	return nil
 }
 
-// originOf is the size of the origin of the snapshot that has a mapping as COW device, and
-// its device's number.
-func originOf(all []device.Mapping, cow device.Mapping) (format.Bytes, string) {
+// findOrigin finds the origin of an active snapshot: its size, its number, and whether the
+// snapshot is being merged into it.
+func (v *volume) findOrigin(all []device.Mapping) {
 	for _, m := range all {
 		t, ok := m.Target()
-		if !ok || len(t.Args) < 2 || t.Args[1] != cow.Number.String() || !strings.HasPrefix(t.Type, "snapshot") {
+		if !ok || len(t.Args) < 2 || t.Args[1] != v.active.Number.String() || t.Type != "snapshot" && t.Type != "snapshot-merge" {
 			continue
 		}
 		if n, ok := device.ParseNumber(t.Args[0]); ok {
-			return format.Bytes(n.Size()), n.String()
+			v.origin, v.originNumber, v.merging = format.Bytes(n.Size()), n.String(), t.Type == "snapshot-merge"
 		}
 	}
-	return 0, ""
+}
+
+// readRecord finds out what LVM has on record of a snapshot that is active, if its metadata
+// can be read.
+func (a *app) readRecord(n named) {
+	if n.volume == nil || n.volume.active == nil {
+		return
+	}
+	group, logical, _ := lvm.SplitName(n.path)
+	v, err := a.inactive(n.path, group, logical, nil, false)
+	if err != nil {
+		a.verbose(n.path, "what LVM has on record of it is not known: %v", err)
+		return
+	}
+	n.volume.recorded = v.recorded
 }
 
 // inactive is the volume as the metadata has it.
@@ -111,17 +131,30 @@ func (a *app) inactive(name, group, logical string, pv []path, write bool) (*vol
 	if err != nil {
 		return nil, noSuch(name, pv, err)
 	}
-	v := &volume{name: name, sight: s, group: g, logical: g.Find(logical)}
-	if v.logical == nil {
+	l := g.Find(logical)
+	if l == nil {
 		return nil, &lvm.NoVolumeError{Group: g, Name: logical}
 	}
-	if snapshot, err := g.Snapshot(logical); err == nil {
+	return s.volume(name, g, l), nil
+}
+
+// volume is a volume of a group that is seen.
+func (s *sight) volume(name string, g *lvm.Group, l *lvm.Logical) *volume {
+	v := &volume{name: name, sight: s, group: g, logical: l}
+	if snapshot, err := g.Snapshot(l.Name); err == nil {
 		v.snapshot, v.origin = &snapshot, format.Bytes(g.Size(snapshot.Origin))
+		v.recorded, v.merging = snapshot.ChunkSize, snapshot.Merging
 	}
-	if write {
-		return v, v.refuseWriting()
-	}
-	return v, nil
+	return v
+}
+
+// beside is another volume of the group.
+func (v *volume) beside(l *lvm.Logical) *volume { return v.sight.volume(v.inGroup(l), v.group, l) }
+
+// inGroup is the name of another volume of the group.
+func (v *volume) inGroup(l *lvm.Logical) string {
+	group, _, _ := strings.Cut(v.name, "/")
+	return group + "/" + l.Name
 }
 
 // noSuch is the error of a name that is no path either.
@@ -133,23 +166,29 @@ func noSuch(name string, pv []path, err error) error {
 }
 
 // refuseWriting is the failure of a volume that is not to be written to because of what
-// its metadata says.
+// its metadata says, or because some of it is not there.
 func (v *volume) refuseWriting() error {
-	if v == nil || v.group == nil {
+	if v.group == nil {
 		return nil
 	}
-	var why string
-	switch damaged := v.sight.groups.Damaged(v.group); {
+	_, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
+		return fmt.Errorf("%w, and with it extents %d to %d of the volume", missing, from, to)
+	})
+	stale := v.stale()
+	damaged := v.sight.groups.Damaged(v.group)
+	switch {
 	case len(damaged) > 0:
-		why = fmt.Sprintf("the metadata of volume group %s on %v cannot be relied on: %v; vgck --updatemetadata %[1]s writes it anew", v.group.Name, damaged[0].On, damaged[0].Err)
+		err = fmt.Errorf("refused: the metadata of volume group %s on %v cannot be relied on: %w; vgck --updatemetadata %[1]s writes it anew", v.group.Name, damaged[0].On, damaged[0].Err)
 	case v.group.Shared():
-		why = fmt.Sprintf("volume group %s is shared by hosts (lock type %s)", v.group.Name, v.group.LockType)
-	case v.snapshot != nil && v.snapshot.Merging:
-		why = fmt.Sprintf("LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", v.group.Name, v.snapshot.Origin.Name)
-	default:
+		err = fmt.Errorf("refused: volume group %s is shared by hosts (lock type %s)", v.group.Name, cmp.Or(printable(v.group.LockType), "clvmd"))
+	case v.merging:
+		err = fmt.Errorf("refused: LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", v.group.Name, v.snapshot.Origin.Name)
+	case err == nil && stale != nil:
+		err = fmt.Errorf("refused: %w; vgextend --restoremissing takes it back", stale)
+	case err == nil:
 		return nil
 	}
-	return &failure{v.name, statusFailed, errors.New("refused: " + why)}
+	return &failure{v.name, statusFailed, err}
 }
 
 // refuseNoSnapshot is the failure of a volume that is no snapshot.
@@ -166,54 +205,64 @@ func (v *volume) originName() string {
 	if v.snapshot == nil {
 		return ""
 	}
-	group, _, _ := strings.Cut(v.name, "/")
-	return group + "/" + v.snapshot.Origin.Name
+	return v.inGroup(v.snapshot.Origin)
 }
 
-// parts are those that the volume is joined from. onDisk is the device that stands for a
-// disk. Of a segment on a physical volume that is not there, gone is told.
-func (v *volume) parts(onDisk func(*disk) (*device.Device, error), gone func(*lvm.Segment, error)) (all []device.Part, err error) {
+// parts are those that the volume is joined from. on is the device that stands for a disk.
+// Of extents on a physical volume that is not there, gone makes the error with which they
+// are read, or stops with it where it is to.
+func (v *volume) parts(on func(*disk) (*device.Device, error), gone func(from, to uint64, missing error) error) (all []device.Part, err error) {
 	layout, err := v.group.Layout(v.logical)
 	if err != nil {
 		return nil, err
 	}
 	for i, l := range layout {
-		p := device.Part{Length: l.Length, Chunk: l.Chunk}
-		there, cut := l.Length, error(nil) // how much of a linear segment is on its disk
-		for _, at := range l.Places {
-			s, length, err := v.stripe(at, onDisk)
-			if need := l.Length / int64(len(l.Places)); err == nil && s.Gone == nil && length < need {
-				there = length / lvm.SectorSize * lvm.SectorSize
-				cut = fmt.Errorf("physical volume %s has no more than %d bytes of the %d from its byte %d on", at.On.UUID, length, need, at.Start)
-				if len(l.Places) > 1 || there == 0 {
-					s, there = device.Stripe{Gone: cut}, l.Length
-				}
-			}
-			if err != nil {
-				return nil, err
-			}
-			if err := cmp.Or(s.Gone, cut); err != nil {
-				gone(v.logical.Segments[i], err)
-			}
-			p.Stripes = append(p.Stripes, s)
+		segment := v.logical.Segments[i]
+		there, stripes, missing, err := v.stripes(l, on)
+		if err != nil {
+			return nil, err
 		}
-		p.Length = there
-		all = append(all, p)
-		if there < l.Length {
-			all = append(all, device.Part{Length: l.Length - there, Stripes: []device.Stripe{{Gone: cut}}})
+		if there > 0 {
+			all = append(all, device.Part{Length: there, Chunk: l.Chunk, Stripes: stripes})
 		}
+		if there == l.Length {
+			continue
+		}
+		extent := l.Length / int64(segment.Count)
+		if err := gone(segment.Start+uint64(there/extent), segment.Start+segment.Count-1, missing); err != nil {
+			return nil, err
+		}
+		all = append(all, device.Part{Length: l.Length - there, Stripes: []device.Stripe{{Gone: missing}}})
 	}
 	return all, nil
 }
 
-// stripe is where a stripe begins, and how long its physical volume goes on from there.
-func (v *volume) stripe(at lvm.Place, onDisk func(*disk) (*device.Device, error)) (s device.Stripe, length int64, err error) {
-	f, missing, err := v.physical(at.On)
-	if err != nil || missing != nil {
-		return device.Stripe{Gone: missing}, 0, err
+// stripes are those of a part, and how much of it is there, in bytes: all of it, or where
+// it is linear, up to the end of its physical volume. missing says what is not.
+func (v *volume) stripes(l lvm.Part, on func(*disk) (*device.Device, error)) (there int64, all []device.Stripe, missing, err error) {
+	need := l.Length / int64(len(l.Places))
+	there = l.Length
+	for _, at := range l.Places {
+		f, gone, err := v.physical(at.On)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		if gone != nil {
+			return 0, nil, gone, nil
+		}
+		if length := max(0, f.Length-at.Start); length < need {
+			missing = fmt.Errorf("physical volume %s has no more than %d bytes of the %d from its byte %d on", at.On.UUID, length, need, at.Start)
+			if there = 0; len(l.Places) == 1 {
+				there = length / lvm.SectorSize * lvm.SectorSize
+			}
+		}
+		d, err := on(diskOf(f))
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		all = append(all, device.Stripe{On: d, Start: f.Start + at.Start})
 	}
-	d, err := onDisk(diskOf(f))
-	return device.Stripe{On: d, Start: f.Start + at.Start}, max(0, f.Length-at.Start), err
+	return there, all, missing, nil
 }
 
 // physical is where a physical volume was found. missing says that it was not.
@@ -221,27 +270,36 @@ func (v *volume) physical(p *lvm.Physical) (f *lvm.Found, missing, err error) {
 	all := v.sight.groups.Found(p.UUID)
 	switch len(all) {
 	case 0:
-		return nil, fmt.Errorf("physical volume %s, which was %s, is missing", p.UUID, p.Device), nil
+		return nil, fmt.Errorf("physical volume %s, which was %s, is missing", p.UUID, printable(p.Device)), nil
 	case 1:
 		return all[0], nil, nil
 	}
 	return nil, nil, fmt.Errorf("physical volume %s is there %d times: %v and %v; name one with --pv", p.UUID, len(all), all[0], all[1])
 }
 
+// openMapping opens the device of a mapping for reading.
+func (a *app) openMapping(name string, m *device.Mapping) (*device.Device, error) {
+	if m.Suspended {
+		return nil, a.unreadable(name, fmt.Errorf("%s is suspended: whoever reads it waits until it is resumed (dmsetup resume)", m.Path()))
+	}
+	d, err := device.Open(m.Path())
+	if err != nil {
+		return nil, a.unreadable(name, err)
+	}
+	return d, nil
+}
+
 // open opens the volume for reading. It is open until the run ends.
 func (v *volume) open(a *app) (*device.Device, error) {
 	if v.active != nil {
-		d, err := device.Open(v.active.Path())
-		if err != nil {
-			return nil, a.unreadable(v.name, err)
-		}
-		return d, nil
+		return a.openMapping(v.name, v.active)
 	}
-	parts, err := v.parts(func(d *disk) (*device.Device, error) { return d.Device, nil }, func(s *lvm.Segment, missing error) {
-		v.tell("%v: its %v are gone, or some of them; the rest is read", missing, s)
+	parts, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
+		v.sight.tell(v.name, "%v: extents %d to %d of it cannot be read; the rest is", missing, from, to)
+		return nil
 	})
 	if stale := v.stale(); err == nil && stale != nil {
-		v.tell("%v", stale)
+		v.sight.tell(v.name, "%v", stale)
 	}
 	if err == nil {
 		var d *device.Device
@@ -262,14 +320,10 @@ func (v *volume) openWritable() (*device.Writable, error) {
 		}
 		return w, nil
 	}
-	var missing error
-	parts, err := v.parts((*disk).writable, func(s *lvm.Segment, err error) { missing = fmt.Errorf("%w, and with it %v of the volume", err, s) })
-	if err == nil {
-		err = missing
+	if err := v.refuseWriting(); err != nil {
+		return nil, err
 	}
-	if stale := v.stale(); err == nil && stale != nil {
-		err = fmt.Errorf("refused: %w; vgextend --restoremissing takes it back", stale)
-	}
+	parts, err := v.parts((*disk).writable, func(_, _ uint64, missing error) error { return missing })
 	if err != nil {
 		return nil, &failure{v.name, statusFailed, err}
 	}
@@ -284,7 +338,8 @@ func (v *volume) openWritable() (*device.Writable, error) {
 }
 
 // users names the devices of this machine that have any of the volume, or of what belongs
-// together with it: a snapshot, its origin, and the origin's other snapshots.
+// together with it: a snapshot, its origin, and the origin's other snapshots. By their UUIDs
+// those are found whose place is not known.
 func (v *volume) users() (by []string) {
 	origin := v.logical
 	if v.snapshot != nil {
@@ -295,20 +350,23 @@ func (v *volume) users() (by []string) {
 		related = append(related, s.COW)
 	}
 	for _, l := range related {
-		by = append(by, device.Users(lvm.MappingUUID(v.group, l))...)
-		one := *v
-		one.logical = l
-		parts, err := one.parts(func(d *disk) (*device.Device, error) { return d.Device, nil }, func(*lvm.Segment, error) {})
-		if err != nil {
-			continue // where it lies cannot be told, and its devices are found by their UUIDs alone
+		parts, err := v.beside(l).parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
+		if err == nil {
+			if d, err := device.Join(v.name, parts); err == nil {
+				by = append(by, d.Holders()...)
+				continue
+			}
 		}
-		if d, err := device.Join(v.name, parts); err == nil {
-			by = append(by, d.Holders()...)
+		if v.sight.onBlocks(v.group) {
+			by = append(by, device.Users(lvm.MappingUUID(v.group, l))...)
 		}
 	}
 	slices.Sort(by)
 	return slices.Compact(by)
 }
+
+// reading is the disk, open for reading.
+func (d *disk) reading() (*device.Device, error) { return d.Device, nil }
 
 // writable is the disk, open for writing.
 func (d *disk) writable() (*device.Device, error) {
@@ -322,14 +380,6 @@ func (d *disk) writable() (*device.Device, error) {
 	return &d.out.Device, nil
 }
 
-// tell tells the user, once in a run.
-func (v *volume) tell(format string, args ...any) {
-	if text := fmt.Sprintf(format, args...); !v.sight.told[v.name+text] {
-		v.sight.told[v.name+text] = true
-		v.sight.app.say(v.name, "%s", text)
-	}
-}
-
 // stale says that the volume is on a physical volume that was not there when the group was
 // changed; it is nil where it is not.
 func (v *volume) stale() error {
@@ -341,6 +391,16 @@ func (v *volume) stale() error {
 		}
 	}
 	return nil
+}
+
+// removal says what is left to do of a snapshot that was merged. By the names in an image, LVM
+// would act on what this machine has of those names.
+func (v *volume) removal() string {
+	where := ""
+	if !v.sight.onBlocks(v.group) {
+		where = " where these physical volumes are in use"
+	}
+	return fmt.Sprintf("LVM still lists it, and it is empty now: lvremove %s/%s ends it%s, and the origin can be used", v.group.Name, v.logical.Name, where)
 }
 
 // table is the device-mapper table of a volume of the group, a line for each segment; a
@@ -372,28 +432,12 @@ func (v *volume) table(l *lvm.Logical) string {
 	return b.String()
 }
 
-// lookAt opens a device, or a logical volume, for reading.
-func (a *app) lookAt(name string, s volumes) (*device.Device, error) {
-	v, err := a.volume(name, s, false)
-	switch {
-	case err != nil:
-		return nil, err
-	case v != nil:
-		return v.open(a)
-	}
-	d, err := device.Open(name)
-	if err != nil {
-		return nil, a.unreadable(name, err)
-	}
-	return d, nil
-}
-
-// again is a name as the command line has it, for a command that is told to the user: of
-// a logical volume, with where it was looked for.
+// again is a name as a shell takes it on a command line that the user is told, with where
+// it was looked for.
 func (s volumes) again(name string) string {
-	text := printable(name)
+	text := shellWord(name)
 	for _, p := range s.PV {
-		text += " --pv " + printable(string(p))
+		text += " --pv " + shellWord(string(p))
 	}
 	return text
 }

@@ -77,41 +77,44 @@ type target struct {
 
 // openTarget opens a COW device for writing, as openCOW does for reading.
 func (a *app) openTarget(path string, w writing, chunk chunkSize) (*target, error) {
-	if w.DryRun {
-		c, err := a.openCOW(path, w.section, chunk)
-		if err != nil {
-			return nil, err
-		}
-		if err = c.volume.refuseWriting(); err == nil && c.device.WholeBlocks() != nil {
-			err = &failure{path, statusWrongUse, c.device.WholeBlocks()}
-		}
-		if err != nil {
-			c.close()
-			return nil, err
-		}
-		return &target{cow: c}, nil
-	}
-	c, err := a.cowOf(path, w.section, true)
+	n, err := a.named(path, w.volumes, !w.DryRun)
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.openToWrite(path, c.volume)
-	if err != nil {
-		return nil, err
-	}
-	return a.target(c, d, w, chunk)
+	return a.openNamedTarget(n, w, chunk)
 }
 
-// openToWrite opens a device, or a logical volume, for writing.
-func (a *app) openToWrite(path string, v *volume) (*device.Writable, error) {
-	if v != nil {
-		return v.openWritable()
+// openNamedTarget is openTarget of a name that is known.
+func (a *app) openNamedTarget(n named, w writing, chunk chunkSize) (*target, error) {
+	if err := a.asCOW(n, w.section); err != nil {
+		return nil, err
 	}
-	d, err := device.OpenWritable(path)
+	if w.DryRun {
+		return a.openToForetell(n, w, chunk)
+	}
+	d, err := n.openToWrite()
 	if err != nil {
-		return nil, &failure{path, statusFailed, err}
+		return nil, err
 	}
-	return d, nil
+	return a.target(&cow{named: n}, d, w, chunk)
+}
+
+// openToForetell opens a COW device for a dry run: for reading, if it could be written.
+func (a *app) openToForetell(n named, w writing, chunk chunkSize) (*target, error) {
+	if n.volume != nil {
+		if err := n.volume.refuseWriting(); err != nil {
+			return nil, err
+		}
+	}
+	c, err := a.openNamed(n, w.section, chunk)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.device.WholeBlocks(); err != nil {
+		c.close()
+		return nil, &failure{n.path, statusWrongUse, err}
+	}
+	return &target{cow: c}, nil
 }
 
 // target identifies a COW device that was opened for writing. It closes it

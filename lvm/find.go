@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"slices"
 
 	"github.com/diskfs/go-diskfs/partition/gpt"
 	"github.com/diskfs/go-diskfs/partition/mbr"
@@ -43,26 +44,25 @@ type part struct{ *io.SectionReader }
 
 func (p part) Size() int64 { return p.SectionReader.Size() }
 
-// Find finds the physical volumes on a disk: the disk itself, or else its MBR or GPT
-// partitions. name is that of the disk in messages. A label that is damaged is an error,
+// Find finds the physical volumes on a disk: in its MBR or GPT partitions, or else the disk
+// itself. (LVM does not look at the label of a disk that has partitions: it is that of an
+// earlier life.) name is that of the disk in messages. A label that is damaged is an error,
 // which does not keep others from being found.
 func Find(d Disk, name string) (all []*Found, errs []error) {
-	l, err := ReadLabel(d)
-	switch {
-	case err == nil:
-		return []*Found{{Disk: d, Name: name, Length: d.Size(), Label: l}}, nil
-	case !errors.Is(err, ErrNoLabel):
-		return nil, []error{fmt.Errorf("%s: %w", name, err)}
-	}
-	for _, p := range partitions(d) {
-		f := &Found{Disk: d, Name: name, Start: p.start, Length: p.length, Partition: p.number}
-		f.Label, err = ReadLabel(f.device())
-		switch {
+	try := func(f *Found) {
+		l, err := ReadLabel(f.device())
+		switch f.Label = l; {
 		case err == nil:
 			all = append(all, f)
 		case !errors.Is(err, ErrNoLabel):
 			errs = append(errs, fmt.Errorf("%v: %w", f, err))
 		}
+	}
+	for _, p := range partitions(d) {
+		try(&Found{Disk: d, Name: name, Start: p.start, Length: p.length, Partition: p.number})
+	}
+	if len(all) == 0 {
+		try(&Found{Disk: d, Name: name, Length: d.Size()})
 	}
 	return all, errs
 }
@@ -80,7 +80,8 @@ func partitions(d Disk) (all []partition) {
 			return within(d, all)
 		}
 	}
-	return within(d, mbrPartitions(d))
+	// An MBR does not say in which blocks it counts.
+	return within(d, slices.Concat(mbrPartitions(d, SectorSize), mbrPartitions(d, 4096)))
 }
 
 // within leaves out what does not begin on the disk, and cuts off what is behind its end: an
@@ -106,7 +107,8 @@ const (
 
 // gptPartitions are those of a GPT on a disk with logical blocks of so many bytes.
 func gptPartitions(d Disk, block int64) (all []partition) {
-	if !saneGPT(d, block) && !saneGPT(d, d.Size()/block*block-block) {
+	primary, backup := lookAtGPT(d, block), lookAtGPT(d, d.Size()/block*block-block)
+	if primary == insane || backup == insane || primary == none && backup == none {
 		return nil
 	}
 	t, err := gpt.Read(file{part{io.NewSectionReader(d, 0, d.Size())}}, int(block), int(block))
@@ -121,25 +123,37 @@ func gptPartitions(d Disk, block int64) (all []partition) {
 	return all
 }
 
-// saneGPT tells whether the header of a GPT, if there is one at a place, has room for a
-// number of entries that can be read: what the library is told there, it takes.
-func saneGPT(d Disk, at int64) bool {
+// A gptHeader is what stands where one may be.
+type gptHeader int
+
+const (
+	none gptHeader = iota
+	sane
+	insane // it has no number of entries that can be read: what the library is told, it takes
+)
+
+// lookAtGPT looks at the header at a byte of the disk.
+func lookAtGPT(d Disk, at int64) gptHeader {
 	b := make([]byte, entrySize+4)
 	if at < 0 {
-		return false
+		return none
 	}
 	if _, err := d.ReadAt(b, at); err != nil || string(b[:8]) != "EFI PART" {
-		return false
+		return none
 	}
 	n, size := binary.LittleEndian.Uint32(b[entryCount:]), binary.LittleEndian.Uint32(b[entrySize:])
-	return n <= mostEntries && size >= smallestEntry && size <= largestEntry
+	if n > mostEntries || size < smallestEntry || size > largestEntry {
+		return insane
+	}
+	return sane
 }
 
-// mbrPartitions are those of an MBR, and the logical ones in an extended partition.
-func mbrPartitions(d Disk) (all []partition) {
-	for _, p := range mbrEntries(d, 0) {
+// mbrPartitions are those of an MBR, and the logical ones in an extended partition, on a disk
+// with logical blocks of so many bytes.
+func mbrPartitions(d Disk, block int64) (all []partition) {
+	for _, p := range mbrEntries(d, 0, block) {
 		if isExtended(p.kind) {
-			all = append(all, logical(d, p.start, p.length)...)
+			all = append(all, logical(d, p.start, p.length, block)...)
 			continue
 		}
 		all = append(all, p.partition)
@@ -154,14 +168,14 @@ type mbrEntry struct {
 
 // mbrEntries are those of a table that begins at a byte of the disk; where they begin is
 // counted from there.
-func mbrEntries(d Disk, at int64) (all []mbrEntry) {
+func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
 	t, err := mbr.Read(file{part{io.NewSectionReader(d, at, SectorSize)}}, SectorSize, SectorSize)
 	if err != nil {
 		return nil
 	}
 	for i, p := range t.Partitions {
 		if p.Type != mbr.Empty {
-			all = append(all, mbrEntry{partition{i + 1, int64(p.Start) * SectorSize, int64(p.Size) * SectorSize}, p.Type})
+			all = append(all, mbrEntry{partition{i + 1, int64(p.Start) * block, int64(p.Size) * block}, p.Type})
 		}
 	}
 	return all
@@ -176,11 +190,11 @@ const mostLogical = 256
 // logical are the partitions in an extended one. They are chained: each table there has
 // an entry for one partition, counted from itself, and one for the next table, counted
 // from the extended partition.
-func logical(d Disk, start, length int64) (all []partition) {
+func logical(d Disk, start, length, block int64) (all []partition) {
 	const first = 5
 	for at := start; len(all) < mostLogical; {
 		next := int64(0)
-		for _, e := range mbrEntries(d, at) {
+		for _, e := range mbrEntries(d, at, block) {
 			switch {
 			case !isExtended(e.kind):
 				all = append(all, partition{first + len(all), at + e.start, e.length})

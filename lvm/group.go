@@ -14,6 +14,7 @@ type Group struct {
 	Seqno      uint64 // of the metadata: it grows with each change
 	ExtentSize uint64 // in sectors
 	Exported   bool   // no machine is to use it
+	Clustered  bool   // hosts share it, by an older kind of lock
 	SystemID   string // of the host that it belongs to; empty for any
 	LockType   string // of a group that hosts share; else empty or "none"
 	Physical   []*Physical
@@ -60,7 +61,7 @@ type Segment struct {
 func (g *Group) Find(name string) *Logical { return g.logical[name] }
 
 // Shared tells whether several hosts use the group at once, by a lock manager.
-func (g *Group) Shared() bool { return g.LockType != "" && g.LockType != "none" }
+func (g *Group) Shared() bool { return g.Clustered || g.LockType != "" && g.LockType != "none" }
 
 // parseGroup reads the text of a volume group. The error is a [*SyntaxError].
 func parseGroup(text []byte) (*Group, error) {
@@ -71,6 +72,9 @@ func parseGroup(text []byte) (*Group, error) {
 		case p.opened && g != nil:
 			return p.fails("a second section, %q, where there is one volume group", key)
 		case p.opened:
+			if !isLVMName(key) {
+				return p.fails("%q is no name of a volume group", key)
+			}
 			g = &Group{Name: key, physical: map[string]*Physical{}, logical: map[string]*Logical{}}
 			return p.group(g)
 		case key == "version":
@@ -111,7 +115,7 @@ func (p *parser) group(g *Group) error {
 		case "extent_size":
 			return p.number(&g.ExtentSize)
 		case "status":
-			return p.flag("EXPORTED", &g.Exported)
+			return p.flags(map[string]*bool{"EXPORTED": &g.Exported, "CLUSTERED": &g.Clustered})
 		case "system_id":
 			return p.string(&g.SystemID)
 		case "lock_type":
@@ -156,6 +160,9 @@ func (p *parser) uuid(to *string) error {
 
 func (p *parser) physical(g *Group, name string) error {
 	v := &Physical{Name: name}
+	if !isLVMName(name) {
+		return p.fails("%q is no name of a physical volume", name)
+	}
 	if g.physical[name] != nil {
 		return p.fails("physical volume %s stands there twice", name)
 	}
@@ -168,7 +175,7 @@ func (p *parser) physical(g *Group, name string) error {
 		case "device":
 			return p.string(&v.Device)
 		case "status", "flags":
-			return p.flag("MISSING", &v.Missing)
+			return p.flags(map[string]*bool{"MISSING": &v.Missing})
 		case "pe_start":
 			started = true
 			return p.number(&v.Start)
@@ -185,6 +192,9 @@ func (p *parser) physical(g *Group, name string) error {
 
 func (p *parser) logical(g *Group, name string) error {
 	v := &Logical{Name: name}
+	if !isLVMName(name) {
+		return p.fails("%q is no name of a logical volume", name)
+	}
 	if g.logical[name] != nil {
 		return p.fails("logical volume %s stands there twice", name)
 	}
@@ -252,8 +262,8 @@ func (p *parser) segment(v *Logical) error {
 		}
 		return p.skip()
 	})
-	if err == nil && s.Type == "" {
-		err = p.fails("logical volume %s: a segment without type", v.Name)
+	if err == nil && !isLVMName(s.Type) {
+		err = p.fails("logical volume %s: a segment of type %q", v.Name, s.Type)
 	}
 	return err
 }

@@ -5,6 +5,14 @@ import (
 	"strings"
 )
 
+// isLVMName tells whether a text may be LVM's name of something: what else stands there is
+// damage, and not to be put before a terminal.
+func isLVMName(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("+_.-:", r)
+	}) < 0
+}
+
 // names are those that LVM gives volume groups and logical volumes; a group may be named
 // by its UUID, too.
 var names = regexp.MustCompile(`^([a-zA-Z0-9+_.#!-]+)/([a-zA-Z0-9+_.-]+)$`)
@@ -52,8 +60,11 @@ func MappingUUID(g *Group, v *Logical) string {
 	return "LVM-" + strings.ReplaceAll(g.UUID+v.UUID, "-", "")
 }
 
-// MappedUUID tells whether a device-mapper UUID is that of a logical volume, or a layer of
-// one, of the volume group of a UUID.
-func MappedUUID(s, group string) bool {
-	return strings.HasPrefix(s, "LVM-"+strings.ReplaceAll(group, "-", ""))
+// Mapped tells whether a device-mapper UUID is that of a logical volume, or of a layer of
+// one.
+func Mapped(s string) bool { return strings.HasPrefix(s, "LVM-") }
+
+// MappedBy tells whether it is one of the volume group of a UUID.
+func MappedBy(s, group string) bool {
+	return isUUID(group) && strings.HasPrefix(s, "LVM-"+strings.ReplaceAll(group, "-", ""))
 }

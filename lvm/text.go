@@ -270,7 +270,7 @@ func (p *parser) string(to *string) error {
 func (p *parser) number(to *uint64) error {
 	s, err := p.one(isNumber)
 	if err == nil && (s.number < 0 || s.number > math.MaxInt64/SectorSize) {
-		err = p.failsAt(s.at, "%d is no number of sectors", s.number)
+		err = p.failsAt(s.at, "%d is out of range", s.number)
 	}
 	*to = uint64(s.number)
 	return err
@@ -282,13 +282,15 @@ func (p *parser) list(use func(scalar) error) error {
 	return err
 }
 
-// flag reads a list of strings, and notes whether one is among them.
-func (p *parser) flag(name string, to *bool) error {
+// flags reads a list of strings, and notes which of some are among them.
+func (p *parser) flags(all map[string]*bool) error {
 	return p.list(func(s scalar) error {
 		if s.kind != isString {
 			return p.failsAt(s.at, "expected a string")
 		}
-		*to = *to || s.text == name
+		if flag := all[s.text]; flag != nil {
+			*flag = true
+		}
 		return nil
 	})
 }

@@ -30,6 +30,7 @@ type Device struct {
 	size    int64   // of the section, in bytes
 	joined  bool    // it is made of pieces, and of nothing else that is on their media
 	pieces  []piece // what it is joined from
+	largest int64   // of its media's logical blocks, in bytes
 	owns    []*medium
 }
 
@@ -105,11 +106,20 @@ func (d *Device) measure() (err error) {
 	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("cannot tell its size: %w", cause(err))
 	}
+	d.findLargest()
 	return nil
 }
 
+// findLargest finds the largest of the media's logical blocks.
+func (d *Device) findLargest() {
+	d.largest = SectorSize
+	for m := range d.media() {
+		d.largest = max(d.largest, m.block)
+	}
+}
+
 // Nothing is a device of no bytes, in place of one that is yet to be made.
-func Nothing() *Device { return &Device{joined: true} }
+func Nothing() *Device { return &Device{joined: true, largest: SectorSize} }
 
 // open opens a file for reading without leaving a trace of that in its access
 // time, where the caller is allowed to ask for that; atime tells that it is not.
@@ -125,6 +135,9 @@ func open(path string, flags int) (f *os.File, atime bool, err error) {
 // Close closes the device, and with it all its sections. What is joined from others
 // is open as long as they are.
 func (d *Device) Close() (err error) {
+	for m := range d.media() {
+		m.aio.close()
+	}
 	for _, m := range d.owns {
 		err = errors.Join(err, m.close())
 	}
@@ -145,13 +158,7 @@ func (d *Device) Size() int64 { return d.size }
 
 // LogicalBlockSize is the device's logical block in bytes, 512 for an image
 // file, and the largest of those that a device is joined from.
-func (d *Device) LogicalBlockSize() int64 {
-	block := int64(SectorSize)
-	for m := range d.media() {
-		block = max(block, m.block)
-	}
-	return block
-}
+func (d *Device) LogicalBlockSize() int64 { return d.largest }
 
 // AccessTimeKept tells whether reading leaves the file's access time as it is:
 // that takes its owner or root.

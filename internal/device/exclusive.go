@@ -120,7 +120,7 @@ func lock(f *os.File) error {
 	return nil
 }
 
-// OpenShared is [OpenWritable] for a device of which others may use other parts, as
+// OpenShared is [OpenWritable], but not for oneself, for a device of which others may use other parts, as
 // logical volumes do of a physical one: device-mapper's devices on it are no obstacle.
 // Who writes makes sure that none of them has what is written ([Device.Holders] of what
 // is joined).
@@ -135,8 +135,12 @@ func OpenShared(path string) (*Writable, error) {
 		return nil, err
 	}
 	w = newWritable(path)
-	if by := numberOf(info).strangers(); len(by) > 0 {
+	n := numberOf(info)
+	if by := n.strangers(); len(by) > 0 {
 		return nil, &BusyError{By: by}
+	}
+	if !n.mapped() { // a program has it
+		return nil, err
 	}
 	err = w.openBlock(info, func(flags int) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|flags, 0) })
 	if err == nil {

@@ -29,7 +29,17 @@ func (n Number) users() []string {
 
 // strangers names those of the users that are no devices of device-mapper.
 func (n Number) strangers() []string {
-	return n.usersBut(func(name string) bool { return readLine(filepath.Join("/sys/class/block", name, "dm/name")) != "" })
+	return n.usersBut(isMapping)
+}
+
+// mapped tells whether devices of device-mapper hold the device.
+func (n Number) mapped() bool {
+	return slices.ContainsFunc(n.relatives(), func(r Number) bool { return slices.ContainsFunc(r.holderNames(), isMapping) })
+}
+
+// isMapping tells whether a device is one of device-mapper, by its kernel name.
+func isMapping(name string) bool {
+	return readLine(filepath.Join("/sys/class/block", name, "dm/name")) != ""
 }
 
 // usersBut are the users, but for those of the devices that hold it that are left out, by

@@ -27,8 +27,11 @@ type Stripe struct {
 
 // Join makes one device of parts of others, in order; name is its path. It is open as
 // long as they are. The error is that of a part that is not on its device.
+//
+// Its transfers do not wait for theirs, nor for those of what else is joined from them.
 func Join(name string, parts []Part) (*Device, error) {
 	d := &Device{path: name, joined: true}
+	own := map[*medium]*medium{}
 	for _, part := range parts {
 		p := piece{start: d.size, length: part.Length, chunk: part.Chunk}
 		if len(part.Stripes) == 1 {
@@ -42,6 +45,12 @@ func Join(name string, parts []Part) (*Device, error) {
 			if err != nil {
 				return nil, err
 			}
+			if own[joined.medium] == nil {
+				m := *joined.medium
+				m.aio = newAIO()
+				own[joined.medium] = &m
+			}
+			joined.medium = own[joined.medium]
 			p.stripes = append(p.stripes, joined)
 		}
 		d.pieces = append(d.pieces, p)
@@ -51,6 +60,7 @@ func Join(name string, parts []Part) (*Device, error) {
 		s := d.pieces[0].stripes[0]
 		d.medium, d.base = s.medium, s.start
 	}
+	d.findLargest()
 	return d, nil
 }
 
@@ -156,6 +166,7 @@ func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 		}
 		again.pieces = append(again.pieces, p)
 	}
+	again.findLargest()
 	return &again, nil
 }
 

@@ -188,11 +188,13 @@ func TestJoinedOrder(t *testing.T) {
 			log = append(log, fmt.Sprint("sync ", i))
 			return nil
 		}
-		f.direct = true
 		f.order.pwritev2 = func(_ int, iovs [][]byte, offset int64, _ int) (int, error) {
 			log = append(log, fmt.Sprint("durable ", i, " ", offset))
 			return len(iovs[0]), nil
 		}
+	}
+	for m := range w.media() {
+		m.direct = true
 	}
 	if err := w.WriteDurable(make([]byte, 1024), 512); err != nil {
 		t.Fatal(err)

@@ -75,7 +75,7 @@ func (d *Device) many(opcode uint16, p [][]byte, at []int64, plain func(i, done 
 	// what is cached, it has to be.
 	switch {
 	case len(p) < 2 || d.any(func(m *medium) bool { return m.forget }):
-	case d.medium != nil:
+	case d.medium != nil && d.gone == nil:
 		d.aio.transfer(d, opcode, p, at, done)
 	default:
 		d.transferSplit(opcode, p, at, done)

@@ -11,7 +11,7 @@ import (
 )
 
 // Writable is a block device or an image file opened for reading and writing
-// and for nobody else's use meanwhile, or a section of one. It may be used by
+// and for nobody else's use meanwhile ([OpenShared] has exceptions), or a section of one. It may be used by
 // several goroutines at once, but for [Writable.Grow].
 type Writable struct {
 	Device
@@ -55,7 +55,10 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	w = newWritable(path)
 	// Between the look and this, another program may have made a file of this
 	// name: O_EXCL leaves it alone.
-	if err = w.openImage(os.O_CREATE | os.O_EXCL); err != nil {
+	if err = w.openImage(os.O_CREATE | os.O_EXCL); err == nil {
+		err = w.measure()
+	}
+	if err != nil {
 		w.discard()
 		return nil, false, createError(path, err)
 	}
