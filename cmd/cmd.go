@@ -88,7 +88,7 @@ func needlessPV(k *kong.Context) error {
 		switch {
 		case p.Positional != nil:
 			v = p.Positional
-		case p.Flag != nil && p.Flag.Name != "pv":
+		case p.Flag != nil && slices.Contains([]string{"origin", "into", "from"}, p.Flag.Name):
 			v = p.Flag.Value
 		default:
 			continue

@@ -125,9 +125,9 @@ func (t *target) isNone(sources ...*device.Device) error {
 	return nil
 }
 
-// isVolume tells whether a name that no file has is to be taken for VG/LV: where it was said
+// takesVolume tells whether a name that no file has is to be taken for VG/LV: where it was said
 // where to look for that, or where no file of the name could be made.
-func (c *createCmd) isVolume(name string) bool {
+func (c *createCmd) takesVolume(name string) bool {
 	return isVolumeName(name) && (len(c.PV) > 0 || !exists(filepath.Dir(name)))
 }
 
@@ -135,7 +135,7 @@ func (c *createCmd) isVolume(name string) bool {
 // or in a dry run does as if there were an empty one.
 func (c *createCmd) openOrMake(a *app, chunk chunkSize) (*target, error) {
 	path := string(c.COW)
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || c.given() || c.isVolume(path) {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) || c.given() || c.takesVolume(path) {
 		return a.openTarget(path, c.writing, chunk)
 	}
 	if c.DryRun {

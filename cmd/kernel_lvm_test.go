@@ -294,6 +294,35 @@ func TestKernelLVMNames(t *testing.T) {
 	}
 }
 
+// TestKernelList: a snapshot that LVM knows nothing of is listed by its device-mapper name, and
+// one that LVM has active is found by its group's UUID, too.
+func TestKernelList(t *testing.T) {
+	kernellab.Require(t)
+	l := usedGroup(t)
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	uuid := l.lvm("vgs", "--noheadings", "-o", "uuid", "vg0")
+	if got, _ := expect(t, 0, "dump", "--output", "csv", uuid+"/snap"); got != l.dump(lvsRow{attr: "swi-a"}, "vg0/snap") {
+		t.Errorf("by UUID: %s", got)
+	}
+	expect(t, 8, "dump", strings.Replace(uuid, "-", "x", 1)+"/snap")
+	expect(t, 8, "dump", uuid[:1]+"/snap")
+
+	origin, cow := blankLoop(t, 4096), blankLoop(t, 1000)
+	s := kernellab.NewSnapshot(t, origin, cow, "P", 16)
+	overwrite(t, s.Origin.Path, 16, []uint64{3, 9})
+	all := list(t, 0)
+	name := strings.TrimPrefix(s.View.Path, "/dev/mapper/")
+	d := all[name]
+	if len(all) != 2 || !d.Active || d.Merging || d.Origin == nil || *d.Origin != origin || d.COWDevice == nil || *d.COWDevice != cow ||
+		*d.OriginSectors != 4096 || *d.Exceptions != 2 || *d.ChunkSectors != 16 || *d.Status != s.View.Status(t) {
+		t.Errorf("%+v", all)
+	}
+	if d := all["vg0/snap"]; !d.Active || *d.COWDevice != "/dev/mapper/vg0-snap-cow" {
+		t.Errorf("%+v", d)
+	}
+	s.Down(t)
+}
+
 // dump is what there is in a store, as CSV.
 func (l *lvmLab) dump(r lvsRow, args ...string) string {
 	l.Helper()

@@ -62,8 +62,8 @@ func compressed(t *testing.T, content []byte) []byte {
 	return b.Bytes()
 }
 
-// lvmScenariosOf are the volume groups in testdata/lvm.
-var lvmScenariosOf = []string{"linear", "striped", "several", "gpt", "wrapped"}
+// lvmGroups are the volume groups in testdata/lvm.
+var lvmGroups = []string{"linear", "striped", "several", "gpt", "wrapped"}
 
 // lvmImages unpacks the disks of a volume group in testdata/lvm.
 func lvmImages(t *testing.T, name string) (f lvmFacts, paths []string) {
@@ -156,7 +156,7 @@ func lvmView(t *testing.T, name, origin string, disks []string) []byte {
 // and read as LVM and the kernel did; merged, its origin is what the kernel showed, and the
 // other snapshots show what they did.
 func TestLVMImages(t *testing.T) {
-	for _, scenario := range lvmScenariosOf {
+	for _, scenario := range lvmGroups {
 		t.Run(scenario, func(t *testing.T) {
 			f, disks := lvmImages(t, scenario)
 			worst := 0

@@ -91,7 +91,8 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 	case v == nil:
 		return cow, into, usageError{errors.New("missing flags: --into=ORIGIN")}
 	case v.active != nil:
-		return cow, into, &failure{v.name, statusFailed, fmt.Errorf("its COW device is in use here, as %s: first deactivate the snapshot's origin (lvchange -an)", v.active.Path())}
+		busy := &device.BusyError{By: v.active.Holders()}
+		return cow, into, &failure{v.name, statusFailed, fmt.Errorf("%w: first deactivate the snapshot's origin (lvchange -an)", busy)}
 	default:
 		origin := v.beside(v.snapshot.Origin)
 		m.Into = path(origin.name)

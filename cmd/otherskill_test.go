@@ -46,6 +46,9 @@ func TestMergeOfVolumesKilled(t *testing.T) {
 		f.checkMerged(t, disks)
 	}
 	t.Logf("of kills in %v: %v", took, landed)
+	if landed["before the list was cleared"] == 0 {
+		t.Error("none found it at work")
+	}
 }
 
 // checkMerged wants the origin to be what the snapshot was that was merged, and the others

@@ -93,8 +93,9 @@ func (u *undoing) nameIt(path, base string) error {
 
 // logName is the beginning of a log's name, in the current directory: the name of a file
 // there, and of others all of the path, with dashes in place of slashes and dashes doubled,
-// so that the logs of two devices never have the same one. Of a logical volume it is what
-// device-mapper would name it.
+// so that the logs of two paths never have the same one. Of a logical volume it is what
+// device-mapper would name it. (Where that is the name of another's log, that one is not taken for
+// its own, and it gets the next free name.)
 func (c *cow) logName() string {
 	path, flat := c.path, strings.NewReplacer("-", "--", "/", "-")
 	if c.volume != nil {

@@ -174,9 +174,11 @@ func (v *volume) refuseWriting() error {
 	_, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
 		return fmt.Errorf("%w, and with it extents %d to %d of the volume", missing, from, to)
 	})
-	stale := v.stale()
+	stale, unseen := v.stale(), v.unseen()
 	damaged := v.sight.groups.Damaged(v.group)
 	switch {
+	case unseen != nil:
+		err = fmt.Errorf("refused: %w", unseen)
 	case len(damaged) > 0:
 		err = fmt.Errorf("refused: the metadata of volume group %s on %v cannot be relied on: %w; vgck --updatemetadata %[1]s writes it anew", v.group.Name, damaged[0].On, damaged[0].Err)
 	case v.group.Shared():
@@ -358,7 +360,7 @@ func (v *volume) users() (by []string) {
 			}
 		}
 		if v.sight.onBlocks(v.group) {
-			by = append(by, device.Users(lvm.MappingUUID(v.group, l))...)
+			by = append(by, device.MappedAs(lvm.MappingUUID(v.group, l))...)
 		}
 	}
 	slices.Sort(by)
@@ -378,6 +380,17 @@ func (d *disk) writable() (*device.Device, error) {
 		d.out = w
 	}
 	return &d.out.Device, nil
+}
+
+// unseen says that a physical volume of the group is missing while a label is damaged, which may
+// be its own: newer metadata may be on it.
+func (v *volume) unseen() error {
+	for _, p := range v.group.Physical {
+		if len(v.sight.faults) > 0 && len(v.sight.groups.Found(p.UUID)) == 0 {
+			return fmt.Errorf("physical volume %s is missing, and %w", p.UUID, v.sight.faults[0])
+		}
+	}
+	return nil
 }
 
 // stale says that the volume is on a physical volume that was not there when the group was

@@ -13,7 +13,7 @@ import (
 // cannot be told is null. Of a store that cannot be read, the state is "unreadable".
 type Listed struct {
 	Name          string  `json:"name"`       // VG/LV, or that of a device-mapper device
-	Active        bool    `json:"active"`     // the kernel serves the snapshot
+	Active        bool    `json:"active"`     // its COW device is mapped here
 	Merging       bool    `json:"merging"`    // a merge into the origin was begun
 	Origin        *string `json:"origin"`     // VG/LV, or a path
 	COWDevice     *string `json:"cow_device"` // its path, while there is one

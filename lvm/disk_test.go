@@ -3,6 +3,7 @@ package lvm_test
 import (
 	"bytes"
 	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"slices"
 	"testing"
@@ -107,6 +108,12 @@ func TestMBRThatIsOdd(t *testing.T) {
 	}
 }
 
+// sealGPT gives a header of a GPT a checksum that fits.
+func sealGPT(header []byte) {
+	binary.LittleEndian.PutUint32(header[16:], 0)
+	binary.LittleEndian.PutUint32(header[16:], crc32.ChecksumIEEE(header[:92]))
+}
+
 // TestGPTThatIsOdd: a header that asks for too much is not believed.
 func TestGPTThatIsOdd(t *testing.T) {
 	_, disks := real(t, "gpt")
@@ -123,6 +130,21 @@ func TestGPTThatIsOdd(t *testing.T) {
 		}
 		if got := found(t, b); len(got) != 0 {
 			t.Errorf("%d at byte %d of the header: %d physical volumes", c.value, c.at, len(got))
+		}
+	}
+	// Nor is it when its checksum fits, and there is a good one.
+	for _, good := range []bool{true, false} {
+		b := slices.Clone(disks[0])
+		headers := [][]byte{b[512:1024], b[len(b)-512:]}
+		if good {
+			headers = headers[:1]
+		}
+		for _, header := range headers {
+			binary.LittleEndian.PutUint32(header[80:], 1<<31)
+			sealGPT(header)
+		}
+		if got := found(t, b); len(got) != 0 {
+			t.Errorf("2^31 entries: %d physical volumes", len(got))
 		}
 	}
 	// The copy at the end has the same, and is there for that.

@@ -76,6 +76,9 @@ func FuzzDisk(f *testing.F) {
 	f.Add([]byte(disks[0][:17<<10]), uint32(0))
 	f.Add([]byte(mbrDisk()[:8<<10]), uint32(100<<10))
 	f.Fuzz(func(t *testing.T, b []byte, more uint32) {
+		if len(b) >= 1024 && more%2 == 0 {
+			sealGPT(b[512:1024])
+		}
 		d := sparse{b, int64(len(b)) + int64(more)}
 		found, _ := lvm.Find(d, "disk")
 		for _, x := range found {

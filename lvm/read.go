@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Copy is a copy of a group's metadata that is damaged, or cannot be read.
-type Copy struct {
+// BadCopy is a copy of a group's metadata that is damaged, or cannot be read.
+type BadCopy struct {
 	On  *Found
 	Err error // which metadata area, and what is wrong with it
 }
@@ -16,7 +16,7 @@ type Copy struct {
 type Groups struct {
 	All    []*Group // each with its highest seqno, in the order in which they were found
 	found  []*Found
-	unread []Copy
+	unread []BadCopy
 }
 
 // Read reads the metadata on the physical volumes.
@@ -25,7 +25,7 @@ func Read(found []*Found) *Groups {
 	for _, f := range found {
 		for i, a := range f.Metadata {
 			if err := g.readCopy(f, fmt.Sprintf("metadata area %d", i), a); err != nil {
-				g.unread = append(g.unread, Copy{f, err})
+				g.unread = append(g.unread, BadCopy{f, err})
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func (g *Groups) Found(uuid string) (all []*Found) {
 }
 
 // Damaged are the copies of a group's metadata that cannot be read, or are damaged.
-func (g *Groups) Damaged(group *Group) (all []Copy) {
+func (g *Groups) Damaged(group *Group) (all []BadCopy) {
 	for _, c := range g.unread {
 		if slices.ContainsFunc(group.Physical, func(p *Physical) bool { return p.UUID == c.On.UUID }) {
 			all = append(all, c)
@@ -149,4 +149,4 @@ func (g *Groups) Damaged(group *Group) (all []Copy) {
 }
 
 // Unread are all copies that cannot be read, or are damaged.
-func (g *Groups) Unread() []Copy { return g.unread }
+func (g *Groups) Unread() []BadCopy { return g.unread }

@@ -309,3 +309,34 @@ func TestJoinedOverlaps(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinBlocks: of media with blocks of several sizes, the largest counts.
+func TestJoinBlocks(t *testing.T) {
+	path, _ := numbered(t, 16384)
+	small := openedWritable(t, path)
+	other, _ := numbered(t, 16384)
+	large := openedWritable(t, other)
+	large.block = 4096
+	parts := func(first int64) []Part {
+		return []Part{{Length: first, Stripes: []Stripe{{On: &small.Device}}}, {Length: 8192, Stripes: []Stripe{{On: &large.Device, Start: 4096}}}}
+	}
+	if _, err := JoinWritable("joined", parts(512)); err == nil {
+		t.Error("a part that does not begin with a block was joined")
+	}
+	w, err := JoinWritable("joined", parts(4096))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.LogicalBlockSize(); got != 4096 {
+		t.Errorf("blocks of %d bytes", got)
+	}
+	if _, err := w.WriteAt(make([]byte, 512), 0); err == nil {
+		t.Error("a part of a block was written")
+	}
+	if _, err := w.WriteAt(make([]byte, 8192), 0); err != nil {
+		t.Error(err)
+	}
+	if section, err := w.Section(512, 4096); err == nil {
+		t.Errorf("a section from the middle of a block on: %d bytes", section.Size())
+	}
+}

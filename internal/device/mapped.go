@@ -18,13 +18,12 @@ type Mapping struct {
 // Path is where the mapping's device is found.
 func (m Mapping) Path() string { return m.Number.Name() }
 
+// Holders names the devices that hold it, as [Device.Holders] does.
+func (m Mapping) Holders() []string { return m.Number.holders() }
+
 // Target is the first target of its table, as [Device.Target] has it.
 func (m Mapping) Target() (t Target, ok bool) {
-	table := m.Number.table()
-	if len(table) == 0 {
-		return t, false
-	}
-	return table[0].Target, true
+	return m.Number.target()
 }
 
 // Mappings are the device-mapper devices of this machine, as far as sysfs shows them.
@@ -42,8 +41,8 @@ func Mappings() (all []Mapping) {
 	return all
 }
 
-// Users names the mappings whose UUIDs begin like this.
-func Users(prefix string) (by []string) {
+// MappedAs names the mappings whose UUIDs begin with a prefix.
+func MappedAs(prefix string) (by []string) {
 	for _, m := range Mappings() {
 		if strings.HasPrefix(m.UUID, prefix) {
 			by = append(by, holder(m.Number.kernelName()))

@@ -25,6 +25,10 @@ func (d *Device) Target() (t Target, ok bool) {
 	if n == (Number{}) {
 		return Target{}, false
 	}
+	return n.target()
+}
+
+func (n Number) target() (t Target, ok bool) {
 	table := n.table()
 	if len(table) == 0 {
 		return Target{}, false
