@@ -25,7 +25,7 @@ type app struct {
 	outcomes outcomes // of the command that runs
 	status   status   // what the run exits with, so far
 	alarm    *alarm   // what it exits with as a monitoring plugin
-	sights   []*sight // what was seen of LVM
+	sights   []seen   // what was seen of LVM
 }
 
 // globals are the flags of every command.

@@ -108,7 +108,7 @@ func TestKernelLVMLock(t *testing.T) {
 	if hasLock() {
 		t.Error("LVM has the lock while dmcow should have it")
 	}
-	if v.group.Seqno <= old.group.Seqno {
+	if v.Group.Seqno <= old.Group.Seqno {
 		t.Error("the metadata was not read again")
 	}
 	refusedWith(t, "dmcow: vg0: LVM's lock of the volume group, "+lock+", is in use", "invalidate", "--yes", "vg0/snap")

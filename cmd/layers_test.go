@@ -12,7 +12,7 @@ import (
 // command line in cmd, the operating system in internal/device.
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                 {own: []string{"dmcow/cmd"}},
-	"dmcow/cmd":             {own: []string{"dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/usr1"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
+	"dmcow/cmd":             {own: []string{"dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/usr1", "dmcow/internal/volume"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
 	"dmcow/check":           {own: []string{"dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/repair":          {own: []string{"dmcow/check", "dmcow/store", "dmcow/format"}},
 	"dmcow/dump":            {own: []string{"dmcow/format", "dmcow/internal/bitmap"}},
@@ -22,6 +22,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/bitmap": {},
 	"dmcow/format":          {},
 	"dmcow/internal/usr1":   {},
+	"dmcow/internal/volume": {own: []string{"dmcow/lvm", "dmcow/internal/device"}},
 	"dmcow/internal/device": {others: []string{"golang.org/x/sys/unix"}},
 }
 

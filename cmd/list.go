@@ -8,6 +8,7 @@ import (
 	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/volume"
 	"dmcow/lvm"
 	"dmcow/store"
 )
@@ -32,7 +33,7 @@ machine; with what lvs shows of a snapshot only while it is active.
 // listed is a store in the list.
 type listed struct {
 	name    string
-	volume  *volume
+	volume  *volume.Volume
 	cow     *device.Mapping // the COW device, nil where there is none or it is no mapping
 	path    string          // of the COW device, empty where there is none
 	active  bool            // the kernel has the snapshot
@@ -48,8 +49,8 @@ func (c *listCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	s.tellFaults()
-	all := s.snapshots()
+	a.tellFaults(s)
+	all := snapshots(s)
 	if len(c.PV) == 0 {
 		all = append(all, served(all)...)
 	}
@@ -66,8 +67,8 @@ func (c *listCmd) Run(a *app) error {
 	}
 	if len(all) == 0 {
 		a.say("list", "there is no COW store in sight")
-		if len(s.closed) > 0 {
-			a.say("list", "%s could not be looked at: %v", count(uint64(len(s.closed)), "block device"), s.closed[0])
+		if len(s.Closed) > 0 {
+			a.say("list", "%s could not be looked at: %v", count(uint64(len(s.Closed)), "block device"), s.Closed[0])
 		}
 		return nil
 	}
@@ -76,68 +77,41 @@ func (c *listCmd) Run(a *app) error {
 
 // tellFaults tells what could not be seen. Where the metadata has no other copy, the list
 // may lack something.
-func (s *sight) tellFaults() {
-	for _, err := range s.closed {
-		s.app.verbose("list", "%v", err)
+func (a *app) tellFaults(s *volume.Sight) {
+	for _, err := range s.Closed {
+		a.verbose("list", "%v", err)
 	}
-	for _, err := range s.faults {
-		s.app.fail(&failure{"list", statusFailed, err})
+	for _, err := range s.Faults {
+		a.fail(&failure{"list", statusFailed, err})
 	}
-	for _, c := range s.groups.Unread() {
+	for _, c := range s.Groups.Unread() {
 		err := fmt.Errorf("%v: %w", c.On, c.Err)
-		if slices.ContainsFunc(s.groups.All, func(g *lvm.Group) bool { return slices.Contains(s.groups.Damaged(g), c) }) {
-			s.app.say("list", "%v; another copy is whole", err)
+		if slices.ContainsFunc(s.Groups.All, func(g *lvm.Group) bool { return slices.Contains(s.Groups.Damaged(g), c) }) {
+			a.say("list", "%v; another copy is whole", err)
 		} else {
-			s.app.fail(&failure{"list", statusFailed, err})
+			a.fail(&failure{"list", statusFailed, err})
 		}
 	}
 }
 
 // snapshots are those that LVM's metadata tells of.
-func (s *sight) snapshots() (all []*listed) {
+func snapshots(s *volume.Sight) (all []*listed) {
 	mappings := device.Mappings()
-	for _, g := range s.groups.All {
+	for _, g := range s.Groups.All {
 		prefix := g.Name
-		if _, err := s.groups.Named(g.Name); err != nil {
+		if _, err := s.Groups.Named(g.Name); err != nil {
 			prefix = g.UUID // another group has the same name
 		}
 		for _, snapshot := range g.Snapshots() {
-			v := s.volume(prefix+"/"+snapshot.COW.Name, g, snapshot.COW)
-			l := &listed{name: v.name, origin: v.originName(), sectors: v.origin.Sectors(), merging: v.merging, volume: v}
-			if m := v.mapping(mappings); m != nil {
+			v := s.Volume(prefix+"/"+snapshot.COW.Name, g, snapshot.COW)
+			l := &listed{name: v.Name, origin: v.OriginName(), sectors: format.Bytes(v.Origin).Sectors(), merging: v.Merging, volume: v}
+			if m := v.Mapping(mappings); m != nil {
 				l.cow, l.path, l.active = m, m.Path(), true
 			}
 			all = append(all, l)
 		}
 	}
 	return all
-}
-
-// mapping is the COW device of a snapshot of the metadata, nil where there is none. Its UUID
-// alone does not tell: the metadata may be that of a copy.
-func (v *volume) mapping(all []device.Mapping) *device.Mapping {
-	uuid := lvm.MappingUUID(v.group, v.logical) + "-cow"
-	i := slices.IndexFunc(all, func(m device.Mapping) bool { return m.UUID == uuid && !m.Suspended })
-	if i < 0 {
-		return nil
-	}
-	parts, err := v.parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
-	if err != nil {
-		return nil
-	}
-	here, err := device.Join(v.name, parts)
-	if err != nil {
-		return nil
-	}
-	d, err := device.Open(all[i].Path())
-	if err != nil {
-		return nil
-	}
-	defer d.Close()
-	if !d.Overlaps(here) {
-		return nil
-	}
-	return &all[i]
 }
 
 // served are the persistent snapshots that device-mapper serves, but for those that are
@@ -219,14 +193,15 @@ func (a *app) surveyListed(l *listed) (report, error) {
 }
 
 // open opens the COW device, or the volume that would be it.
-func (l *listed) open(a *app) (*device.Device, error) {
+func (l *listed) open(a *app) (d *device.Device, err error) {
 	switch {
 	case l.path == "":
-		return l.volume.open(a)
+		d, err = l.volume.Open()
 	case l.cow != nil:
-		return a.openMapping(l.name, l.cow)
+		d, err = volume.OpenMapping(l.cow)
+	default:
+		d, err = device.Open(l.path)
 	}
-	d, err := device.Open(l.path)
 	if err != nil {
 		return nil, a.unreadable(l.name, err)
 	}
@@ -237,8 +212,8 @@ func (l *listed) open(a *app) (*device.Device, error) {
 func (l *listed) recorded() dump.Usage {
 	u := dump.Usage{Device: l.name, State: "unreadable"}
 	if v := l.volume; v != nil {
-		u.TotalSectors = uint64(format.Bytes(v.group.Size(v.logical)).Sectors())
-		u.ChunkSectors = &v.snapshot.ChunkSize
+		u.TotalSectors = uint64(format.Bytes(v.Group.Size(v.Logical)).Sectors())
+		u.ChunkSectors = &v.ChunkSectors
 	}
 	return u
 }

@@ -183,8 +183,8 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 		all = append(all, "the list is as it was: the snapshot stays, and shows what the origin holds now")
 	case j.isUndo:
 		all = append(all, "the undo log is empty now: it can be removed")
-	case j.cow.volume != nil && j.cow.volume.group != nil:
-		all = append(all, j.cow.volume.removal())
+	case j.cow.volume != nil && j.cow.volume.Group != nil:
+		all = append(all, removal(j.cow.volume))
 	default:
 		all = append(all, "the store is empty now: the snapshot can be removed (LVM: lvremove VG/SNAPSHOT), and the origin be used")
 	}

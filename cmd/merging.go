@@ -90,13 +90,13 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 	switch v := cow.volume; {
 	case v == nil:
 		return cow, into, usageError{errors.New("missing flags: --into=ORIGIN")}
-	case v.active != nil:
-		busy := &device.BusyError{By: v.active.Holders()}
-		return cow, into, &failure{v.name, statusFailed, fmt.Errorf("%w: first deactivate the snapshot's origin (lvchange -an)", busy)}
+	case v.Active != nil:
+		busy := &device.BusyError{By: v.Active.Holders()}
+		return cow, into, &failure{v.Name, statusFailed, fmt.Errorf("%w: first deactivate the snapshot's origin (lvchange -an)", busy)}
 	default:
-		origin := v.beside(v.snapshot.Origin)
-		m.Into = path(origin.name)
-		return cow, named{path: origin.name, volume: origin, where: m.volumes}, nil
+		origin := v.Beside(v.Snapshot.Origin)
+		m.Into = path(origin.Name)
+		return cow, named{path: origin.Name, volume: origin, where: m.volumes}, nil
 	}
 }
 
@@ -104,10 +104,10 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 // that is to be merged into it.
 func refuseOtherOrigin(cow, into named) error {
 	v, o := cow.volume, into.volume
-	if v == nil || o == nil || v.snapshot == nil || o.group == nil || v.snapshot.Origin.UUID == o.logical.UUID {
+	if v == nil || o == nil || v.Snapshot == nil || o.Group == nil || v.Snapshot.Origin.UUID == o.Logical.UUID {
 		return nil
 	}
-	return &failure{into.path, statusFailed, fmt.Errorf("refused: is not the origin of %s, which is %s", printable(cow.path), v.originName())}
+	return &failure{into.path, statusFailed, fmt.Errorf("refused: is not the origin of %s, which is %s", printable(cow.path), v.OriginName())}
 }
 
 // apart is the failure of two devices of which one would be changed with the other.
@@ -132,12 +132,10 @@ func (a *app) apart(cow, into named) error {
 func (j *job) openInto() (err error) {
 	name := string(j.Into)
 	if j.DryRun {
-		if j.to.volume != nil {
-			err = j.to.volume.refuseWriting()
+		if v := j.to.volume; v != nil && v.RefuseWriting() != nil {
+			return &failure{name, statusFailed, v.RefuseWriting()}
 		}
-		if err == nil {
-			j.origin, err = j.open(j.to)
-		}
+		j.origin, err = j.open(j.to)
 	} else if j.into, err = j.to.openToWrite(); err == nil {
 		j.origin = &j.into.Device
 	}

@@ -8,6 +8,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/volume"
 	"dmcow/store"
 )
 
@@ -46,7 +47,7 @@ func (a *app) originBytes(o theOrigin, cow named) (format.Bytes, error) {
 	case o.Origin == "" && cow.volume == nil:
 		return 0, nil
 	case o.Origin == "":
-		return cow.volume.origin, nil
+		return format.Bytes(cow.volume.Origin), nil
 	}
 	d, err := a.openOrigin(string(o.Origin), cow.where)
 	if err != nil {
@@ -59,9 +60,9 @@ func (a *app) originBytes(o theOrigin, cow named) (format.Bytes, error) {
 // named is a device as the command line names it. What it stands for is found out once in a
 // run, so that it is the same device throughout.
 type named struct {
-	path   string  // or VG/LV
-	volume *volume // a logical volume; nil where it is a path
-	where  volumes // it was looked for
+	path   string         // or VG/LV
+	volume *volume.Volume // nil where it is a path
+	where  volumes        // it was looked for
 }
 
 // named finds out what a name stands for. write is for a command that is going to write to
@@ -76,10 +77,11 @@ func (n named) again() string { return n.where.again(n.path) }
 
 // open opens the device for reading.
 func (a *app) open(n named) (*device.Device, error) {
+	open := func() (*device.Device, error) { return device.Open(n.path) }
 	if n.volume != nil {
-		return n.volume.open(a)
+		open = n.volume.Open
 	}
-	d, err := device.Open(n.path)
+	d, err := open()
 	if err != nil {
 		return nil, a.unreadable(n.path, err)
 	}
@@ -88,10 +90,11 @@ func (a *app) open(n named) (*device.Device, error) {
 
 // openToWrite opens the device for writing.
 func (n named) openToWrite() (*device.Writable, error) {
+	open := func() (*device.Writable, error) { return device.OpenWritable(n.path) }
 	if n.volume != nil {
-		return n.volume.openWritable()
+		open = n.volume.OpenWritable
 	}
-	d, err := device.OpenWritable(n.path)
+	d, err := open()
 	if err != nil {
 		return nil, &failure{n.path, statusFailed, err}
 	}
@@ -106,7 +109,7 @@ func (a *app) asCOW(n named, s section) error {
 	case s.given():
 		return &failure{n.path, statusWrongUse, errors.New("--offset and --size: expected a device or an image, not VG/LV")}
 	}
-	return n.volume.refuseNoSnapshot(a)
+	return a.volumeFailure(n.path, n.volume.NoSnapshot())
 }
 
 // cow is a COW device that was opened.
@@ -160,7 +163,7 @@ func (a *app) openNamed(n named, s section, chunk chunkSize) (*cow, error) {
 // tellMerging says how far a merge is that LVM has begun. The error is the failure of an
 // interruption.
 func (a *app) tellMerging(c *cow) error {
-	if c.volume == nil || !c.volume.merging {
+	if c.volume == nil || !c.volume.Merging {
 		return nil
 	}
 	s, err := a.survey(c)
@@ -171,11 +174,11 @@ func (a *app) tellMerging(c *cow) error {
 	if s.Complete() {
 		left = "left to merge: " + count(s.Usage.End.Exceptions, "exception")
 	}
-	if c.volume.active != nil {
+	if c.volume.Active != nil {
 		a.say(c.path, "the kernel is merging it into its origin; %s", left)
 		return nil
 	}
-	a.say(c.path, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.volume.originName(), left)
+	a.say(c.path, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.volume.OriginName(), left)
 	return nil
 }
 
@@ -267,10 +270,10 @@ func (c *cow) close() { c.device.Close() }
 // recorded is the chunk size that LVM has on record, in sectors, 0 where it has none, or that
 // is not known.
 func (c *cow) recorded() uint32 {
-	if c.volume == nil || c.volume.snapshot == nil {
+	if c.volume == nil {
 		return 0
 	}
-	return uint32(min(c.volume.snapshot.ChunkSize, math.MaxUint32)) // which is no chunk size
+	return uint32(min(c.volume.ChunkSectors, math.MaxUint32)) // which is no chunk size
 }
 
 // size is the size of the COW device, or of its section.

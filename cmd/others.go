@@ -8,6 +8,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/volume"
 	"dmcow/lvm"
 	"dmcow/store"
 )
@@ -64,10 +65,10 @@ func (j *job) openOthers() error {
 // is the failure of names of some to give up that are none.
 func (j *job) otherSnapshots() (all []lvm.Snapshot, err error) {
 	if v := j.to.volume; j.seesOthers() {
-		all = slices.DeleteFunc(v.group.Of(v.logical), func(s lvm.Snapshot) bool { return j.isMerged(s) })
+		all = slices.DeleteFunc(v.Group.Of(v.Logical), func(s lvm.Snapshot) bool { return j.isMerged(s) })
 	}
 	for _, name := range j.Lose {
-		if !slices.ContainsFunc(all, func(s lvm.Snapshot) bool { return j.to.volume.calls(s, name) }) {
+		if !slices.ContainsFunc(all, func(s lvm.Snapshot) bool { return calls(j.to.volume, s, name) }) {
 			return nil, &failure{name, statusWrongUse, fmt.Errorf("--lose-snapshot: is no other snapshot of %s that is known", printable(string(j.Into)))}
 		}
 	}
@@ -75,30 +76,30 @@ func (j *job) otherSnapshots() (all []lvm.Snapshot, err error) {
 }
 
 // seesOthers tells whether the origin's other snapshots are known: it is a logical volume.
-func (j *job) seesOthers() bool { return j.to.volume != nil && j.to.volume.group != nil }
+func (j *job) seesOthers() bool { return j.to.volume != nil && j.to.volume.Group != nil }
 
 // isMerged tells whether a snapshot is the one that is merged.
 func (j *job) isMerged(s lvm.Snapshot) bool {
 	own := j.cow.volume
-	return own != nil && own.logical != nil && own.logical.UUID == s.COW.UUID
+	return own != nil && own.Logical != nil && own.Logical.UUID == s.COW.UUID
 }
 
 // calls tells whether a user calls a snapshot of the group by a name.
-func (v *volume) calls(s lvm.Snapshot, name string) bool {
-	return name == s.COW.Name || name == v.inGroup(s.COW)
+func calls(v *volume.Volume, s lvm.Snapshot, name string) bool {
+	return name == s.COW.Name || name == v.InGroup(s.COW)
 }
 
 // openOther opens another snapshot.
 func (j *job) openOther(s lvm.Snapshot) error {
-	v := j.to.volume.beside(s.COW)
+	v := j.to.volume.Beside(s.COW)
 	w := j.writing
 	w.section = section{volumes: j.to.where}
-	t, err := j.openNamedTarget(named{path: v.name, volume: v, where: j.to.where}, w, 0)
+	t, err := j.openNamedTarget(named{path: v.Name, volume: v, where: j.to.where}, w, 0)
 	if err != nil {
 		return err
 	}
 	o := &other{target: t, free: func() {}}
-	o.lost = slices.ContainsFunc(j.Lose, func(name string) bool { return j.to.volume.calls(s, name) })
+	o.lost = slices.ContainsFunc(j.Lose, func(name string) bool { return calls(j.to.volume, s, name) })
 	j.others = append(j.others, o)
 	if o.lost {
 		return o.refuseGivingUp()
@@ -125,7 +126,7 @@ func (o *other) refusal(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &failure{o.path, statusFailed, fmt.Errorf("refused: the merge would change what this other snapshot of the origin shows: %w; mend that first, or give it up: --lose-snapshot %s", err, o.volume.logical.Name)}
+	return &failure{o.path, statusFailed, fmt.Errorf("refused: the merge would change what this other snapshot of the origin shows: %w; mend that first, or give it up: --lose-snapshot %s", err, o.volume.Logical.Name)}
 }
 
 // refuseDamagedOther is the failure of another snapshot that is not sound.

@@ -9,7 +9,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
-	"dmcow/internal/device"
+	"dmcow/internal/volume"
 	"dmcow/lvm"
 	"dmcow/store"
 )
@@ -128,15 +128,15 @@ func (c *usageCmd) origin(a *app) (origin, error) {
 		return origin{}, err
 	}
 	defer d.Close()
-	return origin{tableName(d), format.Bytes(d.Size()).Sectors(), format.Bytes(d.LogicalBlockSize())}, nil
+	return origin{d.TableName(), format.Bytes(d.Size()).Sectors(), format.Bytes(d.LogicalBlockSize())}, nil
 }
 
 // orOf is the origin, or where nothing was said of that, the one that LVM has on record
 // for a snapshot.
-func (o origin) orOf(v *volume) origin {
+func (o origin) orOf(v *volume.Volume) origin {
 	if v != nil && o.sectors == 0 {
-		o.sectors = v.origin.Sectors()
-		o.name = cmp.Or(v.originName(), v.originNumber, o.name)
+		o.sectors = format.Bytes(v.Origin).Sectors()
+		o.name = cmp.Or(v.OriginName(), v.OriginNumber, o.name)
 	}
 	return o
 }
@@ -234,15 +234,6 @@ func (r *report) maximum() (format.Sectors, bool) {
 	return r.Usage.Maximum(r.sectors), true
 }
 
-// tableName is a device's name in a device-mapper table: its number, as the
-// kernel has it, or the path of an image file, which wants a loop device.
-func tableName(d *device.Device) string {
-	if d.IsBlock() {
-		return d.Number().String()
-	}
-	return d.Path()
-}
-
 // tables writes device-mapper tables for the stores that are fit to be loaded,
 // each under a comment that says what it does. dmsetup reads comments too.
 func (a *app) tables(all []report) error {
@@ -270,16 +261,16 @@ func (r *report) unfit() string {
 		return "the origin is not known (--origin tells)"
 	case g.ChunkBytes()%r.block != 0:
 		return fmt.Sprintf("%v of the origin (%d bytes)", format.ErrNotBlockSized, r.block)
-	case strings.ContainsAny(r.name+tableName(r.device), " \t\n\\"):
+	case strings.ContainsAny(r.name+r.device.TableName(), " \t\n\\"):
 		return "a table cannot name a file with blanks"
 	}
 	return ""
 }
 
 func (r *report) writeTables(b *strings.Builder) {
-	if v := r.volume; v != nil && v.snapshot != nil {
-		for _, l := range []*lvm.Logical{v.snapshot.COW, v.snapshot.Origin} {
-			fmt.Fprintf(b, "# %s, for dmsetup create --readonly\n%s", v.inGroup(l), v.table(l))
+	if v := r.volume; v != nil && v.Snapshot != nil {
+		for _, l := range []*lvm.Logical{v.Snapshot.COW, v.Snapshot.Origin} {
+			fmt.Fprintf(b, "# %s, for dmsetup create --readonly\n%s", v.InGroup(l), v.Table(l))
 		}
 	}
 	for _, t := range []struct{ comment, target, kind string }{
@@ -288,14 +279,14 @@ func (r *report) writeTables(b *strings.Builder) {
 		{"the origin while the snapshot is merged into it", "snapshot-merge", "P"},
 	} {
 		fmt.Fprintf(b, "# %s: %s%s\n0 %d %s %s %s %s %d\n", printable(r.path), t.comment, r.hint(),
-			r.sectors, t.target, r.name, tableName(r.device), t.kind, r.Usage.Geometry.ChunkSectors())
+			r.sectors, t.target, r.name, r.device.TableName(), t.kind, r.Usage.Geometry.ChunkSectors())
 	}
 }
 
 // hint says what a table lacks before the kernel takes it.
 func (r *report) hint() string {
 	switch {
-	case r.volume != nil && r.volume.snapshot != nil:
+	case r.volume != nil && r.volume.Snapshot != nil:
 		return fmt.Sprintf(" (put devices of the tables above in place of %s and %s)", r.name, r.path)
 	case r.name == "ORIGIN":
 		return " (put the origin in place of ORIGIN)"

@@ -102,8 +102,8 @@ func (a *app) openNamedTarget(n named, w writing, chunk chunkSize) (*target, err
 // openToForetell opens a COW device for a dry run: for reading, if it could be written.
 func (a *app) openToForetell(n named, w writing, chunk chunkSize) (*target, error) {
 	if n.volume != nil {
-		if err := n.volume.refuseWriting(); err != nil {
-			return nil, err
+		if err := n.volume.RefuseWriting(); err != nil {
+			return nil, &failure{n.path, statusFailed, err}
 		}
 	}
 	c, err := a.openNamed(n, w.section, chunk)

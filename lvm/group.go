@@ -117,9 +117,9 @@ func (p *parser) group(g *Group) error {
 		case "status":
 			return p.flags(map[string]*bool{"EXPORTED": &g.Exported, "CLUSTERED": &g.Clustered})
 		case "system_id":
-			return p.string(&g.SystemID)
+			return p.shown(&g.SystemID)
 		case "lock_type":
-			return p.string(&g.LockType)
+			return p.shown(&g.LockType)
 		case "physical_volumes":
 			return p.each(func(name string) error { return p.physical(g, name) })
 		case "logical_volumes":
@@ -173,7 +173,7 @@ func (p *parser) physical(g *Group, name string) error {
 		case "id":
 			return p.uuid(&v.UUID)
 		case "device":
-			return p.string(&v.Device)
+			return p.shown(&v.Device)
 		case "status", "flags":
 			return p.flags(map[string]*bool{"MISSING": &v.Missing})
 		case "pe_start":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"unicode/utf8"
 )
 
 // SyntaxError says where a text is not what was expected.
@@ -263,6 +264,19 @@ func (p *parser) one(kind scalarKind) (s scalar, err error) {
 func (p *parser) string(to *string) error {
 	s, err := p.one(isString)
 	*to = s.text
+	return err
+}
+
+// shown reads a string that people are shown, quoted where it would do something to a
+// terminal.
+func (p *parser) shown(to *string) error {
+	err := p.string(to)
+	for _, r := range *to {
+		if r == utf8.RuneError || !strconv.IsPrint(r) {
+			*to = strconv.Quote(*to)
+			break
+		}
+	}
 	return err
 }
 

@@ -36,6 +36,15 @@ func (n Number) target() (t Target, ok bool) {
 	return table[0].Target, true
 }
 
+// TableName is the device's name in a device-mapper table: its number, as the kernel has it,
+// or the path of what is no block device, which wants one.
+func (d *Device) TableName() string {
+	if n := d.Number(); n != (Number{}) {
+		return n.String()
+	}
+	return d.path
+}
+
 // A row is a line of a device-mapper table: a target and the part of the device
 // that it serves, in bytes.
 type row struct {

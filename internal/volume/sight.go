@@ -1,9 +1,10 @@
-package cmd
+// Package volume finds the logical volumes of LVM on the devices of this machine, and in
+// images: what lvm reads, joined to devices that can be read and written.
+package volume
 
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -12,25 +13,19 @@ import (
 	"dmcow/lvm"
 )
 
-// volumes says where to look for volume groups of LVM.
-type volumes struct {
-	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where VG/LV is looked for: a physical volume, or a disk or an image with one in a partition. May be given several times. Default: all block devices."`
-}
+// Sight is what there is to see of LVM on some devices: physical volumes, and the volume
+// groups that their metadata tells of.
+type Sight struct {
+	Groups *lvm.Groups
+	Closed []error // of devices that could not be opened
+	Faults []error // of labels
 
-// sight is what there is to see of LVM on some devices: physical volumes, and the
-// volume groups that their metadata tells of.
-type sight struct {
-	app    *app
-	given  []path
+	given  []string
+	tell   func(about, text string)
+	told   map[string]bool
 	disks  []*disk
 	found  []*lvm.Found
-	groups *lvm.Groups
-	failed error           // why nothing is seen
-	closed []error         // of devices that could not be opened
-	faults []error         // of labels
-	told   map[string]bool // what the user was told of it
-	locked map[string]bool // groups whose lock is held, by UUID
-	locks  []func()
+	locked map[string]func() // what gives a group's lock back, by UUID
 }
 
 // disk is a device with physical volumes on it.
@@ -39,51 +34,50 @@ type disk struct {
 	out *device.Writable // the same, where it was opened for writing
 }
 
-// sight looks at the physical volumes that were given, or at all block devices. It does so
-// once in a run. The error is the failure of one that was given.
-func (a *app) sight(given []path) (*sight, error) {
-	for _, s := range a.sights {
-		if slices.Equal(s.given, given) {
-			return s, s.failed
-		}
-	}
-	s := &sight{app: a, given: given, told: map[string]bool{}, locked: map[string]bool{}}
-	a.sights = append(a.sights, s)
+// Error is an error that is about a device, or something else that was not asked for by the
+// caller's name.
+type Error struct {
+	About string
+	Err   error
+}
+
+func (e *Error) Error() string { return e.About + ": " + e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Look looks at the devices that are given, or at all block devices where none is. tell is
+// called with what the user should know, once with each text. The error is an [*Error], of a
+// device that was given and cannot be opened. The caller closes what is seen in any case.
+func Look(given []string, tell func(about, text string)) (*Sight, error) {
+	s := &Sight{given: given, tell: tell, told: map[string]bool{}, locked: map[string]func(){}}
 	for _, name := range s.candidates() {
-		if s.failed = s.look(name); s.failed != nil {
-			return nil, s.failed
+		if err := s.look(name); err != nil {
+			return s, err
 		}
 	}
 	s.dropHidden()
-	s.groups = lvm.Read(s.found)
+	s.Groups = lvm.Read(s.found)
 	return s, nil
 }
 
-// closeSights gives back what looking at LVM took.
-func (a *app) closeSights() {
-	for _, s := range a.sights {
-		for _, d := range s.disks {
-			if d.out != nil {
-				d.out.Close()
-			}
-			d.Close()
+// Close closes all devices, with what is joined from them, and gives all locks back.
+func (s *Sight) Close() {
+	for _, d := range s.disks {
+		if d.out != nil {
+			d.out.Close()
 		}
-		for _, release := range s.locks {
-			release()
-		}
+		d.Close()
 	}
-	a.sights = nil
+	for _, release := range s.locked {
+		release()
+	}
 }
 
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
 // were given: as for LVM, a group in a volume is that of a virtual machine. Nor are those
 // that are suspended, which nobody can read.
-func (s *sight) candidates() (names []string) {
-	for _, p := range s.given {
-		names = append(names, string(p))
-	}
+func (s *Sight) candidates() (names []string) {
 	if len(s.given) > 0 {
-		return names
+		return s.given
 	}
 	var own []string
 	for _, m := range device.Mappings() {
@@ -96,13 +90,14 @@ func (s *sight) candidates() (names []string) {
 
 // look looks at a device, and at the partitions that the kernel shows of it. The error is
 // the failure of one that was given.
-func (s *sight) look(name string) error {
+func (s *Sight) look(name string) error {
 	d, err := device.Open(name)
 	if err != nil {
-		s.closed = append(s.closed, fmt.Errorf("%s: %w", name, err))
+		err = &Error{name, err}
 		if len(s.given) > 0 {
-			return s.app.unreadable(name, err)
+			return err
 		}
+		s.Closed = append(s.Closed, err)
 		return nil
 	}
 	// Where the kernel shows partitions, they are what is on the device, as for LVM.
@@ -111,7 +106,7 @@ func (s *sight) look(name string) error {
 	if len(partitions) == 0 {
 		var errs []error
 		found, errs = lvm.Find(d, name)
-		s.faults = append(s.faults, errs...)
+		s.Faults = append(s.Faults, errs...)
 	}
 	if len(found) == 0 {
 		d.Close()
@@ -137,7 +132,7 @@ func (s *sight) look(name string) error {
 // dropHidden leaves a physical volume out where a device that is kept on it shows it, too,
 // as an md array does, or all paths to a disk together; and one that was seen before, by
 // another name for the same bytes.
-func (s *sight) dropHidden() {
+func (s *Sight) dropHidden() {
 	var all []*lvm.Found
 	for i, f := range s.found {
 		hidden := slices.ContainsFunc(s.found, func(other *lvm.Found) bool {
@@ -175,14 +170,15 @@ func stretch(f *lvm.Found) *device.Device {
 
 func diskOf(f *lvm.Found) *disk { return f.Disk.(*disk) }
 
-// group is the volume group of a name or UUID. The error says what there is instead.
-func (s *sight) group(name string) (*lvm.Group, error) {
-	g, err := s.groups.Named(name)
+// Group is the volume group of a name or UUID, if it may be used. The error says what there
+// is instead, and what could not be seen; it may be an [*lvm.NoGroupError].
+func (s *Sight) Group(name string) (*lvm.Group, error) {
+	g, err := s.Groups.Named(name)
 	if err != nil {
 		return nil, s.withFaults(err)
 	}
 	if g.SystemID != "" {
-		s.tell(g.Name, "the volume group belongs to the host %s", printable(g.SystemID))
+		s.say(g.Name, "the volume group belongs to the host %s", g.SystemID)
 	}
 	if g.Exported {
 		return nil, fmt.Errorf("volume group %s is exported, and not to be used: vgimport takes it in", g.Name)
@@ -191,13 +187,13 @@ func (s *sight) group(name string) (*lvm.Group, error) {
 }
 
 // withFaults adds to an error what could not be seen, the first of it.
-func (s *sight) withFaults(err error) error {
+func (s *Sight) withFaults(err error) error {
 	const most = 3
-	all := slices.Clone(s.faults)
-	for _, c := range s.groups.Unread() {
+	all := slices.Clone(s.Faults)
+	for _, c := range s.Groups.Unread() {
 		all = append(all, fmt.Errorf("%v: %w", c.On, c.Err))
 	}
-	all = append(all, s.closed...)
+	all = append(all, s.Closed...)
 	for i, fault := range all {
 		if i == most {
 			return fmt.Errorf("%w; and %d more", err, len(all)-most)
@@ -207,19 +203,19 @@ func (s *sight) withFaults(err error) error {
 	return err
 }
 
-// tell tells the user, once in a run.
-func (s *sight) tell(about, format string, args ...any) {
+// say tells the user, once.
+func (s *Sight) say(about, format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !s.told[about+text] {
 		s.told[about+text] = true
-		s.app.say(about, "%s", text)
+		s.tell(about, text)
 	}
 }
 
-// onBlocks tells whether some of the group is on block devices: then LVM may be at work
+// OnBlocks tells whether some of the group is on block devices: then LVM may be at work
 // on it.
-func (s *sight) onBlocks(g *lvm.Group) bool {
+func (s *Sight) OnBlocks(g *lvm.Group) bool {
 	for _, p := range g.Physical {
-		for _, f := range s.groups.Found(p.UUID) {
+		for _, f := range s.Groups.Found(p.UUID) {
 			if diskOf(f).IsBlock() {
 				return true
 			}
@@ -228,45 +224,24 @@ func (s *sight) onBlocks(g *lvm.Group) bool {
 	return false
 }
 
-// lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
-var lockPatience = 5 * time.Second
-
-// lock takes LVM's lock of a volume group, for as long as the run lasts, and reads the
-// metadata again, which may have changed before.
-func (s *sight) lock(g *lvm.Group) error {
-	if s.locked[g.UUID] || !s.onBlocks(g) {
+// Lock takes LVM's lock of a volume group, in the directory for locks, until the sight is
+// closed, and waits so long for it. Then it reads the metadata again, which may have changed
+// before. Of a group that is on image files alone there is none to take. The error is an
+// [*Error].
+func (s *Sight) Lock(g *lvm.Group, dir string, patience time.Duration) error {
+	if s.locked[g.UUID] != nil || !s.OnBlocks(g) {
 		return nil
 	}
-	file := filepath.Join(lockingDir(), g.LockFile())
-	release, err := device.LockFile(file, lockPatience)
+	file := filepath.Join(dir, g.LockFile())
+	release, err := device.LockFile(file, patience)
 	var busy *device.BusyError
 	switch {
 	case errors.As(err, &busy):
-		return &failure{g.Name, statusFailed, fmt.Errorf("LVM's lock of the volume group, %s, is %w", file, err)}
+		return &Error{g.Name, fmt.Errorf("LVM's lock of the volume group, %s, is %w", file, err)}
 	case err != nil:
-		return &failure{file, statusFailed, fmt.Errorf("LVM's lock of the volume group cannot be taken: %w", err)}
+		return &Error{file, fmt.Errorf("LVM's lock of the volume group cannot be taken: %w", err)}
 	}
-	s.locks = append(s.locks, release)
-	s.locked[g.UUID] = true
-	s.groups = lvm.Read(s.found)
+	s.locked[g.UUID] = release
+	s.Groups = lvm.Read(s.found)
 	return nil
-}
-
-// lockingDir is where LVM keeps its lock files.
-func lockingDir() string {
-	system := os.Getenv("LVM_SYSTEM_DIR")
-	if system == "" {
-		system = "/etc/lvm"
-	}
-	dir := "/run/lock/lvm"
-	for _, name := range []string{"lvm.conf", "lvmlocal.conf"} {
-		text, err := os.ReadFile(filepath.Join(system, name))
-		if err != nil {
-			continue
-		}
-		if d := lvm.LockingDir(text); d != "" {
-			dir = d
-		}
-	}
-	return dir
 }

@@ -1,0 +1,67 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dmcow/internal/device"
+	"dmcow/lvm"
+)
+
+// Mapping is the COW device of a snapshot of the metadata, nil where there is none. Its UUID
+// alone does not tell: the metadata may be that of a copy.
+func (v *Volume) Mapping(all []device.Mapping) *device.Mapping {
+	uuid := lvm.MappingUUID(v.Group, v.Logical) + "-cow"
+	i := slices.IndexFunc(all, func(m device.Mapping) bool { return m.UUID == uuid && !m.Suspended })
+	if i < 0 {
+		return nil
+	}
+	parts, err := v.parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
+	if err != nil {
+		return nil
+	}
+	here, err := device.Join(v.Name, parts)
+	if err != nil {
+		return nil
+	}
+	d, err := device.Open(all[i].Path())
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	if !d.Overlaps(here) {
+		return nil
+	}
+	return &all[i]
+}
+
+// Table is the device-mapper table of a volume of the group, a line for each segment; a
+// comment, where it cannot be told.
+func (v *Volume) Table(l *lvm.Logical) string {
+	var b strings.Builder
+	layout, err := v.Group.Layout(l)
+	if err != nil {
+		return fmt.Sprintf("# %v\n", err)
+	}
+	start := int64(0)
+	for _, p := range layout {
+		fmt.Fprintf(&b, "%d %d ", start/lvm.SectorSize, p.Length/lvm.SectorSize)
+		if len(p.Places) == 1 {
+			b.WriteString("linear")
+		} else {
+			fmt.Fprintf(&b, "striped %d %d", len(p.Places), p.Chunk/lvm.SectorSize)
+		}
+		for _, at := range p.Places {
+			f, missing, err := v.physical(at.On)
+			if err != nil || missing != nil {
+				return fmt.Sprintf("# %v\n", errors.Join(err, missing))
+			}
+			fmt.Fprintf(&b, " %s %d", diskOf(f).TableName(), (f.Start+at.Start)/lvm.SectorSize)
+		}
+		b.WriteString("\n")
+		start += p.Length
+	}
+	return b.String()
+}

@@ -1,0 +1,313 @@
+package volume
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"dmcow/internal/device"
+	"dmcow/lvm"
+)
+
+// Volume is a logical volume.
+type Volume struct {
+	Name         string // VG/LV, as it was asked for
+	Origin       int64  // size of a snapshot's origin, in bytes; 0 where it is none, or that is not known
+	ChunkSectors uint64 // of a snapshot, as LVM has it on record; 0 where it is none, or that is not known
+	Merging      bool   // a snapshot that is being merged into its origin
+
+	// Of a snapshot that is active here: its COW device, and the number of its origin. Then
+	// the rest is not known.
+	Active       *device.Mapping
+	OriginNumber string
+
+	Group    *lvm.Group
+	Logical  *lvm.Logical
+	Snapshot *lvm.Snapshot // where it is one
+	sight    *Sight
+}
+
+// ActiveSnapshot is a snapshot whose COW device is mapped on this machine, nil where there
+// is none.
+func ActiveSnapshot(name, group, logical string) *Volume {
+	all := device.Mappings()
+	for i, m := range all {
+		vg, lv, layer, ok := lvm.MappedName(m.Name)
+		if !ok || lv != logical || layer != "cow" || !lvm.Mapped(m.UUID) || vg != group && !lvm.MappedBy(m.UUID, group) {
+			continue
+		}
+		v := &Volume{Name: name, Active: &all[i]}
+		v.findOrigin(all)
+		return v
+	}
+	return nil
+}
+
+// findOrigin finds the origin of an active snapshot: its size, its number, and whether the
+// snapshot is being merged into it.
+func (v *Volume) findOrigin(all []device.Mapping) {
+	for _, m := range all {
+		t, ok := m.Target()
+		if !ok || len(t.Args) < 2 || t.Args[1] != v.Active.Number.String() || t.Type != "snapshot" && t.Type != "snapshot-merge" {
+			continue
+		}
+		if n, ok := device.ParseNumber(t.Args[0]); ok {
+			v.Origin, v.OriginNumber, v.Merging = n.Size(), n.String(), t.Type == "snapshot-merge"
+		}
+	}
+}
+
+// Volume is a volume of a group that is seen.
+func (s *Sight) Volume(name string, g *lvm.Group, l *lvm.Logical) *Volume {
+	v := &Volume{Name: name, sight: s, Group: g, Logical: l}
+	if snapshot, err := g.Snapshot(l.Name); err == nil {
+		v.Snapshot, v.Origin = &snapshot, g.Size(snapshot.Origin)
+		v.ChunkSectors, v.Merging = snapshot.ChunkSize, snapshot.Merging
+	}
+	return v
+}
+
+// Beside is another volume of the group.
+func (v *Volume) Beside(l *lvm.Logical) *Volume { return v.sight.Volume(v.InGroup(l), v.Group, l) }
+
+// InGroup is the name of another volume of the group.
+func (v *Volume) InGroup(l *lvm.Logical) string {
+	group, _, _ := strings.Cut(v.Name, "/")
+	return group + "/" + l.Name
+}
+
+// RefuseWriting is the error of a volume that is not to be written to because of what its
+// metadata says, or because some of it is not there.
+func (v *Volume) RefuseWriting() error {
+	if v.Group == nil {
+		return nil
+	}
+	_, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
+		return fmt.Errorf("%w, and with it extents %d to %d of the volume", missing, from, to)
+	})
+	stale, unseen := v.stale(), v.unseen()
+	damaged := v.sight.Groups.Damaged(v.Group)
+	switch {
+	case unseen != nil:
+		err = fmt.Errorf("refused: %w", unseen)
+	case len(damaged) > 0:
+		err = fmt.Errorf("refused: the metadata of volume group %s on %v cannot be relied on: %w; vgck --updatemetadata %[1]s writes it anew", v.Group.Name, damaged[0].On, damaged[0].Err)
+	case v.Group.Shared():
+		err = fmt.Errorf("refused: volume group %s is shared by hosts (lock type %s)", v.Group.Name, cmp.Or(v.Group.LockType, "clvmd"))
+	case v.Merging:
+		err = fmt.Errorf("refused: LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", v.Group.Name, v.Snapshot.Origin.Name)
+	case err == nil && stale != nil:
+		err = fmt.Errorf("refused: %w; vgextend --restoremissing takes it back", stale)
+	case err == nil:
+		return nil
+	}
+	return err
+}
+
+// NoSnapshot is the error of a volume that is no snapshot: it says what it is.
+func (v *Volume) NoSnapshot() error {
+	if v.Active != nil || v.Snapshot != nil {
+		return nil
+	}
+	_, err := v.Group.Snapshot(v.Logical.Name)
+	return err
+}
+
+// OriginName is the name of a snapshot's origin, empty where that is not known.
+func (v *Volume) OriginName() string {
+	if v.Snapshot == nil {
+		return ""
+	}
+	return v.InGroup(v.Snapshot.Origin)
+}
+
+// parts are those that the volume is joined from. on is the device that stands for a disk.
+// Of extents on a physical volume that is not there, gone makes the error with which they
+// are read, or stops with it where it is to.
+func (v *Volume) parts(on func(*disk) (*device.Device, error), gone func(from, to uint64, missing error) error) (all []device.Part, err error) {
+	layout, err := v.Group.Layout(v.Logical)
+	if err != nil {
+		return nil, err
+	}
+	for i, l := range layout {
+		segment := v.Logical.Segments[i]
+		there, stripes, missing, err := v.stripes(l, on)
+		if err != nil {
+			return nil, err
+		}
+		if there > 0 {
+			all = append(all, device.Part{Length: there, Chunk: l.Chunk, Stripes: stripes})
+		}
+		if there == l.Length {
+			continue
+		}
+		extent := l.Length / int64(segment.Count)
+		if err := gone(segment.Start+uint64(there/extent), segment.Start+segment.Count-1, missing); err != nil {
+			return nil, err
+		}
+		all = append(all, device.Part{Length: l.Length - there, Stripes: []device.Stripe{{Gone: missing}}})
+	}
+	return all, nil
+}
+
+// stripes are those of a part, and how much of it is there, in bytes: all of it, or where
+// it is linear, up to the end of its physical volume. missing says what is not.
+func (v *Volume) stripes(l lvm.Part, on func(*disk) (*device.Device, error)) (there int64, all []device.Stripe, missing, err error) {
+	need := l.Length / int64(len(l.Places))
+	there = l.Length
+	for _, at := range l.Places {
+		f, gone, err := v.physical(at.On)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		if gone != nil {
+			return 0, nil, gone, nil
+		}
+		if length := max(0, f.Length-at.Start); length < need {
+			missing = fmt.Errorf("physical volume %s has no more than %d bytes of the %d from its byte %d on", at.On.UUID, length, need, at.Start)
+			if there = 0; len(l.Places) == 1 {
+				there = length / lvm.SectorSize * lvm.SectorSize
+			}
+		}
+		d, err := on(diskOf(f))
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		all = append(all, device.Stripe{On: d, Start: f.Start + at.Start})
+	}
+	return there, all, missing, nil
+}
+
+// physical is where a physical volume was found. missing says that it was not.
+func (v *Volume) physical(p *lvm.Physical) (f *lvm.Found, missing, err error) {
+	all := v.sight.Groups.Found(p.UUID)
+	switch len(all) {
+	case 0:
+		return nil, fmt.Errorf("physical volume %s, which was %s, is missing", p.UUID, p.Device), nil
+	case 1:
+		return all[0], nil, nil
+	}
+	return nil, nil, fmt.Errorf("physical volume %s is there %d times: %v and %v; name one with --pv", p.UUID, len(all), all[0], all[1])
+}
+
+// OpenMapping opens the device of a mapping for reading, if it can be read now.
+func OpenMapping(m *device.Mapping) (*device.Device, error) {
+	if m.Suspended {
+		return nil, fmt.Errorf("%s is suspended: whoever reads it waits until it is resumed (dmsetup resume)", m.Path())
+	}
+	return device.Open(m.Path())
+}
+
+// Open opens the volume for reading. It is open until the sight is closed; one that is active is
+// the caller's to close.
+func (v *Volume) Open() (*device.Device, error) {
+	if v.Active != nil {
+		return OpenMapping(v.Active)
+	}
+	parts, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
+		v.sight.say(v.Name, "%v: extents %d to %d of it cannot be read; the rest is", missing, from, to)
+		return nil
+	})
+	if stale := v.stale(); err == nil && stale != nil {
+		v.sight.say(v.Name, "%v", stale)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return device.Join(v.Name, parts)
+}
+
+// OpenWritable opens the volume for writing, and makes sure that nobody else has any of
+// it, which is a [*device.BusyError]. It is open until the sight is closed; one that is active is
+// the caller's to close.
+func (v *Volume) OpenWritable() (*device.Writable, error) {
+	if v.Active != nil {
+		return device.OpenWritable(v.Active.Path())
+	}
+	if err := v.RefuseWriting(); err != nil {
+		return nil, err
+	}
+	parts, err := v.parts((*disk).writable, func(_, _ uint64, missing error) error { return missing })
+	if err != nil {
+		return nil, err
+	}
+	w, err := device.JoinWritable(v.Name, parts)
+	if err != nil {
+		return nil, err
+	}
+	if by := v.users(); len(by) > 0 {
+		return nil, &device.BusyError{By: by}
+	}
+	return w, nil
+}
+
+// users names the devices of this machine that have any of the volume, or of what belongs
+// together with it: a snapshot, its origin, and the origin's other snapshots. By their UUIDs
+// those are found whose place is not known.
+func (v *Volume) users() (by []string) {
+	origin := v.Logical
+	if v.Snapshot != nil {
+		origin = v.Snapshot.Origin
+	}
+	related := []*lvm.Logical{v.Logical, origin}
+	for _, s := range v.Group.Of(origin) {
+		related = append(related, s.COW)
+	}
+	for _, l := range related {
+		parts, err := v.Beside(l).parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
+		if err == nil {
+			if d, err := device.Join(v.Name, parts); err == nil {
+				by = append(by, d.Holders()...)
+				continue
+			}
+		}
+		if v.sight.OnBlocks(v.Group) {
+			by = append(by, device.MappedAs(lvm.MappingUUID(v.Group, l))...)
+		}
+	}
+	slices.Sort(by)
+	return slices.Compact(by)
+}
+
+// reading is the disk, open for reading.
+func (d *disk) reading() (*device.Device, error) { return d.Device, nil }
+
+// writable is the disk, open for writing.
+func (d *disk) writable() (*device.Device, error) {
+	if d.out == nil {
+		w, err := device.OpenShared(d.Path())
+		if err != nil {
+			return nil, fmt.Errorf("physical volume %s: %w", d.Path(), err)
+		}
+		d.out = w
+	}
+	return &d.out.Device, nil
+}
+
+// unseen says that a physical volume of the group is missing while a label is damaged, which may
+// be its own: newer metadata may be on it.
+func (v *Volume) unseen() error {
+	for _, p := range v.Group.Physical {
+		if len(v.sight.Faults) > 0 && len(v.sight.Groups.Found(p.UUID)) == 0 {
+			return fmt.Errorf("physical volume %s is missing, and %w", p.UUID, v.sight.Faults[0])
+		}
+	}
+	return nil
+}
+
+// stale says that the volume is on a physical volume that was not there when the group was
+// changed; it is nil where it is not.
+func (v *Volume) stale() error {
+	for _, p := range v.Group.Physical {
+		if p.Missing && slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool {
+			return slices.ContainsFunc(s.Stripes, func(on lvm.Stripe) bool { return on.On == p.Name })
+		}) {
+			return fmt.Errorf("physical volume %s was missing when the volume group was changed, and may be old", p.UUID)
+		}
+	}
+	return nil
+}
+
+// OnBlocks tells whether some of the volume's group is on block devices.
+func (v *Volume) OnBlocks() bool { return v.sight.OnBlocks(v.Group) }
