@@ -51,8 +51,9 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 		case nil:
 		case exited:
 			code = int(x)
-		default:
-			panic(x)
+		default: // what Go would exit with means something else
+			fmt.Fprintf(stderr, "dmcow: a fault of the program: %v\n%s", x, debug.Stack())
+			code = int(statusFailed)
 		}
 	}()
 	err := a.run(args)

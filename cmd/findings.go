@@ -189,6 +189,15 @@ func shellWord(s string) string {
 	return word
 }
 
+// asPath is the path of a file as a shell takes it; one that would be taken for VG/LV gets
+// another form.
+func asPath(name string) string {
+	if isVolumeName(name) {
+		name = "./" + name
+	}
+	return shellWord(name)
+}
+
 // target is the store as a command line names it.
 func (v *checked) target() string {
 	word := v.cow.again()

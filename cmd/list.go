@@ -67,9 +67,6 @@ func (c *listCmd) Run(a *app) error {
 	}
 	if len(all) == 0 {
 		a.say("list", "there is no COW store in sight")
-		if len(s.Closed) > 0 {
-			a.say("list", "%s could not be looked at: %v", count(uint64(len(s.Closed)), "block device"), s.Closed[0])
-		}
 		return nil
 	}
 	return a.table([]string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(all))
@@ -78,8 +75,8 @@ func (c *listCmd) Run(a *app) error {
 // tellFaults tells what could not be seen. Where the metadata has no other copy, the list
 // may lack something.
 func (a *app) tellFaults(s *volume.Sight) {
-	for _, err := range s.Closed {
-		a.verbose("list", "%v", err)
+	if len(s.Closed) > 0 {
+		a.say("list", "%s could not be looked at: %v", count(uint64(len(s.Closed)), "block device"), s.Closed[0])
 	}
 	for _, err := range s.Faults {
 		a.fail(&failure{"list", statusFailed, err})

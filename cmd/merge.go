@@ -102,7 +102,7 @@ func (j *job) foretell(what string) error {
 	w.line("%s: would replace %s by what %s holds", printable(string(j.Into)), what, printable(j.path))
 	for _, o := range j.others {
 		if o.lost {
-			w.line("%s: would be marked invalid", printable(o.path))
+			w.line("%s: would be given up", printable(o.path))
 		} else {
 			w.line("%s: would get %s first", printable(o.path), count(o.saving.Chunks, "exception"))
 		}
@@ -196,7 +196,7 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 
 // takingBack says how a merge with an undo log is taken back.
 func (j *job) takingBack(kept bool) string {
-	text := fmt.Sprintf("dmcow merge %s --into %s takes this back", printable(string(j.Undo)), j.volumes.again(string(j.Into)))
+	text := fmt.Sprintf("dmcow merge %s --into %s%s takes this back", asPath(string(j.Undo)), j.volumes.again(string(j.Into)), j.givenUp())
 	switch {
 	case kept:
 		return text + ", and nothing is lost"

@@ -104,7 +104,7 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 // that is to be merged into it.
 func refuseOtherOrigin(cow, into named) error {
 	v, o := cow.volume, into.volume
-	if v == nil || o == nil || v.Snapshot == nil || o.Group == nil || v.Snapshot.Origin.UUID == o.Logical.UUID {
+	if v == nil || o == nil || v.Snapshot == nil || o.Group == nil || v.Group.UUID == o.Group.UUID && v.Snapshot.Origin.Name == o.Logical.Name {
 		return nil
 	}
 	return &failure{into.path, statusFailed, fmt.Errorf("refused: is not the origin of %s, which is %s", printable(cow.path), v.OriginName())}

@@ -81,7 +81,7 @@ func (j *job) seesOthers() bool { return j.to.volume != nil && j.to.volume.Group
 // isMerged tells whether a snapshot is the one that is merged.
 func (j *job) isMerged(s lvm.Snapshot) bool {
 	own := j.cow.volume
-	return own != nil && own.Logical != nil && own.Logical.UUID == s.COW.UUID
+	return own != nil && own.Group != nil && own.Group.UUID == j.to.volume.Group.UUID && own.Logical.Name == s.COW.Name
 }
 
 // calls tells whether a user calls a snapshot of the group by a name.
@@ -107,8 +107,13 @@ func (j *job) openOther(s lvm.Snapshot) error {
 	if err := j.refuseDamagedOther(o); err != nil {
 		return err
 	}
-	words, free := device.Words(int(uint64(j.originSize()/o.chunkBytes())/64 + 1))
+	chunks := uint64(j.originSize() / o.chunkBytes())
+	words, free := device.Words(int(chunks/64 + 1))
 	o.free = free
+	const few = 1 << 33 // for which there is memory without being asked
+	if words == nil && chunks > few {
+		return &failure{o.path, statusFailed, fmt.Errorf("there is no memory for a bit for each of the origin's %d chunks", chunks)}
+	}
 	o.saver, err = store.NewSaver(o.device, o.fresh, j.originSize(), words)
 	return o.refusal(err)
 }
@@ -184,8 +189,8 @@ func (j *job) refuseOther(o *other) (err error) {
 		return o.refusal(err)
 	}
 	if n := o.saving; n.Enough > 0 {
-		return o.refusal(fmt.Errorf("it has room for %s more, and the merge takes %d; extend it to %d sectors (lvextend -L%[3]ds %s)",
-			count(n.Free, "exception"), n.Chunks, n.Enough, printable(o.path)))
+		return o.refusal(fmt.Errorf("it has room for %s more, and the merge takes %d; extend it to %d sectors (lvextend -L%[3]ds %s/%s)",
+			count(n.Free, "exception"), n.Chunks, n.Enough, o.volume.Group.Name, o.volume.Logical.Name))
 	}
 	return nil
 }
@@ -194,6 +199,8 @@ func (j *job) refuseOther(o *other) (err error) {
 func (j *job) announceOthers() {
 	for _, o := range j.others {
 		switch {
+		case o.lost && o.id.State == store.Damaged:
+			j.say(o.path, "is given up: the kernel refuses to load it as it is")
 		case o.lost:
 			j.say(o.path, "is given up: it will be marked invalid")
 		case o.saving.Chunks > 0:
@@ -239,6 +246,14 @@ func (o *other) refuseGivingUp() error {
 		return &failure{o.path, statusFailed, errors.New("refused: it cannot be given up, for it has no header to be marked; remove it first, or mend it")}
 	}
 	return nil
+}
+
+// givenUp are the flags that give up what was given up, for a command that the user is told.
+func (j *job) givenUp() (text string) {
+	for _, name := range j.Lose {
+		text += " --lose-snapshot " + shellWord(name)
+	}
+	return text
 }
 
 // giveUp marks a snapshot invalid. Of one that was never active, the kernel would make an

@@ -46,7 +46,7 @@ func (p *planned) write() error {
 	}
 	err := p.apply(p.out, "run the same command again, and it goes on")
 	if name := p.undoing.name; name != "" {
-		p.say(p.path, "dmcow merge %s --into %s takes this back", printable(name), p.again())
+		p.say(p.path, "dmcow merge %s --into %s takes this back", asPath(name), p.again())
 	}
 	return err
 }

@@ -253,7 +253,7 @@ func scriptLVM(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	v := pvimage.Volume{UUID: args[1], Size: 4 << 20, Label: 1}
 	for i, file := range args[2:] {
-		v.Areas = append(v.Areas, pvimage.Area{Offset: []int64{4096, 4<<20 - 65536}[i], Size: 65536, Start: 512, Text: ts.ReadFile(file)})
+		v.Areas = append(v.Areas, pvimage.Area{Offset: []int64{4096, 131072}[i], Size: 65536, Start: 512, Text: ts.ReadFile(file)})
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), v.Image(), 0o666))
 }

@@ -1,8 +1,10 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,23 +67,30 @@ func (a *app) volumeFailure(name string, err error) error {
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
 var lockPatience = 5 * time.Second
 
-// lockingDir is where LVM keeps its lock files.
-func lockingDir() string {
+// lockingDir is where LVM keeps its lock files. The error is the failure of a configuration
+// that cannot be read.
+func lockingDir() (string, error) {
 	system := os.Getenv("LVM_SYSTEM_DIR")
 	if system == "" {
 		system = "/etc/lvm"
 	}
 	dir := "/run/lock/lvm"
 	for _, name := range []string{"lvm.conf", "lvmlocal.conf"} {
-		text, err := os.ReadFile(filepath.Join(system, name))
-		if err != nil {
+		file := filepath.Join(system, name)
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if d := lvm.LockingDir(text); d != "" {
-			dir = d
+		d := ""
+		if err == nil {
+			d, err = lvm.LockingDir(text)
 		}
+		if err != nil {
+			return "", &volume.Error{About: file, Err: fmt.Errorf("LVM's configuration, which says where its locks are: %w", err)}
+		}
+		dir = cmp.Or(d, dir)
 	}
-	return dir
+	return dir, nil
 }
 
 // findVolume is the logical volume of a name, nil where that is a path:
@@ -127,9 +136,7 @@ func (a *app) inactive(name, group, logical string, pv []path, write bool) (*vol
 	}
 	g, err := s.Group(group)
 	if err == nil && write {
-		if err = s.Lock(g, lockingDir(), lockPatience); err == nil {
-			g, err = s.Group(group)
-		}
+		g, err = lockGroup(s, g, group)
 	}
 	if err != nil {
 		return nil, a.volumeFailure(name, noSuch(pv, err))
@@ -139,6 +146,18 @@ func (a *app) inactive(name, group, logical string, pv []path, write bool) (*vol
 		return nil, a.unreadable(name, &lvm.NoVolumeError{Group: g, Name: logical})
 	}
 	return s.Volume(name, g, l), nil
+}
+
+// lockGroup takes LVM's lock of a group, and is the group as it is then.
+func lockGroup(s *volume.Sight, g *lvm.Group, name string) (*lvm.Group, error) {
+	dir, err := lockingDir()
+	if err == nil {
+		err = s.Lock(g, dir, lockPatience)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Group(name)
 }
 
 // readRecord finds out what LVM has on record of a snapshot that is active, if its metadata

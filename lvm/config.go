@@ -1,8 +1,8 @@
 package lvm
 
 // LockingDir is where LVM keeps its lock files, by the text of its configuration (lvm.conf);
-// it is empty where that does not say, and where it is no configuration.
-func LockingDir(config []byte) (dir string) {
+// it is empty where that does not say. The error is a [*SyntaxError].
+func LockingDir(config []byte) (dir string, err error) {
 	p := &parser{text: config}
 	entry := func(name string) func(string) error {
 		return func(key string) error {
@@ -13,16 +13,13 @@ func LockingDir(config []byte) (dir string) {
 		}
 	}
 	flat := entry("global/locking_dir")
-	err := p.all(func(key string) error {
+	err = p.all(func(key string) error {
 		if key == "global" && p.opened {
 			return p.each(entry("locking_dir"))
 		}
 		return flat(key)
 	})
-	if err != nil {
-		return ""
-	}
-	return dir
+	return dir, err
 }
 
 // LockFile is the name of the file, in that directory, by which LVM locks a group.

@@ -44,7 +44,7 @@
 //
 //	section = name "{" { section | value } "}"
 //	value   = name "=" ( scalar | "[" [ scalar { "," scalar } [ "," ] ] "]" )
-//	scalar  = integer | float | string
+//	scalar  = integer | float | string | word
 //
 // with blanks anywhere between, and comments from "#" to the end of the line. The text of
 // a volume group is one section of its name. Sizes are in sectors of 512 bytes, and in

@@ -64,7 +64,7 @@ func FuzzText(f *testing.F) {
 		case !strings.HasPrefix(err.Error(), "line "):
 			t.Errorf("%v", err)
 		}
-		_ = lvm.LockingDir(b)
+		_, _ = lvm.LockingDir(b)
 	})
 }
 

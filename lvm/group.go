@@ -14,6 +14,7 @@ type Group struct {
 	Seqno      uint64 // of the metadata: it grows with each change
 	ExtentSize uint64 // in sectors
 	Exported   bool   // no machine is to use it
+	ReadOnly   bool   // nothing in it is to be written
 	Clustered  bool   // hosts share it, by an older kind of lock
 	SystemID   string // of the host that it belongs to; empty for any
 	LockType   string // of a group that hosts share; else empty or "none"
@@ -32,14 +33,16 @@ type Physical struct {
 	Device string // its path when the metadata was written: a hint
 	// Missing: the group was changed while the volume was not there, so that what is on
 	// it may be old.
-	Missing bool
-	Start   uint64 // of its first extent, in sectors
-	Count   uint64 // of extents
+	Missing    bool
+	Start      uint64 // of its first extent, in sectors
+	Count      uint64 // of extents
+	ExtentSize uint64 // the group's, in sectors
 }
 
 // Logical is a logical volume.
 type Logical struct {
 	Name, UUID string
+	ReadOnly   bool
 	Segments   []*Segment
 	Extents    uint64
 }
@@ -115,7 +118,10 @@ func (p *parser) group(g *Group) error {
 		case "extent_size":
 			return p.number(&g.ExtentSize)
 		case "status":
-			return p.flags(map[string]*bool{"EXPORTED": &g.Exported, "CLUSTERED": &g.Clustered})
+			writable := false
+			err := p.flags(map[string]*bool{"EXPORTED": &g.Exported, "CLUSTERED": &g.Clustered, "WRITE": &writable})
+			g.ReadOnly = !writable
+			return err
 		case "system_id":
 			return p.shown(&g.SystemID)
 		case "lock_type":
@@ -204,6 +210,11 @@ func (p *parser) logical(g *Group, name string) error {
 		switch {
 		case key == "id":
 			return p.uuid(&v.UUID)
+		case key == "status":
+			writable := false
+			err := p.flags(map[string]*bool{"WRITE": &writable})
+			v.ReadOnly = !writable
+			return err
 		case key == "segment_count":
 			return p.number(&segments)
 		case p.opened && strings.HasPrefix(key, "segment"):
@@ -302,6 +313,10 @@ func (p *parser) consistent(g *Group) error {
 		if v.Count > maxExtents || v.Count > most || v.Start > (most-v.Count)*g.ExtentSize {
 			return p.fails("physical volume %s: %d extents of %d sectors from sector %d on", v.Name, v.Count, g.ExtentSize, v.Start)
 		}
+		v.ExtentSize = g.ExtentSize
+	}
+	if err := p.apart(g); err != nil {
+		return err
 	}
 	for _, v := range g.Logical {
 		if v.Extents > most {
@@ -316,6 +331,38 @@ func (p *parser) consistent(g *Group) error {
 			}
 			if s.ChunkSize == 0 {
 				return p.fails("snapshot %s: expected a chunk_size", v.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// apart wants no extent to be that of two stripes (check_lv_segments and
+// _check_contiguous in LVM2's metadata code refuse such a group).
+func (p *parser) apart(g *Group) error {
+	type use struct {
+		start, end uint64
+		by         string
+	}
+	uses := map[*Physical][]use{}
+	for _, v := range g.Logical {
+		for _, s := range v.Segments {
+			if s.Type != "striped" && s.Type != "linear" || len(s.Stripes) == 0 {
+				continue
+			}
+			for _, stripe := range s.Stripes {
+				if on := g.physical[stripe.On]; on != nil {
+					uses[on] = append(uses[on], use{stripe.Extent, stripe.Extent + s.Count/uint64(len(s.Stripes)), v.Name})
+				}
+			}
+		}
+	}
+	for _, v := range g.Physical {
+		all := uses[v]
+		slices.SortFunc(all, func(a, b use) int { return cmp.Compare(a.start, b.start) })
+		for i := 1; i < len(all); i++ {
+			if all[i].start < all[i-1].end {
+				return p.fails("extent %d of physical volume %s is one of %s and one of %s", all[i].start, v.Name, all[i-1].by, all[i].by)
 			}
 		}
 	}

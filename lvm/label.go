@@ -32,12 +32,18 @@ const (
 	areaSize    = 16
 )
 
+// maxAreas is how many metadata areas a physical volume may have.
+const maxAreas = 2
+
 // Label is the label of a physical volume.
 type Label struct {
 	UUID     string // with dashes, as LVM prints it
 	Size     uint64 // of the device when it was made, in bytes
 	Metadata []Area
 }
+
+// LabelArea is where a label may be.
+func (*Label) LabelArea() Area { return Area{0, labelSectors * SectorSize} }
 
 // Area is an area of metadata.
 type Area struct {
@@ -107,8 +113,8 @@ func decodeLabel(b []byte, sector uint64) (*Label, error) {
 	if ok {
 		l.Metadata, _, ok = cutAreas(areas)
 	}
-	if !ok || l.UUID == "" {
-		return nil, damaged(int(at), "expected a UUID of 32 letters and digits, and two lists of areas")
+	if !ok || l.UUID == "" || len(l.Metadata) > maxAreas {
+		return nil, damaged(int(at), "expected a UUID of 32 letters and digits, and two lists of areas, of which the second has %d at most", maxAreas)
 	}
 	return l, nil
 }

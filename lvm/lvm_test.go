@@ -206,7 +206,7 @@ const (
 )
 
 func whole() string {
-	return volume(2, "origin", plain) + volume(3, "snap", plain) + volume(4, "snapshot0", snapshot)
+	return volume(2, "origin", strings.Replace(plain, "5]", "25]", 1)) + volume(3, "snap", plain) + volume(4, "snapshot0", snapshot)
 }
 
 // read reads the group in a text.
@@ -253,7 +253,9 @@ func TestBadText(t *testing.T) {
 	good := text("vg0", 7, whole())
 	for _, c := range []struct{ old, new, want string }{
 		{good, "", "byte 4608: line 1 of the text: expected the section of a volume group"},
-		{"seqno = 7", "seqno = x", "line 3 of the text: expected a value, got 'x'"},
+		{"seqno = 7", "seqno = x", "line 3 of the text: expected a number"},
+		{"seqno = 7", "seqno = }", "line 3 of the text: expected a name, got '}'"},
+		{"[\"pv0\", 25]", "[\"pv0\", 10]", "extent 10 of physical volume pv0 is one of snap and one of origin"},
 		{"seqno = 7", "seqno = 7x", `line 3 of the text: "7x" is no number`},
 		{"seqno = 7", "seqno = -7", "-7 is out of range"},
 		{"seqno = 7", "seqno = 99999999999999999999", "expected a number"},
@@ -311,10 +313,10 @@ func TestLayout(t *testing.T) {
 		{segment(`type = "striped" stripes = ["nowhere", 0]`), `lie on "nowhere", and there is no such volume`},
 		{segment(`type = "striped" stripes = ["pv0", 991]`), "from 991 on of physical volume pv0, which has 1000"},
 		{segment(`type = "striped" stripes = []`), "cannot be 0 stripes"},
-		{segment(`type = "striped" stripes = ["pv0", 0, "pv0", 10]`), "cannot be 2 stripes of 0 sectors in turn"},
-		{segment(`type = "striped" stripe_size = 7 stripes = ["pv0", 0, "pv0", 10]`), "cannot be 2 stripes of 7 sectors in turn"},
-		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 0, "pv0", 10, "pv0", 20]`), "cannot be 3 stripes"},
-		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 0, "pv0", 995]`), ""},
+		{segment(`type = "striped" stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 0 sectors in turn"},
+		{segment(`type = "striped" stripe_size = 7 stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 7 sectors in turn"},
+		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 100, "pv0", 110, "pv0", 120]`), "cannot be 3 stripes"},
+		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 100, "pv0", 995]`), ""},
 	} {
 		g, err := read(t, text("vg0", 1, whole()+volume(9, "v", c.segment)))
 		if err != nil {
@@ -330,7 +332,7 @@ func TestLayout(t *testing.T) {
 // TestSnapshotOf says what a volume is that is no snapshot.
 func TestSnapshotOf(t *testing.T) {
 	thin := volume(5, "thin", `segment1 { start_extent = 0 extent_count = 1 type = "thin" thin_pool = "p" origin = "o" }`)
-	g, err := read(t, text("vg0", 1, whole()+thin+volume(6, "plain", plain)))
+	g, err := read(t, text("vg0", 1, whole()+thin+volume(6, "plain", strings.Replace(plain, "5]", "45]", 1))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +403,7 @@ func TestLabelThatIsOdd(t *testing.T) {
 		{31, '2', `label is damaged at byte 536: the type is "LVM2 002", expected "LVM2 001"`},
 		{20, 31, "label is damaged at byte 532: the header's offset is 31, expected 32"},
 		{21, 2, "the header's offset is 544, expected 32"},
-		{40, '-', "label is damaged at byte 544: expected a UUID of 32 letters and digits, and two lists of areas"},
+		{40, '-', "label is damaged at byte 544: expected a UUID of 32 letters and digits, and two lists of areas, of which the second has 2 at most"},
 	} {
 		b := pvimage.Volume{UUID: uuid, Size: 8192, Label: 1}.Image()
 		b[512+c.at] = c.value
@@ -456,10 +458,13 @@ func TestLockingDir(t *testing.T) {
 	for config, want := range map[string]string{
 		"global {\n\t# locking_dir = \"/no\"\n\tumask = 077\n\tlocking_dir = \"/run/x\"\n}\n": "/run/x",
 		"devices { dir = \"/dev\" locking_dir = \"/no\" }\nglobal/locking_dir = \"/y\"":       "/y",
-		"global { umask = 077 }": "", "global {": "", "": "", "locking_dir = \"/no\"": "",
+		"log { prefix = x }\nglobal { locking_dir = /z }":                                     "/z", "global { umask = 077 }": "", "": "", "locking_dir = \"/no\"": "",
 	} {
-		if got := lvm.LockingDir([]byte(config)); got != want {
-			t.Errorf("%q: %q, want %q", config, got, want)
+		if got, err := lvm.LockingDir([]byte(config)); got != want || err != nil {
+			t.Errorf("%q: %q, %v, want %q", config, got, err, want)
 		}
+	}
+	if _, err := lvm.LockingDir([]byte("global {")); err == nil {
+		t.Error("half a configuration is read")
 	}
 }

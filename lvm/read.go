@@ -59,22 +59,22 @@ func (g *Groups) readCopy(f *Found, what string, a Area) error {
 		return &DamageError{what, l.where(s.Byte), fmt.Sprintf("line %d of the text: %s", s.Line, s.Why)}
 	}
 	group.text = text
-	g.add(group)
-	return nil
+	return g.add(group, what)
 }
 
-// add takes in a group, in place of an older one of the same UUID.
-func (g *Groups) add(group *Group) {
-	for i, other := range g.All {
-		if other.UUID != group.UUID {
-			continue
-		}
-		if group.Seqno > other.Seqno {
-			g.All[i] = group
-		}
-		return
+// add takes in a group, in place of an older one of the same UUID. The error is that of one
+// that is no older, and yet another one: nobody can say which of the two holds.
+func (g *Groups) add(group *Group, what string) error {
+	i := slices.IndexFunc(g.All, func(other *Group) bool { return other.UUID == group.UUID })
+	switch {
+	case i < 0:
+		g.All = append(g.All, group)
+	case group.Seqno > g.All[i].Seqno:
+		g.All[i] = group
+	case group.Seqno == g.All[i].Seqno:
+		return fmt.Errorf("%s has other metadata than another copy, with the same seqno %d", what, group.Seqno)
 	}
-	g.All = append(g.All, group)
+	return nil
 }
 
 // Named is the group of a name, or of a UUID. The error says that there is none, or that

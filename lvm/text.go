@@ -187,11 +187,11 @@ func (p *parser) scalar() (s scalar, err error) {
 	case c == '"' || c == '\'':
 		s.text, err = p.quoted()
 		return s, err
+	case c == 0:
+		return s, p.fails("expected a value")
 	case c != '+' && c != '-' && c != '.' && (c < '0' || c > '9'):
-		if c == 0 {
-			return s, p.fails("expected a value")
-		}
-		return s, p.fails("expected a value, got %q", c)
+		s.text, err = p.name() // LVM takes a word for a string
+		return s, err
 	}
 	for ; p.at < len(p.text) && isName(p.text[p.at]); p.at++ {
 	}

@@ -52,14 +52,15 @@ func MappedAs(prefix string) (by []string) {
 }
 
 // mappings names the device-mapper devices that have bytes of the joined device, or may
-// have some: those that are on one of its media in a way that is not known.
+// have some: those that are on one of its media, or on what that is kept on, in a way that
+// is not known.
 func (d *Device) mappings() (by []string) {
 	own := d.lowest()
 	for _, m := range Mappings() {
 		if d.isOn(m.Number) {
 			continue
 		}
-		if meet(own, place{number: m.Number}.all().lowest()) || d.any(func(of *medium) bool { return m.hides(of.is.number) }) {
+		if meet(own, place{number: m.Number}.all().lowest()) || d.any(func(of *medium) bool { return m.hides(of.is) }) {
 			by = append(by, holder(m.Number.kernelName()))
 		}
 	}
@@ -72,14 +73,16 @@ func (d *Device) isOn(n Number) bool {
 	return d.any(func(m *medium) bool { return m.gone == nil && within(m.is, place{number: n}) })
 }
 
-// hides tells whether the mapping uses a block device in a way that is not known.
-func (m Mapping) hides(n Number) bool {
-	if n == (Number{}) {
-		return false
-	}
+// hides tells whether the mapping uses what a medium is kept on in a way that is not known.
+func (m Mapping) hides(p place) bool {
 	return slices.ContainsFunc(m.Number.table(), func(r row) bool {
-		_, known := r.piece()
-		return !known && slices.Contains(r.Args, n.String())
+		if _, known := r.piece(); known {
+			return false
+		}
+		return slices.ContainsFunc(r.Args, func(arg string) bool {
+			n, ok := ParseNumber(arg)
+			return ok && arg == n.String() && within(p, place{number: n})
+		})
 	})
 }
 

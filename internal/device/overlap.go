@@ -4,6 +4,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 )
 
 // place is what a device, or a part of one, is kept on: a block device or a
@@ -18,6 +20,24 @@ func (p place) is(other place) bool {
 		return p.file == nil && other.file == nil && p.number == other.number
 	}
 	return os.SameFile(p.file, other.file)
+}
+
+// compare brings places into an order.
+func (p place) compare(other place) int {
+	a, b := p.key(), other.key()
+	return slices.Compare(a[:], b[:])
+}
+
+// key tells places apart.
+func (p place) key() [4]uint64 {
+	if p.file == nil {
+		return [4]uint64{uint64(p.number.Major), uint64(p.number.Minor)}
+	}
+	st, ok := p.file.Sys().(*syscall.Stat_t)
+	if !ok {
+		return [4]uint64{}
+	}
+	return [4]uint64{0, 0, uint64(st.Dev), st.Ino}
 }
 
 // Overlaps tells whether writing to one of two devices may change the other,

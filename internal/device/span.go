@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,17 +22,38 @@ func (p place) all() span { return span{p, 0, math.MaxInt64} }
 // meet tells whether some of the spans of one list share bytes with some of the
 // other.
 func meet(a, b []span) bool {
-	for _, x := range a {
-		if slices.ContainsFunc(b, x.meets) {
+	a, b = inOrder(a), inOrder(b)
+	for len(a) > 0 && len(b) > 0 {
+		switch first, second := a[0], b[0]; {
+		case first.on.is(second.on) && first.start < second.end && second.start < first.end:
 			return true
+		case compareEnds(first, second) < 0:
+			a = a[1:]
+		default:
+			b = b[1:]
 		}
 	}
 	return false
 }
 
-func (s span) meets(other span) bool {
-	return s.start < other.end && other.start < s.end && s.on.is(other.on)
+// inOrder are the spans of each place by where they begin, joined where they touch.
+func inOrder(all []span) (joined []span) {
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(x, y span) int {
+		return cmp.Or(x.on.compare(y.on), cmp.Compare(x.start, y.start))
+	})
+	for _, s := range all {
+		if n := len(joined) - 1; n >= 0 && joined[n].on.is(s.on) && s.start <= joined[n].end {
+			joined[n].end = max(joined[n].end, s.end)
+			continue
+		}
+		joined = append(joined, s)
+	}
+	return joined
 }
+
+// compareEnds tells which of two spans ends first, in the order of places.
+func compareEnds(x, y span) int { return cmp.Or(x.on.compare(y.on), cmp.Compare(x.end, y.end)) }
 
 // lowest is where the bytes of a span are kept in the end: on files, and on
 // block devices of which it is not known how they lie on what is below. The

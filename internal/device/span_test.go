@@ -126,3 +126,34 @@ func TestRowPiece(t *testing.T) {
 		}
 	}
 }
+
+// TestMeetAtRandom holds meet to a look at each pair.
+func TestMeetAtRandom(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	some := func() (all []span) {
+		for range rng.IntN(8) {
+			start := rng.Int64N(100)
+			all = append(all, span{disk(uint32(rng.IntN(3))), start, start + 1 + rng.Int64N(6)})
+		}
+		return all
+	}
+	met := 0
+	for range 20000 {
+		a, b := some(), some()
+		want := false
+		for _, x := range a {
+			for _, y := range b {
+				want = want || x.on.is(y.on) && x.start < y.end && y.start < x.end
+			}
+		}
+		if got := meet(a, b); got != want {
+			t.Fatalf("%v and %v: %v, expected %v", a, b, got, want)
+		}
+		if want {
+			met++
+		}
+	}
+	if met < 2000 || met > 18000 {
+		t.Errorf("%d of 20000 meet", met)
+	}
+}

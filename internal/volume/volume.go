@@ -83,26 +83,69 @@ func (v *Volume) RefuseWriting() error {
 	if v.Group == nil {
 		return nil
 	}
+	for _, refused := range []func() error{v.unreliable, v.forbidden, v.claimed} {
+		if err := refused(); err != nil {
+			return fmt.Errorf("refused: %w", err)
+		}
+	}
 	_, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
 		return fmt.Errorf("%w, and with it extents %d to %d of the volume", missing, from, to)
 	})
-	stale, unseen := v.stale(), v.unseen()
-	damaged := v.sight.Groups.Damaged(v.Group)
-	switch {
-	case unseen != nil:
-		err = fmt.Errorf("refused: %w", unseen)
-	case len(damaged) > 0:
-		err = fmt.Errorf("refused: the metadata of volume group %s on %v cannot be relied on: %w; vgck --updatemetadata %[1]s writes it anew", v.Group.Name, damaged[0].On, damaged[0].Err)
-	case v.Group.Shared():
-		err = fmt.Errorf("refused: volume group %s is shared by hosts (lock type %s)", v.Group.Name, cmp.Or(v.Group.LockType, "clvmd"))
-	case v.Merging:
-		err = fmt.Errorf("refused: LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", v.Group.Name, v.Snapshot.Origin.Name)
-	case err == nil && stale != nil:
-		err = fmt.Errorf("refused: %w; vgextend --restoremissing takes it back", stale)
-	case err == nil:
-		return nil
-	}
 	return err
+}
+
+// unreliable says why the metadata cannot be relied on; it is nil where it can.
+func (v *Volume) unreliable() error {
+	for _, p := range v.Group.Physical {
+		if len(v.sight.Faults) > 0 && len(v.sight.Groups.Found(p.UUID)) == 0 {
+			// It may be its own label that is damaged, and newer metadata may be there.
+			return fmt.Errorf("physical volume %s is missing, and %w", p.UUID, v.sight.Faults[0])
+		}
+	}
+	if damaged := v.sight.Groups.Damaged(v.Group); len(damaged) > 0 {
+		return fmt.Errorf("the metadata of volume group %s on %v cannot be relied on: %w; vgck --updatemetadata %[1]s writes it anew", v.Group.Name, damaged[0].On, damaged[0].Err)
+	}
+	if stale := v.stale(); stale != nil {
+		return fmt.Errorf("%w; vgextend --restoremissing takes it back", stale)
+	}
+	return nil
+}
+
+// forbidden says why LVM would not have the volume written; it is nil where it would.
+func (v *Volume) forbidden() error {
+	switch g := v.Group; {
+	case g.Shared():
+		return fmt.Errorf("volume group %s is shared by hosts (lock type %s)", g.Name, cmp.Or(g.LockType, "clvmd"))
+	case g.ReadOnly:
+		return fmt.Errorf("volume group %s is read-only, by its metadata", g.Name)
+	case v.Snapshot == nil && v.Logical.ReadOnly:
+		return fmt.Errorf("the volume is read-only: lvchange --permission rw %s/%s makes it writable", g.Name, v.Logical.Name)
+	case v.Merging:
+		return fmt.Errorf("LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", g.Name, v.Snapshot.Origin.Name)
+	}
+	return nil
+}
+
+// claimed says that a physical volume that the volume is on is one of another group, too: it
+// was taken into that while this one's metadata was away.
+func (v *Volume) claimed() error {
+	for _, other := range v.sight.Groups.All {
+		for _, p := range other.Physical {
+			if other.UUID != v.Group.UUID && v.isOn(p.UUID) {
+				return fmt.Errorf("physical volume %s is one of volume group %s, too (%s)", p.UUID, other.Name, other.UUID)
+			}
+		}
+	}
+	return nil
+}
+
+// isOn tells whether some of the volume is on a physical volume.
+func (v *Volume) isOn(uuid string) bool {
+	return slices.ContainsFunc(v.Group.Physical, func(p *lvm.Physical) bool {
+		return p.UUID == uuid && slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool {
+			return slices.ContainsFunc(s.Stripes, func(on lvm.Stripe) bool { return on.On == p.Name })
+		})
+	})
 }
 
 // NoSnapshot is the error of a volume that is no snapshot: it says what it is.
@@ -186,9 +229,21 @@ func (v *Volume) physical(p *lvm.Physical) (f *lvm.Found, missing, err error) {
 	case 0:
 		return nil, fmt.Errorf("physical volume %s, which was %s, is missing", p.UUID, p.Device), nil
 	case 1:
-		return all[0], nil, nil
+		return all[0], nil, misplaced(p, all[0])
 	}
 	return nil, nil, fmt.Errorf("physical volume %s is there %d times: %v and %v; name one with --pv", p.UUID, len(all), all[0], all[1])
+}
+
+// misplaced is the error of a physical volume whose extents begin in its label or a metadata
+// area.
+func misplaced(p *lvm.Physical, f *lvm.Found) error {
+	start, end := p.Start*lvm.SectorSize, (p.Start+p.Count*p.ExtentSize)*lvm.SectorSize
+	for _, a := range append([]lvm.Area{f.LabelArea()}, f.Metadata...) {
+		if start < a.Offset+a.Size && a.Offset < end {
+			return fmt.Errorf("physical volume %s: its extents begin at byte %d, and LVM's own area at byte %d is among them", p.UUID, start, a.Offset)
+		}
+	}
+	return nil
 }
 
 // OpenMapping opens the device of a mapping for reading, if it can be read now.
@@ -285,24 +340,11 @@ func (d *disk) writable() (*device.Device, error) {
 	return &d.out.Device, nil
 }
 
-// unseen says that a physical volume of the group is missing while a label is damaged, which may
-// be its own: newer metadata may be on it.
-func (v *Volume) unseen() error {
-	for _, p := range v.Group.Physical {
-		if len(v.sight.Faults) > 0 && len(v.sight.Groups.Found(p.UUID)) == 0 {
-			return fmt.Errorf("physical volume %s is missing, and %w", p.UUID, v.sight.Faults[0])
-		}
-	}
-	return nil
-}
-
 // stale says that the volume is on a physical volume that was not there when the group was
 // changed; it is nil where it is not.
 func (v *Volume) stale() error {
 	for _, p := range v.Group.Physical {
-		if p.Missing && slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool {
-			return slices.ContainsFunc(s.Stripes, func(on lvm.Stripe) bool { return on.On == p.Name })
-		}) {
+		if p.Missing && v.isOn(p.UUID) {
 			return fmt.Errorf("physical volume %s was missing when the volume group was changed, and may be old", p.UUID)
 		}
 	}
