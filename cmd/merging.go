@@ -16,7 +16,7 @@ type merging struct {
 	COW     path     `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
 	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to. Of VG/LV it is known."`
 	Undo    path     `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
-	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; and any store into an origin that begins, or then would, as a COW store does."`
+	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; any store into an origin that begins, or then would, as a COW store does; and a snapshot of LVM into a device that has not its origin's size."`
 	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin, where both are logical volumes: it is marked invalid. May be given several times."`
 	writing `embed:""`
 }
@@ -227,7 +227,10 @@ func (j *job) refuseOrigin() (err error) {
 	if !j.isUndo {
 		err := j.isOrigin(j.origin)
 		if j.Force && errors.Is(err, errSwapped) {
-			return nil
+			err = nil
+		}
+		if err == nil {
+			err = j.refuseOtherSize()
 		}
 		return err
 	}
@@ -243,6 +246,16 @@ func (j *job) refuseOrigin() (err error) {
 		return j.unreadable(j.path, err)
 	}
 	return nil
+}
+
+// refuseOtherSize is the failure of an origin that has not the size of the snapshot's own,
+// where that is known.
+func (j *job) refuseOtherSize() error {
+	v := j.cow.volume
+	if v == nil || v.Origin == 0 || v.Origin == j.origin.Size() || j.Force {
+		return nil
+	}
+	return &failure{string(j.Into), statusFailed, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d; --force merges it all the same", j.origin.Size(), printable(j.path), v.Origin)}
 }
 
 // overcome are the errors that a merge gets over: what stands in the list twice is
