@@ -106,6 +106,9 @@ func (c *checkCmd) Run(a *app) error {
 	if err != nil {
 		return a.checkFailed(w, err)
 	}
+	if w.volume != nil && w.volume.Gone != nil {
+		r.Unread = append(r.Unread, w.volume.Gone)
+	}
 	a.status |= a.found(&r)
 	v := checked{app: a, cow: w, Report: &r, options: o, section: c.section, all: c.All}
 	switch {

@@ -108,7 +108,7 @@ func needlessPV(k *kong.Context) error {
 	if !given || k.Selected().Name == "list" {
 		return nil
 	}
-	return usageError{errors.New("--pv: expected VG/LV, a volume group's name and a volume's, on the command line")}
+	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say

@@ -158,7 +158,7 @@ func (v *checked) group(w *lines, t check.Tally) error {
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *checked) next() string {
 	if v.Outcome() == check.Invalid {
-		return "dmcow revalidate " + v.target() + " (tells first what it costs to take that back)"
+		return "dmcow revalidate --dry-run " + v.target() + " (tells what it costs to take that back)"
 	}
 	for _, t := range v.Tallies {
 		first := t.Findings[0]

@@ -46,5 +46,9 @@ func (c *invalidateCmd) Run(a *app) error {
 	if err := a.ask(t.path, "mark the snapshot invalid, so that the kernel serves nothing of it?"); err != nil {
 		return err
 	}
-	return a.done(t.path, store.Invalidate(t.out))
+	if err := a.done(t.path, store.Invalidate(t.out)); err != nil {
+		return err
+	}
+	a.say(t.path, "the snapshot is marked invalid")
+	return nil
 }

@@ -57,6 +57,17 @@ func TestKernelLVMInUse(t *testing.T) {
 	expect(t, 0, "check", "vg0/snap")
 	l.lvm("lvchange", "--activate", "n", "vg0/origin")
 
+	l.lvm("vgchange", "--activate", "n", "vg0")
+	program, err := os.OpenFile(l.loops[0], os.O_RDWR|unix.O_EXCL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusedWith(t, "in use by another program", write[1]...)
+	if err := program.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.lvm("lvchange", "--activate", "y", "vg0/other")
+
 	again := kernellab.Loop(t, l.files[0]) // over the same file
 	for volume, dev := range map[string]string{"vg0/snap": again, "vg0/origin": l.loops[0]} {
 		at := kernellab.Extents(t, volume)[0]
@@ -80,6 +91,44 @@ func TestKernelLVMInUse(t *testing.T) {
 	if digest(t, l.mapped("origin", "")) != view {
 		t.Error("the origin is not what the snapshot was")
 	}
+}
+
+// TestKernelLVMOnPartition: a group on a partition of a disk is found once, by the partition or by
+// the disk; what uses the disk in a way that is not known may have its extents.
+func TestKernelLVMOnPartition(t *testing.T) {
+	kernellab.Require(t)
+	const sectors = 12 << 11
+	file := kernellab.File(t, "disk", sectors)
+	partition(t, file, 2048, sectors-2*2048)
+	disk := kernellab.Loop(t, file, kernellab.Partitions())
+	l := &lvmLab{T: t, lvmScenario: lvmScenario{group: "vg0"}, files: []string{file}, loops: []string{disk + "p1"}}
+	kernellab.LVM(t, l.loops...)
+	l.lvm("pvcreate", l.loops[0])
+	l.lvm("vgcreate", "--physicalextentsize", "256k", "vg0", l.loops[0])
+	l.origin("origin", 2048)
+	l.snapshot("snap", "origin", "4k", 1024)
+	l.write("origin", 2, 0, 1, 2, 300, 77)
+	view := digest(t, l.mapped("snap", ""))
+	l.lvm("vgchange", "--activate", "n", "vg0")
+	for _, where := range [][]string{nil, {"--pv", disk}, {"--pv", disk + "p1"}, {"--pv", file}} {
+		if all := list(t, 0, where...); len(all) != 1 || *all["vg0/snap"].Exceptions != 5 {
+			t.Errorf("%q: %+v", where, all)
+		}
+	}
+	hidden := kernellab.Create(t, "hidden", fmt.Sprintf("0 8 delay %s 4096 0", disk), false)
+	for _, where := range [][]string{nil, {"--pv", disk + "p1"}} {
+		if _, stderr := expect(t, 8, append([]string{"merge", "--yes", "vg0/snap"}, where...)...); !strings.Contains(stderr, "in use by ") {
+			t.Errorf("%q: %s", where, stderr)
+		}
+	}
+	hidden.Remove(t)
+	expect(t, 0, "merge", "--yes", "vg0/snap", "--pv", disk)
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	if digest(t, l.mapped("origin", "")) != view {
+		t.Error("the origin is not what the snapshot was")
+	}
+	l.lvm("lvremove", "--yes", "vg0/snap")
+	l.lvm("vgchange", "--activate", "n", "vg0")
 }
 
 // TestKernelLVMLock: while a command writes, LVM's lock of the group is held, and while LVM

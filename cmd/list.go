@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"dmcow/dump"
@@ -27,6 +28,9 @@ machine; with what lvs shows of a snapshot only while it is active.
   dmcow list
   dmcow list --pv disk.img
   dmcow list --output json | jq -r '.[] | select(.percent > 80) | .name'
+
+The exit status is a sum over all of them: 2 where one is marked invalid, 4 where one
+is damaged, 8 where one cannot be read.
 `
 }
 
@@ -76,7 +80,13 @@ func (c *listCmd) Run(a *app) error {
 // may lack something.
 func (a *app) tellFaults(s *volume.Sight) {
 	if len(s.Closed) > 0 {
-		a.say("list", "%s could not be looked at: %v", count(uint64(len(s.Closed)), "block device"), s.Closed[0])
+		a.say("list", "%s could not be looked at: %v (root may, and --pv says where to look)", count(uint64(len(s.Closed)), "block device"), s.Closed[0])
+		if errors.Is(errors.Join(s.Closed...), fs.ErrPermission) {
+			a.status |= a.outcomes.unreadable
+		}
+	}
+	for _, err := range s.Empty {
+		a.fail(a.volumeFailure("", err))
 	}
 	for _, err := range s.Faults {
 		a.fail(&failure{"list", statusFailed, err})
@@ -193,7 +203,9 @@ func (a *app) surveyListed(l *listed) (report, error) {
 func (l *listed) open(a *app) (d *device.Device, err error) {
 	switch {
 	case l.path == "":
-		d, err = l.volume.Open()
+		if d, err = l.volume.Open(); err == nil && l.volume.Gone != nil {
+			a.status |= a.outcomes.unreadable
+		}
 	case l.cow != nil:
 		d, err = volume.OpenMapping(l.cow)
 	default:

@@ -34,7 +34,8 @@ the same command, or the kernel, goes on.
 
 The second keeps what is overwritten, and the third takes the merge back: ORIGIN is
 what it was. The snapshot's own content is gone then, unless it was merged with
---keep, or the third has an --undo of its own. A run with --undo that was cut off is
+--keep, or the third has an --undo of its own, or ORIGIN is VG/LV: then the snapshot gets
+back what it held. A run with --undo that was cut off is
 run again with the same FILE.
 
 Of VG/LV the origin is known, and its other snapshots are: first each gets an exception

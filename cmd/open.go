@@ -9,6 +9,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/volume"
+	"dmcow/lvm"
 	"dmcow/store"
 )
 
@@ -85,6 +86,9 @@ func (a *app) open(n named) (*device.Device, error) {
 	if err != nil {
 		return nil, a.unreadable(n.path, err)
 	}
+	if n.volume != nil && n.volume.Gone != nil {
+		a.status |= a.outcomes.unreadable
+	}
 	return d, nil
 }
 
@@ -146,6 +150,7 @@ func (a *app) openNamed(n named, s section, chunk chunkSize) (*cow, error) {
 		d.Close()
 		return nil, err
 	}
+	a.tellLVM(c)
 	if err := a.tellMerging(c); err != nil {
 		d.Close()
 		return nil, err
@@ -158,6 +163,17 @@ func (a *app) openNamed(n named, s section, chunk chunkSize) (*cow, error) {
 		a.verbose(n.path, "in use by %s: figures may move", strings.Join(c.holders, ", "))
 	}
 	return c, nil
+}
+
+// tellLVM says that a device that holds no store has physical volumes of LVM: those may have
+// some.
+func (a *app) tellLVM(c *cow) {
+	if c.volume != nil || c.id.State != store.Foreign {
+		return
+	}
+	if found, _ := lvm.Find(c.device, c.path); len(found) > 0 {
+		a.say(c.path, "there is a physical volume of LVM on it: dmcow list --pv %s shows its snapshots", shellWord(c.path))
+	}
 }
 
 // tellMerging says how far a merge is that LVM has begun. The error is the failure of an

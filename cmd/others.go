@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"dmcow/check"
 	"dmcow/format"
@@ -69,7 +71,11 @@ func (j *job) otherSnapshots() (all []lvm.Snapshot, err error) {
 	}
 	for _, name := range j.Lose {
 		if !slices.ContainsFunc(all, func(s lvm.Snapshot) bool { return calls(j.to.volume, s, name) }) {
-			return nil, &failure{name, statusWrongUse, fmt.Errorf("--lose-snapshot: is no other snapshot of %s that is known", printable(string(j.Into)))}
+			var known []string
+			for _, s := range all {
+				known = append(known, s.COW.Name)
+			}
+			return nil, &failure{name, statusWrongUse, fmt.Errorf("--lose-snapshot: is no other snapshot of %s; known are: %s", printable(string(j.Into)), cmp.Or(strings.Join(known, ", "), "none"))}
 		}
 	}
 	return all, nil

@@ -135,7 +135,7 @@ func (m *planned) tellCost(u store.Usage) error {
 	} else {
 		w.line("  By the list there is room for %s. Chunks that were being copied when the snapshot", count(free, "more exception"))
 		w.line("  was lost are not in it: it may have run full with them, or the device was grown since, or a read or")
-		w.line("  write of it failed, or somebody marked the snapshot invalid.")
+		w.line("  write of it failed, or somebody marked the snapshot invalid, as a merge does with one that it gives up.")
 	}
 	w.line("  Chunks of the origin that were first written after the snapshot was lost have no copy: of those")
 	w.line("  it would show what was written then. Nothing here tells whether there are any.")

@@ -257,6 +257,8 @@ func (r *report) unfit() string {
 		return describe(r.Survey)
 	case r.Unreadable() != nil:
 		return "the list cannot be read"
+	case r.volume != nil && r.volume.Gone != nil:
+		return "some of the volume is missing"
 	case r.sectors == 0:
 		return "the origin is not known (--origin tells)"
 	case g.ChunkBytes()%r.block != 0:
@@ -270,7 +272,11 @@ func (r *report) unfit() string {
 func (r *report) writeTables(b *strings.Builder) {
 	if v := r.volume; v != nil && v.Snapshot != nil {
 		for _, l := range []*lvm.Logical{v.Snapshot.COW, v.Snapshot.Origin} {
-			fmt.Fprintf(b, "# %s, for dmsetup create --readonly\n%s", v.InGroup(l), v.Table(l))
+			loop := ""
+			if !v.OnBlocks() {
+				loop = " (put loop devices in place of image files)"
+			}
+			fmt.Fprintf(b, "# %s, for dmsetup create, --readonly unless it is to be merged%s\n%s", v.InGroup(l), loop, v.Table(l))
 		}
 	}
 	for _, t := range []struct{ comment, target, kind string }{

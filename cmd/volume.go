@@ -95,8 +95,7 @@ func lockingDir() (string, error) {
 
 // findVolume is the logical volume of a name, nil where that is a path:
 //   - what has not the form VG/LV is a path;
-//   - without --pv, so is what a file has as its name;
-//   - with --pv, so is what a file has as its name, where the group is not there.
+//   - without --pv, so is what a file has as its name.
 //
 // write is for a command that is going to write to it: LVM's lock is taken then. The error
 // is a failure.
@@ -110,11 +109,7 @@ func (a *app) findVolume(name string, s volumes, write bool) (*volume.Volume, er
 			return v, nil
 		}
 	}
-	v, err := a.inactive(name, group, logical, s.PV, write)
-	if errors.As(err, new(*lvm.NoGroupError)) && exists(name) {
-		return nil, nil
-	}
-	return v, err
+	return a.inactive(name, group, logical, s.PV, write)
 }
 
 // isVolumeName tells whether a name has the form VG/LV.
@@ -180,7 +175,7 @@ func noSuch(pv []path, err error) error {
 	if len(pv) > 0 || !errors.As(err, new(*lvm.NoGroupError)) {
 		return err
 	}
-	return fmt.Errorf("no such file or directory, and no logical volume: %w", err)
+	return fmt.Errorf("no such file or directory, and no logical volume: %w (--pv says where else to look)", err)
 }
 
 // removal says what is left to do of a snapshot that was merged. By the names in an image, LVM

@@ -341,7 +341,7 @@ func TestSnapshotOf(t *testing.T) {
 		"thin":      "is a thin snapshot, which has no COW store, expected a snapshot",
 		"plain":     "is a volume of type linear, expected a snapshot",
 		"snapshot0": "is LVM's name for the tie between vg0/snap and its origin, expected a snapshot",
-		"none":      "there is no none in volume group vg0; its snapshots are snap",
+		"none":      "there is no none in volume group vg0; its snapshots are snap, of origin",
 	} {
 		if _, err := g.Snapshot(name); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", name, err, want)

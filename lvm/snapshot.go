@@ -2,6 +2,7 @@ package lvm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -73,12 +74,15 @@ type NoVolumeError struct {
 }
 
 func (e *NoVolumeError) Error() string {
-	var names []string
+	var names, origins []string
 	for _, s := range e.Group.Snapshots() {
 		names = append(names, s.COW.Name)
+		if !slices.Contains(origins, s.Origin.Name) {
+			origins = append(origins, s.Origin.Name)
+		}
 	}
 	if len(names) == 0 {
 		return fmt.Sprintf("there is no %s in volume group %s, nor any snapshot", e.Name, e.Group.Name)
 	}
-	return fmt.Sprintf("there is no %s in volume group %s; its snapshots are %s", e.Name, e.Group.Name, strings.Join(names, ", "))
+	return fmt.Sprintf("there is no %s in volume group %s; its snapshots are %s, of %s", e.Name, e.Group.Name, strings.Join(names, ", "), strings.Join(origins, ", "))
 }

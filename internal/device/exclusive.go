@@ -79,7 +79,8 @@ func (m *medium) refuseReadOnly() error {
 // learnt from it. There is no lock that all programs mind, so it takes those
 // of both kinds, and looks for users that take none.
 func (w *Writable) openImage(flags int) (err error) {
-	if w.file, err = os.OpenFile(w.path, os.O_RDWR|flags, 0o666); err != nil {
+	// What is kept in a new file is from a device that not everybody may read.
+	if w.file, err = os.OpenFile(w.path, os.O_RDWR|flags, 0o600); err != nil {
 		return err
 	}
 	info, err := w.file.Stat()

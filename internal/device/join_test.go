@@ -240,22 +240,32 @@ func TestJoinGone(t *testing.T) {
 	if _, err := JoinWritable("joined", parts); err != gone {
 		t.Errorf("to write: %v", err)
 	}
+	if d.Overlaps(all(t, parts[1:2])) || !d.Overlaps(all(t, parts[:1])) {
+		t.Error("what is missing overlaps, or what is there does not")
+	}
 	if past, err := d.PastCache(); err != nil || past.Close() != nil {
 		t.Error(err)
 	}
 	d.Cached()
 	d.Prefetch(0, 3072)
-	all, err := Join("joined", parts[1:2])
+	none := all(t, parts[1:2])
+	if start, end, err := none.NextData(0); start != 0 || end != 1024 || err != nil {
+		t.Errorf("data from %d to %d, %v", start, end, err)
+	}
+	if _, err := none.Signature(); !errors.Is(err, gone) {
+		t.Errorf("signature: %v", err)
+	}
+	none.Cached()
+}
+
+// all joins parts.
+func all(t *testing.T, parts []Part) *Device {
+	t.Helper()
+	d, err := Join("joined", parts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if start, end, err := all.NextData(0); start != 0 || end != 1024 || err != nil {
-		t.Errorf("data from %d to %d, %v", start, end, err)
-	}
-	if _, err := all.Signature(); !errors.Is(err, gone) {
-		t.Errorf("signature: %v", err)
-	}
-	all.Cached()
+	return d
 }
 
 // TestJoinRefuses parts that are none, and what cannot be written.

@@ -65,6 +65,9 @@ func (d *Device) lowest() (all []span) {
 		return d.is.all().lowest()
 	}
 	for _, p := range d.pieces {
+		if slices.ContainsFunc(p.stripes, func(s stripe) bool { return s.medium.gone != nil }) {
+			continue // it is nowhere
+		}
 		for _, under := range p.under(span{start: 0, end: math.MaxInt64}) {
 			all = append(all, under.lowest()...)
 		}

@@ -31,6 +31,11 @@ func ReadOnly() LoopOption {
 	return func(c *unix.LoopConfig) { c.Info.Flags |= unix.LO_FLAGS_READ_ONLY }
 }
 
+// Partitions has the kernel show the partitions of a loop device.
+func Partitions() LoopOption {
+	return func(c *unix.LoopConfig) { c.Info.Flags |= unix.LO_FLAGS_PARTSCAN }
+}
+
 // Loop attaches the file at path to a free loop device, until the test ends or
 // Detach, and returns the device's path.
 func Loop(t testing.TB, path string, options ...LoopOption) string {

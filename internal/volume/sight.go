@@ -5,6 +5,7 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ type Sight struct {
 	Groups *lvm.Groups
 	Closed []error // of devices that could not be opened
 	Faults []error // of labels
+	Empty  []error // of devices that were given and have no physical volume
 
 	given  []string
 	tell   func(about, text string)
@@ -103,20 +105,24 @@ func (s *Sight) look(name string) error {
 	// Where the kernel shows partitions, they are what is on the device, as for LVM.
 	partitions := d.Partitions()
 	var found []*lvm.Found
+	var errs []error
 	if len(partitions) == 0 {
-		var errs []error
 		found, errs = lvm.Find(d, name)
 		s.Faults = append(s.Faults, errs...)
 	}
-	if len(found) == 0 {
-		d.Close()
-	} else {
+	switch {
+	case len(found) > 0:
 		k := &disk{Device: d}
 		s.disks = append(s.disks, k)
 		for _, f := range found {
 			f.Disk = k
 		}
 		s.found = append(s.found, found...)
+	default:
+		d.Close()
+		if len(s.given) > 0 && len(partitions) == 0 && len(errs) == 0 {
+			s.Empty = append(s.Empty, &Error{name, errors.New("no physical volume of LVM is on it, or in a partition of it")})
+		}
 	}
 	if len(s.given) == 0 {
 		return nil // they are among all block devices
@@ -180,16 +186,29 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 	if g.SystemID != "" {
 		s.say(g.Name, "the volume group belongs to the host %s", g.SystemID)
 	}
+	s.tellCut(g)
 	if g.Exported {
 		return nil, fmt.Errorf("volume group %s is exported, and not to be used: vgimport takes it in", g.Name)
 	}
 	return g, nil
 }
 
+// tellCut tells of physical volumes of a group that are shorter than they were: images, mostly,
+// that are not whole.
+func (s *Sight) tellCut(g *lvm.Group) {
+	for _, p := range g.Physical {
+		for _, f := range s.Groups.Found(p.UUID) {
+			if f.Length < int64(min(f.Size, math.MaxInt64)) {
+				s.say(f.String(), "is cut off: it has %d bytes, and the physical volume had %d", f.Length, f.Size)
+			}
+		}
+	}
+}
+
 // withFaults adds to an error what could not be seen, the first of it.
 func (s *Sight) withFaults(err error) error {
 	const most = 3
-	all := slices.Clone(s.Faults)
+	all := slices.Concat(s.Faults, s.Empty)
 	for _, c := range s.Groups.Unread() {
 		all = append(all, fmt.Errorf("%v: %w", c.On, c.Err))
 	}

@@ -16,6 +16,7 @@ type Volume struct {
 	Origin       int64  // size of a snapshot's origin, in bytes; 0 where it is none, or that is not known
 	ChunkSectors uint64 // of a snapshot, as LVM has it on record; 0 where it is none, or that is not known
 	Merging      bool   // a snapshot that is being merged into its origin
+	Gone         error  // once it was opened: what of it is not there, and why; nil where all is
 
 	// Of a snapshot that is active here: its COW device, and the number of its origin. Then
 	// the rest is not known.
@@ -208,7 +209,7 @@ func (v *Volume) stripes(l lvm.Part, on func(*disk) (*device.Device, error)) (th
 			return 0, nil, gone, nil
 		}
 		if length := max(0, f.Length-at.Start); length < need {
-			missing = fmt.Errorf("physical volume %s has no more than %d bytes of the %d from its byte %d on", at.On.UUID, length, need, at.Start)
+			missing = fmt.Errorf("%v is cut off: of physical volume %s it has no more than %d bytes of the %d from byte %d on", f, at.On.UUID, length, need, at.Start)
 			if there = 0; len(l.Places) == 1 {
 				there = length / lvm.SectorSize * lvm.SectorSize
 			}
@@ -261,7 +262,8 @@ func (v *Volume) Open() (*device.Device, error) {
 		return OpenMapping(v.Active)
 	}
 	parts, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
-		v.sight.say(v.Name, "%v: extents %d to %d of it cannot be read; the rest is", missing, from, to)
+		v.Gone = fmt.Errorf("%w: extents %d to %d of it cannot be read; the rest is", missing, from, to)
+		v.sight.say(v.Name, "%v", v.Gone)
 		return nil
 	})
 	if stale := v.stale(); err == nil && stale != nil {
