@@ -12,6 +12,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/internal/kernellab"
+	"dmcow/lvm"
 )
 
 // lvmScenario is a volume group that LVM makes, with snapshots in it.
@@ -306,6 +307,14 @@ func TestKernelList(t *testing.T) {
 	}
 	expect(t, 8, "dump", strings.Replace(uuid, "-", "x", 1)+"/snap")
 	expect(t, 8, "dump", uuid[:1]+"/snap")
+	// A name that looks like one of LVM's is not enough.
+	alike := kernellab.Create(t, "cow", "0 8 zero", false)
+	group, volume, layer, ok := lvm.MappedName(strings.TrimPrefix(alike.Path, "/dev/mapper/"))
+	if !ok || layer != "cow" {
+		t.Fatal(alike.Path)
+	}
+	expect(t, 8, "dump", group+"/"+volume)
+	alike.Remove(t)
 
 	origin, cow := blankLoop(t, 4096), blankLoop(t, 1000)
 	s := kernellab.NewSnapshot(t, origin, cow, "P", 16)
