@@ -131,6 +131,29 @@ func TestKernelLVMOnPartition(t *testing.T) {
 	l.lvm("vgchange", "--activate", "n", "vg0")
 }
 
+// TestKernelLVMRecord: a store with other chunks than LVM has on record is loaded by them, and
+// check says so, whether the snapshot is active or not.
+func TestKernelLVMRecord(t *testing.T) {
+	kernellab.Require(t)
+	l := usedGroup(t)
+	checked := func() {
+		t.Helper()
+		stdout, _ := expect(t, 0, "check", "vg0/snap")
+		if !strings.Contains(stdout, "the header has chunks of 16 sectors, and LVM has 8 on record") || strings.Contains(stdout, "not tested") {
+			t.Errorf("%s", stdout)
+		}
+	}
+	expect(t, 0, "initialize", "--yes", "--force", "--chunk-size", "8K", "vg0/snap")
+	checked()
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	checked()
+	l.write("origin", 3, 0, 1)
+	if u := usageOf(t, "vg0/snap"); *u.ChunkSectors != 16 || *u.Exceptions != 1 || *u.MaximumSectors == 0 {
+		t.Errorf("%+v", u)
+	}
+	l.lvm("lvchange", "--activate", "n", "vg0/origin")
+}
+
 // TestKernelLVMLock: while a command writes, LVM's lock of the group is held, and while LVM
 // has it, none does.
 func TestKernelLVMLock(t *testing.T) {
