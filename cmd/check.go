@@ -119,6 +119,9 @@ func (c *checkCmd) Run(a *app) error {
 		err = v.human()
 	}
 	for _, unread := range r.Unread {
+		if w.volume != nil && unread == w.volume.Gone {
+			continue // it was told
+		}
 		a.fail(a.unreadable(w.path, unread))
 	}
 	return err

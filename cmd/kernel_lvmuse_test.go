@@ -93,6 +93,48 @@ func TestKernelLVMInUse(t *testing.T) {
 	}
 }
 
+// TestKernelLVMHiddenUse: who has the extents is found where a loop device shows them that is
+// mounted, and where no table can be read; a device that is suspended is not waited for.
+func TestKernelLVMHiddenUse(t *testing.T) {
+	kernellab.Require(t)
+	l := usedGroup(t)
+	merge := []string{"merge", "--yes", "vg0/snap", "--pv", l.loops[0]}
+
+	at := kernellab.Extents(t, "vg0/origin")[0]
+	part := kernellab.Loop(t, l.files[0], kernellab.Part(at.Start, at.Sectors))
+	kernellab.Run(t, "mke2fs", "-q", part)
+	dir := t.TempDir()
+	kernellab.Run(t, "mount", part, dir)
+	refusedWith(t, "a file system mounted on "+dir, merge...)
+	kernellab.Run(t, "umount", dir)
+
+	l.lvm("lvchange", "--activate", "y", "vg0/origin")
+	const control = "/dev/mapper/control"
+	if err := os.Rename(control, control+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{merge, {"invalidate", "--yes", "vg0/snap", "--pv", l.loops[0]}} {
+		refusedWith(t, "vg0-origin", args...)
+	}
+	if err := os.Rename(control+".away", control); err != nil {
+		t.Fatal(err)
+	}
+	l.lvm("lvchange", "--activate", "n", "vg0/origin")
+
+	low := kernellab.Create(t, "low", "0 4096 linear "+blankLoop(t, 4096)+" 0", false)
+	top := kernellab.Create(t, "top", "0 4096 linear "+low.Path+" 0", false)
+	kernellab.Run(t, "dmsetup", "suspend", low.Path)
+	expect(t, 0, "check", "vg0/snap")
+	expect(t, 0, "list")
+	for _, dev := range []string{low.Path, top.Path} {
+		refusedWith(t, low.Path+" is suspended", "list", "--pv", dev)
+	}
+	kernellab.Run(t, "dmsetup", "resume", low.Path)
+	top.Remove(t)
+	low.Remove(t)
+	expect(t, 0, merge...)
+}
+
 // TestKernelLVMOnPartition: a group on a partition of a disk is found once, by the partition or by
 // the disk; what uses the disk in a way that is not known may have its extents.
 func TestKernelLVMOnPartition(t *testing.T) {

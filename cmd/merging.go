@@ -80,6 +80,13 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 	if err != nil {
 		return cow, into, err
 	}
+	if v := cow.volume; v != nil && v.Active != nil {
+		err := fmt.Errorf("its COW device is %s: first deactivate the snapshot's origin (lvchange -an)", v.Active.Path())
+		if by := v.Active.Holders(); len(by) > 0 {
+			err = fmt.Errorf("%w: first deactivate the snapshot's origin (lvchange -an)", &device.BusyError{By: by})
+		}
+		return cow, into, &failure{v.Name, statusFailed, err}
+	}
 	if m.Into != "" {
 		into, err = a.named(string(m.Into), m.volumes, !m.DryRun)
 		if err == nil {
@@ -87,17 +94,12 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 		}
 		return cow, into, err
 	}
-	switch v := cow.volume; {
-	case v == nil:
+	if cow.volume == nil {
 		return cow, into, usageError{errors.New("missing flags: --into=ORIGIN")}
-	case v.Active != nil:
-		busy := &device.BusyError{By: v.Active.Holders()}
-		return cow, into, &failure{v.Name, statusFailed, fmt.Errorf("%w: first deactivate the snapshot's origin (lvchange -an)", busy)}
-	default:
-		origin := v.Beside(v.Snapshot.Origin)
-		m.Into = path(origin.Name)
-		return cow, named{path: origin.Name, volume: origin, where: m.volumes}, nil
 	}
+	origin := cow.volume.Beside(cow.volume.Snapshot.Origin)
+	m.Into = path(origin.Name)
+	return cow, named{path: origin.Name, volume: origin, where: m.volumes}, nil
 }
 
 // refuseOtherOrigin is the failure of a logical volume that is not the origin of the snapshot
@@ -223,6 +225,9 @@ const invalidMerge = "refused: the snapshot is marked invalid: mostly it ran ful
 func (j *job) refuseOrigin() (err error) {
 	if j.isUndo, err = store.IsUndo(j.device); err != nil {
 		return j.unreadable(j.path, err)
+	}
+	if v := j.to.volume; !j.isUndo && v != nil && (v.Snapshot != nil || v.Active != nil) {
+		return &failure{string(j.Into), statusFailed, errors.New("refused: is a snapshot, expected an origin")}
 	}
 	if !j.isUndo {
 		err := j.isOrigin(j.origin)

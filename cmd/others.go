@@ -92,7 +92,8 @@ func (j *job) isMerged(s lvm.Snapshot) bool {
 
 // calls tells whether a user calls a snapshot of the group by a name.
 func calls(v *volume.Volume, s lvm.Snapshot, name string) bool {
-	return name == s.COW.Name || name == v.InGroup(s.COW)
+	group, logical, ok := lvm.SplitName(name)
+	return name == s.COW.Name || ok && logical == s.COW.Name && (group == v.Group.Name || group == v.Group.UUID)
 }
 
 // openOther opens another snapshot.
@@ -101,6 +102,10 @@ func (j *job) openOther(s lvm.Snapshot) error {
 	w := j.writing
 	w.section = section{volumes: j.to.where}
 	t, err := j.openNamedTarget(named{path: v.Name, volume: v, where: j.to.where}, w, 0)
+	var f *failure
+	if errors.As(err, &f) {
+		return &failure{f.device, f.status, fmt.Errorf("%w; it is another snapshot of the origin, and can be neither kept nor given up as it is: mend that, or remove it first (lvremove)", f.err)}
+	}
 	if err != nil {
 		return err
 	}
@@ -121,7 +126,7 @@ func (j *job) openOther(s lvm.Snapshot) error {
 		return &failure{o.path, statusFailed, fmt.Errorf("there is no memory for a bit for each of the origin's %d chunks", chunks)}
 	}
 	o.saver, err = store.NewSaver(o.device, o.fresh, j.originSize(), words)
-	return o.refusal(err)
+	return j.refusal(o, err)
 }
 
 // chunkBytes is the size of the store's chunks, also of one that is yet to be made.
@@ -133,9 +138,12 @@ func (o *other) chunkBytes() format.Bytes {
 }
 
 // refusal is the failure of an error of another snapshot, with what can be done.
-func (o *other) refusal(err error) error {
+func (j *job) refusal(o *other, err error) error {
 	if err == nil {
 		return nil
+	}
+	if j.isUndo {
+		err = fmt.Errorf("%w (if a merge of it was cut off, end that first)", err)
 	}
 	return &failure{o.path, statusFailed, fmt.Errorf("refused: the merge would change what this other snapshot of the origin shows: %w; mend that first, or give it up: --lose-snapshot %s", err, o.volume.Logical.Name)}
 }
@@ -149,7 +157,7 @@ func (j *job) refuseDamagedOther(o *other) error {
 	for _, t := range r.Tallies {
 		// What hides behind the list's end is looked at when there is something to add.
 		if t.Severity == check.Error && !overcome[t.Name] || t.Name == "zeroed-header" {
-			return o.refusal(fmt.Errorf("%s: %s", t.Name, told(t.Findings[0])))
+			return j.refusal(o, fmt.Errorf("%s: %s", t.Name, told(t.Findings[0])))
 		}
 	}
 	return nil
@@ -192,10 +200,10 @@ func (j *job) refuseOther(o *other) (err error) {
 		if errors.Is(err, errInterrupted) {
 			return &failure{o.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
 		}
-		return o.refusal(err)
+		return j.refusal(o, err)
 	}
 	if n := o.saving; n.Enough > 0 {
-		return o.refusal(fmt.Errorf("it has room for %s more, and the merge takes %d; extend it to %d sectors (lvextend -L%[3]ds %s/%s)",
+		return j.refusal(o, fmt.Errorf("it has room for %s more, and the merge takes %d; extend it to %d sectors (lvextend -L%[3]ds %s/%s)",
 			count(n.Free, "exception"), n.Chunks, n.Enough, o.volume.Group.Name, o.volume.Logical.Name))
 	}
 	return nil

@@ -108,6 +108,8 @@ func (c *usageCmd) Run(a *app) error {
 		}
 		if err := r.Unreadable(); err != nil {
 			unread = append(unread, unreadCOW{string(p), err})
+		} else if r.volume != nil && r.volume.Gone != nil {
+			unread = append(unread, unreadCOW{string(p), r.volume.Gone})
 		}
 		all = append(all, r)
 	}

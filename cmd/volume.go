@@ -134,7 +134,7 @@ func (a *app) inactive(name, group, logical string, pv []path, write bool) (*vol
 		g, err = lockGroup(s, g, group)
 	}
 	if err != nil {
-		return nil, a.volumeFailure(name, noSuch(pv, err))
+		return nil, a.volumeFailure(name, noSuch(name, pv, err))
 	}
 	l := g.Find(logical)
 	if l == nil {
@@ -171,8 +171,11 @@ func (a *app) readRecord(n named) {
 }
 
 // noSuch is the error of a name that is no path either.
-func noSuch(pv []path, err error) error {
-	if len(pv) > 0 || !errors.As(err, new(*lvm.NoGroupError)) {
+func noSuch(name string, pv []path, err error) error {
+	switch none := errors.As(err, new(*lvm.NoGroupError)); {
+	case none && exists(name):
+		return fmt.Errorf("%w; a file has that name, and is ./%s", err, name)
+	case !none || len(pv) > 0:
 		return err
 	}
 	return fmt.Errorf("no such file or directory, and no logical volume: %w (--pv says where else to look)", err)

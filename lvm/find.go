@@ -26,6 +26,9 @@ type Found struct {
 	Start     int64  // on the disk, in bytes
 	Length    int64  // in bytes
 	Partition int    // 0 where it is no partition
+	// ArrayMember: it ends with a superblock of md, as a part of a RAID1 does. (LVM does not look
+	// at such a device, lib/device/dev-md.c.)
+	ArrayMember bool
 	*Label
 }
 
@@ -53,6 +56,7 @@ func Find(d Disk, name string) (all []*Found, errs []error) {
 		l, err := ReadLabel(f.device())
 		switch f.Label = l; {
 		case err == nil:
+			f.ArrayMember = endsWithArray(f.device())
 			all = append(all, f)
 		case !errors.Is(err, ErrNoLabel):
 			errs = append(errs, fmt.Errorf("%v: %w", f, err))
@@ -65,6 +69,22 @@ func Find(d Disk, name string) (all []*Found, errs []error) {
 		try(&Found{Disk: d, Name: name, Length: d.Size()})
 	}
 	return all, errs
+}
+
+// endsWithArray tells whether a device ends with a superblock of md, of version 1.0 or 0.90.
+func endsWithArray(d Disk) bool {
+	const magic = 0xa92b4efc
+	sectors := d.Size() / SectorSize
+	for _, at := range []int64{(sectors - 16) &^ 7 * SectorSize, d.Size()&^0xffff - 0x10000} {
+		b := make([]byte, 4)
+		if at < 0 {
+			continue
+		}
+		if _, err := d.ReadAt(b, at); err == nil && (binary.LittleEndian.Uint32(b) == magic || binary.BigEndian.Uint32(b) == magic) {
+			return true
+		}
+	}
+	return false
 }
 
 // partition is a stretch of a disk, in bytes.

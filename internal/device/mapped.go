@@ -1,6 +1,7 @@
 package device
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func MappedAs(prefix string) (by []string) {
 
 // mappings names the device-mapper devices that have bytes of the joined device, or may
 // have some: those that are on one of its media, or on what that is kept on, in a way that
-// is not known.
+// is not known, or whose table cannot be read.
 func (d *Device) mappings() (by []string) {
 	own := d.lowest()
 	for _, m := range Mappings() {
@@ -64,7 +65,23 @@ func (d *Device) mappings() (by []string) {
 			by = append(by, holder(m.Number.kernelName()))
 		}
 	}
+	by = append(by, d.loops(own)...)
 	slices.Sort(by)
+	return by
+}
+
+// loops names those who use loop devices that show bytes of the joined device, beside it. A
+// loop device that nobody uses is no use of them.
+func (d *Device) loops(own []span) (by []string) {
+	dirs, _ := filepath.Glob("/sys/block/loop*/loop")
+	for _, dir := range dirs {
+		n, ok := ParseNumber(readLine(filepath.Join(dir, "../dev")))
+		if ok && !d.isOn(n) && meet(own, place{number: n}.all().lowest()) {
+			for _, user := range n.strangers() {
+				by = append(by, n.kernelName()+" ("+user+")")
+			}
+		}
+	}
 	return by
 }
 
@@ -75,6 +92,9 @@ func (d *Device) isOn(n Number) bool {
 
 // hides tells whether the mapping uses what a medium is kept on in a way that is not known.
 func (m Mapping) hides(p place) bool {
+	if len(m.Number.table()) == 0 && within(place{number: m.Number}, p) {
+		return true // sysfs says that it is on it, and nobody says how
+	}
 	return slices.ContainsFunc(m.Number.table(), func(r row) bool {
 		if _, known := r.piece(); known {
 			return false
@@ -123,6 +143,22 @@ func (d *Device) Partitions() (paths []string) {
 		}
 	}
 	return paths
+}
+
+// Suspended names what is suspended of that which a device is kept on, itself included; it is
+// empty where nothing is. Whoever reads the device waits until it is resumed.
+func Suspended(path string) string {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Type() != os.ModeDevice {
+		return ""
+	}
+	n := numberOf(info)
+	for _, m := range Mappings() {
+		if m.Suspended && within(place{number: n}, place{number: m.Number}) {
+			return m.Path()
+		}
+	}
+	return ""
 }
 
 // IsOn tells whether the device is kept on the other, by whatever layers, as an md array is

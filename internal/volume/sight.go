@@ -28,6 +28,7 @@ type Sight struct {
 	disks  []*disk
 	found  []*lvm.Found
 	locked map[string]func() // what gives a group's lock back, by UUID
+	users  map[*lvm.Logical][]string
 }
 
 // disk is a device with physical volumes on it.
@@ -50,7 +51,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // called with what the user should know, once with each text. The error is an [*Error], of a
 // device that was given and cannot be opened. The caller closes what is seen in any case.
 func Look(given []string, tell func(about, text string)) (*Sight, error) {
-	s := &Sight{given: given, tell: tell, told: map[string]bool{}, locked: map[string]func(){}}
+	s := &Sight{given: given, tell: tell, told: map[string]bool{}, locked: map[string]func(){}, users: map[*lvm.Logical][]string{}}
 	for _, name := range s.candidates() {
 		if err := s.look(name); err != nil {
 			return s, err
@@ -75,15 +76,14 @@ func (s *Sight) Close() {
 }
 
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
-// were given: as for LVM, a group in a volume is that of a virtual machine. Nor are those
-// that are suspended, which nobody can read.
+// were given: as for LVM, a group in a volume is that of a virtual machine.
 func (s *Sight) candidates() (names []string) {
 	if len(s.given) > 0 {
 		return s.given
 	}
 	var own []string
 	for _, m := range device.Mappings() {
-		if lvm.Mapped(m.UUID) || m.Suspended {
+		if lvm.Mapped(m.UUID) {
 			own = append(own, m.Path())
 		}
 	}
@@ -93,7 +93,7 @@ func (s *Sight) candidates() (names []string) {
 // look looks at a device, and at the partitions that the kernel shows of it. The error is
 // the failure of one that was given.
 func (s *Sight) look(name string) error {
-	d, err := device.Open(name)
+	d, err := open(name)
 	if err != nil {
 		err = &Error{name, err}
 		if len(s.given) > 0 {
@@ -133,6 +133,14 @@ func (s *Sight) look(name string) error {
 		}
 	}
 	return nil
+}
+
+// open opens a device, if it can be read now.
+func open(name string) (*device.Device, error) {
+	if what := device.Suspended(name); what != "" {
+		return nil, fmt.Errorf("cannot be read: %s is suspended (dmsetup resume ends that)", what)
+	}
+	return device.Open(name)
 }
 
 // dropHidden leaves a physical volume out where a device that is kept on it shows it, too,

@@ -109,6 +109,13 @@ func (v *Volume) unreliable() error {
 	if stale := v.stale(); stale != nil {
 		return fmt.Errorf("%w; vgextend --restoremissing takes it back", stale)
 	}
+	for _, p := range v.Group.Physical {
+		for _, f := range v.sight.Groups.Found(p.UUID) {
+			if f.ArrayMember && v.isOn(p.UUID) {
+				return fmt.Errorf("%v is a part of an array of md: what is written to it alone is lost when the array is assembled", f)
+			}
+		}
+	}
 	return nil
 }
 
@@ -293,10 +300,25 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 	if err != nil {
 		return nil, err
 	}
-	if by := v.users(); len(by) > 0 {
+	if by := v.usersOnce(); len(by) > 0 {
 		return nil, &device.BusyError{By: by}
 	}
 	return w, nil
+}
+
+// usersOnce are the users of the volume's origin and all of its snapshots, found out once:
+// there may be many, of which each would look at all others.
+func (v *Volume) usersOnce() []string {
+	origin := v.Logical
+	if v.Snapshot != nil {
+		origin = v.Snapshot.Origin
+	}
+	by, known := v.sight.users[origin]
+	if !known {
+		by = v.users()
+		v.sight.users[origin] = by
+	}
+	return by
 }
 
 // users names the devices of this machine that have any of the volume, or of what belongs
