@@ -17,6 +17,18 @@ func Words(n int) (words []uint64, free func()) {
 	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), n), func() { _ = unix.Munmap(b) }
 }
 
+// LargePages is Words for memory of which all is going to be used, in any order: the
+// processor finds its way in it faster.
+func LargePages(n int) (words []uint64, free func()) {
+	words, free = Words(n)
+	if len(words) > 0 {
+		const size = 8
+		// Where the kernel has no large pages, small ones do.
+		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n*size), unix.MADV_HUGEPAGE)
+	}
+	return words, free
+}
+
 // Buffers are for large transfers.
 type Buffers struct{ mapped [][]byte }
 

@@ -1,0 +1,58 @@
+package bitmap
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestPaged holds a set to a map, near the ends of words and pages, and near the largest numbers.
+func TestPaged(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		base := rapid.SampledFrom([]uint64{0, 60, pageBits - 70, 5*pageBits - 3, 1<<54 - 100}).Draw(t, "base")
+		var s Paged
+		model := map[uint64]bool{}
+		for range rapid.IntRange(0, 30).Draw(t, "n") {
+			first, count := base+rapid.Uint64Range(0, 400).Draw(t, "first"), rapid.Uint64Range(0, 200).Draw(t, "count")
+			s.Add(first, count)
+			for n := range count {
+				model[first+n] = true
+			}
+		}
+		var got []uint64
+		end := uint64(0)
+		for first, count := range s.Runs() {
+			if len(got) > 0 && first <= end || count == 0 {
+				t.Fatalf("a run from %d, the one before ends at %d", first, end)
+			}
+			for n := range count {
+				got = append(got, first+n)
+			}
+			end = first + count
+		}
+		var want []uint64
+		for n := range model {
+			want = append(want, n)
+		}
+		slices.Sort(want)
+		if !slices.Equal(got, want) || s.Count() != uint64(len(want)) {
+			t.Fatalf("%v, %d; want %v", got, s.Count(), want)
+		}
+		for range s.Runs() { // which may be stopped
+			break
+		}
+	})
+}
+
+// TestPagedMemory: what is far apart takes a page each, and no more.
+func TestPagedMemory(t *testing.T) {
+	var s Paged
+	for n := range uint64(10) {
+		s.Add(n<<50, 1)
+		s.Add(n<<50+7, 3)
+	}
+	if len(s.pages) != 10 {
+		t.Errorf("%d pages", len(s.pages))
+	}
+}

@@ -1,0 +1,253 @@
+package view
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/damaged"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/store"
+)
+
+// damage is a store with faults, of chunks of one sector, whose origin has 256; and what is
+// certain of it.
+type damage struct {
+	name, spec string
+	// uncertain are the chunks that are, and why has what is said of the first of them. Where
+	// unlisted is set, it is said of all chunks that are not listed as certain.
+	uncertain []uint64
+	unlisted  bool
+	why       string
+	errors    int // that the check finds
+}
+
+// fill 40 has old chunks 3*i in new chunks 2+i, but for the one that is area 1, 34.
+var damages = []damage{
+	{name: "two exceptions of a chunk", spec: "fill 40\nex 5 12 7", uncertain: []uint64{12},
+		why: "area 0, exception 4 (data chunk 6) and area 0, exception 5 (data chunk 7) are both of this chunk", errors: 1},
+	{name: "one data chunk of two", spec: "fill 40\nex 5 15 6", uncertain: []uint64{12, 15},
+		why: "area 0, exception 4 (data chunk 6) has the data chunk of area 0, exception 5, too, which is of chunk 15", errors: 1},
+	{name: "both", spec: "fill 40\nex 5 12 8", uncertain: []uint64{12, 18}, why: "area 0, exception 4 (data chunk 6) and area 0, exception 5 (data chunk 8)", errors: 2},
+	{name: "of one chunk, with another's data", spec: "fill 40\nex 20 12 10", uncertain: []uint64{12, 24}, why: "are both of this chunk", errors: 1},
+	{name: "twice the same", spec: "fill 40\nex 5 12 6", errors: 1},
+	{name: "three times, once otherwise", spec: "fill 40\nex 5 12 6\nex 6 12 8", uncertain: []uint64{12}, why: "are both of this chunk", errors: 2},
+	{name: "metadata", spec: "fill 40\nex 5 15 34", uncertain: []uint64{15}, why: "area 0, exception 5 (data chunk 34): the data chunk is a metadata area", errors: 1},
+	{name: "behind the device", spec: "fill 40\nex 5 15 200", uncertain: []uint64{15}, why: "area 0, exception 5 (data chunk 200): the data chunk is not on the COW device", errors: 1},
+	{name: "over 56 bits", spec: "fill 40\nex 5 15 0x100000000000007", uncertain: []uint64{15}, why: "area 0, exception 5 (data chunk 72057594037927943): the data chunk is not", errors: 1},
+	{name: "all ones", spec: "fill 40\nex 5 15 max", uncertain: []uint64{15}, why: "area 0, exception 5", errors: 1},
+	{name: "behind the origin", spec: "fill 40\nex 5 256 7", errors: 1},
+	{name: "list cut off", spec: "fill 400", unlisted: true, why: "the list leads past the end of the device", errors: 1},
+	{name: "hidden", spec: "fill 40\nex 20 0 0", unlisted: true, why: "area 0, exception 20: the list ends, and no torn commit explains what stands behind that", errors: 1},
+	{name: "torn", spec: "fill 40\nraw 0x4600 00*0\nex 64 7 150\nex 65 8 151", errors: 0},
+}
+
+// device is the COW device of a damage.
+func (d damage) device(t *testing.T) []byte {
+	t.Helper()
+	size := "200"
+	if d.name == "list cut off" {
+		size = "430"
+	}
+	return storespec.MustCompile(t, "device "+size+"\nheader chunk=1\n"+d.spec+"\ndata 9")
+}
+
+// TestDamage: what is certain is read, and what is not is an error that names the exception.
+func TestDamage(t *testing.T) {
+	for _, d := range damages {
+		t.Run(d.name, func(t *testing.T) {
+			cow := d.device(t)
+			if d.name == "list cut off" {
+				cow = cow[:331*sector] // A(10) = 331
+			}
+			r := newRig(t, "device 2", 256*sector)
+			r = rigOf(cow, r.originImage())
+			v := r.open(t)
+			n := 0
+			for _, tally := range v.Report().Tallies {
+				if tally.Severity == 0 {
+					n += int(tally.Count)
+				}
+			}
+			if n != d.errors && d.name != "list cut off" {
+				t.Errorf("%d errors, want %d", n, d.errors)
+			}
+			for old := range uint64(256) {
+				d.chunk(t, r, v, old)
+			}
+		})
+	}
+}
+
+// chunk holds a chunk to what it must be.
+func (d damage) chunk(t *testing.T, r *rig, v *View, old uint64) {
+	t.Helper()
+	got := make([]byte, sector)
+	n, err := v.ReadAt(got, int64(old)*sector)
+	listed, data := d.listed(r, old)
+	var u *UncertainError
+	switch certain := listed && !slices.Contains(d.uncertain, old) || !listed && !d.unlisted; {
+	case !certain && !errors.As(err, &u):
+		t.Errorf("chunk %d: %v, and it is uncertain", old, err)
+	case !certain && (n != 0 || u.Old != format.OldChunk(old) || !strings.Contains(u.Why, d.why) && (d.unlisted || old == d.uncertain[0])):
+		t.Errorf("chunk %d: %d bytes, %v", old, n, u)
+	case certain && err != nil:
+		t.Errorf("chunk %d: %v", old, err)
+	case certain && !bytes.Equal(got, data):
+		t.Errorf("chunk %d holds something else", old)
+	}
+}
+
+// listed tells whether a chunk has an exception, and what it holds then, going by its first
+// one; else by the origin.
+func (d damage) listed(r *rig, old uint64) (bool, []byte) {
+	cow := r.cowImage()
+	for n := 0; ; n++ {
+		at := (1+n/32*33)*sector + n%32*16
+		if at+16 > len(cow) {
+			break
+		}
+		x := format.DecodeException(cow[at:])
+		if x.New == 0 {
+			break
+		}
+		if uint64(x.Old) == old {
+			if end := (uint64(x.New) + 1) * sector; x.New < 1<<32 && end <= uint64(len(cow)) {
+				return true, cow[end-sector : end]
+			}
+			return true, nil
+		}
+	}
+	return false, r.originImage()[old*sector:][:sector]
+}
+
+// TestUnreadableArea: where an area cannot be read, no chunk without an exception is certain.
+func TestUnreadableArea(t *testing.T) {
+	r := newRig(t, "device 200\nheader chunk=1\nfill 40\ndata 9", 256*sector)
+	want := naive(r.cowImage(), r.originImage())
+	r.all.Fault = devicetest.BadByte(34*sector, errBroken) // area 1
+	v := r.open(t)
+	r.all.Fault = nil
+	p := make([]byte, sector)
+	for old := range int64(256) {
+		_, err := v.ReadAt(p, old*sector)
+		first := old < 96 && old%3 == 0 // those of area 0
+		var u *UncertainError
+		switch {
+		case first && (err != nil || !bytes.Equal(p, want[old*sector:][:sector])):
+			t.Errorf("chunk %d: %v", old, err)
+		case !first && (!errors.As(err, &u) || !strings.Contains(u.Why, "area 1 at chunk 34")):
+			t.Errorf("chunk %d: %v", old, err)
+		}
+	}
+	if len(v.Report().Unread) == 0 {
+		t.Error("the report does not tell")
+	}
+}
+
+// TestGarbageArea: what stands in an area that holds no exceptions is not looked at, and no
+// chunk that has no exception elsewhere is certain.
+func TestGarbageArea(t *testing.T) {
+	spec := "device 400\nheader chunk=1\nfill 100\nraw 0x4400 " + strings.Repeat("e7 ", 512) + "\ndata 9"
+	r := newRig(t, spec, 512*sector)
+	v := r.open(t)
+	p := make([]byte, sector)
+	for old := range int64(512) {
+		_, err := v.ReadAt(p, old*sector)
+		good := old%3 == 0 && (old < 96 || old >= 192 && old < 300)
+		var u *UncertainError
+		if good && err != nil || !good && (!errors.As(err, &u) || !strings.Contains(u.Why, "area 1 holds no exceptions")) {
+			t.Errorf("chunk %d: %v", old, err)
+		}
+	}
+}
+
+// TestDamagedStores opens every damaged store of the project and reads all of it: what there
+// is no error for is what the list says, or the origin.
+func TestDamagedStores(t *testing.T) {
+	for _, c := range damaged.Load(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			r := newRig(t, "device 2", damaged.OriginSectors*sector)
+			r = rigOf(c.Image, r.originImage())
+			v, err := Open(r.options())
+			var state *store.StateError
+			switch {
+			case errors.Is(err, store.ErrInvalid), errors.As(err, &state):
+				return
+			case err != nil:
+				t.Fatal(err)
+			}
+			chunk := int64(v.geometry.ChunkBytes())
+			certain := 0
+			for at := int64(0); at < v.Size(); at += chunk {
+				p := make([]byte, min(chunk, v.Size()-at))
+				if _, err := v.ReadAt(p, at); err != nil {
+					if c.Result == "sound" {
+						t.Errorf("byte %d: %v", at, err)
+					}
+					continue
+				}
+				certain++
+				if !bytes.Equal(p, r.originImage()[at:][:len(p)]) && !bytes.Contains(r.cowImage(), p) {
+					t.Errorf("byte %d: what is there is on neither device", at)
+				}
+			}
+			if c.Result == "sound" && !bytes.Equal(content(t, v), naive(r.cowImage(), r.originImage())) {
+				t.Error("the view is another")
+			}
+		})
+	}
+}
+
+// TestRefused: what is no store that can be shown is refused.
+func TestRefused(t *testing.T) {
+	for spec, want := range map[string]any{
+		"device 200":                            store.Uninitialized,
+		"device 200\nheader chunk=1 valid=0":    store.ErrInvalid,
+		"device 200\nheader chunk=1 version=2":  store.Damaged,
+		"device 200\nheader chunk=3":            store.Damaged,
+		"device 200\nheader chunk=1 magic=0x77": store.Foreign,
+	} {
+		r := newRig(t, spec, 256*sector)
+		_, err := Open(r.options())
+		var state *store.StateError
+		if e, ok := want.(error); ok && !errors.Is(err, e) || !ok && (!errors.As(err, &state) || state.State != want) {
+			t.Errorf("%q: %v", spec, err)
+		}
+	}
+	r := newRig(t, "device 200\nheader chunk=1 valid=0\nfill 40\ndata 9", 256*sector)
+	o := r.options()
+	o.InvalidOK = true
+	v, err := Open(o)
+	if err != nil || !bytes.Equal(content(t, v), naive(r.cowImage(), r.originImage())) {
+		t.Errorf("an invalid one: %v", err)
+	}
+	if o.To = r.cow; true {
+		if _, err := Open(o); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("an invalid one, to be written: %v", err)
+		}
+	}
+	if _, err := v.WriteAt([]byte{1}, 0); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("written to: %v", err)
+	}
+	for _, d := range damages {
+		if d.errors == 0 {
+			continue
+		}
+		r := rigOf(d.device(t), make([]byte, 256*sector))
+		if _, err := r.openToWrite(); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s, to be written: %v", d.name, err)
+		}
+	}
+	stop := errors.New("stop")
+	o = newRig(t, "device 200\nheader chunk=1\nfill 40", 256*sector).options()
+	if o.Visit = func(format.AreaIndex) error { return stop }; true {
+		if _, err := Open(o); !errors.Is(err, stop) {
+			t.Errorf("stopped: %v", err)
+		}
+	}
+}

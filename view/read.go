@@ -1,0 +1,187 @@
+package view
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"dmcow/format"
+)
+
+// ReadError says which device could not be read, and where.
+type ReadError struct {
+	Origin bool         // it is the origin, else the COW device
+	Offset format.Bytes // on that device, of the first transfer that failed
+	Err    error
+}
+
+func (e *ReadError) Error() string {
+	device := "COW device"
+	if e.Origin {
+		device = "origin"
+	}
+	return fmt.Sprintf("%s at byte %d: %v", device, e.Offset, e.Err)
+}
+
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// parallel is how much of a read is done at once, in bytes; what is larger is split.
+const parallel = 1 << 20
+
+// ReadAt reads len(p) bytes of the snapshot from the given offset in bytes, as [io.ReaderAt]
+// wants it. The error is a [*ReadError], an [*UncertainError], or [io.EOF] at the end. Of a
+// transfer that failed, all counts as not read.
+func (v *View) ReadAt(p []byte, offset int64) (int, error) {
+	if offset < 0 || offset > v.Size() {
+		return 0, io.EOF
+	}
+	short := int64(len(p)) > v.Size()-offset
+	if short {
+		p = p[:v.Size()-offset]
+	}
+	n, err := v.readParts(p, offset)
+	if err == nil && short {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// readParts reads large stretches in parts, all at once.
+func (v *View) readParts(p []byte, offset int64) (int, error) {
+	if len(p) <= parallel {
+		return v.read(p, offset)
+	}
+	var all sync.WaitGroup
+	type result struct {
+		n   int
+		err error
+	}
+	parts := make([]result, (len(p)+parallel-1)/parallel)
+	for i := range parts {
+		all.Go(func() {
+			r := &parts[i]
+			r.n, r.err = v.read(p[i*parallel:min((i+1)*parallel, len(p))], offset+int64(i*parallel))
+		})
+	}
+	all.Wait()
+	for i, r := range parts {
+		if r.err != nil {
+			return i*parallel + r.n, r.err
+		}
+	}
+	return len(p), nil
+}
+
+// transfers are what is to be read from a device.
+type transfers struct {
+	p  [][]byte
+	at []int64
+	to []int // where each p[i] stands in what the caller reads
+}
+
+// add adds a transfer, or makes the last one longer.
+func (t *transfers) add(whole []byte, to, length int, at int64) {
+	if i := len(t.p) - 1; i >= 0 && t.to[i]+len(t.p[i]) == to && t.at[i]+int64(len(t.p[i])) == at {
+		t.p[i] = whole[t.to[i] : to+length]
+		return
+	}
+	t.p, t.at, t.to = append(t.p, whole[to:to+length]), append(t.at, at), append(t.to, to)
+}
+
+// read reads them. It returns where in what the caller reads the first stands that failed.
+func (t *transfers) read(from Reader, origin bool) (n int, err error) {
+	var failed int
+	switch len(t.p) {
+	case 0:
+		return 0, nil
+	case 1:
+		if _, err = from.ReadAt(t.p[0], t.at[0]); errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // a transfer ends within its device
+		}
+	default:
+		failed, err = from.ReadMany(t.p, t.at)
+	}
+	if err != nil {
+		return t.to[failed], &ReadError{Origin: origin, Offset: format.Bytes(t.at[failed]), Err: err}
+	}
+	return 0, nil
+}
+
+// plan is what has to be read from which device.
+type plan struct{ cow, origin transfers }
+
+// plans are used again: memory for each read would cost as much as the read.
+var plans = sync.Pool{New: func() any { return new(plan) }}
+
+func (t *transfers) reset() {
+	clear(t.p) // which would keep the caller's memory
+	t.p, t.at, t.to = t.p[:0], t.at[:0], t.to[:0]
+}
+
+// read reads a stretch that lies within the snapshot.
+func (v *View) read(p []byte, offset int64) (int, error) {
+	r := plans.Get().(*plan)
+	defer func() {
+		r.cow.reset()
+		r.origin.reset()
+		plans.Put(r)
+	}()
+	n, uncertain := v.plan(r, p, offset)
+	err := r.read(v.cow, v.origin, &n)
+	if err == nil {
+		err = uncertain
+	}
+	return n, err
+}
+
+// least is how much is read by two threads, in bytes, where it is on both devices.
+const least = 256 << 10
+
+// read reads from both devices, together where it is worth it. Where something failed, n
+// becomes what was read before that.
+func (r *plan) read(cow, origin Reader, n *int) error {
+	var first, second error
+	var at, from int
+	if *n < least || len(r.cow.p) == 0 || len(r.origin.p) == 0 {
+		at, first = r.cow.read(cow, false)
+		from, second = r.origin.read(origin, true)
+	} else {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			at, first = r.cow.read(cow, false)
+		}()
+		from, second = r.origin.read(origin, true)
+		<-done
+	}
+	if first == nil || second != nil && from < at {
+		at, first = from, second
+	}
+	if first != nil {
+		*n = at
+	}
+	return first
+}
+
+// plan finds out where a stretch of the snapshot has to be read, up to the first chunk
+// that is uncertain.
+func (v *View) plan(r *plan, p []byte, offset int64) (n int, err error) {
+	chunk := int64(v.geometry.ChunkBytes())
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for n < len(p) {
+		old, within := format.OldChunk(offset/chunk), offset%chunk
+		length := int(min(chunk-within, int64(len(p)-n)))
+		switch value := v.table.get(old); {
+		case value == 0 && v.doubts.unlisted == "":
+			r.origin.add(p, n, length, offset)
+		case value == 0 || !value.certain():
+			return n, v.uncertain(old, value)
+		default:
+			r.cow.add(p, n, length, int64(v.geometry.Offset(value.chunk()))+within)
+		}
+		n, offset = n+length, offset+int64(length)
+	}
+	return n, nil
+}

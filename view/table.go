@@ -1,0 +1,262 @@
+package view
+
+import (
+	"iter"
+	"math/bits"
+	"math/rand/v2"
+
+	"dmcow/format"
+)
+
+// table finds the exception of an old chunk in constant time.
+//
+// It is a hash table with linear probing, in parts, each of which grows by itself: so
+// growing takes little more memory than what is there after it. From half to three quarters
+// of the slots are taken. A slot is one word where the numbers of chunks are not too large
+// for that, as those of devices of 16 TiB in chunks of 4 KiB are not, else two: once there are
+// some hundreds, an exception takes 11 to 16 bytes, or 21 to 32.
+type table struct {
+	parts  [parts]part
+	factor [2]uint64 // of the hash: odd, and others each time, so that no image can be made to collide
+	width  uint64    // words of a slot
+	shift  uint      // of a slot of one word, in which the old chunk stands above the value
+	memory func(words int) (zeros []uint64, free func())
+}
+
+const (
+	partBits = 4
+	parts    = 1 << partBits
+)
+
+// part has slots. In those of two words the old chunk comes first, and then its value. In a
+// free slot the value is zero.
+type part struct {
+	words []uint64
+	taken uint64
+	free  func()
+}
+
+// value is what is known of an old chunk that has an exception: its new chunk, or that
+// there is doubt about it. It is zero, which is no data chunk, where it has none.
+type value uint64
+
+const doubtful value = 1 << 63
+
+func (v value) chunk() format.NewChunk { return format.NewChunk(v) }
+func (v value) certain() bool          { return v&doubtful == 0 }
+
+// minSlots is how many slots a part has at least.
+const minSlots = 8
+
+// newTable is a table with room for n exceptions, of chunks below the given numbers. memory is
+// as view.Options.Memory.
+func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table {
+	t := &table{factor: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}, width: 2, memory: memory}
+	// The highest value of a slot of one word stands for doubt.
+	if shift := bits.Len64(news); shift+bits.Len64(olds) <= 64 {
+		t.width, t.shift = 1, uint(shift)
+	}
+	for i := range t.parts {
+		t.reserve(&t.parts[i], n/parts*3/2+minSlots) // one part has a little more than another
+	}
+	return t
+}
+
+// largePart is from how many words on a part has memory of its own.
+const largePart = 128 << 10
+
+// reserve gives a part so many slots, all free.
+func (t *table) reserve(p *part, slots uint64) {
+	p.words, p.free = nil, func() {}
+	if t.memory != nil && slots*t.width >= largePart {
+		p.words, p.free = t.memory(int(slots * t.width))
+	}
+	if len(p.words) == 0 {
+		p.words = make([]uint64, slots*t.width)
+	}
+}
+
+// close gives the memory back.
+func (t *table) close() {
+	for i := range t.parts {
+		t.parts[i].free()
+		t.parts[i] = part{}
+	}
+}
+
+// hash spreads chunk numbers evenly over 64 bits. The first of them choose the part.
+func (t *table) hash(old format.OldChunk) uint64 {
+	h := uint64(old) * t.factor[0]
+	h ^= h >> 32
+	return h * t.factor[1]
+}
+
+func (t *table) part(h uint64) *part { return &t.parts[h>>(64-partBits)] }
+
+// start is the slot at which the search for a hash begins, as the index of its first word.
+func (t *table) start(p *part, h uint64) uint64 {
+	i, _ := bits.Mul64(h<<partBits, uint64(len(p.words))/t.width)
+	return i * t.width
+}
+
+// find is where an old chunk has its slot, or the free one that it would take.
+func (t *table) find(p *part, h uint64, old format.OldChunk) uint64 {
+	words, i := p.words, t.start(p, h)
+	if t.width == 1 {
+		for words[i] != 0 && words[i]>>t.shift != uint64(old) {
+			if i++; i == uint64(len(words)) {
+				i = 0
+			}
+		}
+		return i
+	}
+	for words[i+1] != 0 && words[i] != uint64(old) {
+		if i += 2; i == uint64(len(words)) {
+			i = 0
+		}
+	}
+	return i
+}
+
+// at is what stands in a slot.
+func (t *table) at(p *part, i uint64) (old format.OldChunk, v value) {
+	if t.width == 2 {
+		return format.OldChunk(p.words[i]), value(p.words[i+1])
+	}
+	word, most := p.words[i], uint64(1)<<t.shift-1
+	if v = value(word & most); v == value(most) {
+		v = doubtful
+	}
+	return format.OldChunk(word >> t.shift), v
+}
+
+// set fills a slot.
+func (t *table) set(p *part, i uint64, old format.OldChunk, v value) {
+	if t.width == 2 {
+		p.words[i], p.words[i+1] = uint64(old), uint64(v)
+		return
+	}
+	p.words[i] = uint64(old)<<t.shift | min(uint64(v), uint64(1)<<t.shift-1)
+}
+
+// get is the value of an old chunk.
+func (t *table) get(old format.OldChunk) value {
+	h := t.hash(old)
+	p := t.part(h)
+	_, v := t.at(p, t.find(p, h, old))
+	return v
+}
+
+// put gives an old chunk a value.
+func (t *table) put(old format.OldChunk, v value) { t.insert(entry{t.hash(old), old, v}, true) }
+
+// insert gives an old chunk a value. Where it has another one, and that is not to be
+// replaced, there is doubt.
+func (t *table) insert(e entry, replace bool) {
+	p := t.part(e.hash)
+	i := t.find(p, e.hash, e.old)
+	switch _, had := t.at(p, i); {
+	case had == 0:
+		if p.taken++; p.taken*t.width > uint64(len(p.words))/4*3 {
+			t.grow(p)
+			i = t.find(p, e.hash, e.old)
+		}
+	case had != e.value && !replace:
+		e.value = doubtful
+	}
+	t.set(p, i, e.old, e.value)
+}
+
+// grow gives a part more slots, of which a little more than half are taken then.
+func (t *table) grow(p *part) {
+	old := *p
+	t.reserve(p, max(p.taken*15/8, 2*minSlots))
+	for i := uint64(0); i < uint64(len(old.words)); i += t.width {
+		if chunk, v := t.at(&old, i); v != 0 {
+			t.set(p, t.find(p, t.hash(chunk), chunk), chunk, v)
+		}
+	}
+	old.free()
+}
+
+// all are the old chunks that have an exception, in no order.
+func (t *table) all() iter.Seq2[format.OldChunk, value] {
+	return func(yield func(format.OldChunk, value) bool) {
+		for n := range t.parts {
+			p := &t.parts[n]
+			for i := uint64(0); i < uint64(len(p.words)); i += t.width {
+				if old, v := t.at(p, i); v != 0 && !yield(old, v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// entry is what is to stand in a slot.
+type entry struct {
+	hash uint64
+	old  format.OldChunk
+	value
+}
+
+// halves are the exceptions of a batch, by the half of the parts that they belong to: two
+// processors can add them at once.
+type halves [2][]entry
+
+// gather gathers a batch. judge gives exceptions their values; nil leaves each its new chunk.
+func (t *table) gather(h *halves, b format.Batch, judge func(format.AreaIndex, format.Exception) value) {
+	h[0], h[1] = h[0][:0], h[1][:0]
+	for piece := range b.Pieces() {
+		for i := range piece.Len() {
+			x := piece.At(i)
+			v := value(x.New)
+			if judge != nil {
+				v = judge(piece.Area, x)
+			}
+			if v != 0 {
+				hash := t.hash(x.Old)
+				h[hash>>63] = append(h[hash>>63], entry{hash, x.Old, v})
+			}
+		}
+	}
+}
+
+// fewEntries are added by one processor.
+const fewEntries = 256
+
+// add adds what was gathered. Where an old chunk has two values, there is doubt.
+func (t *table) add(h *halves) {
+	if len(h[0])+len(h[1]) < fewEntries {
+		t.addAll(h[0])
+		t.addAll(h[1])
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		t.addAll(h[0])
+		close(done)
+	}()
+	t.addAll(h[1])
+	<-done
+}
+
+// addAll adds entries.
+//
+// Most slots are far from the processor. Looking at some of them first, in a loop that does
+// nothing else, has many on their way at once.
+func (t *table) addAll(all []entry) (sum uint64) {
+	const ahead = 64
+	for len(all) > 0 {
+		group := all[:min(ahead, len(all))]
+		all = all[len(group):]
+		for _, e := range group {
+			p := t.part(e.hash)
+			sum += p.words[t.start(p, e.hash)]
+		}
+		for _, e := range group {
+			t.insert(e, false)
+		}
+	}
+	return sum
+}

@@ -1,0 +1,102 @@
+package view
+
+import (
+	"flag"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"dmcow/format"
+)
+
+func init() {
+	if err := flag.Set("rapid.checks", "300"); err != nil {
+		panic(err)
+	}
+}
+
+// TestTable holds a table to a map, in slots of one word and of two.
+func TestTable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		olds := rapid.SampledFrom([]uint64{50, 5000, 1 << 33, 1 << 54}).Draw(t, "olds")
+		news := rapid.SampledFrom([]uint64{3, 1 << 12, 1<<20 - 1, 1 << 31, 1 << 55}).Draw(t, "news")
+		table := newTable(rapid.Uint64Range(0, 100).Draw(t, "room"), olds, news, nil)
+		model := map[format.OldChunk]value{}
+		draw := func(t *rapid.T) (format.OldChunk, value) {
+			v := value(rapid.Uint64Range(2, news-1).Draw(t, "new"))
+			if rapid.IntRange(0, 9).Draw(t, "doubt") == 0 {
+				v = doubtful
+			}
+			return format.OldChunk(rapid.Uint64Range(0, olds-1).Draw(t, "old")), v
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) {
+				for old, v := range model {
+					if got := table.get(old); got != v {
+						t.Fatalf("%d: %x, want %x", old, got, v)
+					}
+				}
+				n := 0
+				for old, v := range table.all() {
+					if n++; model[old] != v {
+						t.Fatalf("%d: %x, want %x", old, v, model[old])
+					}
+				}
+				if n != len(model) {
+					t.Fatalf("%d, want %d", n, len(model))
+				}
+			},
+			"put": func(t *rapid.T) {
+				for range rapid.IntRange(1, 60).Draw(t, "n") {
+					old, v := draw(t)
+					table.put(old, v)
+					model[old] = v
+				}
+			},
+			"list": func(t *rapid.T) {
+				var h halves
+				for range rapid.IntRange(1, 600).Draw(t, "n") {
+					old, v := draw(t)
+					hash := table.hash(old)
+					h[hash>>63] = append(h[hash>>63], entry{hash, old, v})
+					if had := model[old]; had != 0 && had != v {
+						v = doubtful
+					}
+					model[old] = v
+				}
+				table.add(&h)
+			},
+			"absent": func(t *rapid.T) {
+				if old, _ := draw(t); table.get(old) != model[old] {
+					t.Fatal(old)
+				}
+			},
+		})
+	})
+}
+
+// TestTableMemory: an exception never takes more than 32 bytes, also as more are added.
+func TestTableMemory(t *testing.T) {
+	for _, news := range []uint64{1 << 31, 1 << 55} {
+		used, most, freed := 0, 0, 0
+		memory := func(n int) ([]uint64, func()) {
+			used += n
+			most = max(most, used)
+			return make([]uint64, n), func() { used, freed = used-n, freed+1 }
+		}
+		table := newTable(1<<19, 1<<33, news, memory)
+		for n := range uint64(1 << 20) {
+			table.put(format.OldChunk(n*7919), value(n+2))
+			if limit := 4 * max(n, 1<<19); uint64(most) > limit {
+				t.Fatalf("%d words for %d exceptions", most, n)
+			}
+		}
+		if freed < parts {
+			t.Errorf("%d parts grew", freed)
+		}
+		table.close()
+		if used != 0 {
+			t.Errorf("%d words were not given back", used)
+		}
+	}
+}

@@ -1,0 +1,449 @@
+package view
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/store"
+)
+
+// sound makes sure that a check finds no error in a store, but for what a torn commit has left.
+func (r *rig) sound(t rapid.TB) {
+	t.Helper()
+	report, err := check.Make(check.Options{Device: r.cow, Origin: format.Bytes(r.origin.Size()) / sector * sector})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tally := range report.Tallies {
+		if tally.Severity == check.Error && tally.Name != "hidden-exceptions" {
+			t.Fatalf("%s: %s", tally.Name, tally.Findings[0].Message())
+		}
+	}
+}
+
+// writeModel is what a view that is written to must be.
+type writeModel struct {
+	*rig
+	v      *View
+	now    []byte // what it reads as
+	synced []byte // what it read as when it was last synced
+	origin []byte
+	loose  bool // something was written since
+}
+
+// TestWriteModel writes, reads, syncs and reopens at random, and compares with plain bytes.
+func TestWriteModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		chunk := rapid.SampledFrom([]int{1, 2, 8}).Draw(t, "chunk")
+		block := rapid.SampledFrom([]int64{512, int64(chunk) * sector}).Draw(t, "block")
+		chunks := rapid.IntRange(1, 90).Draw(t, "chunks")
+		short := rapid.IntRange(0, chunk*sector-1).Draw(t, "short")
+		room := rapid.IntRange(2, 120).Draw(t, "room")
+		size := max(sector, chunks*chunk*sector-short)
+		image, err := storespec.Compile(fmt.Sprintf("device %d\nheader chunk=%d", room*chunk, chunk))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rigOf(image, numbered(size))
+		r.all.Block = block
+		m := &writeModel{rig: r, origin: r.originImage()}
+		m.now = bytes.Clone(m.origin[:size/sector*sector])
+		m.synced = m.now
+		m.open(t)
+		t.Repeat(map[string]func(*rapid.T){"": m.compare, "write": m.write, "sync": m.sync, "reopen": m.reopen})
+	})
+}
+
+func (m *writeModel) open(t *rapid.T) {
+	var err error
+	if m.v, err = m.rig.openToWrite(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *writeModel) compare(t *rapid.T) {
+	got := make([]byte, len(m.now))
+	if n, err := m.v.ReadAt(got, 0); err != nil || n != len(got) {
+		t.Fatal(n, err)
+	}
+	if !bytes.Equal(got, m.now) {
+		t.Fatal("it reads as something else")
+	}
+	if !bytes.Equal(m.originImage(), m.origin) {
+		t.Fatal("the origin has changed")
+	}
+	m.sound(t)
+}
+
+func (m *writeModel) write(t *rapid.T) {
+	at := rapid.IntRange(0, len(m.now)).Draw(t, "at")
+	p := rapid.SliceOfN(rapid.Byte(), 0, 9000).Draw(t, "data")
+	free := m.v.Usage().Free()
+	n, err := m.v.WriteAt(p, int64(at))
+	switch {
+	case at+len(p) > len(m.now):
+		if n != 0 || !errors.Is(err, ErrPastEnd) {
+			t.Fatalf("past the end: %d, %v", n, err)
+		}
+	case errors.Is(err, store.ErrNoRoom):
+		chunk := int(m.v.geometry.ChunkBytes())
+		if needed := (at+len(p)-1)/chunk - at/chunk + 1; uint64(needed) <= free || n > 0 && (at+n)%chunk != 0 {
+			t.Fatalf("%d bytes at %d, %d chunks were free: %d, %v", len(p), at, free, n, err)
+		}
+	case err != nil || n != len(p):
+		t.Fatalf("%d of %d bytes: %v", n, len(p), err)
+	}
+	if n > 0 {
+		m.now = slices.Concat(m.now[:at], p[:n], m.now[at+n:])
+		m.loose = true
+	}
+}
+
+func (m *writeModel) sync(t *rapid.T) {
+	if err := m.v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	m.synced, m.loose = m.now, false
+}
+
+// reopen loses what was not synced, or some of it: what was written in place is there.
+func (m *writeModel) reopen(t *rapid.T) {
+	m.open(t)
+	if !m.loose {
+		return
+	}
+	got := make([]byte, len(m.now))
+	if _, err := m.v.ReadAt(got, 0); err != nil {
+		t.Fatal(err)
+	}
+	for at := range got {
+		if got[at] != m.now[at] && got[at] != m.synced[at] {
+			t.Fatalf("byte %d is neither old nor new", at)
+		}
+	}
+	m.now, m.synced, m.loose = got, got, false
+}
+
+// TestWriteLargeChunks: chunks that are larger than what is held in memory.
+func TestWriteLargeChunks(t *testing.T) {
+	const chunk = 8192 * sector // 4 MiB
+	r := newRig(t, "device 41000\nheader chunk=8192", 3*chunk-5*sector)
+	want := bytes.Clone(r.originImage())
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []struct{ at, n int }{{chunk + 700, 3}, {chunk - 10, 20}, {2*chunk + 1<<20 - 1, 2 << 20}, {len(want) - 1, 1}} {
+		p := bytes.Repeat([]byte{byte(w.at)}, w.n)
+		if n, err := v.WriteAt(p, int64(w.at)); err != nil || n != w.n {
+			t.Fatal(n, err)
+		}
+		copy(want[w.at:], p)
+		if !bytes.Equal(content(t, v), want) {
+			t.Fatalf("after %+v it reads as something else", w)
+		}
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.sound(t)
+	if !bytes.Equal(naive(r.cowImage(), r.originImage()), want) {
+		t.Error("the store holds something else")
+	}
+}
+
+// TestWriteMany: more chunks than gather before they are committed, in one write.
+func TestWriteMany(t *testing.T) {
+	const chunks = 2*mostGathered + 77
+	r := newRig(t, fmt.Sprintf("device %d\nheader chunk=1", chunks*9/8), chunks*sector)
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Repeat([]byte("many"), chunks*sector/4)
+	if n, err := v.WriteAt(want, 0); err != nil || n != len(want) {
+		t.Fatal(n, err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	r.sound(t)
+	if !bytes.Equal(naive(r.cowImage(), r.originImage()), want) {
+		t.Error("the store holds something else")
+	}
+}
+
+// written is the mark of a record: a write that has returned; and synced that of a sync.
+type written struct {
+	at int
+	p  []byte
+}
+type synced struct{}
+
+// scribble writes to a view and syncs now and then. It ends with the first error.
+func scribble(rng *rand.Rand, v *View, n int, mark func(any)) error {
+	for range n {
+		p := make([]byte, 1+rng.IntN(3*sector))
+		for i := range p {
+			p[i] = byte(rng.Uint32())
+		}
+		at := rng.IntN(int(v.Size()) - len(p))
+		mark(written{at, p}) // before: it may be there as soon as it was begun
+		if _, err := v.WriteAt(p, int64(at)); err != nil {
+			return err
+		}
+		if rng.IntN(4) == 0 {
+			if err := v.Sync(); err != nil {
+				return err
+			}
+			mark(synced{})
+		}
+	}
+	return nil
+}
+
+// may holds what a snapshot reads as to what it may be: sector by sector, what it was when it
+// was last synced, or what was written since.
+func may(before []byte, marks []any, got []byte) error {
+	base := bytes.Clone(before)
+	var since []written
+	for _, m := range marks {
+		switch m := m.(type) {
+		case written:
+			since = append(since, m)
+		case synced:
+			for _, w := range since {
+				copy(base[w.at:], w.p)
+			}
+			since = nil
+		}
+	}
+	for at := 0; at < len(base); at += sector {
+		now := bytes.Clone(base[at : at+sector])
+		ok := bytes.Equal(got[at:at+sector], now)
+		for _, w := range since {
+			if start, end := max(at, w.at), min(at+sector, w.at+len(w.p)); start < end {
+				copy(now[start-at:], w.p[start-w.at:end-w.at])
+				ok = ok || bytes.Equal(got[at:at+sector], now)
+			}
+		}
+		if !ok {
+			return fmt.Errorf("sector %d is neither what was synced nor what was written since", at/sector)
+		}
+	}
+	return nil
+}
+
+// writeRig is a store with some exceptions, in whose last area a torn commit has left some.
+func writeRig(t testing.TB) *rig {
+	r := newRig(t, "device 200\nheader chunk=2\nfill 60\ndata 9", 400*sector)
+	r.all.Put(r.cowAreaOffset(60), bytes.Repeat([]byte{3, 0, 0, 0, 0, 0, 0, 0}, 2))
+	return r
+}
+
+// cowAreaOffset is where a torn commit of chunks of two sectors may leave something, behind n
+// exceptions: where a sector begins.
+func (r *rig) cowAreaOffset(n int64) int64 {
+	return 2*sector + n/64*65*2*sector + (n%64*16+511)/512*512
+}
+
+// TestWriteCrashes cuts power everywhere in a life of writes and syncs: what was synced is
+// there, and what was written since may be. The store is sound, the origin is untouched, and the
+// view can be written again.
+func TestWriteCrashes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, devicetest.Seed(t)))
+	lives, states := 8, 0
+	if testing.Short() {
+		lives = 1
+	}
+	for range lives {
+		r := newRig(t, "device 200\nheader chunk=2\nfill 58\ndata 9", 400*sector)
+		before, origin := content(t, r.open(t)), r.originImage()
+		v, err := r.openToWrite()
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := r.all.Record()
+		if err := scribble(rng, v, 10, record.Mark); err != nil {
+			t.Fatal(err)
+		}
+		for c := range record.Crashes(10, rng) {
+			states++
+			after := r.in(c.Device())
+			after.sound(t)
+			w, err := after.openToWrite()
+			if err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+			if err := may(before, c.Marks, content(t, w)); err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+			if !bytes.Equal(after.originImage(), origin) {
+				t.Fatalf("%v: the origin has changed", c)
+			}
+			if _, err := w.WriteAt([]byte("again"), 77); err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+			if err := w.Sync(); err != nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+			after.sound(t)
+		}
+	}
+	t.Logf("%d states", states)
+}
+
+// TestWriteFaults has the Nth read, write or sync fail, for all N: nobody is told that something
+// is durable which is not, and what was synced before is there.
+func TestWriteFaults(t *testing.T) {
+	seed := devicetest.Seed(t)
+	for kind, name := range map[devicetest.Kind]string{devicetest.Read: "read", devicetest.Write: "write", devicetest.Sync: "sync"} {
+		for _, part := range []int{0, sector} {
+			for n := 0; ; n++ {
+				r := newRig(t, "device 200\nheader chunk=2\nfill 58\ndata 9", 400*sector)
+				before, origin := content(t, r.open(t)), r.originImage()
+				f := &devicetest.NthOp{N: n, Kinds: kind, Part: part, Err: errBroken}
+				r.all.Fault = f.Fault
+				var marks []any
+				v, err := r.openToWrite()
+				if err == nil {
+					rng := rand.New(rand.NewPCG(6, seed))
+					err = scribble(rng, v, 20, func(m any) { marks = append(marks, m) })
+				}
+				r.all.Fault = nil
+				// A check gets over some reads that fail.
+				if f.Failed() && err == nil && kind != devicetest.Read {
+					t.Fatalf("%s %d failed, and nobody said so", name, n)
+				}
+				after := r.in(r.all.Clone())
+				after.sound(t)
+				w, err := after.openToWrite()
+				if err != nil {
+					t.Fatalf("%s %d: %v", name, n, err)
+				}
+				if err := may(before, marks, content(t, w)); err != nil {
+					t.Fatalf("%s %d: %v", name, n, err)
+				}
+				if !bytes.Equal(after.originImage(), origin) {
+					t.Fatalf("%s %d: the origin has changed", name, n)
+				}
+				if !f.Failed() {
+					break
+				}
+			}
+		}
+	}
+}
+
+// TestWriteAfterFailure: after a commit has failed nothing more is written, and every sync says so.
+func TestWriteAfterFailure(t *testing.T) {
+	r := newRig(t, "device 200\nheader chunk=2", 240*sector)
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.WriteAt([]byte("lost"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.all.Fault = (&devicetest.NthOp{Kinds: devicetest.Sync, Err: errBroken}).Fault
+	for range 2 {
+		if err := v.Sync(); !errors.Is(err, errBroken) {
+			t.Errorf("sync: %v", err)
+		}
+		r.all.Fault = nil
+	}
+	before := r.cowImage()
+	if _, err := v.WriteAt([]byte("more"), 0); !errors.Is(err, errBroken) {
+		t.Errorf("write: %v", err)
+	}
+	if err := v.Close(); !errors.Is(err, errBroken) {
+		t.Errorf("close: %v", err)
+	}
+	if !bytes.Equal(r.cowImage(), before) {
+		t.Error("the COW device was written to")
+	}
+}
+
+// TestTornCommit: what a torn commit has left is no obstacle, and is gone when the first
+// exception is added.
+func TestTornCommit(t *testing.T) {
+	r := writeRig(t)
+	want := naive(r.cowImage(), r.originImage())
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(content(t, v), want) {
+		t.Error("it shows")
+	}
+	if _, err := v.WriteAt([]byte("x"), 399*sector); err != nil {
+		t.Fatal(err)
+	}
+	want[399*sector] = 'x'
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(naive(r.cowImage(), r.originImage()), want) {
+		t.Error("something came alive")
+	}
+}
+
+// TestReadersAndWriter has many read while one writes: each reads what was there before, or
+// what is written.
+func TestReadersAndWriter(t *testing.T) {
+	r := newRig(t, "device 600\nheader chunk=1", 256*sector)
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := content(t, v)
+	after := bytes.Repeat([]byte{0xee}, len(before))
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range 3 {
+		all.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(i), 8))
+			p := make([]byte, sector)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				at := rng.IntN(256) * sector
+				if _, err := v.ReadAt(p, int64(at)); err != nil {
+					t.Error(err)
+					return
+				}
+				if !bytes.Equal(p, before[at:at+sector]) && !bytes.Equal(p, after[:sector]) {
+					t.Errorf("sector %d is something else", at/sector)
+					return
+				}
+			}
+		})
+	}
+	for at := 0; at < len(after); at += 4 * sector {
+		if _, err := v.WriteAt(after[at:at+4*sector], int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	all.Wait()
+	if !bytes.Equal(content(t, v), after) {
+		t.Error("it reads as something else")
+	}
+}
