@@ -20,6 +20,9 @@ demo: build
 	cd build && ../dmcow dump --ranges snap.cow | head -n 10
 	cd build && ../dmcow usage --origin-size 16M snap.cow
 	cd build && ../dmcow check --origin-size 16M snap.cow
+	@gunzip -c testdata/kernel/lvm-ext4.origin.gz >build/origin.img
+	cd build && ../dmcow diff --origin origin.img --summary snap.cow
+	cd build && ../dmcow export --origin origin.img --hash sha256 --force --yes snap.cow that-day.img
 	@gunzip -c testdata/lvm/linear.0.gz >build/disk.img
 	cd build && ../dmcow list --pv disk.img
 	cd build && ../dmcow check vg0/snap --pv disk.img

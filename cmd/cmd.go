@@ -34,6 +34,9 @@ type cli struct {
 	MergeStep  mergeStepCmd  `cmd:"" help:"Take single steps of a merge, as the kernel takes them."`
 	Repair     repairCmd     `cmd:"" help:"Mend what check finds."`
 	Create     createCmd     `cmd:"" help:"Write a store of what changed from one image to another."`
+	Export     exportCmd     `cmd:"" help:"Write what a snapshot holds as a raw image."`
+	Diff       diffCmd       `cmd:"" help:"Print where the origin differs from a snapshot."`
+	Mount      mountCmd      `cmd:"" help:"Show a snapshot as a file, through FUSE."`
 	List       listCmd       `cmd:"" help:"List every COW store in sight: snapshots of LVM, active or not, and others that are active."`
 }
 

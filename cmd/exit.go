@@ -58,6 +58,9 @@ var exits = map[string]outcomes{
 	"create":     making,
 	"merge":      merges,
 	"merge-step": merges,
+	"export":     views,
+	"diff":       views,
+	"mount":      views,
 	"repair": {
 		sound:      statusOK,
 		invalid:    statusOK,
@@ -98,6 +101,16 @@ var making = outcomes{
 var merges = outcomes{
 	sound:      statusOK,
 	invalid:    statusFailed,
+	damaged:    statusDamaged,
+	blank:      statusFailed,
+	foreign:    statusFailed,
+	unreadable: statusFailed,
+}
+
+// views holds for the commands that show what the snapshot held.
+var views = outcomes{
+	sound:      statusOK,
+	invalid:    statusFailed, // without its flag
 	damaged:    statusDamaged,
 	blank:      statusFailed,
 	foreign:    statusFailed,

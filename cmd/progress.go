@@ -22,6 +22,8 @@ type progress struct {
 	total uint64 // units, at most
 	done  uint64
 	start time.Time
+	every time.Duration   // how often a line is written without being asked for; 0 for never
+	told  time.Time       // when one was
 	bar   *pb.ProgressBar // nil where there is none to show
 }
 
@@ -39,7 +41,7 @@ func (a *app) walking(c *cow, show bool) *progress {
 
 // newProgress starts the clock.
 func (a *app) newProgress(path, unit string, total uint64, show bool) *progress {
-	p := &progress{app: a, path: path, unit: unit, total: total, start: time.Now()}
+	p := &progress{app: a, path: path, unit: unit, total: total, start: time.Now(), told: time.Now()}
 	if show && isTerminal(a.stderr) && !plainTerminal() {
 		p.bar = pb.Full.New(int(min(total, math.MaxInt))).
 			SetWriter(a.stderr).
@@ -68,6 +70,10 @@ func (p *progress) visit(done uint64) error {
 	case <-p.app.tick:
 		p.line()
 	default:
+		if p.every > 0 && p.bar == nil && time.Since(p.told) >= p.every {
+			p.told = time.Now()
+			p.line()
+		}
 	}
 	if p.bar != nil && time.Since(p.start) > patience {
 		p.bar.SetCurrent(int64(done)).Start() // which does nothing the second time

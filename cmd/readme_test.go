@@ -51,6 +51,9 @@ func TestReadmeSession(t *testing.T) {
 	if err := os.WriteFile(dir+"/snap.cow", corpus.Load(t)["lvm-ext4"].COW(t), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(dir+"/origin.img", corpus.Load(t)["lvm-ext4"].Origin(t), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(dir+"/disk.img", unzipped(t, "../testdata/lvm/linear.0.gz"), 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -51,32 +51,37 @@ func isRoot(name string) (bool, error) {
 // it finds. They stand here a second time on purpose: the code's table is tested
 // against them.
 type terms struct {
-	kind   string // reading, finding, making or writing: which scripts hold for it; empty for none
+	kind   string // reading, finding, making, writing or viewing: which scripts hold for it; empty for none
 	needs  string // what its command line needs beside COW
 	status map[string]status
+	behind string // what it needs behind COW
 }
 
 var (
 	looks  = map[string]status{"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}
+	shows  = map[string]status{"SOUND": 0, "INVALID": 8, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 8, "UNREADABLE": 8}
 	merged = map[string]status{"SOUND": 0, "INVALID": 8, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 8, "UNREADABLE": 8}
 	makes  = map[string]status{"SOUND": 8, "INVALID": 8, "DAMAGED": 8, "LIST": 8, "BLANK": 0, "FOREIGN": 8, "UNREADABLE": 8}
 )
 
 var contract = map[string]terms{
-	"dump":       {"reading", "", looks},
-	"usage":      {"reading", "", looks},
-	"check":      {"finding", "", looks},
-	"list":       {"", "", looks}, // takes no device
-	"initialize": {"making", "", makes},
-	"create":     {"making", "--origin base --from image", makes},
-	"merge":      {"writing", "--into base", merged},
-	"merge-step": {"writing", "--into base --steps 1000", merged},
+	"dump":       {"reading", "", looks, ""},
+	"usage":      {"reading", "", looks, ""},
+	"check":      {"finding", "", looks, ""},
+	"list":       {"", "", looks, ""}, // takes no device
+	"initialize": {"making", "", makes, ""},
+	"create":     {"making", "--origin base --from image", makes, ""},
+	"merge":      {"writing", "--into base", merged, ""},
+	"merge-step": {"writing", "--into base --steps 1000", merged, ""},
+	"export":     {"viewing", "--origin base", shows, ""},
+	"diff":       {"viewing", "--origin base", shows, ""},
+	"mount":      {"viewing", "--origin base --dry-run", shows, "mnt"},
 	"repair": {"writing", "--no-undo",
-		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}},
+		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}, ""},
 	"revalidate": {"writing", "--assume-origin-unchanged",
-		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}},
+		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}, ""},
 	"invalidate": {"writing", "",
-		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 0, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}},
+		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 0, "BLANK": 8, "FOREIGN": 4, "UNREADABLE": 8}, ""},
 }
 
 // TestEveryCommand runs the scripts that hold for every command, once for each,
@@ -108,7 +113,11 @@ func (c terms) params(name, file string) testscript.Params {
 	commands := scriptCommands()
 	// "command N ARG...": the command that is tested exits with N.
 	commands["command"] = func(ts *testscript.TestScript, neg bool, args []string) {
-		scriptStatus(ts, neg, slices.Concat(args[:1], []string{"dmcow", name}, strings.Fields(c.needs), args[1:]))
+		line := slices.Concat(args[:1], []string{"dmcow", name}, strings.Fields(c.needs), args[1:])
+		if len(args) > 1 {
+			line = append(line, strings.Fields(c.behind)...)
+		}
+		scriptStatus(ts, neg, line)
 	}
 	return testscript.Params{
 		Files:               []string{file},
@@ -131,7 +140,7 @@ func (c terms) params(name, file string) testscript.Params {
 			base := make([]byte, 1<<20)
 			image := slices.Clone(base)
 			image[len(image)/2] = 1
-			return errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "base"), base, 0o666),
+			return errors.Join(os.Mkdir(filepath.Join(e.WorkDir, "mnt"), 0o777), os.WriteFile(filepath.Join(e.WorkDir, "base"), base, 0o666),
 				os.WriteFile(filepath.Join(e.WorkDir, "image"), image, 0o666))
 		},
 	}

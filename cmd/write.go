@@ -143,6 +143,12 @@ func (a *app) refuse(t *target, force bool) error {
 	if err := store.Fits(t.device, t.fresh); err != nil && !t.growable {
 		return &failure{t.path, a.outcomes.damaged, err}
 	}
+	return a.refuseWorth(t, force)
+}
+
+// refuseWorth is the failure of a command that is to write over something of worth that
+// the target holds, nil where there is nothing, or where force is given.
+func (a *app) refuseWorth(t *target, force bool) error {
 	var err error
 	switch t.worth, err = t.holds(); {
 	case err != nil && !force:

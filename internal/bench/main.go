@@ -55,6 +55,8 @@ func child(args []string) error {
 		return mergeable{n, args[3]}.write(path, args[4])
 	case args[0] == "restore" && len(args) == 4:
 		return mergeable{n, args[3]}.restore(path)
+	case args[0] == "passthrough" && len(args) == 4:
+		return passThrough(path, args[3])
 	case args[0] == "merged" && len(args) == 4:
 		return mergeable{n, args[3]}.check(path)
 	}
@@ -75,13 +77,14 @@ type options struct {
 	dir         string
 	runs        int
 	huge, quick bool
-	merge       bool
+	merge, view bool
 }
 
 func parseOptions() (options, error) {
 	var o options
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "make the stores below this `directory`")
 	flag.BoolVar(&o.merge, "merge", false, "measure merges alone")
+	flag.BoolVar(&o.view, "view", false, "measure export and mount alone")
 	flag.IntVar(&o.runs, "runs", 5, "measure each command this `many` times")
 	flag.BoolVar(&o.huge, "huge", false, "also measure 2^28 exceptions: sparse files of 1 TiB with 4 GiB of metadata; takes half an hour")
 	flag.BoolVar(&o.quick, "quick", false, "try it out: once, on 2^20 exceptions")
@@ -140,6 +143,11 @@ func parent() error {
 		return err
 	}
 	b := &bench{ctx: ctx, dir: dir, programs: p, runs: o.runs}
+	if !o.merge {
+		if err := b.view(o.mergeChunks()); err != nil || o.view {
+			return err
+		}
+	}
 	if !o.merge {
 		if err := b.metadata(o); err != nil {
 			return err

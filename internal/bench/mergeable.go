@@ -15,7 +15,8 @@ import (
 
 // mergeable is a store of n exceptions with the data of its chunks, and an origin of
 // twice as many chunks. Its order is one of orders; in random order the chunks are
-// chosen at random, and runs are 1 to 64 chunks long.
+// chosen at random, and runs are 1 to 64 chunks long. There is one order more, quarter: that
+// is random with an origin of four times as many chunks.
 type mergeable struct {
 	n     uint64
 	order string
@@ -24,13 +25,21 @@ type mergeable struct {
 // longestRun is how many chunks a run has at most.
 const longestRun = 64
 
+// chunks is how many the origin has.
+func (m mergeable) chunks() uint64 {
+	if m.order == "quarter" {
+		return 4 * m.n
+	}
+	return 2 * m.n
+}
+
 // old is the origin chunk of each exception.
 func (m mergeable) old() []uint64 {
 	rng := rand.New(rand.NewPCG(7, 11))
 	all := make([]uint64, m.n)
 	switch m.order {
-	case "random":
-		for i, chunk := range rng.Perm(int(2 * m.n))[:m.n] {
+	case "random", "quarter":
+		for i, chunk := range rng.Perm(int(m.chunks()))[:m.n] {
 			all[i] = uint64(chunk)
 		}
 	case "runs":
@@ -68,7 +77,9 @@ func (m mergeable) storeSize() format.Bytes {
 	size, _ := extent(m.n)
 	return size
 }
-func (m mergeable) originSize() format.Bytes { return format.Bytes(2*m.n) * geometry().ChunkBytes() }
+func (m mergeable) originSize() format.Bytes {
+	return format.Bytes(m.chunks()) * geometry().ChunkBytes()
+}
 
 // write writes the store and the origin to two devices or files, which there may be
 // already.
@@ -123,7 +134,7 @@ func (m mergeable) writeOrigin(path string) error {
 	return into(path, func(f *os.File) error {
 		w := bufio.NewWriterSize(f, 1<<20)
 		buf := make([]byte, geometry().ChunkBytes())
-		for chunk := range 2 * m.n {
+		for chunk := range m.chunks() {
 			m.content(buf, chunk, false)
 			if _, err := w.Write(buf); err != nil {
 				return err
@@ -152,13 +163,13 @@ func (m mergeable) check(origin string) error {
 		return err
 	}
 	defer f.Close()
-	replaced := make([]bool, 2*m.n)
+	replaced := make([]bool, m.chunks())
 	for _, chunk := range m.old() {
 		replaced[chunk] = true
 	}
 	r := bufio.NewReaderSize(f, 1<<20)
 	want, got := make([]byte, geometry().ChunkBytes()), make([]byte, geometry().ChunkBytes())
-	for chunk := range 2 * m.n {
+	for chunk := range m.chunks() {
 		if _, err := io.ReadFull(r, got); err != nil {
 			return err
 		}

@@ -1,0 +1,89 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/syslog"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// daemonVariable is the environment variable that tells a process that it is the one in the
+// background: it has the number of the process that has started it. Its file descriptor
+// readyDescriptor is a pipe to that then.
+const (
+	daemonVariable  = "DMCOW_DAEMON"
+	readyDescriptor = 3
+)
+
+// startedBy is the pipe to the process that has started this one in the background; it is nil
+// where that was nobody. It is asked before any file is opened.
+func startedBy() *os.File {
+	var st syscall.Stat_t
+	if os.Getenv(daemonVariable) != strconv.Itoa(os.Getppid()) ||
+		syscall.Fstat(readyDescriptor, &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFIFO {
+		return nil
+	}
+	return os.NewFile(readyDescriptor, "ready")
+}
+
+// startDaemon runs the same command in the background, and waits until that has come to its
+// point, or has failed: then this process exits as it did.
+func (a *app) startDaemon() error {
+	self, err := os.Executable()
+	if err != nil {
+		return &failure{"daemon", statusFailed, err}
+	}
+	ready, theirs, err := os.Pipe()
+	if err != nil {
+		return &failure{"daemon", statusFailed, err}
+	}
+	defer ready.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return &failure{"daemon", statusFailed, err}
+	}
+	defer null.Close()
+	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{
+		Env:   append(os.Environ(), daemonVariable+"="+strconv.Itoa(os.Getpid())),
+		Files: []*os.File{null, os.Stdout, os.Stderr, theirs},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	theirs.Close()
+	if err != nil {
+		return &failure{"daemon", statusFailed, err}
+	}
+	// Ctrl-C does not reach another session.
+	keep := context.AfterFunc(a.ctx, func() { _ = p.Signal(syscall.SIGTERM) })
+	n, _ := ready.Read(make([]byte, 1))
+	keep() // a.ctx ends with this process, too
+	if n == 1 {
+		return nil
+	}
+	end, err := p.Wait()
+	if err != nil {
+		return &failure{"daemon", statusFailed, err}
+	}
+	if end.ExitCode() < 0 {
+		return &failure{"daemon", statusFailed, fmt.Errorf("ended: %v", end)}
+	}
+	a.status |= status(end.ExitCode())
+	return nil
+}
+
+// detach tells the process that started this one that all is well, and leaves its terminal.
+// What there is to say goes to the system's log from now on.
+func (a *app) detach(ready *os.File) {
+	_, _ = ready.Write([]byte{1})
+	ready.Close()
+	_ = os.Chdir("/")
+	for fd := 1; fd <= 2; fd++ { // as standard input is
+		_ = syscall.Dup3(0, fd, 0)
+	}
+	a.stderr = io.Discard
+	if log, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_WARNING, "dmcow"); err == nil {
+		a.stderr = log
+	}
+}
