@@ -85,22 +85,28 @@ func (o *output) refuseFile(s *snapshot, force bool) error {
 	if !o.replaces {
 		return device.Creatable(o.name)
 	}
+	if err := o.apart(s); err != nil {
+		return err
+	}
 	d, err := device.OpenWritable(o.name) // nobody else must be using it
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	if err := o.apart(&d.Device, s); err != nil {
-		return err
-	}
+	d.Close()
 	if o.worth != "" && !force {
 		return fmt.Errorf("refused: %s; --force replaces it", o.worth)
 	}
 	return nil
 }
 
-// apart is why a device must not be written: it is one of those that are read.
-func (o *output) apart(d *device.Device, s *snapshot) error {
+// apart is why a device or file must not be written: it is one of those that are read. It is
+// opened for reading only.
+func (o *output) apart(s *snapshot) error {
+	d, err := device.Open(o.name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
 	for _, read := range []*device.Device{s.cow.device, s.origin} {
 		if d.Overlaps(read) {
 			return fmt.Errorf("lies on the same bytes as %s, which is to be read", printable(read.Path()))
@@ -111,8 +117,11 @@ func (o *output) apart(d *device.Device, s *snapshot) error {
 
 // openBlock opens a block device, and refuses one that is too small, or that holds something.
 func (o *output) openBlock(s *snapshot, size int64, how overwriting) error {
+	err := o.apart(s)
+	if err != nil {
+		return &failure{o.name, statusFailed, err}
+	}
 	t := &target{cow: &cow{named: named{path: o.name}}}
-	var err error
 	if how.dryRun {
 		t.cow.device, err = device.Open(o.name)
 	} else if o.block, err = device.OpenWritable(o.name); err == nil {
@@ -124,14 +133,8 @@ func (o *output) openBlock(s *snapshot, size int64, how overwriting) error {
 	if how.dryRun {
 		defer t.cow.device.Close()
 	}
-	if err := o.apart(t.cow.device, s); err != nil {
+	if err := fits(t.cow.device, size); err != nil {
 		return &failure{o.name, statusFailed, err}
-	}
-	if t.cow.device.Size() < size {
-		return &failure{o.name, statusFailed, fmt.Errorf("too small: it has %d bytes, and the snapshot has %d", t.cow.device.Size(), size)}
-	}
-	if size%t.cow.device.LogicalBlockSize() != 0 {
-		return &failure{o.name, statusFailed, fmt.Errorf("the snapshot has %d bytes, which are no whole logical blocks of %d bytes", size, t.cow.device.LogicalBlockSize())}
 	}
 	t.fresh = store.FreshGeometry(t.cow.device)
 	if t.id, err = store.Identify(t.cow.device, t.fresh); err != nil && !how.force {
@@ -141,6 +144,17 @@ func (o *output) openBlock(s *snapshot, size int64, how overwriting) error {
 		return err
 	}
 	o.worth = t.worth
+	return nil
+}
+
+// fits is why so many bytes cannot be written to a block device.
+func fits(d *device.Device, size int64) error {
+	if d.Size() < size {
+		return fmt.Errorf("too small: it has %d bytes, and the snapshot has %d", d.Size(), size)
+	}
+	if block := d.LogicalBlockSize(); size%block != 0 {
+		return fmt.Errorf("the snapshot has %d bytes, which are no whole logical blocks of %d bytes", size, block)
+	}
 	return nil
 }
 

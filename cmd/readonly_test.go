@@ -39,6 +39,15 @@ var readers = [][]string{
 	{"merge", "--dry-run", "--into", "%BLANK", "--undo", "%NEW", "%COW"},
 	{"merge", "--dry-run", "--into", "%COW", "%COW"},
 	{"merge-step", "--dry-run", "--steps", "50", "--into", "%BLANK", "%COW"},
+	{"export", "--origin", "%BLANK", "%COW"},
+	{"export", "--origin", "%BLANK", "--invalid-ok", "--hash", "sha256", "%COW", "%NEW"},
+	{"export", "--origin", "%COW", "%COW", "%NEW"},
+	{"export", "--yes", "--force", "--origin", "%BLANK", "%COW", "%COW"},
+	{"diff", "--origin", "%BLANK", "--output", "csv", "%COW"},
+	{"diff", "--origin", "%BLANK", "--content", "--map", "--svg", "%NEW", "%COW"},
+	{"diff", "--origin", "%BLANK", "--against", "%COW", "%COW"},
+	{"mount", "--dry-run", "--origin", "%BLANK", "%COW", "/"},
+	{"mount", "--dry-run", "--writable", "--origin", "%BLANK", "%COW", "/"},
 	{"create", "--dry-run", "--force", "--origin", "%BLANK", "--from", "%BLANK", "%COW"},
 	{"create", "--yes", "--origin", "%COW", "--from", "%COW", "%NEW"},
 	{"create", "--yes", "--origin", "%BLANK", "--from", "%COW", "%NEW"},
@@ -104,6 +113,10 @@ var volumeReaders = [][]string{
 	{"check", "vg0/snap", "--pv", "%PV", "--origin", "vg0/origin"},
 	{"merge", "--dry-run", "vg0/snap", "--pv", "%PV"},
 	{"merge-step", "--dry-run", "vg0/snap", "--pv", "%PV"},
+	{"export", "vg0/snap", "--pv", "%PV"},
+	{"diff", "vg0/snap", "--content", "--pv", "%PV"},
+	{"mount", "--dry-run", "vg0/snap", "/", "--pv", "%PV"},
+	{"mount", "--dry-run", "--writable", "vg0/snap", "/", "--pv", "%PV"},
 	{"invalidate", "--dry-run", "vg0/snap", "--pv", "%PV"},
 	{"repair", "--dry-run", "vg0/snap", "--pv", "%PV"},
 	{"revalidate", "--dry-run", "vg0/snap", "--pv", "%PV"},
@@ -161,11 +174,11 @@ func watch(t *testing.T, path string) func() uint32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fd) })
 	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_ALL_EVENTS); err != nil {
 		t.Fatal(err)
 	}
 	return func() (seen uint32) {
+		defer unix.Close(fd) // there are not many to be had at once
 		buf := make([]byte, 64<<10)
 		n, err := unix.Read(fd, buf)
 		if err != nil {

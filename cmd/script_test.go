@@ -151,6 +151,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"status":  scriptStatus,
 		"store":   scriptStore,
 		"kernel":  scriptKernel,
+		"origin":  scriptOrigin,
 		"sparse":  scriptSparse,
 		"pattern": scriptPattern,
 		"patch":   scriptPatch,
@@ -197,6 +198,14 @@ func scriptKernel(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: kernel IMAGE NAME")
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unpack(ts, args[1]+".cow.gz"), 0o666))
+}
+
+// scriptOrigin is "origin IMAGE NAME": unpack the origin of such a store.
+func scriptOrigin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: origin IMAGE NAME")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unpack(ts, args[1]+".origin.gz"), 0o666))
 }
 
 // sourceDir is where the package's source is: a script runs elsewhere.

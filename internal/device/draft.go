@@ -51,7 +51,7 @@ func NewDraft(path string, size int64) (*Draft, error) {
 	return d, nil
 }
 
-// open makes the file: without a name, or with one that no file has.
+// open makes the file, without a name where that can be done.
 func (d *Draft) open() (err error) {
 	d.out.file, err = os.OpenFile(filepath.Dir(d.path), os.O_RDWR|unix.O_TMPFILE, 0o666)
 	if err == nil && d.nameable() {
@@ -62,6 +62,11 @@ func (d *Draft) open() (err error) {
 	} else if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
+	return d.openNamed()
+}
+
+// openNamed makes the file with a name that no file has.
+func (d *Draft) openNamed() error {
 	name, err := d.freeName()
 	if err != nil {
 		return err

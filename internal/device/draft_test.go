@@ -1,0 +1,186 @@
+package device
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// draftDirs are directories on file systems of different kinds.
+func draftDirs(t *testing.T) []string {
+	t.Helper()
+	dirs := []string{t.TempDir()}
+	if dir, err := os.MkdirTemp("/dev/shm", "draft"); err == nil { // where nothing is written directly, or nobody waits for a disk
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		dirs = append(dirs, dir)
+	}
+	return dirs
+}
+
+// names are the files in a directory.
+func names(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+// TestDraft: a file has its name when it is kept, and not before; what was there is replaced as a
+// whole; of a file that is given up nothing is left.
+func TestDraft(t *testing.T) {
+	for _, dir := range draftDirs(t) {
+		for _, size := range []int{0, 1, 4095, 4096, 4097, 3*4096 + 100, 1<<20 + 512} {
+			for _, old := range []string{"", "what was there"} {
+				path := filepath.Join(dir, "file")
+				if old != "" {
+					if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				before := names(t, dir)
+				want := bytes.Repeat([]byte("draft-"), size/6+1)[:size]
+				given, err := NewDraft(path, int64(size))
+				if err != nil {
+					t.Fatal(err)
+				}
+				fill(t, given, want)
+				if err := given.Close(); err != nil {
+					t.Error(err)
+				}
+				if !slices.Equal(names(t, dir), before) {
+					t.Errorf("%d bytes, given up: there is %q", size, names(t, dir))
+				}
+				kept, err := NewDraft(path, int64(size))
+				if err != nil {
+					t.Fatal(err)
+				}
+				fill(t, kept, want)
+				if now, _ := os.ReadFile(path); string(now) != old {
+					t.Errorf("%d bytes, not yet kept: it holds %q", size, now)
+				}
+				if err := kept.Keep(); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%d bytes: %v, %d are there", size, err, len(got))
+				}
+				if all := names(t, dir); len(all) != 1 {
+					t.Errorf("there is %q", all)
+				}
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// fill writes content to a draft, in two pieces where it is long, with what comes last first.
+func fill(t *testing.T, d *Draft, content []byte) {
+	t.Helper()
+	cut := len(content) / 2 / draftBlock * draftBlock
+	for _, part := range []struct{ start, end int }{{cut, len(content)}, {0, cut}} {
+		if failed, err := d.WriteMany([][]byte{bytes.Clone(content[part.start:part.end])}, []int64{int64(part.start)}); err != nil {
+			t.Fatal(failed, err)
+		}
+	}
+}
+
+// TestDraftHoles: what is not written reads as zeros, and takes no room.
+func TestDraftHoles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	d, err := NewDraft(path, 64<<20+77)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.WriteMany([][]byte{bytes.Repeat([]byte{1}, 4096), bytes.Repeat([]byte{2}, 77)}, []int64{8 << 20, 64 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil || st.Size != 64<<20+77 || st.Blocks*512 > 1<<20 {
+		t.Errorf("%v: %d bytes, %d blocks", err, st.Size, st.Blocks)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || got[8<<20] != 1 || got[8<<20+4096] != 0 || got[64<<20+76] != 2 {
+		t.Error("it holds something else", err)
+	}
+}
+
+// TestDraftNames: a symbolic link stays, and the file that it leads to is replaced; where there is
+// no directory, and in place of one, there is no draft.
+func TestDraftNames(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o666), os.Symlink("file", link)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := NewDraft(link, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, d, []byte("new"))
+	if err := d.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(file); string(got) != "new" {
+		t.Errorf("%q", got)
+	}
+	if target, err := os.Readlink(link); target != "file" {
+		t.Error(target, err)
+	}
+	if _, err := NewDraft(filepath.Join(dir, "no", "file"), 3); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	d, err = NewDraft(dir, 3) // the name is taken when it comes to that
+	if err == nil {
+		err = d.Keep()
+	}
+	if err == nil || len(names(t, dir)) != 2 {
+		t.Errorf("%v, %q", err, names(t, dir))
+	}
+}
+
+// TestDraftWithName: where a file without a name cannot be had, it has another one until it is
+// kept.
+func TestDraftWithName(t *testing.T) {
+	dir := t.TempDir()
+	d := &Draft{out: newWritable(dir), path: filepath.Join(dir, "file*"), size: 5}
+	if err := d.openNamed(); err != nil {
+		t.Fatal(err)
+	}
+	if all := names(t, dir); len(all) != 1 || all[0] == "file*" {
+		t.Errorf("there is %q", all)
+	}
+	if _, err := d.out.file.WriteString("12345"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(d.path); string(got) != "12345" || len(names(t, dir)) != 1 {
+		t.Errorf("%q, %v; there is %q", got, err, names(t, dir))
+	}
+	if err := d.openNamed(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if all := names(t, dir); len(all) != 1 {
+		t.Errorf("given up, there is %q", all)
+	}
+}
