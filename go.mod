@@ -16,7 +16,7 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/hanwen/go-fuse/v2 v2.12.1
+require github.com/hanwen/go-fuse/v2 v2.11.0 // 2.12 does not compile for 386
 
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect

@@ -92,7 +92,7 @@ func needlessPV(k *kong.Context) error {
 		switch {
 		case p.Positional != nil:
 			v = p.Positional
-		case p.Flag != nil && slices.Contains([]string{"origin", "into", "from"}, p.Flag.Name):
+		case p.Flag != nil && slices.Contains([]string{"origin", "into", "from", "against"}, p.Flag.Name):
 			v = p.Flag.Value
 		default:
 			continue

@@ -30,7 +30,7 @@ func startedBy() *os.File {
 }
 
 // startDaemon runs the same command in the background, and waits until that has come to its
-// point, or has failed: then this process exits as it did.
+// point, or has failed: this process exits with its status.
 func (a *app) startDaemon() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -57,9 +57,11 @@ func (a *app) startDaemon() error {
 	}
 	// Ctrl-C does not reach another session.
 	keep := context.AfterFunc(a.ctx, func() { _ = p.Signal(syscall.SIGTERM) })
-	n, _ := ready.Read(make([]byte, 1))
+	so := make([]byte, 1)
+	n, _ := ready.Read(so)
 	keep() // a.ctx ends with this process, too
 	if n == 1 {
+		a.status |= status(so[0])
 		return nil
 	}
 	end, err := p.Wait()
@@ -73,10 +75,10 @@ func (a *app) startDaemon() error {
 	return nil
 }
 
-// detach tells the process that started this one that all is well, and leaves its terminal.
+// detach tells the process that started this one the status so far, and leaves its terminal.
 // What there is to say goes to the system's log from now on.
 func (a *app) detach(ready *os.File) {
-	_, _ = ready.Write([]byte{1})
+	_, _ = ready.Write([]byte{byte(a.status)})
 	ready.Close()
 	_ = os.Chdir("/")
 	for fd := 1; fd <= 2; fd++ { // as standard input is

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"time"
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/store"
 	"dmcow/view"
 )
 
@@ -90,6 +92,9 @@ func (c *exportCmd) write(s *snapshot, o *output) error {
 		return o.write(b, offset)
 	})
 	if err == nil {
+		err = s.stillQuiet()
+	}
+	if err == nil {
 		err = o.finish()
 	}
 	p.end()
@@ -98,6 +103,15 @@ func (c *exportCmd) write(s *snapshot, o *output) error {
 	}
 	c.report(s, o, time.Since(p.start))
 	return sum.tell(s.app, o)
+}
+
+// stillQuiet is the failure of a snapshot that came into use while it was read: its origin may
+// have been written then, and what was read of that is no snapshot.
+func (s *snapshot) stillQuiet() error {
+	if by := s.cow.device.Holders(); len(by) > 0 && s.id.State == store.Valid {
+		return &failure{s.path, statusFailed, fmt.Errorf("came into use by %s while it was read", strings.Join(by, ", "))}
+	}
+	return nil
 }
 
 // report says what was done, and how fast.

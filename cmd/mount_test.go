@@ -236,6 +236,16 @@ func TestKernelMountDaemon(t *testing.T) {
 	if err := device.Detach(dir); err != nil {
 		t.Error(err)
 	}
+	image := storespec.MustCompile(t, damagedStore)
+	if err := os.WriteFile(cow, image, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if out, status := mount(cow, "--origin", origin, dir); status != 4 || !strings.Contains(out, "damaged: duplicate-old-chunk") {
+		t.Errorf("exit status %d: %s", status, out)
+	}
+	if err := device.Detach(dir); err != nil {
+		t.Error(err)
+	}
 }
 
 // damagedStore has a chunk with two exceptions, and one whose data is off the device; chunk 15
