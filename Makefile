@@ -80,7 +80,7 @@ cross:
 # The tests that need no kernel, on the other kinds of processor: 386 where this
 # one's kernel runs its programs (Go's do not run in qemu-i386), and s390x, which is
 # big-endian, under qemu where that is installed.
-FOREIGN_TESTS = ./format ./lvm ./dump ./store ./store/merge ./check ./repair ./internal/bitmap ./internal/storespec
+FOREIGN_TESTS = ./format ./lvm ./dump ./store ./store/merge ./view ./check ./repair ./internal/bitmap ./internal/storespec
 foreign-test:
 	@if GOARCH=386 $(GO) test -run='^$$' ./format >/dev/null 2>&1; then set -x; \
 		GOARCH=386 $(GO) test -short $(FOREIGN_TESTS) ./cmd ./internal/device; \

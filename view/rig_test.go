@@ -236,6 +236,33 @@ func TestReadFaults(t *testing.T) {
 	}
 }
 
+// TestReadFaultsOfBoth: of two devices that cannot be read, the place that comes first counts.
+func TestReadFaultsOfBoth(t *testing.T) {
+	r := newRig(t, "device 400\nheader chunk=1\nfill 60\ndata 9", 600*sector)
+	v := r.open(t)
+	for _, c := range []struct{ origin, saved int }{{7, 30}, {40, 30}} { // chunks of the snapshot
+		value := v.table.get(format.OldChunk(c.saved))
+		bad := [2]int64{r.cow.Size() + int64(c.origin)*sector, int64(v.geometry.Offset(value.chunk()))}
+		r.all.Fault = func(op devicetest.Op) (int, error) {
+			for _, b := range bad {
+				if op.Offset <= b && b < op.Offset+int64(op.Length) {
+					return 0, errBroken
+				}
+			}
+			return op.Length, nil
+		}
+		for _, size := range []int{100 * sector, 600 * sector} { // one after the other, and together
+			n, err := v.ReadAt(make([]byte, size), 0)
+			first := min(c.origin, c.saved)
+			var e *ReadError
+			if !errors.As(err, &e) || e.Origin != (first == c.origin) || n > first*sector {
+				t.Errorf("%+v: %d bytes, %v", c, n, err)
+			}
+		}
+		r.all.Fault = nil
+	}
+}
+
 // shown is where in the view a byte of the rig's memory is shown, if it is.
 func shown(v *View, at, cow int64) (place int64, ok bool) {
 	chunk := int64(v.geometry.ChunkBytes())

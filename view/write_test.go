@@ -172,8 +172,14 @@ func TestWriteMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := bytes.Repeat([]byte("many"), chunks*sector/4)
-	if n, err := v.WriteAt(want, 0); err != nil || n != len(want) {
-		t.Fatal(n, err)
+	for at := 0; at < len(want); {
+		n, err := v.WriteAt(want[at:min(at+1000*sector, len(want))], int64(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at += n; len(v.gathered) >= mostGathered {
+			t.Errorf("%d exceptions wait to be committed", len(v.gathered))
+		}
 	}
 	if err := v.Sync(); err != nil {
 		t.Fatal(err)
@@ -198,8 +204,8 @@ func scribble(rng *rand.Rand, v *View, n int, mark func(any)) error {
 		for i := range p {
 			p[i] = byte(rng.Uint32())
 		}
-		at := rng.IntN(int(v.Size()) - len(p))
-		mark(written{at, p}) // before: it may be there as soon as it was begun
+		at := rng.IntN(min(80*sector, int(v.Size())) - len(p)) // often in the same chunks
+		mark(written{at, p})                                   // before: it may be there as soon as it was begun
 		if _, err := v.WriteAt(p, int64(at)); err != nil {
 			return err
 		}
@@ -247,15 +253,11 @@ func may(before []byte, marks []any, got []byte) error {
 
 // writeRig is a store with some exceptions, in whose last area a torn commit has left some.
 func writeRig(t testing.TB) *rig {
-	r := newRig(t, "device 200\nheader chunk=2\nfill 60\ndata 9", 400*sector)
-	r.all.Put(r.cowAreaOffset(60), bytes.Repeat([]byte{3, 0, 0, 0, 0, 0, 0, 0}, 2))
+	r := newRig(t, "device 200\nheader chunk=2\nfill 20\ndata 9", 400*sector)
+	b := make([]byte, format.ExceptionSize)
+	format.Exception{Old: 150, New: 40}.Encode(b)
+	r.all.Put(3*sector, b) // the second one of area 0
 	return r
-}
-
-// cowAreaOffset is where a torn commit of chunks of two sectors may leave something, behind n
-// exceptions: where a sector begins.
-func (r *rig) cowAreaOffset(n int64) int64 {
-	return 2*sector + n/64*65*2*sector + (n%64*16+511)/512*512
 }
 
 // TestWriteCrashes cuts power everywhere in a life of writes and syncs: what was synced is
@@ -375,17 +377,84 @@ func TestWriteAfterFailure(t *testing.T) {
 	}
 }
 
-// TestTornCommit: what a torn commit has left is no obstacle, and is gone when the first
-// exception is added.
-func TestTornCommit(t *testing.T) {
-	r := writeRig(t)
-	want := naive(r.cowImage(), r.originImage())
+// TestWriteGoesOn: a write that fails costs its own exceptions; what is written then is durable
+// after a sync.
+func TestWriteGoesOn(t *testing.T) {
+	r := newRig(t, "device 200\nheader chunk=2", 240*sector)
+	want := content(t, r.open(t))
 	v, err := r.openToWrite()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(content(t, v), want) {
-		t.Error("it shows")
+	r.all.Fault = (&devicetest.NthOp{Kinds: devicetest.Write, Err: errBroken}).Fault
+	var e *WriteError
+	if n, err := v.WriteAt(bytes.Repeat([]byte("lost"), 2000), 100); n != 0 || !errors.As(err, &e) {
+		t.Errorf("%d, %v", n, err)
+	}
+	for _, at := range []int{50 * sector, 0} {
+		if _, err := v.WriteAt([]byte("there"), int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		copy(want[at:], "there")
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	r.sound(t)
+	if !bytes.Equal(naive(r.cowImage(), r.originImage()), want) {
+		t.Error("the store holds something else")
+	}
+}
+
+// TestSyncInPlace: what was written over chunks that have exceptions is durable after a sync.
+func TestSyncInPlace(t *testing.T) {
+	r := newRig(t, "device 200\nheader chunk=2\nfill 20\ndata 9", 240*sector)
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.WriteAt([]byte("in place"), 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if ops := r.all.Ops(); ops[len(ops)-1].Kind != devicetest.Sync {
+		t.Errorf("the last operation was %+v", ops[len(ops)-1])
+	}
+}
+
+// TestWriteBehindEnd: what a chunk has behind the origin's end is zeros, and nothing of what else
+// was written.
+func TestWriteBehindEnd(t *testing.T) {
+	r := newRig(t, "device 200\nheader chunk=8", 9*8*sector+sector)
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int64{700, v.Size() - 3} {
+		if _, err := v.WriteAt([]byte("xyz"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := v.geometry.Offset(v.table.get(9).chunk())
+	if tail := r.cowImage()[last+sector:][:7*sector]; !bytes.Equal(tail, make([]byte, len(tail))) {
+		t.Error("something stands there")
+	}
+}
+
+// TestTornCommit: what a torn commit has left leaves no doubt, is no obstacle, and is gone when
+// the first exception is added.
+func TestTornCommit(t *testing.T) {
+	r := writeRig(t)
+	want := naive(r.cowImage(), r.originImage())
+	v := r.open(t)
+	if report := v.Report(); !bytes.Equal(content(t, v), want) || report.Count(check.Error) != 1 {
+		t.Error("it shows, or is not told")
+	}
+	v, err := r.openToWrite()
+	if err != nil {
+		t.Fatal(err)
 	}
 	if _, err := v.WriteAt([]byte("x"), 399*sector); err != nil {
 		t.Fatal(err)
