@@ -28,13 +28,16 @@ type mounted interface {
 // not stay in the processor's cache on its way.
 const transfer = 128 << 10
 
+// ahead is how much the kernel reads ahead, in bytes: so it asks for several transfers at once.
+const ahead = 4 * transfer
+
 // mount mounts the snapshot on a directory, and serves it.
 func (c *mountCmd) mount(s *snapshot, dir string) (mounted, error) {
 	f := &snapshotFile{snapshot: s, writable: c.Writable, since: time.Now()}
 	never := time.Duration(1<<63 - 1) // nothing changes
 	o := &fs.Options{
 		MountOptions: fuse.MountOptions{
-			FsName: s.path, Name: "dmcow", AllowOther: c.AllowOther, MaxWrite: transfer, MaxReadAhead: transfer,
+			FsName: s.path, Name: "dmcow", AllowOther: c.AllowOther, MaxWrite: transfer, MaxReadAhead: ahead,
 			DisableXAttrs: true, Logger: log.New(fuseLog{s}, "", 0),
 		},
 		EntryTimeout: &never, AttrTimeout: &never,

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -91,19 +90,22 @@ func (t *transfers) add(whole []byte, to, length int, at int64) {
 
 // read reads them. It returns where in what the caller reads the first stands that failed.
 func (t *transfers) read(from Reader, origin bool) (n int, err error) {
-	var failed int
-	switch len(t.p) {
-	case 0:
-		return 0, nil
-	case 1:
-		if _, err = from.ReadAt(t.p[0], t.at[0]); errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // a transfer ends within its device
-		}
-	default:
-		failed, err = from.ReadMany(t.p, t.at)
-	}
+	failed, err := t.transfer(from)
 	if err != nil {
-		return t.to[failed], &ReadError{Origin: origin, Offset: format.Bytes(t.at[failed]), Err: err}
+		return t.to[failed], &ReadError{Origin: origin, Offset: format.Bytes(t.at[failed]), Err: unexpected(err)}
+	}
+	return 0, nil
+}
+
+// transfer reads them, all at once where that is faster, and returns which one failed.
+func (t *transfers) transfer(from Reader) (failed int, err error) {
+	if many, ok := from.(format.ManyReader); ok && len(t.p) > 1 && many.ReadsMany() {
+		return many.ReadMany(t.p, t.at)
+	}
+	for i, p := range t.p {
+		if n, err := from.ReadAt(p, t.at[i]); n < len(p) {
+			return i, err
+		}
 	}
 	return 0, nil
 }

@@ -22,8 +22,16 @@ const sector = format.SectorSize
 // rig is a COW device and its origin, in one memory.
 type rig struct {
 	all         *devicetest.Memory
-	cow, origin *devicetest.Part
+	cow, origin *device
 }
+
+// device is a part of a memory that is, or is not, read faster in many pieces at once.
+type device struct {
+	*devicetest.Part
+	many bool
+}
+
+func (p *device) ReadsMany() bool { return p.many }
 
 // rigOf has the devices of two images.
 func rigOf(cow, origin []byte) *rig {
@@ -34,7 +42,7 @@ func rigOf(cow, origin []byte) *rig {
 }
 
 func rigOn(all *devicetest.Memory, cow, origin int64) *rig {
-	return &rig{all, all.Part(0, cow), all.Part(cow, origin)}
+	return &rig{all, &device{all.Part(0, cow), rand.IntN(2) == 0}, &device{all.Part(cow, origin), rand.IntN(2) == 0}}
 }
 
 // newRig compiles a COW device, beside a numbered origin.

@@ -12,13 +12,11 @@ import (
 	"dmcow/store"
 )
 
-// Reader is a device that many pieces can be read from at once.
+// Reader is a device that is read. It must allow concurrent calls, and may be a
+// format.ManyReader.
 type Reader interface {
 	io.ReaderAt
 	Size() int64 // in bytes
-	// ReadMany reads p[i] from offset at[i], in bytes, for each i. Where some cannot be read
-	// whole, it returns the index of the first of them, and why.
-	ReadMany(p [][]byte, at []int64) (failed int, err error)
 }
 
 // COW is a COW device that is only read.
