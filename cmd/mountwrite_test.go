@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -332,8 +333,34 @@ func TestKernelMountOfFileSystems(t *testing.T) {
 			if digest(t, disks[0])+digest(t, disks[1]) != was {
 				t.Error("a physical volume has changed")
 			}
+			if c.fsType == "ext4" {
+				writtenThroughLVM(t, v, disks)
+			}
 		})
 	}
+}
+
+// writtenThroughLVM writes a file to a file system in a snapshot that is mounted by its name. LVM
+// activates the snapshot then, with the file in it, and the origin without.
+func writtenThroughLVM(t *testing.T, v mountable, disks []string) {
+	t.Helper()
+	origin := digest(t, disks[0])
+	m := mountSnapshot(t, "--writable", "vg0/snap", "--pv", disks[0], "--pv", disks[1])
+	kernellab.Run(t, "mount", "-t", v.fsType, "-o", "loop", m.file, v.dir)
+	v.write("", "in the snapshot", 200, 203)
+	all := v.files()
+	v.unmount()
+	kernellab.Run(t, "e2fsck", "-f", "-n", m.file)
+	m.unmount()
+	if digest(t, disks[0]) != origin {
+		t.Error("the physical volume of the origin has changed")
+	}
+	kernellab.Run(t, "lvm", "lvchange", "--activate", "y", "vg0/origin")
+	v.mount("/dev/mapper/vg0-snap")
+	if !maps.Equal(v.files(), all) {
+		t.Error("LVM's snapshot has other files")
+	}
+	v.unmount()
 }
 
 // TestKernelMountWritesAsTheKernel has the kernel's snapshot and the mounted file written the
