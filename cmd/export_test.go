@@ -126,6 +126,13 @@ func TestExportByName(t *testing.T) {
 			if digestOf([]byte(image)) != s.View {
 				t.Errorf("%s: %s is not what the kernel has shown", group, name)
 			}
+			other := filepath.Join(t.TempDir(), "other")
+			if err := os.WriteFile(other, make([]byte, s.OriginSectors*sector+4096), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if _, stderr := expect(t, 8, append([]string{"export", name, "--origin", other}, pv...)...); !strings.Contains(stderr, "refused: it has") {
+				t.Errorf("an origin of another size: %s", stderr)
+			}
 			stdout, _ := expect(t, 0, append([]string{"diff", "--output", "json", "--content", name}, pv...)...)
 			if !strings.Contains(stdout, fmt.Sprintf(`"origin":%q`, s.Origin)) {
 				t.Errorf("%s: diff of %s: %.200s", group, name, stdout)

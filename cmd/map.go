@@ -53,13 +53,10 @@ func signs() []string {
 
 // shade is the look of a cell of which such a share differs.
 func shade(share float64, looks []string) string {
-	switch {
-	case share <= 0:
+	if share <= 0 {
 		return looks[0]
-	case share >= 1:
-		return looks[len(looks)-1]
 	}
-	return looks[1+int(share*float64(len(looks)-2))]
+	return looks[1+min(int(share*float64(len(looks)-2)), len(looks)-2)]
 }
 
 // grid is the origin, divided into cells of one size, in rows.

@@ -164,6 +164,15 @@ func TestKernelMountWritesKilled(t *testing.T) {
 			m := w.mount()
 			w.scribble(m.file, 50, func(int) {})
 			w.synced() // it was closed
+			if err := m.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = m.Wait()
+			if err := device.Detach(m.dir); err != nil {
+				t.Error(err)
+			}
+			w.sound(origin)
+			m = w.mount()
 			m.unmount()
 			w.sound(origin)
 			w.asTheKernelReads()
