@@ -66,6 +66,9 @@ var _ = (interface {
 	fs.NodeOnAdder
 	fs.NodeGetattrer
 	fs.NodeStatfser
+	fs.NodeFsyncer
+	fs.NodeUnlinker
+	fs.NodeRenamer
 })((*snapshotDir)(nil))
 
 // OnAdd puts the file in the directory.
@@ -92,6 +95,19 @@ func (d *snapshotDir) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Err
 		out.Bavail = out.Bfree
 	}
 	return fs.OK
+}
+
+// Fsync makes durable what was written to the file.
+func (d *snapshotDir) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
+	return d.file.sync()
+}
+
+// Unlink refuses to take the file away, which the library would do by itself.
+func (d *snapshotDir) Unlink(context.Context, string) syscall.Errno { return syscall.EROFS }
+
+// Rename refuses to, as creating a file is refused.
+func (d *snapshotDir) Rename(context.Context, string, fs.InodeEmbedder, string, uint32) syscall.Errno {
+	return syscall.EROFS
 }
 
 // snapshotFile is the file. It may be used by several goroutines at once.

@@ -228,9 +228,6 @@ func TestKernelMountFull(t *testing.T) {
 	if _, err := f.WriteAt([]byte("x"), int64(len(w.now))); !errors.Is(err, syscall.EFBIG) {
 		t.Errorf("behind the end: %v", err)
 	}
-	if err := f.Truncate(0); !errors.Is(err, syscall.EPERM) {
-		t.Errorf("truncated: %v", err)
-	}
 	f.Close()
 	w.synced()
 	m.unmount()
@@ -239,6 +236,72 @@ func TestKernelMountFull(t *testing.T) {
 	}
 	w.sound(origin)
 	w.asTheKernelReads()
+}
+
+// TestKernelMountStays: a writable mount has its one file, of its one size, whatever is done to
+// either.
+func TestKernelMountStays(t *testing.T) {
+	requireFUSE(t)
+	w := newWritableMount(t, "areas-33", 1<<20)
+	m := w.mount()
+	beside := filepath.Join(m.dir, "beside")
+	for name, refused := range map[string]func() error{
+		"truncate": func() error { return os.Truncate(m.file, 0) },
+		"extend":   func() error { return os.Truncate(m.file, int64(len(w.now))+1) },
+		"remove":   func() error { return os.Remove(m.file) },
+		"rename":   func() error { return os.Rename(m.file, beside) },
+		"replace": func() error {
+			other := filepath.Join(m.dir, "other")
+			return errors.Join(os.WriteFile(other, nil, 0o666), os.Rename(other, m.file))
+		},
+		"create": func() error { return os.WriteFile(beside, nil, 0o666) },
+		"mkdir":  func() error { return os.Mkdir(beside, 0o777) },
+		"link":   func() error { return os.Link(m.file, beside) },
+		"mode":   func() error { return os.Chmod(m.file, 0o600) },
+	} {
+		if err := refused(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	entries, err := os.ReadDir(m.dir)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "snapshot" {
+		t.Errorf("%v, %v", entries, err)
+	}
+	if got := fileDigest(t, m.file); got != digestOf(w.now) {
+		t.Error("the file has changed")
+	}
+	m.unmount()
+}
+
+// TestKernelMountDirectorySynced: programs that sync a file sync its directory, too. That makes
+// durable what was written.
+func TestKernelMountDirectorySynced(t *testing.T) {
+	requireFUSE(t)
+	w := newWritableMount(t, "areas-33", 1<<20)
+	origin := fileDigest(t, w.origin)
+	m := w.mount()
+	f, err := os.OpenFile(m.file, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("synced"), int64(len(w.now)-6)); err != nil {
+		t.Fatal(err)
+	}
+	w.write([]byte("synced"), len(w.now)-6)
+	dir, err := os.Open(m.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	w.synced()
+	w.sound(origin)
+	f.Close()
+	dir.Close()
+	m.unmount()
 }
 
 // TestKernelMountVerifiedByFio has fio write to the file at random and verify what it reads,
