@@ -35,6 +35,7 @@ With --against the two snapshots are compared with each other. A chunk that both
 is mostly the same in both: --content tells.
 
 The snapshot may be active, but with --content the figures are then those of some moment.
+The exit status does not tell whether there are differences.
 `
 }
 
@@ -60,7 +61,7 @@ func (c *diffCmd) Run(a *app) error {
 	}
 	defer s.close()
 	d := &difference{app: a, diffCmd: c, snapshot: s, Changes: s.view.Changes()}
-	var other io.ReaderAt = s.origin
+	other := s.view.Origin()
 	if c.Against != "" {
 		t, err := c.openOther(a, s)
 		if err != nil {
@@ -154,6 +155,9 @@ func (c *diffCmd) picture(s *snapshot) (*output, error) {
 		return nil, nil
 	}
 	o, err := lookAt(string(c.SVG))
+	if err == nil {
+		err = o.refuseLoss(c.Force)
+	}
 	if err == nil && o.isBlock {
 		err = &failure{o.name, statusFailed, errors.New("is a block device, expected a file")}
 	}

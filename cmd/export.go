@@ -36,7 +36,8 @@ ORIGIN is written to.
   dmcow export vg0/snap /dev/vg1/copy
 
 Zeros become holes in a file. A file gets its name when all of it is written and
-durable; what is cut off leaves nothing. A block device is refused as by initialize,
+durable; what is cut off leaves nothing. One that is there is replaced with --force, and
+--yes where nobody can be asked. A block device is refused as by initialize,
 and where it is smaller than the snapshot.
 
 Of a damaged store the export ends where it is not certain what the snapshot holds, and
@@ -98,6 +99,9 @@ func (c *exportCmd) write(s *snapshot, o *output) error {
 		err = o.finish()
 	}
 	p.end()
+	if errors.As(err, new(*view.UncertainError)) {
+		err = fmt.Errorf("%w; dmcow mount shows the rest, and dmcow repair --output COPY mends a copy", err)
+	}
 	if err != nil {
 		return s.failed(err)
 	}
@@ -171,6 +175,9 @@ func (c *exportCmd) look(a *app) (*output, error) {
 		return &output{name: "-", stream: a.stdout}, nil
 	}
 	o, err := lookAt(string(c.File))
+	if err == nil {
+		err = o.refuseLoss(c.Force)
+	}
 	if err == nil && o.overwrites() {
 		err = a.permission(writing{DryRun: c.DryRun})
 	}

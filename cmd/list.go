@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 
 	"dmcow/dump"
@@ -80,7 +81,11 @@ func (c *listCmd) Run(a *app) error {
 // may lack something.
 func (a *app) tellFaults(s *volume.Sight) {
 	if len(s.Closed) > 0 {
-		a.say("list", "%s could not be looked at: %v (root may, and --pv says where to look)", count(uint64(len(s.Closed)), "block device"), s.Closed[0])
+		hint := "--pv says where to look"
+		if os.Geteuid() != 0 {
+			hint = "root may, and " + hint
+		}
+		a.say("list", "%s could not be looked at: %v (%s)", count(uint64(len(s.Closed)), "block device"), s.Closed[0], hint)
 		if errors.Is(errors.Join(s.Closed...), fs.ErrPermission) {
 			a.status |= a.outcomes.unreadable
 		}

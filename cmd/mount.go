@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"dmcow/format"
@@ -28,7 +29,7 @@ a loop device, run fsck -n, debugfs, fls or sha256sum on it. Neither COW nor ORI
 written to. It lasts until DIR is unmounted, or until Ctrl-C or SIGTERM.
 
   dmcow mount snap.cow --origin origin.img /mnt/snap &
-  mount -o loop,ro /mnt/snap/snapshot /mnt/files
+  mount -o loop,ro,noload /mnt/snap/snapshot /mnt/files    (XFS: norecovery,nouuid)
   dmcow mount vg0/snap /mnt/snap --daemon; ...; umount /mnt/snap
 
 With --writable, writes go to the store, as with the kernel's snapshot: each chunk that is
@@ -38,6 +39,8 @@ a write gets "no space left on device", and nothing is lost. ORIGIN is never wri
 
 Where it is not certain what the snapshot holds, since the store is damaged, or a device
 cannot be read, the file gives an I/O error there, and the reason is told on standard error.
+The exit status is 4 or 8 then, also that of --daemon, which has mounted it: mountpoint -q DIR
+tells.
 
 Root needs nothing else; others need fusermount3 (Debian: fuse3).
 `
@@ -80,6 +83,9 @@ func (c *mountCmd) Run(a *app) error {
 // look makes sure that there can be a mount.
 func (c *mountCmd) look() error {
 	info, err := os.Stat(string(c.Dir))
+	if errors.Is(err, syscall.ENOTCONN) {
+		err = errors.New("is still mounted by a process that is gone; umount it first")
+	}
 	if err == nil && !info.IsDir() {
 		err = errors.New("is no directory")
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -313,6 +314,47 @@ func TestKernelMountDamaged(t *testing.T) {
 	}
 	if now, err := os.ReadFile(cow); err != nil || !bytes.Equal(now, image) {
 		t.Error("the COW device has changed: ", err)
+	}
+}
+
+// TestKernelMountOfMissingDisk: where a disk is missing, and the origin with it, what the store has
+// can be read all the same.
+func TestKernelMountOfMissingDisk(t *testing.T) {
+	requireFUSE(t)
+	f, disks := lvmImages(t, "striped")
+	want := lvmView(t, f.Merge, f.Snapshots[f.Merge].Origin, disks)
+	there := pv([]string{disks[0], disks[2]})
+	m := mountSnapshot(t, append(there, f.Merge)...)
+	file, err := os.Open(m.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	const block = 4096
+	b, missing := make([]byte, block), 0
+	for at := 0; at < len(want); at += block {
+		switch _, err := file.ReadAt(b, int64(at)); {
+		case errors.Is(err, syscall.EIO):
+			missing++
+		case err != nil || !bytes.Equal(b, want[at:at+block]):
+			t.Errorf("byte %d: %v, or it is something else", at, err)
+		}
+	}
+	if all := len(want) / block; missing == 0 || missing == all {
+		t.Errorf("%d of %d blocks cannot be read", missing, all)
+	}
+	file.Close()
+	if err := m.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	m.until("no such line")
+	_ = m.Wait()
+	if status := m.ProcessState.ExitCode(); status != 8 {
+		t.Errorf("exit status %d", status)
+	}
+	_, stderr := expect(t, 8, append([]string{"diff", "--content", "--summary", f.Merge}, there...)...)
+	if !regexp.MustCompile(`(?m)^dmcow: my-vg.1/the-origin.x: origin at byte \d+: physical volume .* is missing; \d+ chunks could not be compared, and are taken for different$`).MatchString(stderr) {
+		t.Errorf("diff: %s", stderr)
 	}
 }
 

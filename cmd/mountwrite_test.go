@@ -156,6 +156,10 @@ func TestKernelMountWritesKilled(t *testing.T) {
 					}
 				})
 				_ = m.Wait()
+				_, stderr := expect(t, 8, "mount", w.cow, "--origin", w.origin, m.dir)
+				if want := "dmcow: " + m.dir + ": is still mounted by a process that is gone; umount it first\n"; stderr != want {
+					t.Errorf("mounted again: %q", stderr)
+				}
 				if err := device.Detach(m.dir); err != nil {
 					t.Error(err)
 				}

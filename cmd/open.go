@@ -266,16 +266,14 @@ func (a *app) openOrigin(name string, s volumes) (*device.Device, error) {
 
 var errSwapped = errors.New("holds a COW store, expected an origin: are the two swapped?")
 
-// isOrigin is the failure of a device that can be no origin, nil for others.
+// isOrigin is the failure of a device that can be no origin, nil for others. One that cannot
+// be read where a COW store has its header may be one: the rest of it is as good as before.
 func (a *app) isOrigin(d *device.Device) error {
 	if d.Size() < format.SectorSize {
 		return &failure{d.Path(), statusFailed, fmt.Errorf("has %d bytes, expected an origin", d.Size())}
 	}
 	head := make([]byte, format.HeaderSize)
-	if _, err := d.ReadAt(head, 0); err != nil {
-		return a.unreadable(d.Path(), err)
-	}
-	if format.DecodeHeader(head).Magic == format.Magic {
+	if _, err := d.ReadAt(head, 0); err == nil && format.DecodeHeader(head).Magic == format.Magic {
 		return &failure{d.Path(), statusFailed, errSwapped}
 	}
 	return nil

@@ -70,7 +70,7 @@ func (o *output) open(s *snapshot, size int64, how overwriting) error {
 	case o.isBlock:
 		return o.openBlock(s, size, how)
 	default:
-		if err = o.refuseFile(s, how.force); err == nil && !how.dryRun {
+		if err = o.refuseFile(s); err == nil && !how.dryRun {
 			o.draft, err = device.NewDraft(o.name, size)
 		}
 	}
@@ -81,7 +81,7 @@ func (o *output) open(s *snapshot, size int64, how overwriting) error {
 }
 
 // refuseFile is why a file must not be written.
-func (o *output) refuseFile(s *snapshot, force bool) error {
+func (o *output) refuseFile(s *snapshot) error {
 	if !o.replaces {
 		return device.Creatable(o.name)
 	}
@@ -93,8 +93,13 @@ func (o *output) refuseFile(s *snapshot, force bool) error {
 		return err
 	}
 	d.Close()
+	return nil
+}
+
+// refuseLoss is the failure of a file that must not be replaced without leave.
+func (o *output) refuseLoss(force bool) error {
 	if o.worth != "" && !force {
-		return fmt.Errorf("refused: %s; --force replaces it", o.worth)
+		return &failure{o.name, statusFailed, fmt.Errorf("refused: %s; --force replaces it", o.worth)}
 	}
 	return nil
 }

@@ -97,6 +97,7 @@ func (d *difference) json() error {
 	ranges, bytes := d.total()
 	head := struct {
 		Device  string  `json:"device"`
+		State   string  `json:"state"`
 		Origin  string  `json:"origin"`
 		Against *string `json:"against"`
 		Size    uint64  `json:"origin_bytes"`
@@ -106,7 +107,7 @@ func (d *difference) json() error {
 		Chunks  uint64  `json:"chunks"`
 		Bytes   uint64  `json:"bytes"`
 		Count   uint64  `json:"range_count"`
-	}{d.path, d.originName, nil, uint64(d.Changes.Size), uint64(d.Grain), d.Content, nil, d.Chunks(), uint64(bytes), ranges}
+	}{d.path, d.id.State.String(), d.originName, nil, uint64(d.Changes.Size), uint64(d.Grain), d.Content, nil, d.Chunks(), uint64(bytes), ranges}
 	if d.against != "" {
 		head.Against = &d.against
 	}

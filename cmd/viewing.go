@@ -117,9 +117,9 @@ func (s *snapshot) openCOW(n named, v viewing, to access) (err error) {
 		}
 		s.say(s.path, "the snapshot is marked invalid: what was written to the origin since it was lost shows in it, and nobody can tell where")
 	case store.Uninitialized:
-		return &failure{s.path, s.outcomes.blank, fmt.Errorf("%s: there is no snapshot to be seen", id.State)}
+		return &failure{s.path, s.outcomes.blank, fmt.Errorf("%s: there is no snapshot to be seen; dmcow check %s tells more", id.State, s.again())}
 	default:
-		return &failure{s.path, s.outcomes.of(id.State), errors.New(id.Fault)}
+		return &failure{s.path, s.outcomes.of(id.State), fmt.Errorf("%s; dmcow check %s tells more", id.Fault, s.again())}
 	}
 	if to != toList && to != toCompare && len(s.holders) > 0 && s.id.State == store.Valid {
 		return &failure{s.path, statusFailed, fmt.Errorf("in use by %s: while the kernel adds to it, it cannot be read reliably. "+
@@ -198,6 +198,12 @@ func (s *snapshot) openView(v viewing, to access) (err error) {
 	return nil
 }
 
+// doubtful are findings that tell of more than the chunk that they name.
+var doubtful = map[string]string{
+	"duplicate-old-chunk":     "; one of the two may be of another chunk, which then shows what the origin has",
+	"old-chunk-beyond-origin": "; if it is the right origin, the exception is of another chunk, which then shows what the origin has",
+}
+
 // tellDamage says what the check has found, and adds its status.
 func (s *snapshot) tellDamage() {
 	r := s.view.Report()
@@ -210,7 +216,7 @@ func (s *snapshot) tellDamage() {
 		if where != "" {
 			where += ": "
 		}
-		s.say(s.path, "damaged: %s (%s): %s%s", t.Name, count(t.Count, "time"), where, f.Message())
+		s.say(s.path, "damaged: %s (%s): %s%s%s", t.Name, count(t.Count, "time"), where, f.Message(), doubtful[t.Name])
 		s.status |= s.outcomes.damaged
 	}
 	for _, unread := range r.Unread {

@@ -106,6 +106,19 @@ type Compared struct {
 	Failure error  // why the first of these could not
 }
 
+// Origin is the origin, to compare with. Errors of reading it are each a [*ReadError].
+func (v *View) Origin() io.ReaderAt { return origin{v.origin} }
+
+type origin struct{ Reader }
+
+func (o origin) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := o.Reader.ReadAt(p, offset)
+	if n < len(p) {
+		err = &ReadError{Origin: true, Offset: format.Bytes(offset), Err: unexpected(err)}
+	}
+	return n, err
+}
+
 // Compare compares what is in these stretches on two devices, of which the origin's size can
 // be read, and returns the changes that are ones. visit is called now and then with how much
 // was compared, in bytes; the error is its.

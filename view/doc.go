@@ -26,6 +26,11 @@
 // Reading those gives an [*UncertainError]. An exception whose old chunk does not lie on the
 // origin counts for nothing, as for the kernel.
 //
+// The format has no checksums: an old chunk that damage made another one leaves its chunk
+// without an exception, and that reads as the origin does. Two exceptions of one chunk, and one
+// of a chunk that is not on the origin, are a sign of it, which does not tell which chunk that
+// is: were all to be doubted, little could be read of such a store.
+//
 // # Writing
 //
 // A chunk that has an exception is written in place. Any other gets one: the next free
