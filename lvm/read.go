@@ -1,6 +1,7 @@
 package lvm
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,11 +34,8 @@ func Read(found []*Found) *Groups {
 }
 
 // digest tells texts apart that were read: of a group that is known, a copy is not parsed
-// once more.
-type digest struct {
-	size uint64
-	crc  uint32
-}
+// once more. LVM's own checksum cannot, for texts that somebody made can share one.
+type digest [sha256.Size]byte
 
 // readCopy reads the metadata in an area; there may be none.
 func (g *Groups) readCopy(f *Found, what string, a Area) error {
@@ -49,7 +47,7 @@ func (g *Groups) readCopy(f *Found, what string, a Area) error {
 	if err != nil {
 		return err
 	}
-	text := digest{l.size, l.crc}
+	text := digest(sha256.Sum256(b))
 	if slices.ContainsFunc(g.All, func(known *Group) bool { return known.text == text }) {
 		return nil
 	}
