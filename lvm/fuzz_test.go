@@ -110,9 +110,16 @@ func checkGroups(t *testing.T, groups *lvm.Groups) {
 // checkGroup wants the parts of volumes to lie on the physical volumes, as far as these go.
 func checkGroup(t *testing.T, g *lvm.Group) {
 	t.Helper()
+	stores := map[*lvm.Logical]bool{}
 	for _, s := range g.Snapshots() {
-		if s.COW == nil || s.Origin == nil || s.ChunkSize == 0 {
+		if s.COW == nil || s.Origin == nil || s.ChunkSize == 0 || stores[s.COW] {
 			t.Errorf("%+v", s)
+		}
+		stores[s.COW] = true
+	}
+	for _, s := range g.Snapshots() {
+		if stores[s.Origin] {
+			t.Errorf("the origin of %+v is a COW store", s)
 		}
 	}
 	for _, v := range g.Logical {

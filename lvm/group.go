@@ -263,10 +263,11 @@ func (p *parser) segment(v *Logical) error {
 			return p.stripes(s)
 		case "origin":
 			return p.string(&s.Origin)
-		case "cow_store":
-			return p.string(&s.COW)
-		case "merging_store":
-			s.Merging = true
+		case "cow_store", "merging_store":
+			if s.COW != "" {
+				return p.fails("logical volume %s: a segment with two COW stores", v.Name)
+			}
+			s.Merging = key == "merging_store"
 			return p.string(&s.COW)
 		case "chunk_size":
 			return p.number(&s.ChunkSize)
@@ -322,19 +323,8 @@ func (p *parser) consistent(g *Group) error {
 		if v.Extents > most {
 			return p.fails("logical volume %s: %d extents of %d sectors", v.Name, v.Extents, g.ExtentSize)
 		}
-		for _, s := range v.Segments {
-			if s.Type != "snapshot" {
-				continue
-			}
-			if g.logical[s.Origin] == nil || g.logical[s.COW] == nil {
-				return p.fails("snapshot %s: there is no origin %q or no COW store %q", v.Name, s.Origin, s.COW)
-			}
-			if s.ChunkSize == 0 {
-				return p.fails("snapshot %s: expected a chunk_size", v.Name)
-			}
-		}
 	}
-	return nil
+	return p.ties(g)
 }
 
 // apart wants no extent to be that of two stripes (check_lv_segments and

@@ -13,6 +13,39 @@ type Snapshot struct {
 	Merging     bool   // LVM has begun to merge it into its origin
 }
 
+// ties wants the volumes that tie snapshots to origins to be such as LVM makes them
+// (_snap_text_import, vg_add_snapshot): with one segment each, no two for one COW store, and no
+// origin that is a COW store itself.
+func (p *parser) ties(g *Group) error {
+	ties := map[string]*Logical{} // by the name of the COW store
+	for _, v := range g.Logical {
+		for _, s := range v.Segments {
+			if s.Type != "snapshot" {
+				continue
+			}
+			switch other := ties[s.COW]; {
+			case len(v.Segments) > 1:
+				return p.fails("snapshot %s: %d segments, expected one", v.Name, len(v.Segments))
+			case g.logical[s.Origin] == nil || g.logical[s.COW] == nil:
+				return p.fails("snapshot %s: there is no origin %q or no COW store %q", v.Name, s.Origin, s.COW)
+			case s.ChunkSize == 0:
+				return p.fails("snapshot %s: expected a chunk_size", v.Name)
+			case s.Origin == s.COW:
+				return p.fails("snapshot %s: %q is its origin, and its COW store, too", v.Name, s.COW)
+			case other != nil:
+				return p.fails("snapshot %s: its COW store %q is the one of %s, too", v.Name, s.COW, other.Name)
+			}
+			ties[s.COW] = v
+		}
+	}
+	for _, s := range g.Snapshots() {
+		if other := ties[s.Origin.Name]; other != nil {
+			return p.fails("snapshot %s: its origin %q is the COW store of %s", ties[s.COW.Name].Name, s.Origin.Name, other.Name)
+		}
+	}
+	return nil
+}
+
 // Snapshots are those of the group, in the order of the metadata.
 func (g *Group) Snapshots() (all []Snapshot) {
 	for _, v := range g.Logical {
