@@ -107,6 +107,7 @@ func (p *parser) exactly(n uint64) error {
 }
 
 func (p *parser) group(g *Group) error {
+	var may permission
 	err := p.each(func(key string) error {
 		switch key {
 		case "id":
@@ -118,10 +119,10 @@ func (p *parser) group(g *Group) error {
 		case "extent_size":
 			return p.number(&g.ExtentSize)
 		case "status":
-			writable := false
-			err := p.flags(map[string]*bool{"EXPORTED": &g.Exported, "CLUSTERED": &g.Clustered, "WRITE": &writable})
-			g.ReadOnly = !writable
-			return err
+			may.told = true
+			return p.flags(map[string]*bool{"EXPORTED": &g.Exported, "CLUSTERED": &g.Clustered, "WRITE": &may.write})
+		case "flags":
+			return p.flags(map[string]*bool{"WRITE_LOCKED": &may.locked})
 		case "system_id":
 			return p.shown(&g.SystemID)
 		case "lock_type":
@@ -136,11 +137,19 @@ func (p *parser) group(g *Group) error {
 	if err != nil {
 		return err
 	}
+	g.ReadOnly = may.readOnly()
 	if g.UUID == "" || g.ExtentSize == 0 || g.Seqno == 0 {
 		return p.fails("volume group %s: expected id, seqno and extent_size", g.Name)
 	}
 	return p.consistent(g)
 }
+
+// permission is what the metadata says of writing to a group, or to a volume. Of a group with a
+// system ID, or one that hosts share, WRITE stands among the flags, by another name: an LVM that
+// is too old to mind either takes the group for one that must not be written (_print_vg).
+type permission struct{ told, write, locked bool }
+
+func (p permission) readOnly() bool { return p.told && !p.write && !p.locked }
 
 // format reads the name of the metadata format: "lvm2", or none.
 func (p *parser) format() error {
@@ -206,15 +215,16 @@ func (p *parser) logical(g *Group, name string) error {
 	}
 	g.Logical, g.logical[name] = append(g.Logical, v), v
 	segments := uint64(0)
+	var may permission
 	err := p.each(func(key string) error {
 		switch {
 		case key == "id":
 			return p.uuid(&v.UUID)
 		case key == "status":
-			writable := false
-			err := p.flags(map[string]*bool{"WRITE": &writable})
-			v.ReadOnly = !writable
-			return err
+			may.told = true
+			return p.flags(map[string]*bool{"WRITE": &may.write})
+		case key == "flags":
+			return p.flags(map[string]*bool{"WRITE_LOCKED": &may.locked})
 		case key == "segment_count":
 			return p.number(&segments)
 		case p.opened && strings.HasPrefix(key, "segment"):
@@ -225,6 +235,7 @@ func (p *parser) logical(g *Group, name string) error {
 	if err != nil {
 		return err
 	}
+	v.ReadOnly = may.readOnly()
 	if v.UUID == "" || uint64(len(v.Segments)) != segments || segments == 0 {
 		return p.fails("logical volume %s: expected id, and as many segments as segment_count says", name)
 	}
