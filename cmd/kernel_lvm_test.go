@@ -330,6 +330,12 @@ func TestKernelList(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	s.Down(t)
+
+	short := kernellab.Create(t, "short", fmt.Sprintf("0 2048 snapshot %s %s P 16", origin, cow), false)
+	if d := list(t, 0)[strings.TrimPrefix(short.Path, "/dev/mapper/")]; d.OriginSectors == nil || *d.OriginSectors != 2048 {
+		t.Errorf("a snapshot of 2048 sectors: %+v", d)
+	}
+	short.Remove(t)
 }
 
 // dump is what there is in a store, as CSV.

@@ -43,7 +43,7 @@ type listed struct {
 	path    string          // of the COW device, empty where there is none
 	active  bool            // the kernel has the snapshot
 	origin  string
-	sectors format.Sectors // of the origin
+	sectors format.Sectors // of the snapshot itself, which may be fewer than the origin has
 	merging bool
 
 	report *report // nil where it cannot be read
@@ -116,7 +116,7 @@ func snapshots(s *volume.Sight) (all []*listed) {
 		}
 		for _, snapshot := range g.Snapshots() {
 			v := s.Volume(prefix+"/"+snapshot.COW.Name, g, snapshot.COW)
-			l := &listed{name: v.Name, origin: v.OriginName(), sectors: format.Bytes(v.Origin).Sectors(), merging: v.Merging, volume: v}
+			l := &listed{name: v.Name, origin: v.OriginName(), sectors: format.Bytes(v.SnapshotSize).Sectors(), merging: v.Merging, volume: v}
 			if m := v.Mapping(mappings); m != nil {
 				l.cow, l.path, l.active = m, m.Path(), true
 			}
@@ -140,9 +140,7 @@ func served(known []*listed) (all []*listed) {
 			continue
 		}
 		l := &listed{name: m.Name, path: cow.Name(), active: true, origin: deviceName(t.Args[0]), merging: t.Type == "snapshot-merge"}
-		if n, ok := device.ParseNumber(t.Args[0]); ok {
-			l.sectors = format.Bytes(n.Size()).Sectors()
-		}
+		l.sectors = format.Bytes(m.Number.Size()).Sectors()
 		if i := slices.IndexFunc(mappings, func(m device.Mapping) bool { return m.Number == cow }); i >= 0 {
 			l.cow = &mappings[i]
 		}

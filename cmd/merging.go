@@ -257,10 +257,10 @@ func (j *job) refuseOrigin() (err error) {
 // where that is known.
 func (j *job) refuseOtherSize() error {
 	v := j.cow.volume
-	if v == nil || v.Origin == 0 || v.Origin == j.origin.Size() || j.Force {
+	if v == nil || v.OriginSize == 0 || v.OriginSize == j.origin.Size() || j.Force {
 		return nil
 	}
-	return &failure{string(j.Into), statusFailed, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d; --force merges it all the same", j.origin.Size(), printable(j.path), v.Origin)}
+	return &failure{string(j.Into), statusFailed, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d; --force merges it all the same", j.origin.Size(), printable(j.path), v.OriginSize)}
 }
 
 // overcome are the errors that a merge gets over: what stands in the list twice is
@@ -293,7 +293,7 @@ func (j *job) refuseDamaged() error {
 func (j *job) checkSound(c *cow) (check.Report, error) {
 	p := j.walking(c, true)
 	defer p.end()
-	r, err := check.Make(check.Options{Device: c.device, Origin: j.originSize(), Words: device.Words, Visit: p.area})
+	r, err := check.Make(check.Options{Device: c.device, Origin: j.sizeOf(c), Words: device.Words, Visit: p.area})
 	switch {
 	case errors.Is(err, errInterrupted):
 		err = &failure{c.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
@@ -308,6 +308,14 @@ func (j *job) checkSound(c *cow) (check.Report, error) {
 // originSize is the size of the origin, in whole sectors.
 func (j *job) originSize() format.Bytes {
 	return format.Bytes(j.origin.Size()) / format.SectorSize * format.SectorSize
+}
+
+// sizeOf is the size of a snapshot of the origin: its own may be smaller.
+func (j *job) sizeOf(c *cow) format.Bytes {
+	if own := c.ownSize(); own > 0 {
+		return min(own, j.originSize())
+	}
+	return j.originSize()
 }
 
 // failed makes a failure of the error with which a merge ended, and says which device

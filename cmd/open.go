@@ -39,23 +39,24 @@ func (o theOrigin) invalid() error {
 	return nil
 }
 
-// originBytes is the size of the origin of the snapshot on cow, 0 where nothing was said of
-// it and it is not known.
-func (a *app) originBytes(o theOrigin, cow named) (format.Bytes, error) {
+// originBytes is the size of the snapshot on cow: the origin's, or of a volume of LVM its own, which
+// may be smaller. It is 0 where nothing was said of the origin and it is not known.
+func (a *app) originBytes(o theOrigin, cow named) (size format.Bytes, err error) {
 	switch {
 	case o.OriginSize != nil:
-		return format.Bytes(*o.OriginSize), nil
-	case o.Origin == "" && cow.volume == nil:
-		return 0, nil
-	case o.Origin == "":
-		return format.Bytes(cow.volume.Origin), nil
+		size = format.Bytes(*o.OriginSize)
+	case o.Origin != "":
+		d, err := a.openOrigin(string(o.Origin), cow.where)
+		if err != nil {
+			return 0, err
+		}
+		defer d.Close()
+		size = format.Bytes(d.Size())
 	}
-	d, err := a.openOrigin(string(o.Origin), cow.where)
-	if err != nil {
-		return 0, err
+	if v := cow.volume; v != nil && (size == 0 || size == format.Bytes(v.OriginSize)) {
+		size = cow.ownSize()
 	}
-	defer d.Close()
-	return format.Bytes(d.Size()), nil
+	return size, nil
 }
 
 // named is a device as the command line names it. What it stands for is found out once in a
@@ -75,6 +76,14 @@ func (a *app) named(name string, s volumes, write bool) (named, error) {
 
 // again is the device as a command line names it, for a command that the user is told.
 func (n named) again() string { return n.where.again(n.path) }
+
+// ownSize is the size of a snapshot of LVM, 0 where it is none, or that is not known.
+func (n named) ownSize() format.Bytes {
+	if n.volume == nil {
+		return 0
+	}
+	return format.Bytes(n.volume.SnapshotSize)
+}
 
 // open opens the device for reading.
 func (a *app) open(n named) (*device.Device, error) {

@@ -118,15 +118,24 @@ func (j *job) openOther(s lvm.Snapshot) error {
 	if err := j.refuseDamagedOther(o); err != nil {
 		return err
 	}
-	chunks := uint64(j.originSize() / o.chunkBytes())
+	shown := j.shownBy(o)
+	chunks := uint64(shown / o.chunkBytes())
 	words, free := device.Words(int(chunks/64 + 1))
 	o.free = free
 	const few = 1 << 33 // for which there is memory without being asked
 	if words == nil && chunks > few {
 		return &failure{o.path, statusFailed, fmt.Errorf("there is no memory for a bit for each of the origin's %d chunks", chunks)}
 	}
-	o.saver, err = store.NewSaver(o.device, o.fresh, j.originSize(), words)
+	o.saver, err = store.NewSaver(o.device, o.fresh, shown, words)
 	return j.refusal(o, err)
+}
+
+// shownBy is how much of the origin another snapshot shows, up to the end of a chunk: behind its own
+// end it gets no exceptions, as from the kernel (__origin_write), and the chunk with its end is
+// copied whole (start_copy).
+func (j *job) shownBy(o *other) format.Bytes {
+	chunk := o.chunkBytes()
+	return min((j.sizeOf(o.cow)+chunk-1)/chunk*chunk, j.originSize())
 }
 
 // chunkBytes is the size of the store's chunks, also of one that is yet to be made.

@@ -75,7 +75,8 @@ type report struct {
 // origin is what is known of the snapshots' origin.
 type origin struct {
 	name    string         // in a table
-	sectors format.Sectors // 0 when not known
+	sectors format.Sectors // of the snapshot, which may be fewer than the origin has; 0 when not known
+	whole   format.Sectors // of the origin itself; 0 when not known
 	block   format.Bytes   // its logical block
 }
 
@@ -121,6 +122,7 @@ func (c *usageCmd) origin(a *app) (origin, error) {
 		o := origin{name: "ORIGIN", block: format.SectorSize}
 		if c.OriginSize != nil {
 			o.sectors = format.Bytes(*c.OriginSize).Sectors()
+			o.whole = o.sectors
 		}
 		return o, nil
 	}
@@ -130,15 +132,22 @@ func (c *usageCmd) origin(a *app) (origin, error) {
 		return origin{}, err
 	}
 	defer d.Close()
-	return origin{d.TableName(), format.Bytes(d.Size()).Sectors(), format.Bytes(d.LogicalBlockSize())}, nil
+	sectors := format.Bytes(d.Size()).Sectors()
+	return origin{d.TableName(), sectors, sectors, format.Bytes(d.LogicalBlockSize())}, nil
 }
 
 // orOf is the origin, or where nothing was said of that, the one that LVM has on record
-// for a snapshot.
+// for a snapshot. Of that, the snapshot may be smaller.
 func (o origin) orOf(v *volume.Volume) origin {
-	if v != nil && o.sectors == 0 {
-		o.sectors = format.Bytes(v.Origin).Sectors()
+	if v == nil {
+		return o
+	}
+	if o.whole == 0 {
+		o.whole = format.Bytes(v.OriginSize).Sectors()
 		o.name = cmp.Or(v.OriginName(), v.OriginNumber, o.name)
+	}
+	if o.whole == format.Bytes(v.OriginSize).Sectors() {
+		o.sectors = format.Bytes(v.SnapshotSize).Sectors()
 	}
 	return o
 }
@@ -281,13 +290,16 @@ func (r *report) writeTables(b *strings.Builder) {
 			fmt.Fprintf(b, "# %s, for dmsetup create, --readonly unless it is to be merged%s\n%s", v.InGroup(l), loop, v.Table(l))
 		}
 	}
-	for _, t := range []struct{ comment, target, kind string }{
-		{"the snapshot, for dmsetup create --readonly", "snapshot", "P"},
-		{"the same; were it writable, a write to it that finds no room would fail and not drop it", "snapshot", "PO"},
-		{"the origin while the snapshot is merged into it", "snapshot-merge", "P"},
+	for _, t := range []struct {
+		comment, target, kind string
+		sectors               format.Sectors
+	}{
+		{"the snapshot, for dmsetup create --readonly", "snapshot", "P", r.sectors},
+		{"the same; were it writable, a write to it that finds no room would fail and not drop it", "snapshot", "PO", r.sectors},
+		{"the origin while the snapshot is merged into it", "snapshot-merge", "P", r.whole},
 	} {
 		fmt.Fprintf(b, "# %s: %s%s\n0 %d %s %s %s %s %d\n", printable(r.path), t.comment, r.hint(),
-			r.sectors, t.target, r.name, r.device.TableName(), t.kind, r.Usage.Geometry.ChunkSectors())
+			t.sectors, t.target, r.name, r.device.TableName(), t.kind, r.Usage.Geometry.ChunkSectors())
 	}
 }
 

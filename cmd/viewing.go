@@ -154,8 +154,8 @@ func (s *snapshot) openOrigin(n named) (err error) {
 	if err := s.isOrigin(s.origin); err != nil {
 		return err
 	}
-	if v := s.cow.volume; v != nil && v.Origin != 0 && v.Origin != s.origin.Size() {
-		return &failure{n.path, statusFailed, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d", s.origin.Size(), printable(s.path), v.Origin)}
+	if v := s.cow.volume; v != nil && v.OriginSize != 0 && v.OriginSize != s.origin.Size() {
+		return &failure{n.path, statusFailed, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d", s.origin.Size(), printable(s.path), v.OriginSize)}
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func TestReal(t *testing.T) {
 		for _, s := range g.Snapshots() {
 			want := f.Snapshots[g.Name+"/"+s.COW.Name]
 			if g.Name+"/"+s.Origin.Name != want.Origin || s.ChunkSize != want.ChunkSectors || s.Merging ||
-				g.Size(s.COW) != int64(want.Sectors)*512 || g.Size(s.Origin) != int64(want.OriginSectors)*512 {
+				g.Size(s.COW) != int64(want.Sectors)*512 || g.Size(s.Origin) != int64(want.OriginSectors)*512 || s.Size != g.Size(s.Origin) {
 				t.Errorf("%s: %s: %+v, want %+v", name, s.COW.Name, s, want)
 			}
 			for _, v := range []*lvm.Logical{s.COW, s.Origin} {

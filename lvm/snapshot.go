@@ -9,8 +9,11 @@ import (
 // Snapshot is a snapshot of the old kind: a COW store beside its origin.
 type Snapshot struct {
 	COW, Origin *Logical
-	ChunkSize   uint64 // in sectors, as LVM has it on record
-	Merging     bool   // LVM has begun to merge it into its origin
+	// Size is the snapshot's own, in bytes. It is smaller than the origin's where that was extended
+	// when the snapshot was there already.
+	Size      int64
+	ChunkSize uint64 // in sectors, as LVM has it on record
+	Merging   bool   // LVM has begun to merge it into its origin
 }
 
 // ties wants the volumes that tie snapshots to origins to be such as LVM makes them
@@ -51,7 +54,7 @@ func (g *Group) Snapshots() (all []Snapshot) {
 	for _, v := range g.Logical {
 		for _, s := range v.Segments {
 			if s.Type == "snapshot" {
-				all = append(all, Snapshot{g.Find(s.COW), g.Find(s.Origin), s.ChunkSize, s.Merging})
+				all = append(all, Snapshot{g.Find(s.COW), g.Find(s.Origin), g.Size(v), s.ChunkSize, s.Merging})
 			}
 		}
 	}

@@ -32,3 +32,14 @@ func TestTies(t *testing.T) {
 		}
 	}
 }
+
+// TestSnapshotSize: a snapshot's size is its tie's, and neither its origin's nor its store's.
+func TestSnapshotSize(t *testing.T) {
+	g, err := read(t, text("vg0", 1, strings.Replace(whole(), `extent_count = 10 type = "snapshot"`, `extent_count = 7 type = "snapshot"`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := g.Snapshots()[0]; s.Size != 7*4096 || g.Size(s.Origin) != 10*4096 {
+		t.Errorf("%d bytes, its origin %d", s.Size, g.Size(s.Origin))
+	}
+}

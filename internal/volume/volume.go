@@ -13,8 +13,9 @@ import (
 // Volume is a logical volume.
 type Volume struct {
 	Name         string // VG/LV, as it was asked for
-	Origin       int64  // size of a snapshot's origin, in bytes; 0 where it is none, or that is not known
-	ChunkSectors uint64 // of a snapshot, as LVM has it on record; 0 where it is none, or that is not known
+	SnapshotSize int64  // of a snapshot, its own, in bytes; 0 where it is none, or that is not known
+	OriginSize   int64  // of a snapshot's origin, in bytes, which may be larger; 0 as above
+	ChunkSectors uint64 // of a snapshot, as LVM has it on record; 0 as above
 	Merging      bool   // a snapshot that is being merged into its origin
 	Gone         error  // once it was opened: what of it is not there, and why; nil where all is
 
@@ -45,8 +46,9 @@ func ActiveSnapshot(name, group, logical string) *Volume {
 	return nil
 }
 
-// findOrigin finds the origin of an active snapshot: its size, its number, and whether the
-// snapshot is being merged into it.
+// findOrigin finds the device that shows an active snapshot, for its size, and the origin: its size,
+// its number, and whether the snapshot is being merged into it. Then the device is the origin's,
+// and may be larger than the snapshot was.
 func (v *Volume) findOrigin(all []device.Mapping) {
 	for _, m := range all {
 		t, ok := m.Target()
@@ -54,7 +56,7 @@ func (v *Volume) findOrigin(all []device.Mapping) {
 			continue
 		}
 		if n, ok := device.ParseNumber(t.Args[0]); ok {
-			v.Origin, v.OriginNumber, v.Merging = n.Size(), n.String(), t.Type == "snapshot-merge"
+			v.SnapshotSize, v.OriginSize, v.OriginNumber, v.Merging = m.Number.Size(), n.Size(), n.String(), t.Type == "snapshot-merge"
 		}
 	}
 }
@@ -63,7 +65,7 @@ func (v *Volume) findOrigin(all []device.Mapping) {
 func (s *Sight) Volume(name string, g *lvm.Group, l *lvm.Logical) *Volume {
 	v := &Volume{Name: name, sight: s, Group: g, Logical: l}
 	if snapshot, err := g.Snapshot(l.Name); err == nil {
-		v.Snapshot, v.Origin = &snapshot, g.Size(snapshot.Origin)
+		v.Snapshot, v.SnapshotSize, v.OriginSize = &snapshot, snapshot.Size, g.Size(snapshot.Origin)
 		v.ChunkSectors, v.Merging = snapshot.ChunkSize, snapshot.Merging
 	}
 	return v
