@@ -62,6 +62,14 @@ func ended(device string, err error) error {
 	return err
 }
 
+// interruption is the error of a run that is to end.
+func (a *app) interruption() error {
+	if a.ctx.Err() != nil {
+		return errInterrupted
+	}
+	return nil
+}
+
 // fail tells of an error and adds its status. One that is neither a failure nor
 // one of use is that of writing to standard output; when its reader has gone
 // away, there is nobody to tell.

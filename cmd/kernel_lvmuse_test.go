@@ -210,7 +210,7 @@ func TestKernelLVMLock(t *testing.T) {
 		_, err := exec.Command("lvm", "lvchange", "--config", "global/wait_for_locks=0 global/locking_dir=\""+dir+"\"", "--addtag", "x", "vg0/other").CombinedOutput()
 		return err == nil
 	}
-	a := &app{stderr: io.Discard}
+	a := &app{ctx: t.Context(), stderr: io.Discard}
 	old, err := a.findVolume("vg0/snap", volumes{}, false)
 	if err != nil || !hasLock() { // which changes the metadata
 		t.Fatalf("to read, the lock is taken; %v", err)

@@ -52,7 +52,7 @@ type listed struct {
 func (c *listCmd) Run(a *app) error {
 	s, err := a.sight(c.PV)
 	if err != nil {
-		return err
+		return a.volumeFailure("list", err)
 	}
 	a.tellFaults(s)
 	all := snapshots(s)

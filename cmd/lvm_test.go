@@ -3,7 +3,9 @@ package cmd
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,7 +109,7 @@ func unzipped(t *testing.T, path string) []byte {
 // volumeContent is what a logical volume on some disks holds.
 func volumeContent(t *testing.T, name string, disks []string) []byte {
 	t.Helper()
-	a := &app{stderr: io.Discard}
+	a := &app{ctx: t.Context(), stderr: io.Discard}
 	defer a.closeSights()
 	var v volumes
 	for _, d := range disks {
@@ -233,5 +235,30 @@ func (f lvmFact) checkRead(t *testing.T, name string, disks []string) {
 	}
 	if len(r.Untested) > 0 {
 		t.Errorf("%s: not tested: %q", name, r.Untested)
+	}
+}
+
+// TestInterruptedLooking: a signal ends the look at physical volumes, too.
+func TestInterruptedLooking(t *testing.T) {
+	_, disks := lvmImages(t, "striped")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var pv []path
+	for _, d := range disks {
+		pv = append(pv, path(d))
+	}
+	for name, run := range map[string]func(*app) error{
+		"my-vg.1/the-origin.x": func(a *app) error {
+			_, err := a.named("my-vg.1/the-origin.x", volumes{PV: pv}, true)
+			return err
+		},
+		"list": (&listCmd{volumes: volumes{PV: pv}}).Run,
+	} {
+		a := &app{ctx: ctx, stderr: io.Discard, stdout: io.Discard, outcomes: reading}
+		var f *failure
+		if err := run(a); !errors.As(err, &f) || f.status != statusInterrupted || f.Error() != name+": interrupted" {
+			t.Errorf("%s: %v", name, err)
+		}
+		a.closeSights()
 	}
 }

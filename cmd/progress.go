@@ -92,13 +92,7 @@ func (p *progress) between() (copied func(format.Bytes), pause func() error) {
 			p.app.say(p.path, "ending this batch first; nothing is lost by a second signal, which ends it at once")
 		}
 	}
-	pause = func() error {
-		if p.app.ctx.Err() != nil {
-			return errInterrupted
-		}
-		return nil
-	}
-	return copied, pause
+	return copied, p.app.interruption
 }
 
 // line writes how far the work has come.

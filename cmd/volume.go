@@ -27,7 +27,8 @@ type seen struct {
 }
 
 // sight looks at the physical volumes that were given, or at all block devices. It does so
-// once in a run. The error is the failure of one that was given.
+// once in a run. The error is of one that was given, or of an interruption: [app.volumeFailure]
+// makes a failure of it.
 func (a *app) sight(given []path) (*volume.Sight, error) {
 	i := slices.IndexFunc(a.sights, func(s seen) bool { return slices.Equal(s.given, given) })
 	if i < 0 {
@@ -35,13 +36,12 @@ func (a *app) sight(given []path) (*volume.Sight, error) {
 		for _, p := range given {
 			names = append(names, string(p))
 		}
-		s, err := volume.Look(names, func(about, text string) { a.say(about, "%s", text) })
+		s, err := volume.Look(volume.Options{
+			Given: names, Tell: func(about, text string) { a.say(about, "%s", text) }, Visit: a.interruption,
+		})
 		i, a.sights = len(a.sights), append(a.sights, seen{s, given, err})
 	}
-	if err := a.sights[i].err; err != nil {
-		return nil, a.volumeFailure("", err)
-	}
-	return a.sights[i].Sight, nil
+	return a.sights[i].Sight, a.sights[i].err
 }
 
 // closeSights gives back what looking at LVM took.
@@ -55,8 +55,11 @@ func (a *app) closeSights() {
 // volumeFailure makes a failure of an error about a logical volume, or whatever else that
 // says it is about.
 func (a *app) volumeFailure(name string, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, errInterrupted):
+		return ended(name, errInterrupted)
 	}
 	if e, ok := err.(*volume.Error); ok { // and not one that the error mentions
 		return a.unreadable(e.About, e.Err)
@@ -127,7 +130,7 @@ func exists(path string) bool {
 func (a *app) inactive(name, group, logical string, pv []path, write bool) (*volume.Volume, error) {
 	s, err := a.sight(pv)
 	if err != nil {
-		return nil, err
+		return nil, a.volumeFailure(name, err)
 	}
 	g, err := s.Group(group)
 	if err == nil && write {

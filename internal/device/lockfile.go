@@ -12,9 +12,10 @@ import (
 
 // LockFile takes the lock that a file is there for, and makes the file where there is
 // none, as LVM does for a volume group (lib/misc/lvm-flock.c): who gives the lock back
-// removes the file, so that one that was waited for may be gone. The error is a
-// [*BusyError] where somebody else has the lock, and does not give it back in time.
-func LockFile(path string, patience time.Duration) (release func(), err error) {
+// removes the file, so that one that was waited for may be gone. visit is called now and then
+// while it waits. The error is a [*BusyError] where somebody else has the lock, and does not give
+// it back in time, or visit's own.
+func LockFile(path string, patience time.Duration, visit func() error) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, cause(err)
 	}
@@ -32,6 +33,9 @@ func LockFile(path string, patience time.Duration) (release func(), err error) {
 			f.Close()
 			if late {
 				return nil, &BusyError{By: by}
+			}
+			if err := visit(); err != nil {
+				return nil, err
 			}
 			continue
 		case err != nil:

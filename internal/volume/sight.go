@@ -22,13 +22,21 @@ type Sight struct {
 	Faults []error // of labels
 	Empty  []error // of devices that were given and have no physical volume
 
-	given  []string
-	tell   func(about, text string)
-	told   map[string]bool
-	disks  []*disk
-	found  []*lvm.Found
-	locked map[string]func() // what gives a group's lock back, by UUID
-	users  map[*lvm.Logical][]string
+	options Options
+	told    map[string]bool
+	disks   []*disk
+	found   []*lvm.Found
+	locked  map[string]func() // what gives a group's lock back, by UUID
+	users   map[*lvm.Logical][]string
+}
+
+// Options say what to look at, and how.
+type Options struct {
+	Given []string                 // devices; all block devices where none is given
+	Tell  func(about, text string) // is called with what the user should know, once with each text
+	// Visit is called between two devices, and while a lock is waited for: its error ends that.
+	// It may be nil.
+	Visit func() error
 }
 
 // disk is a device with physical volumes on it.
@@ -47,11 +55,13 @@ type Error struct {
 func (e *Error) Error() string { return e.About + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Look looks at the devices that are given, or at all block devices where none is. tell is
-// called with what the user should know, once with each text. The error is an [*Error], of a
-// device that was given and cannot be opened. The caller closes what is seen in any case.
-func Look(given []string, tell func(about, text string)) (*Sight, error) {
-	s := &Sight{given: given, tell: tell, told: map[string]bool{}, locked: map[string]func(){}, users: map[*lvm.Logical][]string{}}
+// Look looks at devices. The error is an [*Error], of a device that was given and cannot be
+// opened, or Visit's own. The caller closes what is seen in any case.
+func Look(o Options) (*Sight, error) {
+	s := &Sight{options: o, told: map[string]bool{}, locked: map[string]func(){}, users: map[*lvm.Logical][]string{}}
+	if o.Visit == nil {
+		s.options.Visit = func() error { return nil }
+	}
 	for _, name := range s.candidates() {
 		if err := s.look(name); err != nil {
 			return s, err
@@ -78,8 +88,8 @@ func (s *Sight) Close() {
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
 // were given: as for LVM, a group in a volume is that of a virtual machine.
 func (s *Sight) candidates() (names []string) {
-	if len(s.given) > 0 {
-		return s.given
+	if len(s.options.Given) > 0 {
+		return s.options.Given
 	}
 	var own []string
 	for _, m := range device.Mappings() {
@@ -91,12 +101,15 @@ func (s *Sight) candidates() (names []string) {
 }
 
 // look looks at a device, and at the partitions that the kernel shows of it. The error is
-// the failure of one that was given.
+// of one that was given, or Visit's.
 func (s *Sight) look(name string) error {
+	if err := s.options.Visit(); err != nil {
+		return err
+	}
 	d, err := open(name)
 	if err != nil {
 		err = &Error{name, err}
-		if len(s.given) > 0 {
+		if len(s.options.Given) > 0 {
 			return err
 		}
 		s.Closed = append(s.Closed, err)
@@ -120,11 +133,11 @@ func (s *Sight) look(name string) error {
 		s.found = append(s.found, found...)
 	default:
 		d.Close()
-		if len(s.given) > 0 && len(partitions) == 0 && len(errs) == 0 {
+		if len(s.options.Given) > 0 && len(partitions) == 0 && len(errs) == 0 {
 			s.Empty = append(s.Empty, &Error{name, errors.New("no physical volume of LVM is on it, or in a partition of it")})
 		}
 	}
-	if len(s.given) == 0 {
+	if len(s.options.Given) == 0 {
 		return nil // they are among all block devices
 	}
 	for _, p := range partitions {
@@ -234,7 +247,7 @@ func (s *Sight) withFaults(err error) error {
 func (s *Sight) say(about, format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !s.told[about+text] {
 		s.told[about+text] = true
-		s.tell(about, text)
+		s.options.Tell(about, text)
 	}
 }
 
@@ -254,13 +267,13 @@ func (s *Sight) OnBlocks(g *lvm.Group) bool {
 // Lock takes LVM's lock of a volume group, in the directory for locks, until the sight is
 // closed, and waits so long for it. Then it reads the metadata again, which may have changed
 // before. Of a group that is on image files alone there is none to take. The error is an
-// [*Error].
+// [*Error], which may be of what Visit returned.
 func (s *Sight) Lock(g *lvm.Group, dir string, patience time.Duration) error {
 	if s.locked[g.UUID] != nil || !s.OnBlocks(g) {
 		return nil
 	}
 	file := filepath.Join(dir, g.LockFile())
-	release, err := device.LockFile(file, patience)
+	release, err := device.LockFile(file, patience, s.options.Visit)
 	var busy *device.BusyError
 	switch {
 	case errors.As(err, &busy):

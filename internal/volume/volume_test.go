@@ -2,6 +2,7 @@ package volume_test
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func disks(t *testing.T, cut ...int64) (paths []string) {
 func find(t *testing.T, name string, paths []string) (v *volume.Volume, told *[]string) {
 	t.Helper()
 	told = &[]string{}
-	s, err := volume.Look(paths, func(about, text string) { *told = append(*told, about+": "+text) })
+	s, err := volume.Look(volume.Options{Given: paths, Tell: func(about, text string) { *told = append(*told, about+": "+text) }})
 	t.Cleanup(s.Close)
 	if err != nil {
 		t.Fatal(err)
@@ -106,10 +107,29 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// TestVisit: who looks is asked before each device whether to go on.
+func TestVisit(t *testing.T) {
+	enough := errors.New("enough")
+	for n := range 4 {
+		visits := 0
+		s, err := volume.Look(volume.Options{Given: disks(t, 0, 0, 0), Visit: func() error {
+			if visits == n {
+				return enough
+			}
+			visits++
+			return nil
+		}})
+		s.Close()
+		if visits != n || n < 3 && !errors.Is(err, enough) || n == 3 && err != nil {
+			t.Errorf("%d visits, want %d: %v", visits, n, err)
+		}
+	}
+}
+
 // TestLock: there is no lock to take of a group on image files.
 func TestLock(t *testing.T) {
 	paths := disks(t, 0, 0, 0)
-	s, err := volume.Look(paths, func(string, string) {})
+	s, err := volume.Look(volume.Options{Given: paths})
 	if err != nil {
 		t.Fatal(err)
 	}
