@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -227,6 +229,15 @@ func TestKernelLVMLock(t *testing.T) {
 	}
 	refusedWith(t, "dmcow: vg0: LVM's lock of the volume group, "+lock+", is in use", "invalidate", "--yes", "vg0/snap")
 	expect(t, 0, "check", "vg0/snap")
+	for range 2 { // to give it back twice does nothing
+		a.sights[0].Unlock(v.Group)
+		if !hasLock() {
+			t.Error("LVM cannot have the lock that dmcow has given back")
+		}
+	}
+	if _, err := a.findVolume("vg0/snap", volumes{}, true); err != nil || hasLock() {
+		t.Errorf("the lock is not taken again: %v", err)
+	}
 	a.closeSights()
 	if _, err := os.Stat(lock); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the lock file stays: %v", err)
@@ -245,6 +256,16 @@ func TestKernelLVMLock(t *testing.T) {
 	}
 	refusedWith(t, "is in use", "invalidate", "--yes", "vg0/snap")
 	expect(t, 0, "invalidate", "--dry-run", "vg0/snap")
+	var failed *failure
+	lockPatience = time.Hour
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	waiting := &app{ctx: ctx, stderr: io.Discard}
+	if _, err := waiting.findVolume("vg0/snap", volumes{}, true); !errors.As(err, &failed) || failed.status != statusInterrupted {
+		t.Errorf("interrupted while it waits for the lock: %v", err)
+	}
+	waiting.closeSights()
+	lockPatience = 0
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}

@@ -285,3 +285,12 @@ func (s *Sight) Lock(g *lvm.Group, dir string, patience time.Duration) error {
 	s.Groups = lvm.Read(s.found)
 	return nil
 }
+
+// Unlock gives the lock of a group back early. LVM may then change the group: it is for a command
+// that goes on for long with devices that it has open for exclusive use.
+func (s *Sight) Unlock(g *lvm.Group) {
+	if release := s.locked[g.UUID]; release != nil {
+		delete(s.locked, g.UUID)
+		release()
+	}
+}
