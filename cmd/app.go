@@ -25,6 +25,7 @@ type app struct {
 	outcomes outcomes // of the command that runs
 	status   status   // what the run exits with, so far
 	alarm    *alarm   // what it exits with as a monitoring plugin
+	foreign  string   // the host whose volume groups are written to, too
 	sights   []seen   // what was seen of LVM
 }
 

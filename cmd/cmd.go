@@ -80,7 +80,19 @@ func (a *app) run(args []string) error {
 	}
 	a.flags = c.globals
 	a.outcomes = exits[k.Selected().Name]
+	a.foreign = foreignHost(k)
 	return k.Run(a)
+}
+
+// foreignHost is the host that --foreign-host names, for a command that has it: volume groups are
+// looked for once in a run.
+func foreignHost(k *kong.Context) string {
+	for _, f := range k.Flags() {
+		if f.Name == "foreign-host" {
+			return k.FlagValue(f).(string)
+		}
+	}
+	return ""
 }
 
 // needlessPV is wrong use: it was said where to look for VG/LV, and nothing is one.

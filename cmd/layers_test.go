@@ -9,7 +9,8 @@ import (
 
 // layers is what each package of the program may import of the project, and of
 // others. Imports run downwards, and each thing is known in one place: the
-// command line in cmd, the operating system in internal/device.
+// command line in cmd, the operating system in internal/device, and where LVM
+// has its configuration in internal/volume.
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                 {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd":             {own: []string{"dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/usr1", "dmcow/internal/volume"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/hanwen/go-fuse/v2", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
@@ -29,7 +30,7 @@ var layers = map[string]struct{ own, others []string }{
 
 // fenced are the packages of the standard library that only some may import.
 var fenced = map[string][]string{
-	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1"},
+	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1", "dmcow/internal/volume"},
 	"os/exec":   {"dmcow/internal/device"},
 	"os/signal": {"dmcow/cmd", "dmcow/internal/usr1"},
 	"syscall":   {"dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1"},

@@ -19,6 +19,7 @@ type mountCmd struct {
 	Writable   bool `help:"Open the store for writing, too: what is written to the file becomes part of the snapshot."`
 	Daemon     bool `help:"Go to the background when it is mounted."`
 	AllowOther bool `help:"Other users may use it, too (without root, /etc/fuse.conf has to allow that)."`
+	writingLVM `embed:""`
 	DryRun     bool `help:"Print what would be mounted, and do not."`
 }
 

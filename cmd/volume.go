@@ -1,12 +1,9 @@
 package cmd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -37,7 +34,7 @@ func (a *app) sight(given []path) (*volume.Sight, error) {
 			names = append(names, string(p))
 		}
 		s, err := volume.Look(volume.Options{
-			Given: names, Tell: func(about, text string) { a.say(about, "%s", text) }, Visit: a.interruption,
+			Given: names, Foreign: a.foreign, Tell: func(about, text string) { a.say(about, "%s", text) }, Visit: a.interruption,
 		})
 		i, a.sights = len(a.sights), append(a.sights, seen{s, given, err})
 	}
@@ -69,32 +66,6 @@ func (a *app) volumeFailure(name string, err error) error {
 
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
 var lockPatience = 5 * time.Second
-
-// lockingDir is where LVM keeps its lock files. The error is the failure of a configuration
-// that cannot be read.
-func lockingDir() (string, error) {
-	system := os.Getenv("LVM_SYSTEM_DIR")
-	if system == "" {
-		system = "/etc/lvm"
-	}
-	dir := "/run/lock/lvm"
-	for _, name := range []string{"lvm.conf", "lvmlocal.conf"} {
-		file := filepath.Join(system, name)
-		text, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		d := ""
-		if err == nil {
-			d, err = lvm.LockingDir(text)
-		}
-		if err != nil {
-			return "", &volume.Error{About: file, Err: fmt.Errorf("LVM's configuration, which says where its locks are: %w", err)}
-		}
-		dir = cmp.Or(d, dir)
-	}
-	return dir, nil
-}
 
 // findVolume is the logical volume of a name, nil where that is a path:
 //   - what has not the form VG/LV is a path;
@@ -148,11 +119,7 @@ func (a *app) inactive(name, group, logical string, pv []path, write bool) (*vol
 
 // lockGroup takes LVM's lock of a group, and is the group as it is then.
 func lockGroup(s *volume.Sight, g *lvm.Group, name string) (*lvm.Group, error) {
-	dir, err := lockingDir()
-	if err == nil {
-		err = s.Lock(g, dir, lockPatience)
-	}
-	if err != nil {
+	if err := s.Lock(g, lockPatience); err != nil {
 		return nil, err
 	}
 	return s.Group(name)

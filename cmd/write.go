@@ -13,8 +13,14 @@ import (
 
 // writing is the flags of every command that writes.
 type writing struct {
-	section `embed:""`
-	DryRun  bool `help:"Print what would be done, and write nothing."`
+	section    `embed:""`
+	writingLVM `embed:""`
+	DryRun     bool `help:"Print what would be done, and write nothing."`
+}
+
+// writingLVM is the flags of what writes to a volume group of LVM.
+type writingLVM struct {
+	ForeignHost string `placeholder:"NAME" help:"Write also to a volume group that belongs to the host with this system ID."`
 }
 
 // errNoYes is wrong use: there is nobody to ask.

@@ -64,7 +64,13 @@ func FuzzText(f *testing.F) {
 		case !strings.HasPrefix(err.Error(), "line "):
 			t.Errorf("%v", err)
 		}
-		_, _ = lvm.LockingDir(b)
+		var c lvm.Config
+		if err := c.Read(b); err != nil && !strings.HasPrefix(err.Error(), "line ") {
+			t.Errorf("%v", err)
+		}
+		if id := lvm.ParseSystemID(string(b)); lvm.ParseSystemID(id) != id || len(id) > 128 {
+			t.Errorf("the system ID %q is none", id)
+		}
 	})
 }
 

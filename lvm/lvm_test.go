@@ -452,19 +452,3 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
-
-// TestLockingDir: LVM's configuration says where its locks are, in a section or flat.
-func TestLockingDir(t *testing.T) {
-	for config, want := range map[string]string{
-		"global {\n\t# locking_dir = \"/no\"\n\tumask = 077\n\tlocking_dir = \"/run/x\"\n}\n": "/run/x",
-		"devices { dir = \"/dev\" locking_dir = \"/no\" }\nglobal/locking_dir = \"/y\"":       "/y",
-		"log { prefix = x }\nglobal { locking_dir = /z }":                                     "/z", "global { umask = 077 }": "", "": "", "locking_dir = \"/no\"": "",
-	} {
-		if got, err := lvm.LockingDir([]byte(config)); got != want || err != nil {
-			t.Errorf("%q: %q, %v, want %q", config, got, err, want)
-		}
-	}
-	if _, err := lvm.LockingDir([]byte("global {")); err == nil {
-		t.Error("half a configuration is read")
-	}
-}

@@ -296,6 +296,17 @@ func (p *parser) list(use func(scalar) error) error {
 	return err
 }
 
+// strings reads a list of strings, in place of what there was. Others in it are left out.
+func (p *parser) strings(to *[]string) error {
+	*to = nil
+	return p.list(func(s scalar) error {
+		if s.kind == isString {
+			*to = append(*to, s.text)
+		}
+		return nil
+	})
+}
+
 // flags reads a list of strings, and notes which of some are among them.
 func (p *parser) flags(all map[string]*bool) error {
 	return p.list(func(s scalar) error {

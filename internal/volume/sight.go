@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"dmcow/internal/device"
@@ -28,12 +29,15 @@ type Sight struct {
 	found   []*lvm.Found
 	locked  map[string]func() // what gives a group's lock back, by UUID
 	users   map[*lvm.Logical][]string
+	host    func() (*Host, error) // this one
 }
 
 // Options say what to look at, and how.
 type Options struct {
 	Given []string                 // devices; all block devices where none is given
 	Tell  func(about, text string) // is called with what the user should know, once with each text
+	// Foreign is the system ID of another host, whose groups are written to all the same.
+	Foreign string
 	// Visit is called between two devices, and while a lock is waited for: its error ends that.
 	// It may be nil.
 	Visit func() error
@@ -58,7 +62,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Look looks at devices. The error is an [*Error], of a device that was given and cannot be
 // opened, or Visit's own. The caller closes what is seen in any case.
 func Look(o Options) (*Sight, error) {
-	s := &Sight{options: o, told: map[string]bool{}, locked: map[string]func(){}, users: map[*lvm.Logical][]string{}}
+	s := &Sight{options: o, told: map[string]bool{}, locked: map[string]func(){}, users: map[*lvm.Logical][]string{}, host: sync.OnceValues(ReadHost)}
 	if o.Visit == nil {
 		s.options.Visit = func() error { return nil }
 	}
@@ -205,7 +209,9 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 		return nil, s.withFaults(err)
 	}
 	if g.SystemID != "" {
-		s.say(g.Name, "the volume group belongs to the host %s", g.SystemID)
+		if h, err := s.host(); err != nil || !h.mayUse(g) {
+			s.say(g.Name, "the volume group belongs to the host %s", g.SystemID)
+		}
 	}
 	s.tellCut(g)
 	if g.Exported {
@@ -264,15 +270,18 @@ func (s *Sight) OnBlocks(g *lvm.Group) bool {
 	return false
 }
 
-// Lock takes LVM's lock of a volume group, in the directory for locks, until the sight is
-// closed, and waits so long for it. Then it reads the metadata again, which may have changed
-// before. Of a group that is on image files alone there is none to take. The error is an
-// [*Error], which may be of what Visit returned.
-func (s *Sight) Lock(g *lvm.Group, dir string, patience time.Duration) error {
+// Lock takes LVM's lock of a volume group, until the sight is closed, and waits so long for it.
+// Then it reads the metadata again, which may have changed before. Of a group that is on image
+// files alone there is none to take. The error is an [*Error], which may be of what Visit returned.
+func (s *Sight) Lock(g *lvm.Group, patience time.Duration) error {
 	if s.locked[g.UUID] != nil || !s.OnBlocks(g) {
 		return nil
 	}
-	file := filepath.Join(dir, g.LockFile())
+	h, err := s.host()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(h.LockingDir, g.LockFile())
 	release, err := device.LockFile(file, patience, s.options.Visit)
 	var busy *device.BusyError
 	switch {

@@ -86,7 +86,7 @@ func (v *Volume) RefuseWriting() error {
 	if v.Group == nil {
 		return nil
 	}
-	for _, refused := range []func() error{v.unreliable, v.forbidden, v.claimed} {
+	for _, refused := range []func() error{v.unreliable, v.forbidden, v.foreign, v.claimed} {
 		if err := refused(); err != nil {
 			return fmt.Errorf("refused: %w", err)
 		}
@@ -134,6 +134,20 @@ func (v *Volume) forbidden() error {
 		return fmt.Errorf("LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", g.Name, v.Snapshot.Origin.Name)
 	}
 	return nil
+}
+
+// foreign says that the group belongs to another host, which may have it in use. What is on image
+// files alone, none has.
+func (v *Volume) foreign() error {
+	g := v.Group
+	if g.SystemID == "" || g.SystemID == v.sight.options.Foreign || !v.OnBlocks() {
+		return nil
+	}
+	h, err := v.sight.host()
+	if err != nil || h.mayUse(g) {
+		return err
+	}
+	return fmt.Errorf("volume group %s belongs to the host %s, and %v: --foreign-host %[2]s writes to it all the same", g.Name, g.SystemID, h)
 }
 
 // claimed says that a physical volume that the volume is on is one of another group, too: it

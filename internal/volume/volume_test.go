@@ -139,7 +139,8 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "locks")
-	if err := s.Lock(g, dir, 0); err != nil {
+	configure(t, fmt.Sprintf("global { locking_dir = %q }", dir), "")
+	if err := s.Lock(g, 0); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(dir); err == nil {

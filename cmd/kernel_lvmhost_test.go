@@ -1,0 +1,70 @@
+package cmd
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"dmcow/internal/kernellab"
+)
+
+// host has LVM's configuration give this host a system ID, and has it use groups of others, too.
+func (l *lvmLab) host(id, extra string) {
+	l.Helper()
+	config := "global/system_id_source = \"lvmlocal\"\nlocal { system_id = \"" + id + "\" extra_system_ids = [ \"" + extra + "\" ] }\n"
+	if err := os.WriteFile(filepath.Join(os.Getenv("LVM_SYSTEM_DIR"), "lvmlocal.conf"), []byte(config), 0o600); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// TestKernelLVMForeign: a group that belongs to a host is written to on hosts on which LVM uses it,
+// and on others only for who names that host.
+func TestKernelLVMForeign(t *testing.T) {
+	kernellab.Require(t)
+	l := usedGroup(t)
+	l.lvm("vgchange", "--activate", "n", "vg0")
+	l.host("alpha", "")
+	t.Cleanup(func() { l.host("alpha", "") })
+	l.lvm("vgchange", "--yes", "--systemid", "alpha", "vg0")
+	if image, err := os.ReadFile(l.files[0]); err != nil || !bytes.Contains(image, []byte(`flags = ["WRITE_LOCKED"]`)) {
+		t.Errorf("LVM has not made it seem read-only: %v", err)
+	}
+	expect(t, 0, "invalidate", "--yes", "vg0/snap")
+	expect(t, 0, "revalidate", "--yes", "--assume-origin-unchanged", "vg0/snap")
+	copied := filepath.Join(t.TempDir(), "copy")
+	kernellab.Run(t, "cp", l.files[0], copied)
+
+	const refusal = "vg0/snap: refused: volume group vg0 belongs to the host alpha, and "
+	for _, c := range []struct{ id, extra, says string }{
+		{"alpha", "", ""},
+		{"al, pha", "", ""},
+		{"beta", "alpha", ""},
+		{"beta", "", "this host is beta: --foreign-host alpha writes to it all the same"},
+		{"beta", "gamma", "this host is beta: "},
+		{"", "", `this host has no system ID (local/system_id: "" cannot be one): --foreign-host alpha writes`},
+		{"", "alpha", "this host has no system ID ("},
+		{"localhost", "alpha", "this host has no system ID ("},
+	} {
+		l.host(c.id, c.extra)
+		if err := exec.Command("lvm", "lvs", "vg0/snap").Run(); (err == nil) != (c.says == "") {
+			t.Errorf("%+v: LVM: %v", c, err)
+		}
+		for _, args := range [][]string{{"invalidate", "--dry-run"}, {"merge", "--dry-run"}} {
+			if c.says == "" {
+				expect(t, 0, append(args, "vg0/snap")...)
+			} else {
+				refusedWith(t, refusal+c.says, append(args, "vg0/snap")...)
+				refusedWith(t, refusal+c.says, append(args, "vg0/snap", "--foreign-host", c.id+"x")...)
+			}
+			expect(t, 0, append(args, "vg0/snap", "--foreign-host", "alpha")...)
+			expect(t, 0, append(args, "vg0/snap", "--pv", copied)...)
+		}
+		expect(t, 0, "check", "vg0/snap")
+	}
+	refusedWith(t, refusal, "mount", "--writable", "--dry-run", "vg0/snap", "/")
+	expect(t, 0, "mount", "--writable", "--dry-run", "--foreign-host", "alpha", "vg0/snap", "/")
+	refusedWith(t, refusal, "merge", "--yes", "vg0/snap")
+	expect(t, 0, "merge", "--yes", "--foreign-host", "alpha", "vg0/snap")
+}
