@@ -5,7 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"dmcow/internal/kernellab"
 )
@@ -67,4 +70,29 @@ func TestKernelLVMForeign(t *testing.T) {
 	expect(t, 0, "mount", "--writable", "--dry-run", "--foreign-host", "alpha", "vg0/snap", "/")
 	refusedWith(t, refusal, "merge", "--yes", "vg0/snap")
 	expect(t, 0, "merge", "--yes", "--foreign-host", "alpha", "vg0/snap")
+}
+
+// TestKernelListNothing: a list says that there is nothing where it has looked, and only there.
+func TestKernelListNothing(t *testing.T) {
+	kernellab.Require(t)
+	kernellab.LVM(t) // which is for the lab alone
+	blankLoop(t, 2048)
+	if all := list(t, 0); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+	for dir, want := range map[string]string{
+		"/sys": "dmcow: list: the kernel shows no block device: is /sys mounted? (--pv says where to look)\n",
+		"/dev": " could not be looked at, and there is no other: /dev/",
+	} {
+		if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		stdout, stderr := expect(t, 8, "list", "--output", "json")
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Fatal(err)
+		}
+		if stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("without %s: %s%s, want %s", dir, stdout, stderr, want)
+		}
+	}
 }

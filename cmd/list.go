@@ -31,7 +31,7 @@ machine; with what lvs shows of a snapshot only while it is active.
   dmcow list --output json | jq -r '.[] | select(.percent > 80) | .name'
 
 The exit status is a sum over all of them: 2 where one is marked invalid, 4 where one
-is damaged, 8 where one cannot be read.
+is damaged, 8 where one cannot be read. It is 8, too, where no device could be looked at.
 `
 }
 
@@ -54,11 +54,14 @@ func (c *listCmd) Run(a *app) error {
 	if err != nil {
 		return a.volumeFailure("list", err)
 	}
-	a.tellFaults(s)
 	all := snapshots(s)
 	if len(c.PV) == 0 {
 		all = append(all, served(all)...)
 	}
+	if s.Looked == 0 && len(all) == 0 {
+		return &failure{"list", statusFailed, unseen(s)}
+	}
+	a.tellFaults(s)
 	for _, l := range all {
 		if err := a.lookAtListed(l); err != nil {
 			return err
@@ -77,15 +80,27 @@ func (c *listCmd) Run(a *app) error {
 	return a.table([]string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(all))
 }
 
+// unseen says why no block device was looked at: a list of nothing would say too much then.
+func unseen(s *volume.Sight) error {
+	if len(s.Closed) == 0 {
+		return fmt.Errorf("the kernel shows no block device: is /sys mounted? (%s)", lookHint())
+	}
+	return fmt.Errorf("%s could not be looked at, and there is no other: %w (%s)", count(uint64(len(s.Closed)), "block device"), s.Closed[0], lookHint())
+}
+
+// lookHint says what to do about devices that cannot be looked at.
+func lookHint() string {
+	if os.Geteuid() != 0 {
+		return "root may, and --pv says where to look"
+	}
+	return "--pv says where to look"
+}
+
 // tellFaults tells what could not be seen. Where the metadata has no other copy, the list
 // may lack something.
 func (a *app) tellFaults(s *volume.Sight) {
 	if len(s.Closed) > 0 {
-		hint := "--pv says where to look"
-		if os.Geteuid() != 0 {
-			hint = "root may, and " + hint
-		}
-		a.say("list", "%s could not be looked at: %v (%s)", count(uint64(len(s.Closed)), "block device"), s.Closed[0], hint)
+		a.say("list", "%s could not be looked at: %v (%s)", count(uint64(len(s.Closed)), "block device"), s.Closed[0], lookHint())
 		if errors.Is(errors.Join(s.Closed...), fs.ErrPermission) {
 			a.status |= a.outcomes.unreadable
 		}

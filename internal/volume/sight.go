@@ -19,6 +19,7 @@ import (
 // groups that their metadata tells of.
 type Sight struct {
 	Groups *lvm.Groups
+	Looked int     // how many devices were opened
 	Closed []error // of devices that could not be opened
 	Faults []error // of labels
 	Empty  []error // of devices that were given and have no physical volume
@@ -119,6 +120,7 @@ func (s *Sight) look(name string) error {
 		s.Closed = append(s.Closed, err)
 		return nil
 	}
+	s.Looked++
 	// Where the kernel shows partitions, they are what is on the device, as for LVM.
 	partitions := d.Partitions()
 	var found []*lvm.Found
