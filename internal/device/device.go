@@ -84,7 +84,8 @@ func newDevice(path string) *Device {
 }
 
 // look tells what there is at path, and refuses what is neither a block device
-// nor a file: to open anything else, a FIFO say, may hang or do something.
+// nor a file: to open anything else, a FIFO say, may hang or do something. So would
+// whoever reads a device that is suspended.
 func look(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -93,7 +94,10 @@ func look(path string) (fs.FileInfo, error) {
 	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeDevice {
 		return nil, fmt.Errorf("%s, expected a block device or an image file", kind(info.Mode()))
 	}
-	return info, nil
+	if info.Mode().IsRegular() {
+		return info, nil
+	}
+	return info, numberOf(info).suspended()
 }
 
 // measure finds out which file was opened, and its size.

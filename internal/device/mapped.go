@@ -1,7 +1,7 @@
 package device
 
 import (
-	"os"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -145,20 +145,15 @@ func (d *Device) Partitions() (paths []string) {
 	return paths
 }
 
-// Suspended names what is suspended of that which a device is kept on, itself included; it is
-// empty where nothing is. Whoever reads the device waits until it is resumed.
-func Suspended(path string) string {
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Type() != os.ModeDevice {
-		return ""
-	}
-	n := numberOf(info)
-	for _, m := range Mappings() {
-		if m.Suspended && within(place{number: n}, place{number: m.Number}) {
-			return m.Path()
+// suspended is the error of a device that is suspended, or kept on one that is: whoever reads
+// it waits until that is resumed. Without sysfs, nothing is known of that.
+func (n Number) suspended() error {
+	for layer := range (place{number: n}).layers() {
+		if layer.file == nil && readLine(layer.number.sysfs("dm/suspended")) == "1" {
+			return fmt.Errorf("cannot be read: %s is suspended (dmsetup resume ends that)", layer.number.Name())
 		}
 	}
-	return ""
+	return nil
 }
 
 // IsOn tells whether the device is kept on the other, by whatever layers, as an md array is

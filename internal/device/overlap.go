@@ -1,6 +1,7 @@
 package device
 
 import (
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -77,19 +78,32 @@ func (d *Device) lowest() (all []span) {
 
 // within tells whether p is whole or all of it is kept on what.
 func within(p, what place) bool {
-	seen := map[Number]bool{}
-	queue := []place{p}
-	for len(queue) > 0 {
-		p, queue = queue[0], queue[1:]
-		if p.is(what) {
+	for layer := range p.layers() {
+		if layer.is(what) {
 			return true
-		}
-		if p.file == nil && !seen[p.number] {
-			seen[p.number] = true
-			queue = append(queue, p.number.below()...)
 		}
 	}
 	return false
+}
+
+// layers are p itself, what it is kept on, and so on down.
+func (p place) layers() iter.Seq[place] {
+	return func(yield func(place) bool) {
+		seen := map[Number]bool{}
+		for queue := []place{p}; len(queue) > 0; {
+			p, queue = queue[0], queue[1:]
+			if p.file == nil && seen[p.number] {
+				continue
+			}
+			if !yield(p) {
+				return
+			}
+			if p.file == nil {
+				seen[p.number] = true
+				queue = append(queue, p.number.below()...)
+			}
+		}
+	}
 }
 
 // below is what a block device is kept on.

@@ -111,7 +111,7 @@ func (s *Sight) look(name string) error {
 	if err := s.options.Visit(); err != nil {
 		return err
 	}
-	d, err := open(name)
+	d, err := device.Open(name)
 	if err != nil {
 		err = &Error{name, err}
 		if len(s.options.Given) > 0 {
@@ -152,14 +152,6 @@ func (s *Sight) look(name string) error {
 		}
 	}
 	return nil
-}
-
-// open opens a device, if it can be read now.
-func open(name string) (*device.Device, error) {
-	if what := device.Suspended(name); what != "" {
-		return nil, fmt.Errorf("cannot be read: %s is suspended (dmsetup resume ends that)", what)
-	}
-	return device.Open(name)
 }
 
 // dropHidden leaves a physical volume out where a device that is kept on it shows it, too,
