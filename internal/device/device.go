@@ -32,6 +32,7 @@ type Device struct {
 	pieces  []piece // what it is joined from
 	largest int64   // of its media's logical blocks, in bytes
 	owns    []*medium
+	holds   []*hold // on its media
 }
 
 // medium is an open block device or image file. All that is open of it, sections
@@ -49,12 +50,19 @@ type medium struct {
 	order  *order // nil where nothing is written
 }
 
-// Open opens a block device or an image file, and nothing else, for reading.
-// Where the caller owns an image file or is root, not even its access time
-// changes.
+// Open opens a block device or an image file, and nothing else, for reading, and keeps
+// those off who would write it meanwhile ([Device.Lock]). Where the caller owns an image
+// file or is root, not even its access time changes.
 //
 // The error says what is wrong without naming the path.
-func Open(path string) (*Device, error) {
+func Open(path string) (*Device, error) { return openToRead(path, (*Device).Lock) }
+
+// OpenUnlocked is Open without the locks, for one who looks at many devices, or joins others
+// from this one.
+func OpenUnlocked(path string) (*Device, error) { return openToRead(path, func(*Device) {}) }
+
+// openToRead opens a device for reading, and locks it before anything is learnt from it.
+func openToRead(path string, lock func(*Device)) (*Device, error) {
 	info, err := look(path)
 	if err != nil {
 		return nil, err
@@ -71,8 +79,9 @@ func Open(path string) (*Device, error) {
 	if err != nil {
 		return nil, cause(err)
 	}
+	lock(d)
 	if err := d.measure(); err != nil {
-		d.file.Close()
+		d.Close()
 		return nil, err
 	}
 	return d, nil
@@ -143,15 +152,13 @@ func (d *Device) Close() (err error) {
 		m.aio.close()
 	}
 	for _, m := range d.owns {
-		err = errors.Join(err, m.close())
+		m.early.wait()
+	}
+	d.unlock()
+	for _, m := range d.owns {
+		err = errors.Join(err, m.file.Close())
 	}
 	return err
-}
-
-func (m *medium) close() error {
-	m.early.wait()
-	m.aio.close()
-	return m.file.Close()
 }
 
 // Path is the name that the device was opened by.

@@ -2,7 +2,6 @@ package device
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -75,9 +74,7 @@ func (m *medium) refuseReadOnly() error {
 	return nil
 }
 
-// openImage opens an image file, and keeps others off it before anything is
-// learnt from it. There is no lock that all programs mind, so it takes those
-// of both kinds, and looks for users that take none.
+// openImage opens an image file, and looks for users that take no locks.
 func (w *Writable) openImage(flags int) (err error) {
 	// What is kept in a new file is from a device that not everybody may read.
 	if w.file, err = os.OpenFile(w.path, os.O_RDWR|flags, 0o600); err != nil {
@@ -98,35 +95,15 @@ func (w *Writable) openImage(flags int) (err error) {
 	if by := slices.Concat(loops, swaps(is)); len(by) > 0 {
 		return &BusyError{By: by}
 	}
-	return lock(w.file)
-}
-
-// lock takes flock(2)'s lock, and that of fcntl(2) on the open file, by which
-// QEMU keeps its images. A file system that does not know a kind of lock knows
-// nobody who holds one.
-func lock(f *os.File) error {
-	whole := unix.Flock_t{Type: unix.F_WRLCK}
-	for _, take := range []func() error{
-		func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) },
-		func() error { return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole) },
-	} {
-		err := uninterrupted(take)
-		switch {
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
-			return &BusyError{By: lockers(f)}
-		case err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL):
-			return fmt.Errorf("cannot be locked: %w", err)
-		}
-	}
 	return nil
 }
 
 // OpenShared is [OpenWritable], but not for oneself, for a device of which others may use other parts, as
-// logical volumes do of a physical one: device-mapper's devices on it are no obstacle.
-// Who writes makes sure that none of them has what is written ([Device.Holders] of what
-// is joined).
+// logical volumes do of a physical one: device-mapper's devices on it are no obstacle, and it
+// is not locked. Who writes locks the parts ([JoinWritable]), and makes sure that none of
+// those devices has what is written ([Device.Holders] of what is joined).
 func OpenShared(path string) (*Writable, error) {
-	w, err := OpenWritable(path)
+	w, err := openToWrite(path, func(*Writable) error { return nil })
 	var busy *BusyError
 	if !errors.As(err, &busy) {
 		return w, err

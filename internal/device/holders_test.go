@@ -4,8 +4,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestParseMounts takes lines as proc_pid_mountinfo(5) has them, with fields in
@@ -32,22 +30,6 @@ func TestParseSwaps(t *testing.T) {
 		"/swap\\040file                           file\t\t1024\t\t0\t\t-3\n"
 	if got := parseSwaps(content); !slices.Equal(got, []string{"/dev/dm-1", "/swap file"}) {
 		t.Errorf("%q", got)
-	}
-}
-
-// TestParseLocks takes the processes that have locked one file: once each, not
-// those that wait for it, and none where the kernel gives no number.
-func TestParseLocks(t *testing.T) {
-	const content = `1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF
-2: OFDLCK ADVISORY  WRITE -1 fe:01:5678 0 EOF
-3: POSIX  ADVISORY  READ  1235 fe:01:5678 100 101
-3: -> POSIX  ADVISORY  WRITE 1236 fe:01:5678 100 101
-4: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF
-5: FLOCK  ADVISORY  WRITE 99 fe:02:5678 0 EOF
-6: FLOCK  ADVISORY  WRITE 0 fe:01:5678 0 EOF
-`
-	if got := parseLocks(content, unix.Mkdev(0xfe, 1), 5678); !slices.Equal(got, []int{1234, 1235}) {
-		t.Errorf("%v", got)
 	}
 }
 

@@ -26,7 +26,7 @@ type Stripe struct {
 }
 
 // Join makes one device of parts of others, in order; name is its path. It is open as
-// long as they are. The error is that of a part that is not on its device.
+// long as they are, and is not locked before [Device.Lock]. The error is that of a part that is not on its device.
 //
 // Its transfers do not wait for theirs, nor for those of what else is joined from them.
 func Join(name string, parts []Part) (*Device, error) {
@@ -76,7 +76,9 @@ func (s Stripe) join(length int64) (stripe, error) {
 	return stripe{on: s.On.is, medium: s.On.medium, start: s.On.base + s.Start}, nil
 }
 
-// JoinWritable is [Join] for devices that were opened for writing, as all parts must be.
+// JoinWritable is [Join] for devices that were opened for writing, as all parts must be. It
+// keeps others off the parts, until it is closed; where somebody has some of them already, the
+// error is a [*BusyError].
 func JoinWritable(name string, parts []Part) (*Writable, error) {
 	d, err := Join(name, parts)
 	if err != nil {
@@ -91,7 +93,13 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 		}
 	}
 	w := &Writable{Device: *d, section: true}
-	return w, w.wholeParts()
+	if err = w.wholeParts(); err == nil {
+		err = w.lock(true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // wholeParts is why parts of the device cannot be written: they do not begin and end with
@@ -145,7 +153,7 @@ func (d *Device) any(such func(*medium) bool) bool {
 // them.
 func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 	again, other := *d, map[*medium]*medium{}
-	again.owns = nil
+	again.owns, again.holds = nil, nil
 	for m := range d.media() {
 		if m.gone != nil {
 			other[m] = m

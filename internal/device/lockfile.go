@@ -29,7 +29,7 @@ func LockFile(path string, patience time.Duration, visit func() error) (release 
 		err = uninterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 		switch {
 		case errors.Is(err, unix.EAGAIN):
-			by := lockers(f)
+			by := lockers(f, func(lock) bool { return true })
 			f.Close()
 			if late {
 				return nil, &BusyError{By: by}

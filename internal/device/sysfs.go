@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -27,14 +28,18 @@ func (d *Device) IsBlock() bool {
 	return d.any(func(m *medium) bool { return m.is.number != Number{} })
 }
 
-// Holders names the devices that hold this one, in words for a message: what
-// device-mapper, LVM or md made on top of it. It is empty for an image file. Of a
-// joined device it names those that have some of its bytes.
-func (d *Device) Holders() []string {
+// Holders names who uses the device, in words for a message: what device-mapper, LVM or md
+// made on top of it; and who else has locked it to write it, or had when it was locked here.
+// Of a joined device it names those that have some of its bytes.
+func (d *Device) Holders() (by []string) {
 	if d.joined {
-		return d.mappings()
+		by = d.mappings()
+	} else {
+		by = d.Number().holders()
 	}
-	return d.Number().holders()
+	by = append(by, d.lockHolders()...)
+	slices.Sort(by)
+	return slices.Compact(by)
 }
 
 // holders names the devices that hold the one of this number.

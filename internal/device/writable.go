@@ -24,7 +24,13 @@ type Writable struct {
 // the error is a [*BusyError].
 //
 // The error says what is wrong without naming the path.
-func OpenWritable(path string) (*Writable, error) {
+func OpenWritable(path string) (*Writable, error) { return openToWrite(path, (*Writable).lockWhole) }
+
+// lockWhole locks all of the device.
+func (w *Writable) lockWhole() error { return w.lock(true) }
+
+// openToWrite opens a device for writing, and locks it before anything is learnt from it.
+func openToWrite(path string, lock func(*Writable) error) (*Writable, error) {
 	info, err := look(path)
 	if err != nil {
 		return nil, err
@@ -34,6 +40,9 @@ func OpenWritable(path string) (*Writable, error) {
 		err = w.openImage(0)
 	} else {
 		err = w.openExclusively(info)
+	}
+	if err == nil {
+		err = lock(w)
 	}
 	if err == nil {
 		err = w.measure()
@@ -56,6 +65,9 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	// Between the look and this, another program may have made a file of this
 	// name: O_EXCL leaves it alone.
 	if err = w.openImage(os.O_CREATE | os.O_EXCL); err == nil {
+		err = w.lockWhole()
+	}
+	if err == nil {
 		err = w.measure()
 	}
 	if err != nil {
@@ -89,7 +101,7 @@ func newWritable(path string) *Writable {
 // discard closes what an open that failed may have opened.
 func (w *Writable) discard() {
 	if w.file != nil {
-		w.file.Close()
+		w.Close()
 	}
 }
 

@@ -1,14 +1,13 @@
 package device
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
+
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,62 +24,6 @@ func openedWritable(t *testing.T, path string) *Writable {
 	}
 	t.Cleanup(func() { w.Close() })
 	return w
-}
-
-// TestHold is no test: it holds an image file for the tests of those who find
-// it held.
-func TestHold(t *testing.T) {
-	path := os.Getenv("DEVICE_TEST_HOLD")
-	if path == "" {
-		t.Skip("run by other tests")
-	}
-	openedWritable(t, path)
-	fmt.Println("held")
-	_, _ = io.ReadAll(os.Stdin)
-}
-
-// hold has another process hold an image file; it returns its number.
-func hold(t *testing.T, path string) int {
-	t.Helper()
-	c := exec.Command(os.Args[0], "-test.run=^TestHold$", "-test.v")
-	c.Env = append(os.Environ(), "DEVICE_TEST_HOLD="+path)
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = c.Wait()
-	})
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if lines.Text() == "held" {
-			return c.Process.Pid
-		}
-	}
-	t.Fatal("the file was not held")
-	return 0
-}
-
-// TestLockedByAnother: a file that another process holds is not had, and the
-// process is named.
-func TestLockedByAnother(t *testing.T) {
-	path, _ := numbered(t, 1024)
-	pid := hold(t, path)
-	_, err := OpenWritable(path)
-	var busy *BusyError
-	want := fmt.Sprintf("%s (process %d)", readLine("/proc/self/comm"), pid)
-	if !errors.As(err, &busy) || !slices.Equal(busy.By, []string{want}) {
-		t.Errorf("%v; want it held by %s", err, want)
-	}
-	opened(t, path) // to read is free to everybody
 }
 
 // TestLockOfEitherKind: both kinds of locks are minded, and both are taken.

@@ -27,6 +27,7 @@ type Sight struct {
 	options Options
 	told    map[string]bool
 	disks   []*disk
+	joined  []*device.Device // from what is on the disks
 	found   []*lvm.Found
 	locked  map[string]func() // what gives a group's lock back, by UUID
 	users   map[*lvm.Logical][]string
@@ -79,6 +80,9 @@ func Look(o Options) (*Sight, error) {
 
 // Close closes all devices, with what is joined from them, and gives all locks back.
 func (s *Sight) Close() {
+	for _, d := range s.joined {
+		d.Close()
+	}
 	for _, d := range s.disks {
 		if d.out != nil {
 			d.out.Close()
@@ -111,7 +115,7 @@ func (s *Sight) look(name string) error {
 	if err := s.options.Visit(); err != nil {
 		return err
 	}
-	d, err := device.Open(name)
+	d, err := device.OpenUnlocked(name) // what is joined from it is locked
 	if err != nil {
 		err = &Error{name, err}
 		if len(s.options.Given) > 0 {

@@ -295,7 +295,13 @@ func (v *Volume) Open() (*device.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return device.Join(v.Name, parts)
+	d, err := device.Join(v.Name, parts)
+	if err != nil {
+		return nil, err
+	}
+	d.Lock()
+	v.sight.joined = append(v.sight.joined, d)
+	return d, nil
 }
 
 // OpenWritable opens the volume for writing, and makes sure that nobody else has any of
@@ -316,7 +322,9 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.sight.joined = append(v.sight.joined, &w.Device)
 	if by := v.usersOnce(); len(by) > 0 {
+		w.Close()
 		return nil, &device.BusyError{By: by}
 	}
 	return w, nil
