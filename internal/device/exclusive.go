@@ -87,12 +87,7 @@ func (w *Writable) openImage(flags int) (err error) {
 	if !info.Mode().IsRegular() {
 		return errors.New("was an image file and is no longer")
 	}
-	is := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
-	loops := loopsOver(is)
-	if len(loops) == 0 {
-		loops = loopsOn(w.file)
-	}
-	if by := slices.Concat(loops, swaps(is)); len(by) > 0 {
+	if by := slices.Concat(loopsOn(w.file, info), swaps(isFile(info))); len(by) > 0 {
 		return &BusyError{By: by}
 	}
 	return nil

@@ -22,6 +22,11 @@ func isOneOf(numbers []Number) match {
 	}
 }
 
+// isFile matches a file.
+func isFile(info fs.FileInfo) match {
+	return func(other fs.FileInfo) bool { return os.SameFile(info, other) }
+}
+
 // users names who uses a block device, as [BusyError] has it.
 func (n Number) users() []string {
 	return n.usersBut(func(string) bool { return false })
@@ -90,13 +95,17 @@ func ParseNumber(s string) (n Number, ok bool) {
 
 // mounts names the file systems that are mounted from these devices.
 func mounts(numbers []Number) []string {
+	return mountsBut(numbers, func(mounted) bool { return false })
+}
+
+// mountsBut are the mounts, but for those that are left out.
+func mountsBut(numbers []Number, out func(mounted) bool) []string {
 	is := isOneOf(numbers)
-	content, _ := os.ReadFile("/proc/self/mountinfo")
 	var by []string
 	var seen []string // a file system may be mounted in many places: one is told
-	for _, m := range parseMounts(string(content)) {
+	for _, m := range allMounts() {
 		// Some file systems, btrfs for one, give a number of their own.
-		if !slices.Contains(numbers, m.number) && !isAt(m.source, is) {
+		if out(m) || !slices.Contains(numbers, m.number) && !isAt(m.source, is) {
 			continue
 		}
 		if !slices.Contains(seen, m.source) {
@@ -105,6 +114,23 @@ func mounts(numbers []Number) []string {
 		}
 	}
 	return by
+}
+
+// allMounts are the mounts that this process sees, and then those of others, as far as it may
+// look: a file system that is unmounted here may be in use there.
+func allMounts() (all []mounted) {
+	seen := map[string]bool{}
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range append([]string{"/proc/self"}, processes...) {
+		space, err := os.Readlink(filepath.Join(dir, "ns/mnt"))
+		if dir != "/proc/self" && (err != nil || seen[space]) {
+			continue
+		}
+		seen[space] = true
+		content, _ := os.ReadFile(filepath.Join(dir, "mountinfo"))
+		all = append(all, parseMounts(string(content))...)
+	}
+	return all
 }
 
 // isAt tells whether what is asked for is at the path.
@@ -120,21 +146,23 @@ func isAt(path string, is match) bool {
 type mounted struct {
 	number        Number
 	point, source string
+	readOnly      bool // the file system, and not this mount of it alone
 }
 
 // parseMounts reads /proc/self/mountinfo (proc_pid_mountinfo(5)): of each line
-// the third and the fifth field, and the second one behind the lone dash, which
+// the third and the fifth field, and the second and the third one behind the lone dash, which
 // ends a list of any length.
 func parseMounts(content string) []mounted {
 	var all []mounted
 	for line := range strings.Lines(content) {
 		front, back, _ := strings.Cut(line, " - ")
-		fields, source := strings.Fields(front), strings.Fields(back)
-		if len(fields) < 5 || len(source) < 2 {
+		fields, of := strings.Fields(front), strings.Fields(back)
+		if len(fields) < 5 || len(of) < 3 {
 			continue
 		}
 		if n, ok := ParseNumber(fields[2]); ok {
-			all = append(all, mounted{n, unescape(fields[4]), unescape(source[1])})
+			readOnly := slices.Contains(strings.Split(of[2], ","), "ro")
+			all = append(all, mounted{n, unescape(fields[4]), unescape(of[1]), readOnly})
 		}
 	}
 	return all
@@ -195,13 +223,11 @@ func loopsOver(is match) []string {
 	return by
 }
 
-// loopsOn names the loop devices over a file, by whatever name they were given it,
-// also where that name is gone. Only root may ask them.
-func loopsOn(f *os.File) (by []string) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil
-	}
+// loopsOn names the loop devices over a file, by whatever name they were given it, also where
+// that name is gone: of those, only root is told.
+func loopsOn(f *os.File, info fs.FileInfo) []string {
+	by := loopsOver(isFile(info))
+	id := inodeOf(f)
 	dirs, _ := filepath.Glob("/sys/block/loop*/loop")
 	for _, dir := range dirs {
 		name := filepath.Base(filepath.Dir(dir))
@@ -211,9 +237,10 @@ func loopsOn(f *os.File) (by []string) {
 		}
 		status, err := unix.IoctlLoopGetStatus64(int(loop.Fd()))
 		loop.Close()
-		if err == nil && status.Device == uint64(st.Dev) && status.Inode == uint64(st.Ino) {
+		if err == nil && (inode{status.Device, status.Inode}) == id {
 			by = append(by, name)
 		}
 	}
-	return by
+	slices.Sort(by)
+	return slices.Compact(by)
 }

@@ -11,12 +11,16 @@ import (
 func TestParseMounts(t *testing.T) {
 	const content = `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 shared:3 - ext3 /dev/root rw,errors=continue
 37 35 0:42 / /srv/a\040b rw - btrfs /dev/mapper/vg\134x rw
+40 35 98:1 / /mnt3 ro - ext4 /dev/sdb rw
+41 35 98:2 / /mnt4 rw - ext4 /dev/sdc ro,errors=continue
 38 35 short
 39 35 0:5 / /proc rw - proc
 `
 	want := []mounted{
-		{Number{98, 0}, "/mnt2", "/dev/root"},
-		{Number{0, 42}, "/srv/a b", `/dev/mapper/vg\x`},
+		{Number{98, 0}, "/mnt2", "/dev/root", false},
+		{Number{0, 42}, "/srv/a b", `/dev/mapper/vg\x`, false},
+		{Number{98, 1}, "/mnt3", "/dev/sdb", false},
+		{Number{98, 2}, "/mnt4", "/dev/sdc", true},
 	}
 	if got := parseMounts(content); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

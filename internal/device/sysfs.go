@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -26,20 +25,6 @@ func (d *Device) Number() Number {
 // IsBlock tells whether the device is a block device, or joined from some of one.
 func (d *Device) IsBlock() bool {
 	return d.any(func(m *medium) bool { return m.is.number != Number{} })
-}
-
-// Holders names who uses the device, in words for a message: what device-mapper, LVM or md
-// made on top of it; and who else has locked it to write it, or had when it was locked here.
-// Of a joined device it names those that have some of its bytes.
-func (d *Device) Holders() (by []string) {
-	if d.joined {
-		by = d.mappings()
-	} else {
-		by = d.Number().holders()
-	}
-	by = append(by, d.lockHolders()...)
-	slices.Sort(by)
-	return slices.Compact(by)
 }
 
 // holders names the devices that hold the one of this number.
