@@ -32,7 +32,8 @@ type Device struct {
 	pieces  []piece // what it is joined from
 	largest int64   // of its media's logical blocks, in bytes
 	owns    []*medium
-	holds   []*hold // on its media
+	holds   []*hold    // on its media
+	claims  []*os.File // of its media
 }
 
 // medium is an open block device or image file. All that is open of it, sections
@@ -155,6 +156,9 @@ func (d *Device) Close() (err error) {
 		m.early.wait()
 	}
 	d.unlock()
+	for _, f := range d.claims {
+		f.Close()
+	}
 	for _, m := range d.owns {
 		err = errors.Join(err, m.file.Close())
 	}

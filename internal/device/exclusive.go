@@ -52,6 +52,7 @@ func (w *Writable) openExclusively(info fs.FileInfo) error {
 	case err != nil:
 		return err
 	}
+	mark(w.file)
 	if err := w.refuseReadOnly(); err != nil {
 		return err
 	}
@@ -94,9 +95,9 @@ func (w *Writable) openImage(flags int) (err error) {
 }
 
 // OpenShared is [OpenWritable], but not for oneself, for a device of which others may use other parts, as
-// logical volumes do of a physical one: device-mapper's devices on it are no obstacle, and it
-// is not locked. Who writes locks the parts ([JoinWritable]), and makes sure that none of
-// those devices has what is written ([Device.Holders] of what is joined).
+// logical volumes do of a physical one: device-mapper's devices on it are no obstacle, nor is
+// another dmcow, and it is not locked. Who writes locks the parts ([JoinWritable]), and makes
+// sure that none of those devices has what is written ([Device.Holders] of what is joined).
 func OpenShared(path string) (*Writable, error) {
 	w, err := openToWrite(path, func(*Writable) error { return nil })
 	var busy *BusyError
@@ -112,10 +113,10 @@ func OpenShared(path string) (*Writable, error) {
 	if by := n.strangers(); len(by) > 0 {
 		return nil, &BusyError{By: by}
 	}
-	if !n.mapped() { // a program has it
-		return nil, err
-	}
 	err = w.openBlock(info, func(flags int) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|flags, 0) })
+	if err == nil && !n.mapped() && !isMarked(w.file) {
+		err = busy // a program has it that minds no locks
+	}
 	if err == nil {
 		err = w.refuseReadOnly()
 	}

@@ -153,7 +153,7 @@ func (d *Device) any(such func(*medium) bool) bool {
 // them.
 func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 	again, other := *d, map[*medium]*medium{}
-	again.owns, again.holds = nil, nil
+	again.owns, again.holds, again.claims = nil, nil, nil
 	for m := range d.media() {
 		if m.gone != nil {
 			other[m] = m

@@ -30,7 +30,7 @@ const (
 	qemuAlone  = 201
 	qemuEnd    = 205
 
-	lockEnd = 1 << 62 // no device has as many bytes
+	lockEnd = 1 << 62 // no device has as many bytes; there its claim is marked
 )
 
 // A lockRange is bytes of a file, from start up to end, that are locked, or are to be.
@@ -118,7 +118,11 @@ func (d *Device) newHold(m *medium, writes bool) (*hold, error) {
 	// Several devices may be joined from the open file: each has its locks by itself.
 	var err error
 	h.own = true
-	h.file, err = reopen(m.file, writes)
+	if writes {
+		h.file, err = reopen(m.file, os.O_RDWR)
+	} else {
+		h.file, err = reopen(m.file, os.O_RDONLY)
+	}
 	return h, cause(err)
 }
 
@@ -160,21 +164,14 @@ func (d *Device) partsOn(m *medium) (all []span) {
 }
 
 // reopen opens an open file once more.
-func reopen(f *os.File, write bool) (*os.File, error) {
-	again := func(path string) (*os.File, error) {
-		if write {
-			return os.OpenFile(path, os.O_RDWR, 0)
-		}
-		other, _, err := open(path, 0)
-		return other, err
-	}
-	other, err := again(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+func reopen(f *os.File, flags int) (*os.File, error) {
+	other, _, err := open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), flags)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return other, err
 	}
-	if other, err = again(f.Name()); err == nil && inodeOf(other) != inodeOf(f) {
+	if other, _, err = open(f.Name(), flags); err == nil && inodeOf(other) != inodeOf(f) {
 		other.Close()
-		err = errors.New("cannot be locked: its name is another's by now, and /proc is not mounted")
+		err = errors.New("its name is another's by now, and /proc is not mounted")
 	}
 	return other, err
 }

@@ -19,8 +19,8 @@ import (
 )
 
 // TestOccupy is no test: it opens a device for the tests of those who find it in use. It is
-// told "read" or "write", the path, and where it is not to be all of it, from which byte to
-// which.
+// told "read", "claim" or "write", the path, and where it is not to be all of it, from which
+// byte to which.
 func TestOccupy(t *testing.T) {
 	how := strings.Fields(os.Getenv("DEVICE_TEST_OCCUPY"))
 	if len(how) < 2 {
@@ -48,15 +48,18 @@ func use(t *testing.T, how, path string, part ...int64) (*used, error) {
 	var u used
 	var err error
 	switch {
-	case how == "read" && part == nil:
+	case how != "write" && part == nil:
 		u.Device, err = Open(path)
-	case how == "read":
+	case how != "write":
 		if u.under, err = OpenUnlocked(path); err == nil {
 			u.Device = all(t, []Part{{Length: part[1] - part[0], Stripes: []Stripe{{On: u.under, Start: part[0]}}}})
 			u.Lock()
 		}
 	default:
 		err = u.write(path, part)
+	}
+	if how == "claim" {
+		_, err = u.Claim()
 	}
 	if err == nil {
 		t.Cleanup(u.close)

@@ -32,7 +32,7 @@ func (d *Device) Writers() (by []string) {
 	case d.joined:
 		return d.Holders()
 	case d.IsBlock():
-		by = d.Number().writers()
+		by = d.Number().writersBut(func(string) bool { return false })
 	default:
 		by = d.imageWriters()
 	}
@@ -44,14 +44,15 @@ func (d *Device) imageWriters() []string {
 	return slices.Concat(thatWrite(loopsOn(d.file, d.is.file)), swaps(isFile(d.is.file)))
 }
 
-// writers names who could write a block device, apart from those who have locked it.
-func (n Number) writers() (by []string) {
+// writersBut names who could write a block device, apart from those who have locked it, and
+// but for those of the devices that hold it that are left out.
+func (n Number) writersBut(out func(name string) bool) (by []string) {
 	all := n.relatives()
 	var holders []string
 	for _, r := range all {
 		holders = append(holders, r.holderNames()...)
 	}
-	for _, name := range thatWrite(holders) {
+	for _, name := range slices.DeleteFunc(thatWrite(holders), out) {
 		by = append(by, holder(name))
 	}
 	written := mountsBut(all, func(m mounted) bool { return m.readOnly })
