@@ -1,0 +1,91 @@
+package device
+
+import "fmt"
+
+// containers are the formats in which the content of a disk is kept in a file that is not that
+// content itself: bytes at an offset from the start of the file, or, where that is negative,
+// from its end. A question mark stands for a digit from 1 to 9.
+var containers = []struct {
+	name   string
+	offset int64
+	magic  string
+}{
+	{"qcow", 0, "QFI\xfb\x00\x00\x00\x01"},
+	{"qcow2", 0, "QFI\xfb"},
+	{"VMDK", 0, "KDMV"},
+	{"VMDK", 0, "COWD"},
+	{"VMDK", 0, "# Disk DescriptorFile"},
+	{"VHD", 0, "conectix"},
+	{"VHD", -512, "conectix"},
+	{"VHD", -511, "conectix"}, // as old versions of Virtual PC wrote it
+	{"VHDX", 0, "vhdxfile"},
+	{"VDI", 0x40, "\x7f\x10\xda\xbe"},
+	{"E01 (EnCase)", 0, "EVF\x09\x0d\x0a\xff\x00"},
+	{"E01 (EnCase)", 0, "LVF\x09\x0d\x0a\xff\x00"},
+	{"E01 (EnCase)", 0, "EVF2\x0d\x0a\x81\x00"},
+	{"E01 (EnCase)", 0, "LVF2\x0d\x0a\x81\x00"},
+	{"QED", 0, "QED\x00"},
+	{"Parallels", 0, "WithoutFreeSpace"},
+	{"Parallels", 0, "WithouFreSpacExt"},
+	{"Apple disk image", -512, "koly\x00\x00\x00\x04\x00\x00\x02\x00"},
+	{"AFF", 0, "AFF10\r\n\x00"},
+	{"gzip", 0, "\x1f\x8b\x08"},
+	{"xz", 0, "\xfd7zXZ\x00"},
+	{"bzip2", 0, "BZh?1AY&SY"},
+	{"bzip2", 0, "BZh?\x17\x72\x45\x38\x50\x90"}, // of nothing
+	{"zstd", 0, "\x28\xb5\x2f\xfd"},
+	{"lz4", 0, "\x04\x22\x4d\x18"},
+	{"lz4", 0, "\x02\x21\x4c\x18"},
+	{"lzip", 0, "LZIP\x01"},
+	{"7z", 0, "7z\xbc\xaf\x27\x1c"},
+	{"zip", 0, "PK\x03\x04"},
+	{"zip", 0, "PK\x05\x06"}, // of nothing
+	{"Android sparse image", 0, "\x3a\xff\x26\xed\x01\x00"},
+	{"partclone image", 0, "partclone-image"},
+}
+
+// Container names the format of an image file in which the content of a disk is kept, but not
+// as it is: it has to be converted, or unpacked, before it can be read as a device. It is empty
+// for other files, and for block devices, sections and what is joined, which may hold anything.
+// The error is one of reading.
+func (d *Device) Container() (name string, err error) {
+	if d.joined || d.IsBlock() || d.base != 0 || d.size < d.is.file.Size() {
+		return "", nil
+	}
+	for _, c := range containers {
+		at := c.offset
+		if at < 0 {
+			at += d.size
+		}
+		b, err := d.peek(at, len(c.magic))
+		if err != nil {
+			return "", err
+		}
+		if isLike(b, c.magic) {
+			return c.name, nil
+		}
+	}
+	return "", nil
+}
+
+// isLike tells whether bytes are a magic of a container.
+func isLike(b []byte, magic string) bool {
+	for i, c := range b {
+		if c != magic[i] && (magic[i] != '?' || c < '1' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// peek is some bytes of the device, zeros where it has not all of them.
+func (d *Device) peek(at int64, length int) ([]byte, error) {
+	b := make([]byte, length)
+	if d.within(at, int64(length)) != nil {
+		return b, nil
+	}
+	if _, err := d.ReadAt(b, at); err != nil {
+		return nil, fmt.Errorf("byte %d: %w", at, err)
+	}
+	return b, nil
+}
