@@ -156,6 +156,7 @@ func (c *diffCmd) picture(s *snapshot) (*output, error) {
 	}
 	o, err := lookAt(string(c.SVG))
 	if err == nil {
+		o.mode = 0o666
 		err = o.refuseLoss(c.Force)
 	}
 	if err == nil && o.isBlock {

@@ -24,13 +24,14 @@ type output struct {
 	stream io.Writer
 	closer io.Closer // of a stream that was opened
 	draft  *device.Draft
+	mode   fs.FileMode // of a file
 	block  *device.Writable
 	holes  format.Bytes // in a file
 }
 
 // lookAt finds out what there is of a name that is to be written to. The error is a failure.
 func lookAt(name string) (*output, error) {
-	o := &output{name: name}
+	o := &output{name: name, mode: 0o600} // a volume is not everybody's to read
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -71,7 +72,7 @@ func (o *output) open(s *snapshot, size int64, how overwriting) error {
 		return o.openBlock(s, size, how)
 	default:
 		if err = o.refuseFile(s); err == nil && !how.dryRun {
-			o.draft, err = device.NewDraft(o.name, size)
+			o.draft, err = device.NewDraft(o.name, size, o.mode)
 		}
 	}
 	if err != nil {

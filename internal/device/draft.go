@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,7 @@ type Draft struct {
 	path  string // what it is going to be called
 	named string // what it is called meanwhile; empty where it has no name
 	size  int64  // in bytes; out has whole blocks
+	mode  fs.FileMode
 }
 
 // draftBlock is what offsets of writes must be multiples of, in bytes, and lengths of all but
@@ -28,15 +30,17 @@ type Draft struct {
 const draftBlock = 4096
 
 // NewDraft makes a file of size bytes, all of them zero, that takes no room yet. It will be
-// called path, in place of a file that may have that name now. Where that is a symbolic link,
-// it is for the file that the link leads to.
+// called path, in place of a file that may have that name now, and has that one's owner, as far
+// as that may be, and its permissions; where there is none, those of mode, of which the process
+// may leave some out (umask(2)). Where that is a symbolic link, it is for the file that the link
+// leads to.
 //
 // The error says what is wrong without naming the path.
-func NewDraft(path string, size int64) (*Draft, error) {
+func NewDraft(path string, size int64, mode fs.FileMode) (*Draft, error) {
 	if whole, err := filepath.EvalSymlinks(path); err == nil {
 		path = whole
 	}
-	d := &Draft{out: newWritable(path), path: path, size: size}
+	d := &Draft{out: newWritable(path), path: path, size: size, mode: mode}
 	err := d.open()
 	if err == nil {
 		d.out.size = roundUp(size, draftBlock)
@@ -53,7 +57,7 @@ func NewDraft(path string, size int64) (*Draft, error) {
 
 // open makes the file, without a name where that can be done.
 func (d *Draft) open() (err error) {
-	d.out.file, err = os.OpenFile(filepath.Dir(d.path), os.O_RDWR|unix.O_TMPFILE, 0o666)
+	d.out.file, err = os.OpenFile(filepath.Dir(d.path), os.O_RDWR|unix.O_TMPFILE, d.mode)
 	if err == nil && d.nameable() {
 		return nil
 	}
@@ -71,7 +75,7 @@ func (d *Draft) openNamed() error {
 	if err != nil {
 		return err
 	}
-	if d.out.file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err == nil {
+	if d.out.file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, d.mode); err == nil {
 		d.named = name
 	}
 	return err
@@ -95,8 +99,16 @@ func (d *Draft) goDirect() {
 			return
 		}
 	}
+	d.goThroughCache()
+}
+
+// goThroughCache has the file be written through the page cache.
+func (d *Draft) goThroughCache() {
+	m := d.out.medium
 	m.block, m.direct = SectorSize, false
-	_, _ = unix.FcntlInt(m.file.Fd(), unix.F_SETFL, flags) // as it was
+	if flags, err := unix.FcntlInt(m.file.Fd(), unix.F_GETFL, 0); err == nil {
+		_, _ = unix.FcntlInt(m.file.Fd(), unix.F_SETFL, flags&^unix.O_DIRECT)
+	}
 }
 
 // nameable tells whether a file without a name can be given one.
@@ -136,20 +148,75 @@ func (d *Draft) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 	return d.out.WriteMany(p, at)
 }
 
+// Writable is what is on its way, as a device that is read and written in blocks like any image
+// file, with whatever was written before. [Draft.WriteMany] is not for what comes after. The
+// device is closed with the draft, and is not to be closed by itself.
+//
+// What does not fill a block at the file's end is to be written before, by WriteMany.
+func (d *Draft) Writable() (*Writable, error) {
+	err := d.out.file.Truncate(d.size)
+	if err == nil {
+		d.goThroughCache()
+		err = d.out.measure()
+	}
+	return d.out, cause(err)
+}
+
 // Keep makes the file durable and gives it its name. Where that fails, it is as if it had
 // never been there.
-func (d *Draft) Keep() error {
+func (d *Draft) Keep() error { return d.keep(true) }
+
+// KeepNew is Keep for a name that no file has: one that has been made meanwhile stays, and is
+// an error.
+func (d *Draft) KeepNew() error { return d.keep(false) }
+
+func (d *Draft) keep(replace bool) error {
 	err := d.out.file.Truncate(d.size)
+	if err == nil && replace {
+		err = d.beLike()
+	}
+	if err == nil {
+		err = d.out.Sync() // which knows of one that has failed
+	}
 	if err == nil {
 		err = d.out.file.Sync()
 	}
-	if err == nil {
+	switch {
+	case err == nil && replace:
 		err = d.name()
+	case err == nil:
+		err = d.nameNew()
 	}
 	if err == nil {
 		err = syncDirectory(filepath.Dir(d.path))
 	}
 	return errors.Join(cause(err), d.Close())
+}
+
+// beLike gives the file the owner and the permissions of the one that it is going to replace.
+// Those of a group that it cannot have, it has only as far as everybody has them.
+func (d *Draft) beLike() error {
+	info, err := os.Stat(d.path)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil // there is none; what else is there is not replaced
+	}
+	mode := info.Mode().Perm()
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		err := d.out.file.Chown(int(st.Uid), int(st.Gid))
+		if err != nil {
+			err = d.out.file.Chown(-1, int(st.Gid))
+		}
+		if err != nil {
+			mode = ofAnotherGroup(mode)
+		}
+	}
+	return d.out.file.Chmod(mode)
+}
+
+// ofAnotherGroup are permissions of which a group has no more than everybody.
+func ofAnotherGroup(mode fs.FileMode) fs.FileMode {
+	const group, others = 0o070, 0o007
+	return mode&^group | mode&group&(mode&others<<3)
 }
 
 // name gives the file its name. One that another file has takes two steps.
@@ -169,6 +236,21 @@ func (d *Draft) name() error {
 		d.named = name
 	}
 	err := os.Rename(d.named, d.path)
+	if err == nil {
+		d.named = ""
+	}
+	return err
+}
+
+// nameNew gives the file its name, if no file has it.
+func (d *Draft) nameNew() error {
+	if d.named == "" {
+		if err := d.link(d.path); err != nil {
+			return createError(d.path, err)
+		}
+		return nil
+	}
+	err := Rename(d.named, d.path)
 	if err == nil {
 		d.named = ""
 	}

@@ -50,7 +50,7 @@ func TestDraft(t *testing.T) {
 				}
 				before := names(t, dir)
 				want := bytes.Repeat([]byte("draft-"), size/6+1)[:size]
-				given, err := NewDraft(path, int64(size))
+				given, err := NewDraft(path, int64(size), 0o600)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -61,7 +61,7 @@ func TestDraft(t *testing.T) {
 				if !slices.Equal(names(t, dir), before) {
 					t.Errorf("%d bytes, given up: there is %q", size, names(t, dir))
 				}
-				kept, err := NewDraft(path, int64(size))
+				kept, err := NewDraft(path, int64(size), 0o600)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -100,7 +100,7 @@ func fill(t *testing.T, d *Draft, content []byte) {
 // TestDraftHoles: what is not written reads as zeros, and takes no room.
 func TestDraftHoles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
-	d, err := NewDraft(path, 64<<20+77)
+	d, err := NewDraft(path, 64<<20+77, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestDraftNames(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o666), os.Symlink("file", link)); err != nil {
 		t.Fatal(err)
 	}
-	d, err := NewDraft(link, 3)
+	d, err := NewDraft(link, 3, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,10 +142,10 @@ func TestDraftNames(t *testing.T) {
 	if target, err := os.Readlink(link); target != "file" {
 		t.Error(target, err)
 	}
-	if _, err := NewDraft(filepath.Join(dir, "no", "file"), 3); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := NewDraft(filepath.Join(dir, "no", "file"), 3, 0o600); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	d, err = NewDraft(dir, 3) // the name is taken when it comes to that
+	d, err = NewDraft(dir, 3, 0o600) // the name is taken when it comes to that
 	if err == nil {
 		err = d.Keep()
 	}
@@ -158,7 +158,7 @@ func TestDraftNames(t *testing.T) {
 // kept.
 func TestDraftWithName(t *testing.T) {
 	dir := t.TempDir()
-	d := &Draft{out: newWritable(dir), path: filepath.Join(dir, "file*"), size: 5}
+	d := &Draft{out: newWritable(dir), path: filepath.Join(dir, "file*"), size: 5, mode: 0o600}
 	if err := d.openNamed(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,5 +182,173 @@ func TestDraftWithName(t *testing.T) {
 	}
 	if all := names(t, dir); len(all) != 1 {
 		t.Errorf("given up, there is %q", all)
+	}
+}
+
+// mode is what everybody may do with a file.
+func mode(t *testing.T, path string) fs.FileMode {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Mode()
+}
+
+// keep makes a draft of some bytes and keeps it.
+func keep(t *testing.T, path string, perm fs.FileMode) {
+	t.Helper()
+	d, err := NewDraft(path, 3, perm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, d, []byte("new"))
+	if err := d.Keep(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDraftMode: a file has the permissions that it was to have, less those that the process
+// gives to nobody, or those of the file that it replaces.
+func TestDraftMode(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o022))
+	for _, dir := range draftDirs(t) {
+		path := filepath.Join(dir, "file")
+		for perm, want := range map[fs.FileMode]fs.FileMode{0o600: 0o600, 0o666: 0o644} {
+			keep(t, path, perm)
+			if got := mode(t, path); got != want {
+				t.Errorf("%v, and was to have %v", got, perm)
+			}
+			for _, old := range []fs.FileMode{0o640, 0o666, 0o400} {
+				if err := os.Chmod(path, old); err != nil {
+					t.Fatal(err)
+				}
+				keep(t, path, perm)
+				if got := mode(t, path); got != old {
+					t.Errorf("%v, and it replaces one of %v", got, old)
+				}
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestDraftOwner: a file has the owner of the one that it replaces.
+func TestDraftOwner(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	keep(t, path, 0o600)
+	if err := errors.Join(os.Chmod(path, 0o660), os.Chown(path, 1234, 4321)); err != nil {
+		t.Skip(err)
+	}
+	keep(t, path, 0o600)
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil || st.Uid != 1234 || st.Gid != 4321 || st.Mode&0o7777 != 0o660 {
+		t.Errorf("%v: %d, %d, %o", err, st.Uid, st.Gid, st.Mode)
+	}
+}
+
+// TestDraftGroup: a group that did not have the old file gets no more than everybody.
+func TestDraftGroup(t *testing.T) {
+	for mode, want := range map[fs.FileMode]fs.FileMode{0o640: 0o600, 0o664: 0o644, 0o666: 0o666, 0o671: 0o611, 0o604: 0o604, 0o700: 0o700} {
+		if got := ofAnotherGroup(mode); got != want {
+			t.Errorf("%v: %v, want %v", mode, got, want)
+		}
+	}
+}
+
+// TestDraftWritable: what is on its way can be read and written like an image file of its size,
+// whatever that is, and what was written is what is kept.
+func TestDraftWritable(t *testing.T) {
+	for _, dir := range draftDirs(t) {
+		for _, size := range []int{512, 1000, 4096 + 512, 1 << 20, 3*4096 + 1} {
+			path := filepath.Join(dir, "file")
+			content := bytes.Repeat([]byte("draft-"), size/6+1)[:size]
+			d, err := NewDraft(path, int64(size), 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fill(t, d, content)
+			w, err := d.Writable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w.Size() != int64(size) || w.LogicalBlockSize() != SectorSize || w.Direct() || w.IsBlock() {
+				t.Errorf("%d bytes: %d, in blocks of %d", size, w.Size(), w.LogicalBlockSize())
+			}
+			got := make([]byte, size)
+			if _, err := w.ReadAt(got, 0); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%d bytes: other content, or %v", size, err)
+			}
+			at := size / 512 / 2 * 512
+			section, err := w.Section(int64(at), 512)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(content[at:], bytes.Repeat([]byte{7}, 512))
+			if err := section.WriteDurable(content[at:at+512], 0); err != nil {
+				t.Fatal(err)
+			}
+			if holders := w.Holders(); holders != nil {
+				t.Errorf("held by %q", holders)
+			}
+			if err := d.Keep(); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%d bytes: %d are kept, %v", size, len(got), err)
+			}
+			if all := names(t, dir); len(all) != 1 || os.Remove(path) != nil {
+				t.Errorf("there is %q", all)
+			}
+		}
+	}
+}
+
+// TestDraftKeepNew: a file that has been made meanwhile is not replaced, and the draft is gone.
+func TestDraftKeepNew(t *testing.T) {
+	for _, open := range []func(*Draft) error{(*Draft).open, (*Draft).openNamed} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "file")
+		for _, want := range []error{nil, fs.ErrExist} {
+			d := &Draft{out: newWritable(path), path: path, mode: 0o600}
+			if err := open(d); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.KeepNew(); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+			if all := names(t, dir); len(all) != 1 {
+				t.Errorf("there is %q", all)
+			}
+			if err := os.WriteFile(path, []byte("there"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, _ := os.ReadFile(path); string(got) != "there" {
+			t.Errorf("it holds %q", got)
+		}
+	}
+}
+
+// TestDraftFailedSync: what could not be made durable is not kept, also if it was tried before.
+func TestDraftFailedSync(t *testing.T) {
+	dir := t.TempDir()
+	d, err := NewDraft(filepath.Join(dir, "file"), 512, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := d.Writable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls(w, unix.EIO, nil)
+	if err := w.Sync(); !errors.Is(err, unix.EIO) {
+		t.Fatal(err)
+	}
+	calls(w, nil, nil)
+	if err := d.Keep(); !errors.Is(err, unix.EIO) || len(names(t, dir)) != 0 {
+		t.Errorf("%v, there is %q", err, names(t, dir))
 	}
 }
