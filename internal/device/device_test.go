@@ -130,7 +130,7 @@ func TestRefused(t *testing.T) {
 // answer is what device-mapper answers for a device with these targets, each of a
 // type and arguments, and of 8 sectors.
 func answer(targets ...[2]string) []byte {
-	buf := newMapperRequest(Number{254, 3}, mapperBuffer)
+	buf := newMapperRequest(mapperBuffer, flagStatusTable)
 	u32, u64 := binary.NativeEndian.PutUint32, binary.NativeEndian.PutUint64
 	u32(buf[offTargetCount:], uint32(len(targets)))
 	at := mapperHead

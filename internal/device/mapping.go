@@ -1,12 +1,8 @@
 package device
 
 import (
-	"bytes"
 	"encoding/binary"
-	"os"
-	"runtime"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,17 +54,10 @@ func (n Number) table() []row {
 	if readLine(n.sysfs("dm/name")) == "" {
 		return nil
 	}
-	control, err := os.Open("/dev/mapper/control")
-	if err != nil {
-		return nil
-	}
-	defer control.Close()
 	for size := mapperBuffer; size <= mapperMost; size *= 2 {
-		buf := newMapperRequest(n, size)
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, control.Fd(), tableStatus,
-			uintptr(unsafe.Pointer(unsafe.SliceData(buf))))
-		runtime.KeepAlive(buf)
-		if errno != 0 {
+		buf := newMapperRequest(size, flagStatusTable)
+		binary.NativeEndian.PutUint64(buf[offDevice:], unix.Mkdev(n.Major, n.Minor))
+		if askMapper(tableStatus, buf) != nil {
 			return nil
 		}
 		if binary.NativeEndian.Uint32(buf[offFlags:])&flagBufferFull == 0 {
@@ -76,44 +65,6 @@ func (n Number) table() []row {
 		}
 	}
 	return nil
-}
-
-// The layout of device-mapper's ioctl interface (linux/dm-ioctl.h), in bytes.
-const (
-	mapperHead   = 312 // struct dm_ioctl
-	mapperBuffer = 4096
-	mapperMost   = 1 << 28 // a million targets, which no kernel goes beyond, take less
-	specSize     = 40      // struct dm_target_spec
-	specStart    = 0
-	specLength   = 8
-	specNext     = 20
-	specType     = 24
-	specTypeSize = 16
-
-	offDataSize    = 12
-	offDataStart   = 16
-	offTargetCount = 20
-	offFlags       = 28
-	offDevice      = 40
-
-	flagStatusTable = 1 << 4
-	flagBufferFull  = 1 << 8
-
-	// tableStatus is DM_TABLE_STATUS: _IOWR(0xfd, 12, struct dm_ioctl).
-	tableStatus = 3<<30 | mapperHead<<16 | 0xfd<<8 | 12
-)
-
-// newMapperRequest asks for the table of a device, in an answer of at most size
-// bytes.
-func newMapperRequest(n Number, size int) []byte {
-	buf := make([]byte, size)
-	put := binary.NativeEndian.PutUint32
-	put(buf[0:], 4) // the interface's major version; any minor will do
-	put(buf[offDataSize:], uint32(size))
-	put(buf[offDataStart:], mapperHead)
-	put(buf[offFlags:], flagStatusTable)
-	binary.NativeEndian.PutUint64(buf[offDevice:], unix.Mkdev(n.Major, n.Minor))
-	return buf
 }
 
 // parseTable takes the table out of the kernel's answer.
@@ -137,10 +88,4 @@ func parseTable(buf []byte) (all []row) {
 		at, end = data+int(u32(spec[specNext:])), at+specSize
 	}
 	return all
-}
-
-// text is a C string.
-func text(b []byte) string {
-	b, _, _ = bytes.Cut(b, []byte{0})
-	return string(b)
 }

@@ -1,0 +1,18 @@
+package device
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestNoGuard: without device-mapper nothing can be kept from LVM, which would do nothing.
+func TestNoGuard(t *testing.T) {
+	if _, err := os.Stat("/dev/mapper/control"); err == nil {
+		t.Skip("there is device-mapper")
+	}
+	if _, err := NewGuard("vg0-snap-cow"); !errors.Is(err, errNoMapper) || !strings.Contains(err.Error(), "vg0-snap-cow: there is no device-mapper") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,130 @@
+package device
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The layout of device-mapper's ioctl interface (linux/dm-ioctl.h), in bytes.
+const (
+	mapperHead   = 312 // struct dm_ioctl
+	mapperBuffer = 4096
+	mapperMost   = 1 << 28 // a million targets, which no kernel goes beyond, take less
+	specSize     = 40      // struct dm_target_spec
+	specStart    = 0
+	specLength   = 8
+	specNext     = 20
+	specType     = 24
+	specTypeSize = 16
+
+	offDataSize    = 12
+	offDataStart   = 16
+	offTargetCount = 20
+	offFlags       = 28
+	offDevice      = 40
+	offName        = 48
+	offUUID        = 176
+	nameMost       = 127
+	uuidMost       = 128
+
+	flagStatusTable    = 1 << 4
+	flagBufferFull     = 1 << 8
+	flagDeferredRemove = 1 << 17
+
+	// Requests are _IOWR(0xfd, number, struct dm_ioctl).
+	mapperRequest = 3<<30 | mapperHead<<16 | 0xfd<<8
+	deviceCreate  = mapperRequest | 3
+	deviceRemove  = mapperRequest | 4
+	deviceStatus  = mapperRequest | 7
+	tableLoad     = mapperRequest | 9
+	tableStatus   = mapperRequest | 12
+)
+
+var errNoMapper = errors.New("there is no device-mapper: /dev/mapper/control is missing")
+
+// newMapperRequest is a request, with room for an answer of at most size bytes.
+func newMapperRequest(size int, flags uint32) []byte {
+	buf := make([]byte, size)
+	put := binary.NativeEndian.PutUint32
+	put(buf[0:], 4) // the interface's major version; any minor will do
+	put(buf[offDataSize:], uint32(size))
+	put(buf[offDataStart:], mapperHead)
+	put(buf[offFlags:], flags)
+	return buf
+}
+
+// askMapper has device-mapper answer a request, in its place.
+func askMapper(request uintptr, buf []byte) error {
+	control, err := os.Open("/dev/mapper/control")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errNoMapper
+	case err != nil:
+		return err
+	}
+	defer control.Close()
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, control.Fd(), request, uintptr(unsafe.Pointer(unsafe.SliceData(buf))))
+	runtime.KeepAlive(buf)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// createMapped makes a device-mapper device, which has no table.
+func createMapped(name, uuid string) (Number, error) {
+	buf := newMapperRequest(mapperBuffer, 0)
+	if name == "" || len(name) > nameMost {
+		return Number{}, fmt.Errorf("a name of %d bytes is none of device-mapper's", len(name))
+	}
+	copy(buf[offName:], name)
+	copy(buf[offUUID:], uuid)
+	err := askMapper(deviceCreate, buf)
+	return numberIn(buf), err
+}
+
+// statusMapped is what there is by a name.
+func statusMapped(name string) (n Number, uuid string, err error) {
+	buf := newMapperRequest(mapperBuffer, 0)
+	copy(buf[offName:], name)
+	err = askMapper(deviceStatus, buf)
+	return numberIn(buf), text(buf[offUUID:][:uuidMost]), err
+}
+
+// loadMapped loads a table for the device of a UUID that is of no use: all transfers fail.
+func loadMapped(uuid string) error {
+	buf := newMapperRequest(mapperBuffer, 0)
+	copy(buf[offUUID:], uuid)
+	binary.NativeEndian.PutUint32(buf[offTargetCount:], 1)
+	spec := buf[mapperHead:]
+	binary.NativeEndian.PutUint64(spec[specLength:], 1)
+	copy(spec[specType:], "error")
+	return askMapper(tableLoad, buf)
+}
+
+// removeMapped removes the device of a UUID.
+func removeMapped(uuid string, flags uint32) error {
+	buf := newMapperRequest(mapperBuffer, flags)
+	copy(buf[offUUID:], uuid)
+	return askMapper(deviceRemove, buf)
+}
+
+// numberIn is the number of the device that an answer is about.
+func numberIn(buf []byte) Number {
+	device := binary.NativeEndian.Uint64(buf[offDevice:])
+	return Number{unix.Major(device), unix.Minor(device)}
+}
+
+// text is a C string.
+func text(b []byte) string {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return string(b)
+}
