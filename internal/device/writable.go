@@ -16,6 +16,7 @@ import (
 type Writable struct {
 	Device
 	section bool // or joined: it cannot grow
+	created bool // by CreateWritable
 }
 
 // OpenWritable opens a block device or an image file, and nothing else, for
@@ -79,7 +80,21 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 		_ = os.Remove(path) // nothing is in it
 		return nil, false, fmt.Errorf("cannot make its name durable: %w", cause(err))
 	}
+	w.created = true
 	return w, true, nil
+}
+
+// Abandon closes the device. A file that [CreateWritable] made is removed before, if it still
+// has its name: it is as if nothing had been made. Any other stays.
+func (w *Writable) Abandon() error {
+	if !w.created || !isStill(w.file, w.path) {
+		return w.Close()
+	}
+	err := os.Remove(w.path)
+	if err == nil {
+		err = syncDirectory(filepath.Dir(w.path))
+	}
+	return errors.Join(cause(err), w.Close())
 }
 
 // Creatable is why [CreateWritable] could not make a file where there is none, as

@@ -260,6 +260,41 @@ func TestCreateWritable(t *testing.T) {
 	}
 }
 
+// TestAbandon: a file that was made is removed, as it was or as something was written to it;
+// one that was there stays, and so does one that has taken its name.
+func TestAbandon(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "new")
+	w, created, err := CreateWritable(path)
+	if err != nil || !created {
+		t.Fatal(created, err)
+	}
+	if err := w.Grow(512); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Abandon(); err != nil || len(names(t, dir)) != 0 {
+		t.Errorf("%v, there is %q", err, names(t, dir))
+	}
+	if _, err := w.WriteAt(make([]byte, 512), 0); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("written when it was closed: %v", err)
+	}
+	if w, _, err = CreateWritable(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Abandon(); err != nil || len(names(t, dir)) != 1 {
+		t.Errorf("another file of its name: %v, there is %q", err, names(t, dir))
+	}
+	if w, created, err = CreateWritable(path); err != nil || created {
+		t.Fatal(created, err)
+	}
+	if err := w.Abandon(); err != nil || len(names(t, dir)) != 1 {
+		t.Errorf("it was there: %v, there is %q", err, names(t, dir))
+	}
+}
+
 // TestOpenWritableRefuses what is neither a block device nor a file.
 func TestOpenWritableRefuses(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
