@@ -63,7 +63,7 @@ func mark(f *os.File) {
 	_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
 }
 
-// isMarked tells whether a device is marked by the one who has it exclusively.
+// isMarked reports whether a device is marked by the one who has it exclusively.
 func isMarked(f *os.File) bool {
 	lock := claimed.flock(unix.F_WRLCK)
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock)

@@ -68,7 +68,7 @@ func (d *Device) Container() (name string, err error) {
 	return "", nil
 }
 
-// isLike tells whether bytes are a magic of a container.
+// isLike reports whether bytes are a magic of a container.
 func isLike(b []byte, magic string) bool {
 	for i, c := range b {
 		if c != magic[i] && (magic[i] != '?' || c < '1' || c > '9') {

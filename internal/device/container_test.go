@@ -51,7 +51,7 @@ var inContainers = []struct{ name, begins, ends string }{
 	{"partclone image", "partclone-image\x000.3.13\x00", ""},
 
 	{"", "BZh01AY&SY", ""},
-	{"", "BZh9 is no magic of itself", ""},
+	{"", "BZh9, and something else", ""},
 	{"", "QFJ\xfb", ""},
 	{"", "conect", ""},
 	{"", "", "conectix"},
@@ -131,7 +131,7 @@ func TestContainerOfFiles(t *testing.T) {
 func TestNoContainer(t *testing.T) {
 	files, _ := filepath.Glob("../../testdata/*/*.gz")
 	if len(files) < 10 {
-		t.Fatal("there is no testdata")
+		t.Fatal("no testdata")
 	}
 	for _, file := range files {
 		path := unpacked(t, file)

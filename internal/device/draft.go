@@ -31,8 +31,8 @@ const draftBlock = 4096
 
 // NewDraft makes a file of size bytes, all of them zero, that takes no room yet. It will be
 // called path, in place of a file that may have that name now, and has that one's owner, as far
-// as that may be, and its permissions; where there is none, those of mode, of which the process
-// may leave some out (umask(2)). Where that is a symbolic link, it is for the file that the link
+// as that may be, and its permissions; a new file has those of mode, of which the process may
+// leave some out (umask(2)). Where that is a symbolic link, it is for the file that the link
 // leads to.
 //
 // The error says what is wrong without naming the path.

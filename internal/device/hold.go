@@ -42,7 +42,7 @@ var held struct {
 	all []*hold
 }
 
-// meets tells whether two holds cannot be had together.
+// meets reports whether two holds cannot be had together.
 func (h *hold) meets(o *hold) bool {
 	return h.inode == o.inode &&
 		slices.ContainsFunc(h.ranges, func(r lockRange) bool { return slices.ContainsFunc(o.ranges, r.meets) })
@@ -180,7 +180,7 @@ func (h *hold) metBy() []string {
 	return h.by
 }
 
-// isOurs tells whether one who writes in this process has the exclusive lock.
+// isOurs reports whether one who writes in this process has the exclusive lock.
 func isOurs(id inode, r lockRange) bool {
 	held.Lock()
 	defer held.Unlock()
@@ -191,7 +191,7 @@ func isOurs(id inode, r lockRange) bool {
 	})
 }
 
-// isHeld tells whether one who writes has all of an open file.
+// isHeld reports whether one who writes has all of an open file.
 func isHeld(f *os.File) bool {
 	held.Lock()
 	defer held.Unlock()

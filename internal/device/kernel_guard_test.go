@@ -15,7 +15,7 @@ import (
 	"dmcow/internal/kernellab"
 )
 
-// TestGuard is no test: it guards a name for the tests of those who want that.
+// TestGuard tests nothing: it guards a name for the tests of those who want that.
 func TestGuard(t *testing.T) {
 	name := os.Getenv("DEVICE_TEST_GUARD")
 	if name == "" {
@@ -68,7 +68,7 @@ func guard(t *testing.T, name string) (release func()) {
 	return release
 }
 
-// isMapped tells whether there is a device-mapper device of a name.
+// isMapped reports whether there is a device-mapper device of a name.
 func isMapped(name string) bool {
 	return slices.ContainsFunc(device.Mappings(), func(m device.Mapping) bool { return m.Name == name })
 }

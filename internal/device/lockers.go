@@ -21,7 +21,7 @@ type lock struct {
 	lockRange
 }
 
-// isAgainst tells whether another's lock cannot be had together with the hold.
+// isAgainst reports whether another's lock cannot be had together with the hold.
 func (h *hold) isAgainst(l lock) bool {
 	if l.flock {
 		return h.flock == unix.LOCK_EX || h.flock != 0 && l.exclusive
@@ -70,7 +70,7 @@ func lockers(f *os.File, such func(lock) bool) (by []string) {
 	return by
 }
 
-// hasLocked tells whether a process has such a lock on a file, by what the kernel tells of
+// hasLocked reports whether a process has such a lock on a file, by what the kernel tells of
 // what it has open. The device number there is the file system's, which on btrfs is none of
 // the files': the open file itself is looked at.
 func hasLocked(process string, file fs.FileInfo, ino uint64, such func(lock) bool) bool {
@@ -89,7 +89,7 @@ func hasLocked(process string, file fs.FileInfo, ino uint64, such func(lock) boo
 
 // parseLocks takes the locks out of /proc/locks, or out of /proc/PID/fdinfo/FD. A line is
 // "1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF", in the latter behind "lock:", with the
-// number of the file system's device in hexadecimal digits, that of the file, and the first
+// number of the file system's device in hexadecimal digits, the file's number, and the first
 // and the last byte that are locked. Who waits for a lock has an arrow in front.
 func parseLocks(content string) (all []lock) {
 	for line := range strings.Lines(content) {

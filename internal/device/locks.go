@@ -11,8 +11,8 @@ import (
 )
 
 // Who reads and who writes a file or a block device locks bytes of it: with flock(2), a file
-// only, and with the locks of fcntl(2) that belong to an open file, those of its inode, of a
-// block device that of its node. There is no lock that all programs mind.
+// only, and with the locks of fcntl(2) that belong to an open file. They are on the inode, of a
+// block device on its node's. No lock is one that all programs mind.
 //
 //	whole device   to read   flock shared      shared: all but bytes 100 to 200
 //	               to write  flock exclusive   exclusive: all
@@ -39,7 +39,7 @@ type lockRange struct {
 	exclusive  bool
 }
 
-// meets tells whether two locks cannot be had together.
+// meets reports whether two locks cannot be had together.
 func (r lockRange) meets(o lockRange) bool {
 	return r.start < o.end && o.start < r.end && (r.exclusive || o.exclusive)
 }
@@ -51,7 +51,7 @@ func (r lockRange) flock(kind int16) unix.Flock_t {
 // Lock takes the locks of one who reads, as [Open] does, until the device is closed: while it
 // is read, no other program that minds them begins to write it. Of a joined device they are
 // on the parts that it is joined from. Where the file system knows none, or others have some
-// that are against them, it is no error: [Device.Holders] names those, then.
+// that are against them, reading goes on: [Device.Holders] names those, then.
 //
 // It is to be called once, before sections are made of the device.
 func (d *Device) Lock() { _ = d.lock(false) } // who reads is not refused
@@ -176,7 +176,7 @@ func reopen(f *os.File, flags int) (*os.File, error) {
 	return other, err
 }
 
-// written tells whether others have exclusive locks on some of the bytes of a file.
+// written reports whether others have exclusive locks on some of the bytes of a file.
 func written(f *os.File, start, end int64) bool {
 	for start < end {
 		lock := lockRange{start: start, end: end}.flock(unix.F_RDLCK)
@@ -205,7 +205,7 @@ func rangeOf(lock unix.Flock_t) lockRange {
 	return r
 }
 
-// qemuHas tells whether QEMU has locked that byte of a file. It has a lock on nothing but its
+// qemuHas reports whether QEMU has locked that byte of a file. It has a lock on nothing but its
 // bytes: where locks of flock are as those of fcntl, as on NFS, others have one on all of them.
 func qemuHas(f *os.File, at int64) bool {
 	lock := lockRange{start: at, end: at + 1}.flock(unix.F_WRLCK)

@@ -18,7 +18,7 @@ import (
 	"dmcow/internal/kernellab"
 )
 
-// TestOccupy is no test: it opens a device for the tests of those who find it in use. It is
+// TestOccupy tests nothing: it opens a device for the tests of those who find it in use. It is
 // told "read", "claim" or "write", the path, and where it is not to be all of it, from which
 // byte to which.
 func TestOccupy(t *testing.T) {
@@ -134,7 +134,7 @@ func occupy(t *testing.T, how ...any) (says, name string, end func()) {
 	return "", "", nil
 }
 
-// hasLoops tells whether loop devices can be had.
+// hasLoops reports whether loop devices can be had.
 func hasLoops() bool {
 	_, err := os.Stat("/dev/loop-control")
 	return err == nil && os.Geteuid() == 0

@@ -48,7 +48,7 @@ const (
 	tableStatus   = mapperRequest | 12
 )
 
-var errNoMapper = errors.New("there is no device-mapper: /dev/mapper/control is missing")
+var errNoMapper = errors.New("/dev/mapper/control is missing: this kernel has no device-mapper, or it is not loaded (modprobe dm_mod)")
 
 // newMapperRequest is a request, with room for an answer of at most size bytes.
 func newMapperRequest(size int, flags uint32) []byte {
