@@ -55,6 +55,15 @@ func MappedName(s string) (group, volume, layer string, ok bool) {
 	return "", "", "", false
 }
 
+// MapName is the opposite of [MappedName].
+func MapName(group, volume, layer string) string {
+	name := strings.ReplaceAll(group, "-", "--") + "-" + strings.ReplaceAll(volume, "-", "--")
+	if layer != "" {
+		name += "-" + layer
+	}
+	return name
+}
+
 // MappingUUID is how the device-mapper UUIDs of a logical volume, and of its layers, begin.
 func MappingUUID(g *Group, v *Logical) string {
 	return "LVM-" + strings.ReplaceAll(g.UUID+v.UUID, "-", "")

@@ -52,6 +52,12 @@ func (s *Paged) Add(first, count uint64) {
 	}
 }
 
+// Has reports whether n is in the set. Several goroutines may ask at once, while none adds.
+func (s *Paged) Has(n uint64) bool {
+	p := s.pages[n/pageBits]
+	return p != nil && p[n%pageBits/64]>>(n%64)&1 != 0
+}
+
 // Count is how many numbers the set has.
 func (s *Paged) Count() uint64 { return s.count }
 

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +20,12 @@ type Bearing struct {
 }
 
 // Bearings are the partition tables, the labels and metadata areas of a physical volume of LVM,
-// the headers of LUKS, and the superblocks of a member of an md array that the device bears, in
-// the order of their places. They are looked for where they belong, whatever else is there. The
-// error is one of reading; what was found elsewhere is returned with it.
-func (d *Device) Bearings() (all []Bearing, err error) {
+// the headers of LUKS, and the superblocks of a member of an md array that a device of so many
+// bytes bears, in the order of their places.
+// They are looked for where they belong, whatever else is there. The error is
+// one of reading; what was found elsewhere is returned with it.
+func Bearings(r io.ReaderAt, size int64) (all []Bearing, err error) {
+	d := bearer{r, size}
 	for _, look := range []func() ([]Bearing, error){d.dosTable, d.gptTables, d.physicalVolume, d.luks, d.mdMember} {
 		found, lookErr := look()
 		all = append(all, found...)
@@ -29,17 +33,35 @@ func (d *Device) Bearings() (all []Bearing, err error) {
 			err = lookErr
 		}
 	}
-	all = slices.DeleteFunc(all, func(b Bearing) bool { return d.within(b.Offset, 1) != nil || b.Length <= 0 })
+	all = slices.DeleteFunc(all, func(b Bearing) bool { return b.Offset < 0 || b.Offset >= size || b.Length <= 0 })
 	for i := range all {
-		all[i].Length = min(all[i].Length, d.size-all[i].Offset)
+		all[i].Length = min(all[i].Length, size-all[i].Offset)
 	}
 	slices.SortStableFunc(all, func(a, b Bearing) int { return cmp.Compare(a.Offset, b.Offset) })
 	return slices.Compact(all), err
 }
 
+// bearer is a device that may bear something.
+type bearer struct {
+	io.ReaderAt
+	size int64 // in bytes
+}
+
+// peek is some bytes of the device, zeros where it has not all of them.
+func (d bearer) peek(at int64, length int) ([]byte, error) {
+	b := make([]byte, length)
+	if at < 0 || at > d.size || int64(length) > d.size-at {
+		return b, nil
+	}
+	if _, err := d.ReadAt(b, at); err != nil {
+		return nil, fmt.Errorf("byte %d: %w", at, err)
+	}
+	return b, nil
+}
+
 // dosTable is the table in the first sector. The sector may as well be the first one of a file
 // system, which ends with the same two bytes; what stands where the table would be is none.
-func (d *Device) dosTable() ([]Bearing, error) {
+func (d bearer) dosTable() ([]Bearing, error) {
 	const table, entry, entries, gpt = 446, 16, 4, 0xee
 	b, err := d.peek(0, SectorSize)
 	if err != nil || b[510] != 0x55 || b[511] != 0xaa {
@@ -66,7 +88,7 @@ func (d *Device) dosTable() ([]Bearing, error) {
 // gptTables are those at both ends of the device: headers, and the partitions that they tell
 // of. The tables of a disk count in its logical blocks, and an image does not say how large
 // those are.
-func (d *Device) gptTables() (all []Bearing, err error) {
+func (d bearer) gptTables() (all []Bearing, err error) {
 	const header = 92
 	for _, block := range []int64{512, 4096} {
 		for _, lba := range []int64{1, d.size/block - 1} {
@@ -90,7 +112,7 @@ func (d *Device) gptTables() (all []Bearing, err error) {
 
 // physicalVolume is the label of a physical volume of LVM, in one of the first four sectors,
 // and the metadata areas that the header behind it tells of.
-func (d *Device) physicalVolume() (all []Bearing, err error) {
+func (d bearer) physicalVolume() (all []Bearing, err error) {
 	const name, labels, identifier = "LVM2_member", 4, 32
 	for sector := range int64(labels) {
 		b, e := d.peek(sector*SectorSize, SectorSize)
@@ -120,7 +142,7 @@ func (d *Device) physicalVolume() (all []Bearing, err error) {
 
 // luks are the headers of LUKS, with the keys behind them: one in version 1, and two in version
 // 2, of which the second one may be what is left.
-func (d *Device) luks() (all []Bearing, err error) {
+func (d bearer) luks() (all []Bearing, err error) {
 	const name = "LUKS"
 	b, err := d.peek(0, 4096)
 	if err != nil {
@@ -148,7 +170,7 @@ func (d *Device) luks() (all []Bearing, err error) {
 
 // luksKeys is how much room the keys take behind the headers of version 2, each of so many
 // bytes, as the text in the first one says; 0 where that cannot be made out.
-func (d *Device) luksKeys(header int64) (int64, error) {
+func (d bearer) luksKeys(header int64) (int64, error) {
 	const start = 4096
 	text, err := d.peek(start, int(max(header-start, 0)))
 	var metadata struct {
@@ -166,7 +188,7 @@ func (d *Device) luksKeys(header int64) (int64, error) {
 
 // mdMember are the superblocks of a member of an array of md, by the version that says where
 // they are: 1.1 at the beginning, 1.2 behind the first 4 KiB, 1.0 and 0.90 at the end.
-func (d *Device) mdMember() (all []Bearing, err error) {
+func (d bearer) mdMember() (all []Bearing, err error) {
 	const size = 4096
 	sectors := d.size / SectorSize
 	for _, at := range []int64{0, 8, (sectors - 16) &^ 7} {

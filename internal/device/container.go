@@ -1,7 +1,5 @@
 package device
 
-import "fmt"
-
 // containers are the formats in which the content of a disk is kept in a file that is not that
 // content itself: bytes at an offset from the start of the file, or, where that is negative,
 // from its end. A question mark stands for a digit from 1 to 9.
@@ -57,7 +55,7 @@ func (d *Device) Container() (name string, err error) {
 		if at < 0 {
 			at += d.size
 		}
-		b, err := d.peek(at, len(c.magic))
+		b, err := bearer{d, d.size}.peek(at, len(c.magic))
 		if err != nil {
 			return "", err
 		}
@@ -76,16 +74,4 @@ func isLike(b []byte, magic string) bool {
 		}
 	}
 	return true
-}
-
-// peek is some bytes of the device, zeros where it has not all of them.
-func (d *Device) peek(at int64, length int) ([]byte, error) {
-	b := make([]byte, length)
-	if d.within(at, int64(length)) != nil {
-		return b, nil
-	}
-	if _, err := d.ReadAt(b, at); err != nil {
-		return nil, fmt.Errorf("byte %d: %w", at, err)
-	}
-	return b, nil
 }

@@ -150,7 +150,7 @@ func TestNoContainer(t *testing.T) {
 		if got, err := d.Container(); got != "" || err != nil {
 			t.Errorf("%s: %q, %v", mkfs, got, err)
 		}
-		if all, err := d.Bearings(); all != nil || err != nil {
+		if all, err := bearingsOf(d); all != nil || err != nil {
 			t.Errorf("%s: %v, %v", mkfs, all, err)
 		}
 	}

@@ -48,7 +48,8 @@ const (
 	tableStatus   = mapperRequest | 12
 )
 
-var errNoMapper = errors.New("/dev/mapper/control is missing: this kernel has no device-mapper, or it is not loaded (modprobe dm_mod)")
+// ErrNoMapper says that there is no device-mapper to ask.
+var ErrNoMapper = errors.New("/dev/mapper/control is missing: this kernel has no device-mapper, or it is not loaded (modprobe dm_mod)")
 
 // newMapperRequest is a request, with room for an answer of at most size bytes.
 func newMapperRequest(size int, flags uint32) []byte {
@@ -66,7 +67,7 @@ func askMapper(request uintptr, buf []byte) error {
 	control, err := os.Open("/dev/mapper/control")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return errNoMapper
+		return ErrNoMapper
 	case err != nil:
 		return err
 	}

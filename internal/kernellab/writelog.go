@@ -40,6 +40,20 @@ func NewWriteLogNamed(t testing.TB, name, path string, room uint64) *WriteLog {
 		fmt.Sprintf("0 %d log-writes %s %s", Size(t, path), path, Loop(t, file)), false)}
 }
 
+// Flush has the device flushed, which the log notes. Of writes that were not flushed when the log
+// ends, dm-log-writes notes those that completed last before others that it has yet to write down
+// (log_writes_dtr).
+func (l *WriteLog) Flush(t testing.TB) {
+	t.Helper()
+	f, err := os.OpenFile(l.Path, os.O_RDWR, 0)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // End removes the log's device and returns what it has noted.
 func (l *WriteLog) End(t testing.TB) []LogEntry {
 	t.Helper()
