@@ -2,13 +2,17 @@
 
 GO     ?= go
 PREFIX ?= /usr/local
-BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w'
+GOARCH ?= $(shell $(GO) env GOARCH)
+
+# Where there is an entry of our own (internal/early), the program begins there.
+ENTRY = case $$GOARCH in amd64|arm64) echo -E dmcow_entry; esac
+BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w $$($(ENTRY))"
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/kernellab/...
 
-.PHONY: build demo test lab host-test kernel-test bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test lab host-test kernel-test race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -48,6 +52,12 @@ kernel-test:
 		echo 'kernel tests: SKIPPED, for the reason above'; \
 	fi
 
+# The packages that have goroutines, and the commands that do, under Go's race detector, which needs
+# a C compiler (Debian: gcc libc6-dev).
+race:
+	$(GO) test -race -short ./format ./store ./store/merge ./view ./internal/device ./internal/stdio
+	$(GO) test -race -short -run 'Mount|Export|Signal|InterruptedPipe|Question|Progress' ./cmd
+
 # Whole-process figures, as ratios. BENCH=-huge adds a store of 2^28
 # exceptions; BENCH=-merge measures merges alone.
 bench: lab
@@ -78,7 +88,7 @@ fuzz:
 
 cross:
 	@mkdir -p build
-	for arch in amd64 arm64 386 s390x; do GOOS=linux GOARCH=$$arch $(BUILD) -o build/dmcow-$$arch . || exit 1; done
+	for GOARCH in amd64 arm64 386 s390x; do $(BUILD) -o build/dmcow-$$GOARCH . || exit 1; done
 	for arch in arm64 386 s390x; do GOOS=linux GOARCH=$$arch $(GO) vet ./... || exit 1; done
 
 # The tests that need no kernel, on the other kinds of processor: 386 where this

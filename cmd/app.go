@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/term"
 
-	"dmcow/internal/usr1"
+	"dmcow/internal/early"
 )
 
 // app is one run of dmcow: where it writes, and what has become of it so far.
@@ -122,7 +122,7 @@ func (a *app) signals() (stop func()) {
 		ctx, cancel = signal.NotifyContext(ctx, ends...)
 	}
 	context.AfterFunc(ctx, cancel)
-	a.ctx, a.tick = ctx, usr1.Signals
+	a.ctx, a.tick = ctx, early.Signals
 	return cancel
 }
 

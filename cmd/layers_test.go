@@ -12,28 +12,29 @@ import (
 // command line in cmd, the operating system in internal/device, and where LVM
 // has its configuration in internal/volume.
 var layers = map[string]struct{ own, others []string }{
-	"dmcow":                 {own: []string{"dmcow/cmd"}},
-	"dmcow/cmd":             {own: []string{"dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/usr1", "dmcow/internal/volume"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/hanwen/go-fuse/v2", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
-	"dmcow/check":           {own: []string{"dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
-	"dmcow/repair":          {own: []string{"dmcow/check", "dmcow/store", "dmcow/format"}},
-	"dmcow/dump":            {own: []string{"dmcow/format", "dmcow/internal/bitmap"}},
-	"dmcow/lvm":             {others: []string{"github.com/diskfs/go-diskfs/partition"}},
-	"dmcow/store":           {own: []string{"dmcow/format", "dmcow/internal/bitmap"}},
-	"dmcow/store/merge":     {own: []string{"dmcow/store", "dmcow/format"}},
-	"dmcow/view":            {own: []string{"dmcow/check", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
-	"dmcow/internal/bitmap": {},
-	"dmcow/format":          {},
-	"dmcow/internal/usr1":   {},
-	"dmcow/internal/volume": {own: []string{"dmcow/lvm", "dmcow/internal/device"}},
-	"dmcow/internal/device": {others: []string{"golang.org/x/sys/unix"}},
+	"dmcow":                      {own: []string{"dmcow/cmd"}},
+	"dmcow/cmd":                  {own: []string{"dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/early", "dmcow/internal/volume"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/hanwen/go-fuse/v2", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
+	"dmcow/check":                {own: []string{"dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/repair":               {own: []string{"dmcow/check", "dmcow/store", "dmcow/format"}},
+	"dmcow/dump":                 {own: []string{"dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/lvm":                  {others: []string{"github.com/diskfs/go-diskfs/partition"}},
+	"dmcow/store":                {own: []string{"dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/store/merge":          {own: []string{"dmcow/store", "dmcow/format"}},
+	"dmcow/view":                 {own: []string{"dmcow/check", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/internal/bitmap":      {},
+	"dmcow/format":               {},
+	"dmcow/internal/early":       {own: []string{"dmcow/internal/early/limit"}},
+	"dmcow/internal/early/limit": {},
+	"dmcow/internal/volume":      {own: []string{"dmcow/lvm", "dmcow/internal/device"}},
+	"dmcow/internal/device":      {others: []string{"golang.org/x/sys/unix"}},
 }
 
 // fenced are the packages of the standard library that only some may import.
 var fenced = map[string][]string{
-	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1", "dmcow/internal/volume"},
+	"os":        {"dmcow", "dmcow/cmd", "dmcow/internal/device", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio", "dmcow/internal/volume"},
 	"os/exec":   {"dmcow/internal/device"},
-	"os/signal": {"dmcow/cmd", "dmcow/internal/usr1"},
-	"syscall":   {"dmcow/cmd", "dmcow/internal/device", "dmcow/internal/usr1"},
+	"os/signal": {"dmcow/cmd", "dmcow/internal/early"},
+	"syscall":   {"dmcow/cmd", "dmcow/internal/device", "dmcow/internal/early", "dmcow/internal/early/limit"},
 	"unsafe":    {"dmcow/internal/device"},
 }
 
