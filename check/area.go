@@ -7,7 +7,7 @@ import (
 )
 
 // implausible is told of what is garbage in the place of exceptions.
-var implausible = &Rule{
+var ImplausibleArea = &Rule{
 	Name:     "implausible-area",
 	Severity: Error,
 	When:     "most entries of an area cannot be exceptions: it was never zeroed, was overwritten, or is read at a wrong chunk size",
@@ -17,7 +17,7 @@ var implausible = &Rule{
 	Command:  "repair",
 }
 
-var areaRules = []*Rule{implausible}
+var areaRules = []*Rule{ImplausibleArea}
 
 const (
 	// leastGarbage is how many exceptions have to be impossible before an area can
@@ -85,7 +85,7 @@ func (p *pass) flushGarbage() error {
 		return nil
 	}
 	detail := fmt.Sprintf("%d of the %d entries from exception %d on cannot be exceptions, or repeat others", g.bad, g.of, g.Index)
-	f := Finding{Rule: implausible, Scope: OfArea, Place: g.Place, detail: detail}
+	f := Finding{Rule: ImplausibleArea, Scope: OfArea, Place: g.Place, detail: detail, slots: g.of}
 	g.bad, g.of = 0, 0
 	if p.tell == nil {
 		return nil

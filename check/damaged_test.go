@@ -49,6 +49,7 @@ func TestDamaged(t *testing.T) {
 var noHarmSeen = map[string]string{
 	"repeated":          "where the exceptions are in a run, the kernel cannot merge it (repeated-in-a-run)",
 	"old-at-origin-end": "a merge drops the exception's data without a word",
+	"odd-terminator":    "it ends the list there, as it must; but it never writes such an entry, so that an exception was lost",
 }
 
 // TestSeveritiesAreTheKernels: a store with errors is one that the kernel refuses,

@@ -12,7 +12,7 @@ import (
 // duplicateRules are those that two exceptions break together. The later one has
 // the fault; where it breaks several, the first that fits.
 var (
-	duplicateOld = &Rule{
+	DuplicateOldChunk = &Rule{
 		Name:     "duplicate-old-chunk",
 		Severity: Error,
 		When:     "a chunk of the origin has two exceptions",
@@ -24,9 +24,10 @@ var (
 			return fmt.Sprintf("old chunk %d has an exception already, %s", f.Old, other(f))
 		},
 	}
-	repeated = &Rule{
+	RepeatedException = &Rule{
 		Name:     "repeated-exception",
 		Severity: Error,
+		Means:    Meaning{NamedCertain: true, Merging: RescueMerge},
 		When:     "the same exception stands in the list twice, old and new chunk alike",
 		Kernel:   "serves the right data; a merge may fail (\"middle of a chunk range\")",
 		Fate:     Loses,
@@ -36,9 +37,10 @@ var (
 			return fmt.Sprintf("the exception of old chunk %d, with new chunk %d, stands in the list before, as %s", f.Old, f.New, other(f))
 		},
 	}
-	duplicateNew = &Rule{
+	DuplicateNewChunk = &Rule{
 		Name:     "duplicate-new-chunk",
 		Severity: Error,
+		Means:    onlyNamed,
 		When:     "two exceptions of different chunks share a data chunk",
 		Kernel:   "serves the same data for both; a write to one changes the other",
 		Fate:     Wrong,
@@ -48,7 +50,7 @@ var (
 			return fmt.Sprintf("new chunk %d is that of another exception already, %s", f.New, other(f))
 		},
 	}
-	duplicateRules = []*Rule{duplicateOld, repeated, duplicateNew}
+	duplicateRules = []*Rule{DuplicateOldChunk, RepeatedException, DuplicateNewChunk, NewChunkOutOfPlace}
 )
 
 // other names the exception that has the same chunk. Of very many that is not
@@ -120,6 +122,15 @@ func (s *chunkSet) addAll(raw []byte, most uint64, flags []uint8, bit uint8) (an
 	return any
 }
 
+// has reports whether n is known to be there.
+func (s *chunkSet) has(n uint64) bool {
+	if n < lowChunks {
+		return s.low.Has(n)
+	}
+	_, had := s.high[n]
+	return had
+}
+
 // remove takes out what add has put in.
 func (s *chunkSet) remove(n uint64) {
 	if n < lowChunks {
@@ -154,21 +165,19 @@ type hits struct {
 func (h *hits) add(x hit) (f Finding, spilled bool) {
 	n := h.counts[x.flags]
 	h.counts[x.flags]++
+	first, end := uint64(0), uint64(maxHits)
 	if x.flags == oldHit|newHit {
-		if n >= h.skip && n < h.skip+maxHits {
-			h.kept = append(h.kept, x)
-		}
-		return f, false
+		first, end = h.skip, h.skip+maxHits
 	}
-	if n < maxHits {
+	if n >= first && n < end {
 		h.kept = append(h.kept, x)
 		return f, false
 	}
-	f = Finding{Rule: duplicateOld, Scope: OfException, Place: x.Place, Exception: x.Exception}
+	f = Finding{Rule: DuplicateOldChunk, Scope: OfException, Place: x.Place, Exception: x.Exception}
 	if x.flags == newHit {
-		f.Rule = duplicateNew
+		f.Rule = DuplicateNewChunk
 	}
-	return f, true
+	return f, n >= end
 }
 
 func (h *hits) total() (n uint64) {
@@ -178,8 +187,10 @@ func (h *hits) total() (n uint64) {
 	return n
 }
 
-// spilled tells whether there were hits that are not kept, and can be told.
-func (h *hits) spilled() bool { return h.counts[oldHit] > maxHits || h.counts[newHit] > maxHits }
+// spilled reports whether there were hits that nobody names.
+func (h *hits) spilled() bool {
+	return h.counts[oldHit] > maxHits || h.counts[newHit] > maxHits || h.counts[oldHit|newHit] > mostNamed
+}
 
 // keepBoth leaves those by both chunks alone.
 func (h *hits) keepBoth() {
@@ -226,11 +237,11 @@ func (n *namer) name(h hit) Finding {
 	pair, old := before(n.pairs[h.Exception], h.Place), before(n.olds[h.Old], h.Place)
 	switch {
 	case pair != nil:
-		f.Rule, f.Other = repeated, pair
+		f.Rule, f.Other = RepeatedException, pair
 	case h.flags&oldHit != 0:
-		f.Rule, f.Other = duplicateOld, old
+		f.Rule, f.Other = DuplicateOldChunk, old
 	default:
-		f.Rule, f.Other = duplicateNew, before(n.news[h.New], h.Place)
+		f.Rule, f.Other = DuplicateNewChunk, before(n.news[h.New], h.Place)
 	}
 	return f
 }

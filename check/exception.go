@@ -34,85 +34,99 @@ func newFacts(g format.Geometry, size, origin format.Bytes) facts {
 // pass.look): of exceptions whose new chunk is no data chunk on the device or whose
 // old one is not on the origin, and of the first of each piece.
 var exceptionRules = []*Rule{
-	{
-		Name:     "header-in-area",
-		Severity: Error,
-		When:     "an area's first entry is the image of a header",
-		Kernel:   "takes it for an exception; a bug of 2008 left it",
-		Fate:     Wrong,
-		Repair:   "drop the entry",
-		Command:  "repair",
-		exception: func(_ facts, at format.Place, x format.Exception) bool {
-			return at.Index == 0 && uint32(x.Old) == format.Magic && uint32(x.New) == format.Version
-		},
-		say: func(f Finding) string { return "the entry is the image of a header" },
+	HeaderInArea,
+	NewChunkOver56Bits,
+	NewChunkIsMetadata,
+	NewChunkBeyondDevice,
+	OldChunkBeyondOrigin,
+}
+
+var HeaderInArea = &Rule{
+	Name:     "header-in-area",
+	Severity: Error,
+	When:     "an area's first entry is the image of a header",
+	Kernel:   "takes it for an exception; a bug of 2008 left it",
+	Fate:     Wrong,
+	Repair:   "drop the entry",
+	Command:  "repair",
+	exception: func(_ facts, at format.Place, x format.Exception) bool {
+		return at.Index == 0 && uint32(x.Old) == format.Magic && uint32(x.New) == format.Version
 	},
-	{
-		Name:     "new-chunk-over-56-bits",
-		Severity: Error,
-		When:     "the top byte of a new chunk is not 0",
-		Kernel:   "takes that byte for the length of a run, and serves wrong data",
-		Fate:     Wrong,
-		Repair:   "drop the exception: the snapshot then reads the origin's chunk",
-		Command:  "repair --drop",
-		exception: func(_ facts, _ format.Place, x format.Exception) bool {
-			return x.New>>56 != 0
-		},
-		say: func(f Finding) string {
-			return fmt.Sprintf("new chunk 0x%x does not fit 56 bits", uint64(f.New))
-		},
+	say: func(f Finding) string { return "the entry is the image of a header" },
+}
+
+var NewChunkOver56Bits = &Rule{
+	Name:     "new-chunk-over-56-bits",
+	Severity: Error,
+	Means:    onlyNamed,
+	When:     "the top byte of a new chunk is not 0",
+	Kernel:   "takes that byte for the length of a run, and serves wrong data",
+	Fate:     Wrong,
+	Repair:   "drop the exception: the snapshot then reads the origin's chunk",
+	Command:  "repair --drop",
+	exception: func(_ facts, _ format.Place, x format.Exception) bool {
+		return x.New>>56 != 0
 	},
-	{
-		Name:     "new-chunk-is-metadata",
-		Severity: Error,
-		When:     "a new chunk is a metadata area",
-		Kernel:   "serves the metadata as data; a write to that chunk of the snapshot destroys the list",
-		Fate:     Wrong,
-		Repair:   "drop the exception: the snapshot then reads the origin's chunk",
-		Command:  "repair --drop",
-		exception: func(f facts, _ format.Place, x format.Exception) bool {
-			return f.geometry.IsMetadata(x.New)
-		},
-		say: func(f Finding) string {
-			k := uint64(f.New) / f.facts.geometry.Stride()
-			if f.Index == 0 && k == uint64(f.Area) {
-				return fmt.Sprintf("new chunk %d is its own metadata area: the mark of CVE-2013-4299, a bug of kernels before 3.12", f.New)
-			}
-			return fmt.Sprintf("new chunk %d is metadata area %d", f.New, k)
-		},
+	say: func(f Finding) string {
+		return fmt.Sprintf("new chunk 0x%x does not fit 56 bits", uint64(f.New))
 	},
-	{
-		Name:     "new-chunk-beyond-device",
-		Severity: Error,
-		When:     "a new chunk does not lie wholly on the device",
-		Kernel:   "gives an I/O error for it, and drops the snapshot with the next new chunk",
-		Fate:     Wrong,
-		Repair:   "if the device was larger, grow it back; else drop the exceptions: the snapshot then reads the origin's chunks",
-		Command:  "repair --drop",
-		exception: func(f facts, _ format.Place, x format.Exception) bool {
-			return uint64(x.New) >= f.chunks
-		},
-		say: func(f Finding) string {
-			return fmt.Sprintf("new chunk %d does not lie on the device, which has %d chunks", f.New, f.facts.chunks)
-		},
+}
+
+var NewChunkIsMetadata = &Rule{
+	Name:     "new-chunk-is-metadata",
+	Severity: Error,
+	Means:    onlyNamed,
+	When:     "a new chunk is a metadata area",
+	Kernel:   "serves the metadata as data; a write to that chunk of the snapshot destroys the list",
+	Fate:     Wrong,
+	Repair:   "drop the exception: the snapshot then reads the origin's chunk",
+	Command:  "repair --drop",
+	exception: func(f facts, _ format.Place, x format.Exception) bool {
+		return f.geometry.IsMetadata(x.New)
 	},
-	{
-		Name:     "old-chunk-beyond-origin",
-		Severity: Error,
-		When:     "an old chunk starts at or past the end of the origin",
-		Kernel:   "never looks it up; a merge drops it where it is exactly at the end, and fails for ever where it is past it",
-		Fate:     Wrong,
-		Repair:   "make sure that this is the snapshot's origin; if it was larger, grow it back; else drop the exceptions",
-		Command:  "repair --drop --origin ORIGIN",
-		exception: func(f facts, _ format.Place, x format.Exception) bool {
-			return uint64(x.Old) >= f.origin
-		},
-		say: func(f Finding) string {
-			if !f.facts.known {
-				return fmt.Sprintf("old chunk %d lies past the end of any origin that there can be", f.Old)
-			}
-			return fmt.Sprintf("old chunk %d lies past the end of the origin, which has %d chunks", f.Old, f.facts.origin)
-		},
+	say: func(f Finding) string {
+		k := uint64(f.New) / f.facts.geometry.Stride()
+		if f.Index == 0 && k == uint64(f.Area) {
+			return fmt.Sprintf("new chunk %d is its own metadata area: the mark of CVE-2013-4299, a bug of kernels before 3.12", f.New)
+		}
+		return fmt.Sprintf("new chunk %d is metadata area %d", f.New, k)
+	},
+}
+
+var NewChunkBeyondDevice = &Rule{
+	Name:     "new-chunk-beyond-device",
+	Severity: Error,
+	Means:    onlyNamed,
+	When:     "a new chunk does not lie wholly on the device",
+	Kernel:   "gives an I/O error for it, and drops the snapshot with the next new chunk",
+	Fate:     Wrong,
+	Repair:   "if the device was larger, grow it back; else drop the exceptions: the snapshot then reads the origin's chunks",
+	Command:  "repair --drop",
+	exception: func(f facts, _ format.Place, x format.Exception) bool {
+		return uint64(x.New) >= f.chunks
+	},
+	say: func(f Finding) string {
+		return fmt.Sprintf("new chunk %d does not lie on the device, which has %d chunks", f.New, f.facts.chunks)
+	},
+}
+
+var OldChunkBeyondOrigin = &Rule{
+	Name:     "old-chunk-beyond-origin",
+	Severity: Error,
+	Means:    Meaning{Merging: ForcedMerge},
+	When:     "an old chunk starts at or past the end of the origin",
+	Kernel:   "never looks it up; a merge drops it where it is exactly at the end, and fails for ever where it is past it",
+	Fate:     Wrong,
+	Repair:   "make sure that this is the snapshot's origin; if it was larger, grow it back; else drop the exceptions",
+	Command:  "repair --drop --origin ORIGIN",
+	exception: func(f facts, _ format.Place, x format.Exception) bool {
+		return uint64(x.Old) >= f.origin
+	},
+	say: func(f Finding) string {
+		if !f.facts.known {
+			return fmt.Sprintf("old chunk %d lies past the end of any origin that there can be", f.Old)
+		}
+		return fmt.Sprintf("old chunk %d lies past the end of the origin, which has %d chunks", f.Old, f.facts.origin)
 	},
 }
 

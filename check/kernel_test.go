@@ -147,7 +147,7 @@ func (p *patient) fresh() (chunks []uint64) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	h, err := store.LookBehind(d, id.Geometry, s.Usage.End)
+	h, err := store.LookBehind(d, id.Geometry, s.Usage.End, nil)
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -240,7 +240,7 @@ func TestOrderOfRules(t *testing.T) {
 	before("new-chunk-over-56-bits", "new-chunk-is-metadata")
 	before("new-chunk-is-metadata", "new-chunk-beyond-device")
 	before("new-chunk-beyond-device", "old-chunk-beyond-origin")
-	before("hidden-exceptions", "zeroed-header")
+	before("zeroed-header", "hidden-exceptions")
 	before("full", "unfinished-store")
 
 	spec := "device 34\nheader chunk=1 valid=2\nfill 32\nex 3 3 90\nex 4 3 6"

@@ -10,215 +10,196 @@ import (
 // wholeRules ask whether the list is where the header says, and all of it there:
 // where it is not, that is to be seen to before anything else that was found.
 var wholeRules = []*Rule{
-	{
-		Name:     "wrong-chunk-size",
-		Severity: Error,
-		When:     "the list is empty or garbage, and inside chunk 0, where all should be zeros, there are the exceptions of a store with smaller chunks",
-		Kernel:   "reads the list at the wrong place, and serves the origin's data for chunks that have an exception",
-		Fate:     Wrong,
-		Repair:   "write the header anew, with the chunk size that the evidence speaks for",
-		Command:  "repair --header CHUNK-SIZE --valid 0|1",
-		list: func(s *scan) *Finding {
-			if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
-				return &Finding{
-					detail: fmt.Sprintf("the chunk size is %d sectors%s", s.geometry.ChunkSectors(), s.evidence()),
-					repair: s.rewrite("do not activate the snapshot; "),
-				}
-			}
-			return nil
-		},
-	},
-	{
-		Name:     "area-beyond-device",
-		Severity: Error,
-		When:     "the list leads to an area past the end of the device: that was shrunk, or its last area is full and has no room for the next",
-		Kernel:   "refuses the store",
-		Fate:     Refuses,
-		Repair:   "grow the device back; else cut the list at the device's end, which loses what is behind it",
-		Command:  "repair --truncate-list",
-		list: func(s *scan) *Finding {
-			if s.cut == nil {
-				return nil
-			}
+	WrongChunkSize,
+	AreaBeyondDevice,
+}
+
+var WrongChunkSize = &Rule{
+	Name:     "wrong-chunk-size",
+	Severity: Error,
+	When:     "the list is empty or garbage, and inside chunk 0, where all should be zeros, there are the exceptions of a store with smaller chunks",
+	Kernel:   "reads the list at the wrong place, and serves the origin's data for chunks that have an exception",
+	Fate:     Wrong,
+	Repair:   "write the header anew, with the chunk size that the evidence speaks for",
+	Command:  "repair --header CHUNK-SIZE --valid 0|1",
+	list: func(s *scan) *Finding {
+		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
 			return &Finding{
-				Scope: OfArea,
-				Place: format.Place{Area: s.cut.Area},
-				detail: fmt.Sprintf("the list leads to this area at chunk %d, and the device has %d chunks (%d sectors)",
-					s.cut.Chunk, s.chunks, s.size.Sectors()),
+				detail: fmt.Sprintf("the chunk size is %d sectors%s", s.geometry.ChunkSectors(), s.evidence()),
+				repair: s.rewrite("do not activate the snapshot; "),
 			}
-		},
+		}
+		return nil
+	},
+}
+
+var AreaBeyondDevice = &Rule{
+	Name:     "area-beyond-device",
+	Severity: Error,
+	When:     "the list leads to an area past the end of the device: that was shrunk, or its last area is full and has no room for the next",
+	Kernel:   "refuses the store",
+	Fate:     Refuses,
+	Repair:   "grow the device back; else cut the list at the device's end, which loses what is behind it",
+	Command:  "repair --truncate-list",
+	list: func(s *scan) *Finding {
+		if s.cut == nil {
+			return nil
+		}
+		return &Finding{
+			Scope: OfArea,
+			Place: format.Place{Area: s.cut.Area},
+			detail: fmt.Sprintf("the list leads to this area at chunk %d, and the device has %d chunks (%d sectors)",
+				s.cut.Chunk, s.chunks, s.size.Sectors()),
+		}
 	},
 }
 
 // listRules look at the list as a whole, and at what is behind its end.
 var listRules = []*Rule{
-	{
-		Name:     "hidden-exceptions",
-		Severity: Error,
-		When:     "entries with a new chunk stand behind the end of the list, in its area: a commit that a power cut tore, or a damaged entry that hides good ones",
-		Kernel:   "has them come alive once the gap before them fills, though their chunks may have been given out again",
-		Fate:     Wrong,
-		Repair:   "where a torn commit explains them, clear them; else decide whether they are good: closing the gap brings them back, clearing them loses them",
-		Command:  "repair",
-		list: func(s *scan) *Finding {
-			h := s.behind
-			if h.Count == 0 {
-				return nil
-			}
-			why := "a commit that was torn by a power cut explains them"
-			repair := "clear them, unless you know that a sector of the area was lost (--hidden keep then): a write that was never finished has left them"
-			if h.Why != "" {
-				why = "no torn commit explains them: " + h.Why
-				repair = "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing them loses them"
-				if h.Index%(format.SectorSize/format.ExceptionSize) == 0 {
-					repair = "if the power failed while dmcow merged it, run that again: the origin tells whether they were merged; else " + repair
-				}
-			}
-			return &Finding{
-				Scope:  OfPlace,
-				Place:  format.Place{Area: h.Area, Index: h.First},
-				repair: repair,
-				detail: fmt.Sprintf("the list ends at exception %d of this area, and %s behind it, up to exception %d; %s", h.Index, stand(h.Count), h.Last, why),
-			}
-		},
-	},
-	{
-		Name:     "header-padding",
-		Severity: Warning,
-		When:     "something stands behind the header's fields in chunk 0",
-		Kernel:   "ignores it, and writes zeros over it when it invalidates the snapshot",
-		Repair:   "look at what it is; clear it",
-		Command:  "repair --warnings",
-		list: func(s *scan) *Finding {
-			// It may be the list itself (wrong-chunk-size).
-			if e := s.elsewhere(); s.stray < 0 || e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
-				return nil
-			}
-			return &Finding{detail: fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)}
-		},
-	},
-	{
-		Name:     "odd-terminator",
-		Severity: Warning,
-		When:     "the entry that ends the list has an old chunk, which the kernel never writes: it may be an exception that lost its new chunk",
-		Kernel:   "takes it for the end of the list",
-		Repair:   "clear it",
-		Command:  "repair --warnings",
-		list: func(s *scan) *Finding {
-			if s.behind.Old == 0 {
-				return nil
-			}
-			return &Finding{
-				Scope:  OfPlace,
-				Place:  s.behind.Place,
-				detail: fmt.Sprintf("the entry that ends the list has old chunk %d, expected 0", s.behind.Old),
-			}
-		},
-	},
-	{
-		Name:     "next-chunk-is-metadata",
-		Severity: Warning,
-		When:     "the chunk after the highest new chunk is a metadata area",
-		Kernel:   "skips it since 3.12; an older one takes it for data (CVE-2013-4299) and destroys the list",
-		Repair:   "do not load the store with a kernel before 3.12",
-		list: func(s *scan) *Finding {
-			next := s.list.end.Highest + 1
-			if !s.whole || s.list.end.Exceptions == 0 || uint64(next) >= s.chunks || !s.geometry.IsMetadata(next) {
-				return nil
-			}
-			return &Finding{detail: fmt.Sprintf("the highest new chunk is %d, and the next is metadata area %d", s.list.end.Highest, uint64(next)/s.geometry.Stride())}
-		},
-	},
-	{
-		Name:     "full",
-		Severity: Warning,
-		When:     "there is no room for one more exception",
-		Kernel:   "drops the snapshot with the next new chunk",
-		Fate:     Loses,
-		Repair:   "extend the device (lvextend; truncate for an image file) before the next write to the origin",
-		list: func(s *scan) *Finding {
-			u := s.usage()
-			switch {
-			case !s.whole || u.Free() > 0 || u.End.NextFree < format.FirstData || s.id.State == store.Invalid: // then it is lost already
-				return nil
-			case u.End.Beyond != nil:
-				return &Finding{
-					detail: "the highest new chunk does not lie on the device: there is no room for one more exception",
-					repair: "see to the exceptions whose data lie past the end of the device",
-				}
-			}
-			return &Finding{detail: fmt.Sprintf("the next free chunk is %d, and the device has %d chunks: there is no room for one more exception", u.End.NextFree, s.chunks)}
-		},
-	},
-	{
-		Name:     "leaked-chunks",
-		Severity: Info,
-		When:     "no exception names some of the data chunks below the next free one: a copy failed, or an exception was merged",
-		Kernel:   "does not use them any more",
-		list: func(s *scan) *Finding {
-			if !s.sound() {
-				return nil
-			}
-			below := s.usage().Given() // usage counts what is named, and here it is looked up
-			if below <= s.list.named {
-				return nil
-			}
-			return &Finding{detail: fmt.Sprintf("%d of the %d data chunks below chunk %d are not used by any exception", below-s.list.named, below, s.list.end.NextFree)}
-		},
-	},
-	{
-		Name:     "out-of-order",
-		Severity: Info,
-		When:     "new chunks do not rise",
-		Kernel:   "writes them so where copies run in parallel",
-		list: func(s *scan) *Finding {
-			if s.list.falls == 0 || !s.sound() {
-				return nil
-			}
-			return &Finding{
-				Scope:  OfPlace,
-				Place:  s.list.fall,
-				detail: fmt.Sprintf("new chunks do not rise, in %d places, of which this is the first", s.list.falls),
-			}
-		},
-	},
-	{
-		Name:     "stale-areas",
-		Severity: Info,
-		When:     "the area after the one in which the list ends holds exceptions: of an earlier life of the device, as is normal, or the list was cut off",
-		Kernel:   "does not read them, and clears the area before use",
-		list: func(s *scan) *Finding {
-			next := s.list.end.Area + 1
-			if !s.whole || !s.plausibleArea(next) {
-				return nil
-			}
-			return &Finding{
-				Scope:  OfArea,
-				Place:  format.Place{Area: next},
-				detail: "the list ends before this area, and it holds exceptions all the same: of an earlier life of the device, or the list was cut off here",
-			}
-		},
-	},
-	{
-		Name:     "older-store",
-		Severity: Info,
-		When:     "the list is empty, and where a store with larger chunks has its first area there are exceptions: of an earlier life of the device, or the chunk size in the header is wrong",
-		Kernel:   "does not read them",
-		list: func(s *scan) *Finding {
-			if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() > s.geometry.ChunkBytes() {
-				return &Finding{detail: "the list is empty, and the device held another store, or the chunk size is wrong" + s.evidence()}
-			}
+	HiddenExceptions,
+	OddTerminator,
+	MisplacedArea,
+	CutOffList,
+	HeaderPadding,
+	NextChunkIsMetadata,
+	Full,
+	LeakedChunks,
+	OutOfOrder,
+	StaleAreas,
+	OlderStore,
+}
+
+var HeaderPadding = &Rule{
+	Name:     "header-padding",
+	Severity: Warning,
+	Means:    harmless,
+	When:     "something stands behind the header's fields in chunk 0",
+	Kernel:   "ignores it, and writes zeros over it when it invalidates the snapshot",
+	Repair:   "look at what it is; clear it",
+	Command:  "repair --warnings",
+	list: func(s *scan) *Finding {
+		// It may be the list itself (wrong-chunk-size).
+		if e := s.elsewhere(); s.stray < 0 || e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
 			return nil
-		},
+		}
+		return &Finding{detail: fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)}
 	},
 }
 
-// stand is "1 exception stands", or of many.
-func stand(n int) string {
-	if n == 1 {
-		return "1 exception stands"
-	}
-	return fmt.Sprintf("%d exceptions stand", n)
+var OddTerminator = &Rule{
+	Name:     "odd-terminator",
+	Severity: Error,
+	Means:    onlyNamed,
+	When:     "the entry that ends the list has an old chunk, which the kernel never writes: it is an exception that lost its new chunk",
+	Kernel:   "takes it for the end of the list, and serves the origin's data for its chunk",
+	Fate:     Wrong,
+	Repair:   "give the exception its new chunk back, where the list shows which; else drop it: the snapshot then reads the origin's chunk",
+	Command:  "repair",
+	list: func(s *scan) *Finding {
+		if s.behind.Old == 0 {
+			return nil
+		}
+		f := &Finding{
+			Scope:     OfException,
+			Place:     s.behind.Place,
+			Exception: format.Exception{Old: s.behind.Old},
+			detail:    fmt.Sprintf("the entry that ends the list has old chunk %d, expected 0: an exception lost its new chunk", s.behind.Old),
+			Suggests:  s.suggestLast(),
+		}
+		if s.behind.Index == s.geometry.ExceptionsPerArea()-1 && s.next.entries > 0 {
+			f.meaning = &Meaning{} // the list went on
+		}
+		return f
+	},
+}
+
+var NextChunkIsMetadata = &Rule{
+	Name:     "next-chunk-is-metadata",
+	Severity: Warning,
+	Means:    harmless,
+	When:     "the chunk after the highest new chunk is a metadata area",
+	Kernel:   "skips it since 3.12; an older one takes it for data (CVE-2013-4299) and destroys the list",
+	Repair:   "do not load the store with a kernel before 3.12",
+	list: func(s *scan) *Finding {
+		next := s.list.end.Highest + 1
+		if !s.whole || s.list.end.Exceptions == 0 || uint64(next) >= s.chunks || !s.geometry.IsMetadata(next) {
+			return nil
+		}
+		return &Finding{detail: fmt.Sprintf("the highest new chunk is %d, and the next is metadata area %d", s.list.end.Highest, uint64(next)/s.geometry.Stride())}
+	},
+}
+
+var Full = &Rule{
+	Name:     "full",
+	Severity: Warning,
+	Means:    harmless,
+	When:     "there is no room for one more exception",
+	Kernel:   "drops the snapshot with the next new chunk",
+	Fate:     Loses,
+	Repair:   "extend the device (lvextend; truncate for an image file) before the next write to the origin",
+	list: func(s *scan) *Finding {
+		u := s.usage()
+		switch {
+		case !s.whole || u.Free() > 0 || u.End.NextFree < format.FirstData || s.id.State == store.Invalid: // then it is lost already
+			return nil
+		case u.End.Beyond != nil:
+			return &Finding{
+				detail: "the highest new chunk does not lie on the device: there is no room for one more exception",
+				repair: "see to the exceptions whose data lie past the end of the device",
+			}
+		}
+		return &Finding{detail: fmt.Sprintf("the next free chunk is %d, and the device has %d chunks: there is no room for one more exception", u.End.NextFree, s.chunks)}
+	},
+}
+
+var LeakedChunks = &Rule{
+	Name:     "leaked-chunks",
+	Severity: Info,
+	Means:    mentioned,
+	When:     "no exception names some of the data chunks below the next free one: a copy failed, or an exception was merged",
+	Kernel:   "does not use them any more",
+	list: func(s *scan) *Finding {
+		if !s.sound() {
+			return nil
+		}
+		below := s.usage().Given() // usage counts what is named, and here it is looked up
+		if below <= s.list.named {
+			return nil
+		}
+		return &Finding{detail: fmt.Sprintf("%d of the %d data chunks below chunk %d are not used by any exception", below-s.list.named, below, s.list.end.NextFree)}
+	},
+}
+
+var OutOfOrder = &Rule{
+	Name:     "out-of-order",
+	Severity: Info,
+	Means:    harmless,
+	When:     "new chunks do not rise",
+	Kernel:   "writes them so where copies run in parallel",
+	list: func(s *scan) *Finding {
+		if s.list.falls == 0 || !s.sound() {
+			return nil
+		}
+		return &Finding{
+			Scope:  OfPlace,
+			Place:  s.list.fall,
+			detail: fmt.Sprintf("new chunks do not rise, in %d places, of which this is the first", s.list.falls),
+		}
+	},
+}
+
+var OlderStore = &Rule{
+	Name:     "older-store",
+	Severity: Info,
+	Means:    harmless,
+	When:     "the list is empty, and where a store with larger chunks has its first area there are exceptions: of an earlier life of the device, or the chunk size in the header is wrong",
+	Kernel:   "does not read them",
+	list: func(s *scan) *Finding {
+		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() > s.geometry.ChunkBytes() {
+			return &Finding{detail: "the list is empty, and the device held another store, or the chunk size is wrong" + s.evidence()}
+		}
+		return nil
+	},
 }
 
 // usage is the kernel's accounting of the list.

@@ -30,6 +30,8 @@ type pass struct {
 	garbage garbage
 	end     format.End
 	free    func() // gives the bitmaps' memory back
+
+	wrecked *format.Place // of the last sector with an impossible exception: area, and number in it
 }
 
 // The flags of an exception.
@@ -58,10 +60,13 @@ func (s *scan) newPass(skip uint64) *pass {
 	return p
 }
 
+// close gives the bitmaps' memory back: nothing is known any more of which chunks have an
+// exception.
+func (p *pass) close() { p.free() }
+
 // walk walks, once. The error is a [*format.AreaError] where the list cannot be read
 // to its end, or that of tell or progress.
 func (p *pass) walk() (err error) {
-	defer p.free()
 	p.end, err = format.Each(p.walking, p.judge, p.deliver)
 	if e := p.flushGarbage(); e != nil {
 		return e
@@ -236,7 +241,7 @@ func (p *pass) single(piece format.Piece) error {
 		case flags&isBroken != 0:
 			p.broken++
 			if p.tell != nil {
-				if err := p.tell(Finding{Rule: p.breaks(at, x), Scope: OfException, Place: at, Exception: x}); err != nil {
+				if err := p.tell(p.fault(at, x)); err != nil {
 					return err
 				}
 			}
@@ -256,6 +261,23 @@ func (p *pass) single(piece format.Piece) error {
 		}
 	}
 	return nil
+}
+
+// fault is the finding of an exception that breaks a rule by itself. Where its old chunk
+// cannot be right either, or another one of its sector is impossible, too, all of it was
+// overwritten, and nobody knows which old chunk it had.
+func (p *pass) fault(at format.Place, x format.Exception) Finding {
+	f := Finding{Rule: p.breaks(at, x), Scope: OfException, Place: at, Exception: x}
+	lost := uint64(x.Old) >= p.origin && f.Rule != OldChunkBeyondOrigin
+	if p.impossible(at, x) {
+		sector := format.Place{Area: at.Area, Index: at.Index / slotsPerSector}
+		lost = lost || p.wrecked != nil && *p.wrecked == sector
+		p.wrecked = &sector
+	}
+	if lost {
+		f.meaning = &Meaning{}
+	}
+	return f
 }
 
 // at is the place of exception i of a piece.

@@ -171,28 +171,3 @@ func (p *plausibility) tooBad() bool {
 func (p *plausibility) dense() bool {
 	return p.geometry.DataChunks(p.highest+1) <= 4*p.count+256
 }
-
-// plausibleArea tells whether the beginning of an area behind the list looks like
-// one: with some exceptions, most of them possible.
-func (s *scan) plausibleArea(k format.AreaIndex) bool {
-	if uint64(k) >= s.geometry.Areas(s.chunks) {
-		return false
-	}
-	raw := make([]byte, min(s.geometry.ChunkBytes(), 4096))
-	offset := s.geometry.Offset(s.geometry.AreaLocation(k))
-	if n, err := s.device.ReadAt(raw, int64(offset)); n < len(raw) {
-		s.unread(fmt.Errorf("area %d, behind the list, at byte %d: %w", k, offset, err))
-		return false
-	}
-	n, possible := 0, 0
-	for ; len(raw) > 0; raw = raw[format.ExceptionSize:] {
-		x := format.DecodeException(raw)
-		if x.New == 0 {
-			break
-		}
-		if n++; !s.impossible(format.Place{Area: k}, x) {
-			possible++
-		}
-	}
-	return 2*possible > n
-}

@@ -21,6 +21,7 @@ type Tally struct {
 	*Rule
 	Count    uint64
 	Findings []Finding // the first of them, no more than Shown
+	Meaning  Meaning   // of all of them together
 }
 
 // Make checks a device. The error is that of [Run].
@@ -49,16 +50,38 @@ func (r *Report) Add(f Finding) {
 	i := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Rule == f.Rule })
 	if i < 0 {
 		i = len(r.Tallies)
-		r.Tallies = append(r.Tallies, Tally{Rule: f.Rule})
+		r.Tallies = append(r.Tallies, Tally{Rule: f.Rule, Meaning: f.Meaning()})
 	}
 	t := &r.Tallies[i]
+	t.Meaning = t.Meaning.worse(f.Meaning())
 	if t.Count++; len(t.Findings) < Shown {
 		t.Findings = append(t.Findings, f)
 	}
 }
 
+// Against is the first rule whose findings do not allow something, nil where all do.
+func (r Report) Against(allows func(Meaning) bool) *Tally {
+	for i := range r.Tallies {
+		if !allows(r.Tallies[i].Meaning) {
+			return &r.Tallies[i]
+		}
+	}
+	return nil
+}
+
+// Certain reports whether the report leaves no doubt about any chunk of the snapshot: all
+// of the list was read, and no finding speaks against one.
+func (r Report) Certain() bool { return len(r.Unread) == 0 && r.Against(Meaning.Certain) == nil }
+
+// HiddenVoid reports whether all of the list was read, and what stands behind its end, if
+// anything does, is known to change nothing.
+func (r Report) HiddenVoid() bool {
+	i := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Rule == HiddenExceptions })
+	return len(r.Unread) == 0 && (i < 0 || r.Tallies[i].Meaning.Certain())
+}
+
 // Count is the number of findings of a severity.
-func (r *Report) Count(s Severity) (n uint64) {
+func (r Report) Count(s Severity) (n uint64) {
 	for _, t := range r.Tallies {
 		if t.Severity == s {
 			n += t.Count
@@ -69,7 +92,7 @@ func (r *Report) Count(s Severity) (n uint64) {
 
 // Fate is the worst that the kernel does with the store for the errors that were
 // found.
-func (r *Report) Fate() (f Fate) {
+func (r Report) Fate() (f Fate) {
 	for _, t := range r.Tallies {
 		if t.Severity == Error {
 			f = max(f, t.Fate)
@@ -91,7 +114,7 @@ const (
 
 // Outcome is what the check has come to. A store that could not be read whole is
 // judged by what was read.
-func (r *Report) Outcome() Outcome {
+func (r Report) Outcome() Outcome {
 	switch {
 	case r.Count(Error) > 0, r.Identity.State == store.Damaged, r.Identity.State == store.Foreign:
 		return Damaged

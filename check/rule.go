@@ -33,12 +33,14 @@ const (
 	Formats             // it writes an empty store over it
 )
 
-// Rule is a kind of fault.
+// Rule is a kind of fault. Each is a variable that is named after it: HiddenExceptions is
+// hidden-exceptions.
 type Rule struct {
 	Name     string // as users and programs know it
 	Severity Severity
-	When     string // what is found
-	Kernel   string // what the kernel does with it
+	Means    Meaning // of a finding that has no meaning of its own
+	When     string  // what is found
+	Kernel   string  // what the kernel does with it
 	Fate     Fate
 	Repair   string // what mends it
 	Command  string // the command that does, with its flags and without the device; empty where none does
@@ -71,9 +73,24 @@ type Finding struct {
 	// most of very many.
 	Other *format.Place
 
-	detail string
-	repair string // in place of the rule's, where it depends
-	facts  *facts
+	// Suggests is what the entries around say that stood here; nil where they say nothing.
+	Suggests *Suggestion
+
+	detail  string
+	repair  string   // in place of the rule's, where it depends
+	meaning *Meaning // likewise
+	facts   *facts
+	// expected is the new chunk that an exception should have, where that is the fault.
+	expected format.NewChunk
+	slots    uint64 // how many of an area are garbage
+}
+
+// Meaning is what the finding means for whoever uses the store.
+func (f Finding) Meaning() Meaning {
+	if f.meaning != nil {
+		return *f.meaning
+	}
+	return f.Means
 }
 
 // Scope is what a finding is about.
@@ -87,20 +104,32 @@ const (
 	OfException              // the Exception at the Place
 )
 
+// IsGarbage reports whether the entries of the finding's area are no exceptions, and count for
+// nothing.
+func (f Finding) IsGarbage() bool { return f.Rule == ImplausibleArea }
+
 // Message says what is wrong, in a line, without the place.
 func (f Finding) Message() string {
+	text := f.detail
 	if f.say != nil {
-		return f.say(f)
+		text = f.say(f)
 	}
-	return f.detail
+	if f.Suggests != nil {
+		text += "; " + f.Suggests.String()
+	}
+	return text
 }
 
 // Remedy is what mends it.
 func (f Finding) Remedy() string {
+	text := f.Repair
 	if f.repair != "" {
-		return f.repair
+		text = f.repair
 	}
-	return f.Repair
+	if f.Suggests != nil && f.Severity == Error {
+		return "write what the entries around suggest (--rebuild); or " + text
+	}
+	return text
 }
 
 // Where names the place in words; it is empty for the store as a whole.

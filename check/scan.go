@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"dmcow/format"
@@ -12,7 +13,10 @@ import (
 // Options say what to check.
 type Options struct {
 	Device store.Device
-	Origin format.Bytes // size of the origin; 0 where it is not known
+	Origin format.Bytes // size of the snapshot, which is its origin's or less; 0 where it is not known
+	// Content is the origin, where its data may tell what the list does not: nobody writes to
+	// it meanwhile. It may be nil, and means nothing where the size is not known.
+	Content io.ReaderAt
 	// Recorded is the chunk size that LVM has on record, 0 where it has none, or that is
 	// not known.
 	Recorded format.Sectors
@@ -69,9 +73,13 @@ type scan struct {
 
 	// What the list rules look at.
 	list   *pass
+	kept   []Finding         // of single exceptions and areas, until all of the list is known
+	told   bool              // there were too many to be kept
 	cut    *format.AreaError // the list leads past the device's end
 	whole  bool              // the list was read to its end
 	behind store.Hidden      // behind its end, where it was read to that
+	proof  proof             // of that
+	next   nextArea
 }
 
 func run(o Options, found func(Finding) error) (Result, error) {
@@ -131,21 +139,77 @@ func (s *scan) identify() (err error) {
 
 // checkList checks the list.
 func (s *scan) checkList() error {
+	if s.options.Origin == 0 {
+		s.options.Content = nil
+	}
 	s.list = s.newPass(0)
-	s.list.tell = s.tell
+	defer s.list.close()
+	s.list.tell = s.keep
 	err := s.list.walk()
 	if err != nil && !errors.As(err, new(*format.AreaError)) {
 		return err
 	}
 	if s.whole = err == nil; s.whole {
-		s.behind, err = store.LookBehind(s.device, s.geometry, s.list.end)
+		if err = s.lookBehind(); err != nil && !errors.As(err, new(*format.AreaError)) {
+			return err
+		}
 	}
 	s.account(err)
-	if err := s.nameHits(s.list); err != nil {
-		return err
+	if s.whole {
+		if err := s.lookAtNext(); err != nil {
+			return err
+		}
+	}
+	for _, tell := range []func() error{s.tellKept, func() error { return s.nameHits(s.list) }, s.tellOutOfPlace} {
+		if err := tell(); err != nil {
+			return err
+		}
 	}
 	for _, r := range slices.Concat(wholeRules, listRules) {
 		if err := s.tellOf(r, r.list(s)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostSuggested is of how many findings it is looked for what the entries around suggest.
+const mostSuggested = 4096
+
+// keep keeps a finding until all of the list is known, which tells what the entries around it
+// suggest. Where there are many, it is told at once, and without that.
+func (s *scan) keep(f Finding) error {
+	if s.told {
+		return s.tell(f)
+	}
+	if s.kept = append(s.kept, f); len(s.kept) <= mostSuggested {
+		return nil
+	}
+	s.told = true
+	return s.tellAll()
+}
+
+// tellKept tells of the findings that were kept.
+func (s *scan) tellKept() error {
+	for i := range s.kept {
+		f := &s.kept[i]
+		if f.Scope == OfArea {
+			f.Suggests = s.suggestStretch(f.Place, int(f.slots))
+		} else {
+			f.Suggests = s.suggest(f.Place, f.Rule)
+		}
+	}
+	if err := s.suggestTwins(); err != nil {
+		return err
+	}
+	return s.tellAll()
+}
+
+func (s *scan) tellAll() error {
+	kept := s.kept
+	s.kept = nil
+	for _, f := range kept {
+		if err := s.tell(f); err != nil {
 			return err
 		}
 	}
@@ -175,43 +239,62 @@ func (s *scan) account(err error) {
 	}
 }
 
+// mostNamed is how many hits by both chunks are looked at, to tell those that repeat an
+// exception from those that share its chunks with two others. What goes beyond is told as the
+// worse of the two, so that time does not grow with the square of the damage.
+const mostNamed = 16 * maxHits
+
 // nameHits hands out a finding for each hit of the list, of which the first pass
 // has kept the first few. It takes a walk to find what those share their chunks
 // with, and another to tell of the rest. Of hits by both chunks only that walk tells
 // whether the exception is a repeated one: if there are more of them than are kept,
-// they are looked for again, so many at a time.
+// the walk gathers the next, so many at a time.
 func (s *scan) nameHits(first *pass) error {
 	if first.hits.total() == 0 {
 		return nil
 	}
-	for p := first; len(p.hits.kept) > 0; {
-		n := newNamer(p.hits.kept)
-		naming := s.newPass(p.hits.skip)
+	suggested := 0
+	for kept, skip := first.hits.kept, uint64(0); len(kept) > 0; {
+		n := newNamer(kept)
+		skip += maxHits
+		naming := s.newPass(skip)
 		naming.visit = n.visit
-		if err := s.again(naming); err != nil {
+		err := s.again(naming)
+		naming.close()
+		if err != nil {
 			return err
 		}
-		for _, h := range p.hits.kept {
-			if err := s.tell(n.name(h)); err != nil {
+		for _, h := range kept {
+			f := n.name(h)
+			if suggested++; suggested <= mostSuggested {
+				f.Suggests = s.suggestHit(f)
+			}
+			if err := s.tell(f); err != nil {
 				return err
 			}
 		}
-		if p.hits.skip+maxHits >= p.hits.counts[oldHit|newHit] {
+		if skip >= min(mostNamed, naming.hits.counts[oldHit|newHit]) {
 			break
 		}
-		skip := p.hits.skip + maxHits
-		p = s.newPass(skip)
-		if err := s.again(p); err != nil {
-			return err
-		}
-		p.hits.keepBoth()
+		naming.hits.keepBoth()
+		kept = naming.hits.kept
 	}
 	if !first.hits.spilled() {
 		return nil
 	}
-	rest := s.newPass(0)
+	rest := s.newPass(mostNamed - maxHits)
+	defer rest.close()
 	rest.spill = s.tell
 	return s.again(rest)
+}
+
+// suggestHit is what one of two exceptions was that share a chunk: the one that does not fit
+// its place.
+func (s *scan) suggestHit(f Finding) *Suggestion {
+	if x := s.suggest(f.Place, f.Rule); x != nil || f.Other == nil {
+		return x
+	}
+	return s.suggest(*f.Other, f.Rule)
 }
 
 // again has the list walked once more, as far as it can be read now.

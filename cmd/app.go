@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"golang.org/x/term"
 
 	"dmcow/internal/early"
 )
@@ -19,8 +15,9 @@ import (
 type app struct {
 	ctx      context.Context  // done when the user wants it to end
 	tick     <-chan os.Signal // asks for a line on the progress
-	stdout   io.Writer
-	stderr   io.Writer
+	stdout   *outputStream
+	stderr   *errorStream
+	quiet    bool // an error of standard output was told
 	flags    globals
 	outcomes outcomes // of the command that runs
 	status   status   // what the run exits with, so far
@@ -71,28 +68,13 @@ func (a *app) interruption() error {
 	return nil
 }
 
-// fail tells of an error and adds its status. One that is neither a failure nor
-// one of use is that of writing to standard output; when its reader has gone
-// away, there is nobody to tell.
-func (a *app) fail(err error) {
-	var f *failure
-	var u usageError
-	var p *fs.PathError
-	switch {
-	case err == nil || errors.Is(err, syscall.EPIPE):
-		return
-	case errors.As(err, &f):
-		a.status |= f.status
-	case errors.As(err, &u):
-		a.status |= statusWrongUse
-	case errors.As(err, &p):
-		err = fmt.Errorf("standard output: %w", p.Err)
-		a.status |= statusFailed
-	default:
-		err = fmt.Errorf("standard output: %w", err)
-		a.status |= statusFailed
+// both tells the first of two errors where there are two, and is the other one.
+func (a *app) both(first, second error) error {
+	if second == nil {
+		return first
 	}
-	fmt.Fprintf(a.stderr, "dmcow: %v\n", err)
+	a.fail(first)
+	return second
 }
 
 // say writes a line about a device on standard error.
@@ -110,7 +92,11 @@ func (a *app) verbose(device, format string, args ...any) {
 // signals makes the run end between two batches on the signals that ask for
 // that, unless whoever started it has them ignored, and tell its progress on
 // SIGUSR1. A second signal ends it at once.
+//
+// SIGPIPE is taken, and nothing done: a stream whose reader has gone away is an error of writing,
+// which by itself would kill.
 func (a *app) signals() (stop func()) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	var ends []os.Signal
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(s) {
@@ -124,18 +110,4 @@ func (a *app) signals() (stop func()) {
 	context.AfterFunc(ctx, cancel)
 	a.ctx, a.tick = ctx, early.Signals
 	return cancel
-}
-
-// isTerminal tells whether a stream is a terminal.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// plainTerminal tells whether the terminal knows no more than text.
-func plainTerminal() bool { return os.Getenv("TERM") == "" || os.Getenv("TERM") == "dumb" }
-
-// colours tells whether standard output takes colours.
-func (a *app) colours() bool {
-	return isTerminal(a.stdout) && !a.flags.NoColor && os.Getenv("NO_COLOR") == "" && !plainTerminal()
 }

@@ -89,18 +89,25 @@ func (c *checkCmd) Run(a *app) error {
 		return err
 	}
 	a.readRecord(n)
-	origin, err := a.originBytes(c.theOrigin, n)
+	base, err := a.baseOf(c.theOrigin, n)
 	if err != nil {
 		return err
 	}
+	defer base.close()
 	w, err := a.openNamed(n, c.section, 0)
 	if err != nil {
 		return err
 	}
 	defer w.close()
+	if w.container != "" {
+		return &failure{w.path, a.outcomes.foreign, errors.New(w.container)}
+	}
 	p := a.walking(w, true)
 	defer p.end()
-	o := check.Options{Device: w.device, Origin: origin, Recorded: format.Sectors(w.recorded()), Live: len(w.holders) > 0, Words: device.Words, Visit: p.area}
+	o := check.Options{
+		Device: w.device, Origin: base.size, Content: base.content(w), Recorded: format.Sectors(w.recorded()),
+		Live: len(w.holders) > 0, Words: device.Words, Visit: p.area,
+	}
 	r, err := check.Make(o)
 	p.end()
 	if err != nil {

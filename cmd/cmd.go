@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"runtime/debug"
 	"slices"
 
@@ -46,16 +45,16 @@ type exited int
 
 // Main runs dmcow with the given arguments, and returns its exit status.
 func Main(args []string, stdout, stderr io.Writer) (code int) {
-	a := &app{stdout: stdout, stderr: stderr}
+	a := &app{stdout: newOutput(stdout), stderr: newErrors(stderr)}
 	defer a.signals()()
 	defer a.closeSights()
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
 		case exited:
-			code = int(x)
+			code = a.printed(int(x))
 		default: // what Go would exit with means something else
-			fmt.Fprintf(stderr, "dmcow: a fault of the program: %v\n%s", x, debug.Stack())
+			fmt.Fprintf(a.stderr, "dmcow: a fault of the program: %v\n%s", x, debug.Stack())
 			code = int(statusFailed)
 		}
 	}()
@@ -64,7 +63,16 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)
-	return int(a.status)
+	return a.printed(int(a.status))
+}
+
+// printed is the exit status of a run, with that of what could not be printed.
+func (a *app) printed(code int) int {
+	if a.stdout.err == nil {
+		return code
+	}
+	a.fail(a.stdout.err)
+	return code | int(statusFailed)
 }
 
 // run parses the command line and runs the command. The error is one of use, a
@@ -129,11 +137,13 @@ func needlessPV(k *kong.Context) error {
 // monitored ends a run as a monitoring plugin, which has something to say
 // whatever happens.
 func (a *app) monitored(err error) alarm {
-	if err == nil && a.alarm != nil {
+	switch {
+	case a.stdout.err != nil: // nobody has got the line
+		a.fail(a.stdout.err)
+	case err == nil && a.alarm != nil:
 		return *a.alarm
-	}
-	if err := a.pluginLine(unknown, err.Error()); err != nil {
-		a.fail(err)
+	default:
+		a.fail(a.pluginLine(unknown, err.Error()))
 	}
 	return unknown
 }
@@ -142,8 +152,7 @@ func (a *app) monitored(err error) alarm {
 // error comes from writing the help.
 func misuse(err error) error {
 	var p *kong.ParseError
-	var w *fs.PathError
-	if errors.As(err, &w) || !errors.As(err, &p) {
+	if errors.As(err, new(*outputError)) || !errors.As(err, &p) {
 		return err
 	}
 	command := "dmcow"

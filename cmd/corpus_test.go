@@ -76,15 +76,16 @@ func naive(image []byte) (rows []naiveRow) {
 
 func checkUsage(t *testing.T, path string, s corpus.Store, exceptions int) {
 	t.Helper()
-	var u struct {
+	var all []struct {
 		Status     string
 		Exceptions int
 		Percent    float64
 	}
 	stdout, _ := expect(t, wantStatus(s), "usage", "--output", "json", path)
-	if err := json.Unmarshal([]byte(stdout), &u); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(stdout), &all); err != nil || len(all) != 1 {
+		t.Fatal(err, stdout)
 	}
+	u := all[0]
 	if u.Status != s.Status {
 		t.Errorf("status %q, the kernel's is %q", u.Status, s.Status)
 	}

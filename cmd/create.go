@@ -13,11 +13,12 @@ import (
 )
 
 type createCmd struct {
-	COW       path      `arg:"" help:"COW device to write, or an image file, which is made where there is none."`
+	COW       path      `arg:"" help:"COW device to write, or an image file, which is made where there is none, or - for standard output."`
 	Origin    path      `required:"" placeholder:"BASE" help:"What the snapshot's origin holds."`
 	From      path      `required:"" placeholder:"IMAGE" help:"What the snapshot is to read as: as large as BASE."`
 	ChunkSize chunkSize `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
 	Force     bool      `help:"Write over a store or over whatever else the device holds."`
+	Live      bool      `help:"Read also images that somebody else is using: what is written meanwhile shows in part."`
 	writing   `embed:""`
 }
 
@@ -31,15 +32,26 @@ device that is too small is refused before anything is written.
   dmcow create changes.cow --origin old.img --from new.img
   dmcow create /dev/vg0/cow --origin /dev/vg0/base --from new.img --chunk-size 4K
   dmcow create changes.cow --origin old.img --from new.img --dry-run
+  dmcow create - --origin old.img --from new.img | zstd >changes.cow.zst
 
 --dry-run only compares, and prints the size that the store takes. A run that is
 cut off leaves no store, and can be run again.
 `
 }
 
+// Validate tells wrong use that single flags do not show.
+func (c *createCmd) Validate() error {
+	if c.COW == "-" && c.given() {
+		return errors.New("--offset and --size: expected a device or an image, not standard output")
+	}
+	return nil
+}
+
 func (c *createCmd) Run(a *app) error {
-	if err := a.permission(c.writing); err != nil {
-		return err
+	if c.COW != "-" {
+		if err := a.permission(c.writing); err != nil {
+			return err
+		}
 	}
 	base, err := a.openOrigin(string(c.Origin), c.volumes)
 	if err != nil {
@@ -54,12 +66,22 @@ func (c *createCmd) Run(a *app) error {
 	if err := sameSize(base, image); err != nil {
 		return err
 	}
+	if !c.Live {
+		for _, d := range []*device.Device{base, image} {
+			if err := claimPath(d); err != nil {
+				return err
+			}
+		}
+	}
 	t, err := c.openTarget(a, base, image)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	job := store.Creation{Base: base, Image: image, Geometry: t.fresh}
+	job := store.Creation{Base: base, Image: image, Geometry: t.fresh, Confirm: func() error { return c.quiet(base, image) }}
+	if t.stream && !c.DryRun {
+		return c.write(a, t, job)
+	}
 	if c.DryRun || !t.growable {
 		chunks, err := c.measure(a, t, job)
 		if err != nil || c.DryRun {
@@ -78,6 +100,16 @@ func (c *createCmd) Run(a *app) error {
 	return c.write(a, t, job)
 }
 
+// quiet is the failure of images that came into use while they were read.
+func (c *createCmd) quiet(images ...*device.Device) error {
+	for _, d := range images {
+		if err := quietDevice(d); err != nil && !c.Live {
+			return err
+		}
+	}
+	return nil
+}
+
 // sameSize is the failure of images of different sizes.
 func sameSize(base, image *device.Device) error {
 	if base.Size() == image.Size() {
@@ -94,6 +126,9 @@ func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, err
 	if least := store.FreshGeometry(base).ChunkSectors(); chunk == 0 && least > format.DefaultChunkSectors {
 		chunk = chunkSize(least)
 	}
+	if c.COW == "-" {
+		return c.toStream(a, base, chunk)
+	}
 	t, err := c.openOrMake(a, chunk)
 	if err != nil {
 		return nil, err
@@ -107,12 +142,26 @@ func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, err
 	}
 	if err != nil {
 		if t.made {
-			os.Remove(t.path) // nothing was written to it
+			_ = t.out.Abandon() // nothing was written to it
 		}
 		t.close()
 		return nil, err
 	}
 	return t, nil
+}
+
+// toStream has the store go to standard output.
+func (c *createCmd) toStream(a *app, base *device.Device, chunk chunkSize) (*target, error) {
+	if isTerminal(a.stdout.file()) && !c.DryRun {
+		return nil, usageError{errors.New("standard output is a terminal: expected COW, or a pipe")}
+	}
+	w := &cow{named: named{path: "-"}, device: device.Nothing()}
+	if chunk == 0 {
+		chunk = format.DefaultChunkSectors
+	}
+	g, err := freshGeometry(base, base.Path(), chunk)
+	w.fresh = g
+	return &target{cow: w, growable: true, stream: true}, err
 }
 
 // isNone is the failure of a target that is one of the devices that are read.
@@ -185,9 +234,18 @@ func (c *createCmd) write(a *app, t *target, job store.Creation) error {
 	if t.growable {
 		grow = func(size format.Bytes) error { return t.out.Grow(int64(size)) }
 	}
-	chunks, err := job.Write(t.out, grow)
+	var chunks uint64
+	var err error
+	if t.stream {
+		chunks, err = job.Stream(a.stdout)
+	} else {
+		chunks, err = job.Write(t.out, grow)
+	}
 	p.end()
 	if err != nil {
+		if t.made {
+			_ = t.out.Abandon() // it is no store
+		}
 		return c.failed(a, t, err)
 	}
 	a.verbose(t.path, "%d chunks of %d sectors differ; the store takes %d bytes", chunks, t.fresh.ChunkSectors(), job.Size(chunks))
@@ -203,6 +261,8 @@ func (c *createCmd) failed(a *app, t *target, err error) error {
 		return a.unreadable(string(c.From), err)
 	case errors.As(err, &s):
 		return a.unreadable(string(c.Origin), err)
+	case errors.As(err, new(*outputError)):
+		return err
 	case errors.Is(err, errInterrupted):
 		return t.cutOff()
 	}

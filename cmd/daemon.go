@@ -84,8 +84,10 @@ func (a *app) detach(ready *os.File) {
 	for fd := 1; fd <= 2; fd++ { // as standard input is
 		_ = syscall.Dup3(0, fd, 0)
 	}
-	a.stderr = io.Discard
-	if log, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_WARNING, "dmcow"); err == nil {
-		a.stderr = log
+	log, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_WARNING, "dmcow")
+	if err != nil {
+		a.stderr.become(io.Discard)
+		return
 	}
+	a.stderr.become(log)
 }

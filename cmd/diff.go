@@ -15,7 +15,7 @@ type diffCmd struct {
 	Content bool   `help:"Compare the data, and leave out chunks that are equal after all."`
 	Summary bool   `help:"Print totals alone."`
 	Map     bool   `help:"Draw where the changes lie on the origin."`
-	SVG     path   `name:"svg" placeholder:"FILE" help:"Draw that to a file, too, as a picture (SVG)."`
+	SVG     path   `name:"svg" placeholder:"FILE" help:"Draw that to a file, too, as a picture (SVG); - draws it to standard output, in place of text."`
 	Force   bool   `help:"Replace the file of --svg, if it is there."`
 	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 }
@@ -34,7 +34,8 @@ their data is compared, and only what differs is left.
 With --against the two snapshots are compared with each other. A chunk that both have saved
 is mostly the same in both: --content tells.
 
-The snapshot may be active, but with --content the figures are then those of some moment.
+The snapshot may be active; with --content that takes --live, and the figures are then those of
+some moment.
 The exit status does not tell whether there are differences.
 `
 }
@@ -50,6 +51,12 @@ func (c *diffCmd) Validate() error {
 		return errors.New("--offset and --size: cannot go with --against")
 	case c.Force && c.SVG == "":
 		return errors.New("--force: expected --svg")
+	case c.SVG == "-" && (c.Map || c.Summary || c.Output != "human"):
+		return errors.New("--svg: standard output has something else: expected a file")
+	case c.Uncertain == "-":
+		return errors.New("--uncertain: standard output has something else: expected a file")
+	case c.Live && !c.Content:
+		return errors.New("--live: expected --content: the list alone is read in any case")
 	}
 	return nil
 }
@@ -61,6 +68,7 @@ func (c *diffCmd) Run(a *app) error {
 	}
 	defer s.close()
 	d := &difference{app: a, diffCmd: c, snapshot: s, Changes: s.view.Changes()}
+	all := []*snapshot{s}
 	other := s.view.Origin()
 	if c.Against != "" {
 		t, err := c.openOther(a, s)
@@ -68,6 +76,7 @@ func (c *diffCmd) Run(a *app) error {
 			return err
 		}
 		defer t.close()
+		all = append(all, t)
 		d.Changes, d.against, other = view.ChangesBetween(s.view, t.view), t.path, t.view
 	}
 	picture, err := c.picture(s)
@@ -76,6 +85,11 @@ func (c *diffCmd) Run(a *app) error {
 	}
 	if c.Content {
 		if err := d.compare(other); err != nil {
+			return err
+		}
+	}
+	for _, s := range all {
+		if err := s.quiet(); err != nil && c.Content && !c.Live {
 			return err
 		}
 	}
@@ -88,7 +102,7 @@ func (c *diffCmd) Run(a *app) error {
 // access is what snapshots are opened for.
 func (c *diffCmd) access() access {
 	if c.Content {
-		return toCompare
+		return toRead
 	}
 	return toList
 }
@@ -96,7 +110,7 @@ func (c *diffCmd) access() access {
 // openOther opens the snapshot to compare with.
 func (c *diffCmd) openOther(a *app, s *snapshot) (*snapshot, error) {
 	v := c.viewing
-	v.COW = c.Against
+	v.COW, v.Uncertain = c.Against, ""
 	if v.Origin == "" {
 		v.Origin = path(s.originName)
 	}
@@ -139,6 +153,9 @@ func (d *difference) compare(other io.ReaderAt) error {
 
 // write prints the ranges.
 func (d *difference) write() error {
+	if d.SVG == "-" {
+		return nil
+	}
 	switch d.Output {
 	case "csv":
 		return d.csv()
@@ -154,9 +171,11 @@ func (c *diffCmd) picture(s *snapshot) (*output, error) {
 	if c.SVG == "" {
 		return nil, nil
 	}
-	o, err := lookAt(string(c.SVG))
+	if c.SVG == "-" {
+		return &output{name: "-", stream: s.stdout}, nil
+	}
+	o, err := lookAt(string(c.SVG), 0o666)
 	if err == nil {
-		o.mode = 0o666
 		err = o.refuseLoss(c.Force)
 	}
 	if err == nil && o.isBlock {

@@ -91,7 +91,7 @@ func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
 	if w.id.State != store.Uninitialized {
 		d.Header = &w.id.Header
 	}
-	p := a.walking(w, !isTerminal(a.stdout))
+	p := a.walking(w, !isTerminal(a.stdout.file()))
 	defer p.end()
 	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), p.area)
 	s, err := w.id.Survey(d.Walk, end, err)

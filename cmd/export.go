@@ -7,22 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"strings"
+	"io"
+	"slices"
+	"sync"
 	"time"
 
 	"dmcow/format"
 	"dmcow/internal/device"
-	"dmcow/store"
 	"dmcow/view"
 )
 
 type exportCmd struct {
 	viewing  `embed:""`
-	File     path   `arg:"" optional:"" help:"File or block device to write, or - for standard output. Default: standard output."`
-	Force    bool   `help:"Replace a file that is there, or write over what a block device holds."`
-	Hash     string `default:"" enum:",sha256,sha1,md5" placeholder:"NAME" help:"Print the digest of what was written: sha256, sha1 or md5."`
-	Progress bool   `help:"Show progress also where standard error is no terminal: a line every ten seconds."`
-	DryRun   bool   `help:"Print what would be done, and write nothing."`
+	File     path     `arg:"" optional:"" help:"File or block device to write, or - for standard output. Default: standard output."`
+	Force    bool     `help:"Replace a file that is there, or write over what a block device holds."`
+	Hash     []string `enum:"sha256,sha1,md5" placeholder:"NAME" help:"Print the digest of what was written: sha256, sha1 or md5. May be given several times."`
+	Progress bool     `help:"Show progress also where standard error is no terminal: a line every ten seconds."`
+	DryRun   bool     `help:"Print what would be done, and write nothing."`
 }
 
 func (exportCmd) Help() string {
@@ -40,10 +41,22 @@ durable; what is cut off leaves nothing. One that is there is replaced with --fo
 --yes where nobody can be asked. A block device is refused as by initialize,
 and where it is smaller than the snapshot.
 
-Of a damaged store the export ends where it is not certain what the snapshot holds, and
-nothing is left of it; mount shows all the rest.
+Of a damaged store of which it is not certain what the snapshot holds nothing is written:
+mount shows the rest. With --damaged-ok, all of it is written as the list has it, and
+--uncertain FILE gets a list of the stretches that may be wrong.
 `
 }
+
+// Validate tells wrong use that single flags do not show.
+func (c *exportCmd) Validate() error {
+	if c.toStream() && c.Uncertain == "-" {
+		return errors.New("--uncertain: standard output has the image: expected a file")
+	}
+	return nil
+}
+
+// toStream reports whether the image goes to standard output.
+func (c *exportCmd) toStream() bool { return c.File == "" || c.File == "-" }
 
 // digests are the hashes by their names.
 var digests = map[string]func() hash.Hash{"sha256": sha256.New, "sha1": sha1.New, "md5": md5.New}
@@ -59,6 +72,9 @@ func (c *exportCmd) Run(a *app) error {
 	}
 	defer s.close()
 	defer o.close()
+	if err := s.view.FirstUncertain(); err != nil {
+		return s.failed(fmt.Errorf("refused: %w; --damaged-ok exports it all the same, dmcow mount shows the rest, and dmcow repair --copy-to COPY mends a copy", err))
+	}
 	if err := o.open(s, s.view.Size(), overwriting{c.Force, c.DryRun}); err != nil {
 		return err
 	}
@@ -81,7 +97,7 @@ func (c *exportCmd) write(s *snapshot, o *output) error {
 	if c.Progress {
 		p.every = 10 * time.Second
 	}
-	sum := newChecksum(c.Hash)
+	sum := newChecksums(c.Hash)
 	var buffers device.Buffers
 	defer buffers.Free()
 	err := view.Stream(s.view, s.view.Size(), buffers.New, func(b []byte, offset int64) error {
@@ -92,30 +108,18 @@ func (c *exportCmd) write(s *snapshot, o *output) error {
 		defer done()
 		return o.write(b, offset)
 	})
-	if err == nil {
-		err = s.stillQuiet()
+	if err == nil && !c.Live {
+		err = s.quiet()
 	}
 	if err == nil {
 		err = o.finish()
 	}
 	p.end()
-	if errors.As(err, new(*view.UncertainError)) {
-		err = fmt.Errorf("%w; dmcow mount shows the rest, and dmcow repair --output COPY mends a copy", err)
-	}
 	if err != nil {
 		return s.failed(err)
 	}
 	c.report(s, o, time.Since(p.start))
 	return sum.tell(s.app, o)
-}
-
-// stillQuiet is the failure of a snapshot that came into use while it was read: its origin may
-// have been written then, and what was read of that is no snapshot.
-func (s *snapshot) stillQuiet() error {
-	if by := s.cow.device.Holders(); len(by) > 0 && s.id.State == store.Valid {
-		return &failure{s.path, statusFailed, fmt.Errorf("came into use by %s while it was read", strings.Join(by, ", "))}
-	}
-	return nil
 }
 
 // report says what was done, and how fast.
@@ -129,52 +133,54 @@ func (c *exportCmd) report(s *snapshot, o *output, took time.Duration) {
 	s.say(o.name, "%s", text)
 }
 
-// checksum computes a hash while what it is of is written.
+// checksum is a hash that is computed while what it is of is written.
 type checksum struct{ hash.Hash }
 
-func newChecksum(name string) checksum {
-	if name == "" {
-		return checksum{}
+// checksums are several at once.
+type checksums []checksum
+
+func newChecksums(names []string) (all checksums) {
+	for i, name := range names {
+		if !slices.Contains(names[:i], name) {
+			all = append(all, checksum{digests[name]()})
+		}
 	}
-	return checksum{digests[name]()}
+	return all
 }
 
-// add adds to the digest; what it returns waits for that.
-func (d checksum) add(b []byte) (done func()) {
-	if d.Hash == nil {
-		return func() {}
+// add adds to the digests; what it returns waits for that.
+func (all checksums) add(b []byte) (done func()) {
+	var added sync.WaitGroup
+	for _, d := range all {
+		added.Go(func() { d.Write(b) })
 	}
-	added := make(chan struct{})
-	go func() {
-		d.Write(b)
-		close(added)
-	}()
-	return func() { <-added }
+	return added.Wait
 }
 
-// tell prints the digest, as sha256sum does; where the image went to standard output, on
+// tell prints the digests, as sha256sum does; where the image went to standard output, on
 // standard error.
-func (d checksum) tell(a *app, o *output) error {
-	if d.Hash == nil {
-		return nil
-	}
-	w := a.stdout
-	if o.stream == a.stdout {
+func (all checksums) tell(a *app, o *output) error {
+	var w io.Writer = a.stdout
+	if o.stream == w {
 		w = a.stderr
 	}
-	_, err := fmt.Fprintf(w, "%x  %s\n", d.Sum(nil), printable(o.name))
-	return err
+	for _, d := range all {
+		if _, err := fmt.Fprintf(w, "%x  %s\n", d.Sum(nil), printable(o.name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look finds out what is to be written to, before anything is read.
 func (c *exportCmd) look(a *app) (*output, error) {
-	if c.File == "" || c.File == "-" {
-		if isTerminal(a.stdout) && !c.DryRun {
+	if c.toStream() {
+		if isTerminal(a.stdout.file()) && !c.DryRun {
 			return nil, usageError{errors.New("standard output is a terminal: expected FILE, or a pipe")}
 		}
 		return &output{name: "-", stream: a.stdout}, nil
 	}
-	o, err := lookAt(string(c.File))
+	o, err := lookAt(string(c.File), private)
 	if err == nil {
 		err = o.refuseLoss(c.Force)
 	}

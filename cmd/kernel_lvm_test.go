@@ -247,7 +247,7 @@ func (l *lvmLab) checkList(listed map[string]dump.Listed, lvs map[string]lvsRow,
 	for name, r := range lvs {
 		d, ok := listed[name]
 		if !ok || d.Active != active || d.Origin == nil || *d.Origin != l.group+"/"+r.origin ||
-			d.TotalSectors != r.sectors || d.OriginSectors == nil || *d.OriginSectors != r.originLength ||
+			*d.TotalSectors != r.sectors || d.OriginSectors == nil || *d.OriginSectors != r.originLength ||
 			d.ChunkSectors == nil || *d.ChunkSectors != r.chunk {
 			l.Errorf("%s: listed as %+v, lvs has %+v", name, d, r)
 			continue

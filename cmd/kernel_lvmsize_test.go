@@ -116,6 +116,21 @@ func TestKernelLVMSizes(t *testing.T) {
 		l.checkSizes("vg0/long", long, long, status["long"])
 		l.lvm("vgchange", "--activate", "n", "vg0")
 	}
+	for name, want := range views {
+		for _, where := range [][]string{nil, pv(l.loops)} {
+			if shown, _ := expect(t, 0, append([]string{"export", "--live", "vg0/" + name}, where...)...); digestOf([]byte(shown)) != want {
+				t.Errorf("%s by %q: exported, it is not what the kernel shows", name, where)
+			}
+			bytes := map[string]uint64{"short": short * 512, "long": long * 512}[name]
+			for _, args := range [][]string{
+				{"mount", "--dry-run", "vg0/" + name, t.TempDir()}, {"diff", "--content", "--live", "--output", "json", "vg0/" + name},
+			} {
+				if said, _ := expect(t, 0, append(args, where...)...); !strings.Contains(said, fmt.Sprint(bytes)) {
+					t.Errorf("%q by %q: %s, expected %d bytes", args, where, said, bytes)
+				}
+			}
+		}
+	}
 	// The kernel has copied the chunk that the end is in whole.
 	cow, origin := volumeContent(t, "vg0/short", l.loops), volumeContent(t, "vg0/origin", l.loops)
 	if tail := origin[1032*4096 : 1040*4096]; !bytes.Contains(cow, tail) {

@@ -212,7 +212,7 @@ func TestKernelLVMLock(t *testing.T) {
 		_, err := exec.Command("lvm", "lvchange", "--config", "global/wait_for_locks=0 global/locking_dir=\""+dir+"\"", "--addtag", "x", "vg0/other").CombinedOutput()
 		return err == nil
 	}
-	a := &app{ctx: t.Context(), stderr: io.Discard}
+	a := &app{ctx: t.Context(), stderr: newErrors(io.Discard)}
 	old, err := a.findVolume("vg0/snap", volumes{}, false)
 	if err != nil || !hasLock() { // which changes the metadata
 		t.Fatalf("to read, the lock is taken; %v", err)
@@ -260,7 +260,7 @@ func TestKernelLVMLock(t *testing.T) {
 	lockPatience = time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	waiting := &app{ctx: ctx, stderr: io.Discard}
+	waiting := &app{ctx: ctx, stderr: newErrors(io.Discard)}
 	if _, err := waiting.findVolume("vg0/snap", volumes{}, true); !errors.As(err, &failed) || failed.status != statusInterrupted {
 		t.Errorf("interrupted while it waits for the lock: %v", err)
 	}

@@ -98,7 +98,11 @@ func mergedOf(t *testing.T, origin, cow string) mergedTo {
 // want wants both devices to hold what the kernel has left there.
 func (want mergedTo) want(t *testing.T, origin, cow string) {
 	t.Helper()
-	got := mergedOf(t, origin, cow)
+	want.equal(t, mergedOf(t, origin, cow))
+}
+
+func (want mergedTo) equal(t *testing.T, got mergedTo) {
+	t.Helper()
 	if got.origin != want.origin {
 		t.Error("the origin is not what the kernel makes of it")
 	}

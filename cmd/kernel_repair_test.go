@@ -132,7 +132,7 @@ func TestKernelRepair(t *testing.T) {
 		cow := imageLoop(t, image, options...)
 		origin := blankLoop(t, 8*400, options...)
 		log := t.TempDir() + "/log"
-		expect(t, 1, "repair", "--yes", "--undo", log, "--hidden", "keep", "--drop", "--keep", "first", "--origin", origin, cow)
+		expect(t, 5, "repair", "--yes", "--undo", log, "--hidden", "keep", "--drop", "--keep", "first", "--origin", origin, cow)
 		up := kernellab.NewSnapshot(t, origin, cow, "P", 8)
 		want := make([]byte, 8*400*512)
 		for old := range 300 {

@@ -142,12 +142,13 @@ func TestKernelReadErrorInAnArea(t *testing.T) {
 			if uint64(len(lines)-1) != c.exceptions || !strings.HasPrefix(lines[len(lines)-1], last) {
 				t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
 			}
-			var u struct {
+			var all []struct {
 				Exceptions uint64
+				State      string
 				Status     *string
 			}
 			stdout, _ := expect(t, 8, "usage", "--output", "json", cow.Path)
-			if err := json.Unmarshal([]byte(stdout), &u); err != nil || u.Exceptions != c.exceptions || u.Status != nil {
+			if err := json.Unmarshal([]byte(stdout), &all); err != nil || all[0].Exceptions != c.exceptions || all[0].Status != nil || all[0].State != "unreadable" {
 				t.Errorf("usage: %v %s", err, stdout)
 			}
 			checkNothingPromised(t, cow.Path)
@@ -160,12 +161,12 @@ func TestKernelReadErrorInAnArea(t *testing.T) {
 func checkNothingPromised(t *testing.T, path string) {
 	t.Helper()
 	stdout, _ := expect(t, 8, "usage", "--output", "json", path)
-	var u map[string]any
-	if err := json.Unmarshal([]byte(stdout), &u); err != nil {
-		t.Fatal(err)
+	var all []map[string]any
+	if err := json.Unmarshal([]byte(stdout), &all); err != nil || len(all) != 1 {
+		t.Fatal(err, stdout)
 	}
 	for _, figure := range []string{"allocated_sectors", "percent", "next_free_chunk", "free_chunks", "leaked_chunks", "minimum_sectors"} {
-		if v, ok := u[figure]; !ok || v != nil {
+		if v, ok := all[0][figure]; !ok || v != nil {
 			t.Errorf("%s is %v", figure, v)
 		}
 	}

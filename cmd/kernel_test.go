@@ -43,10 +43,11 @@ func usageOf(t *testing.T, args ...string) dump.Usage {
 func decodeUsage(t *testing.T, status int, args ...string) (u dump.Usage) {
 	t.Helper()
 	stdout, _ := expect(t, status, append([]string{"usage", "--output", "json"}, args...)...)
-	if err := json.Unmarshal([]byte(stdout), &u); err != nil || u.Status == nil {
+	var all []dump.Usage
+	if err := json.Unmarshal([]byte(stdout), &all); err != nil || len(all) != 1 || all[0].Status == nil {
 		t.Fatalf("%q: %v in %s", args, err, stdout)
 	}
-	return u
+	return all[0]
 }
 
 // blankLoop is a loop device of zeros.
@@ -172,7 +173,7 @@ func TestKernelMakesOfABlankDeviceWhatUsageSays(t *testing.T) {
 
 // figures is all that usage says of a store with a usage.
 func figures(u dump.Usage) []string {
-	return strings.Fields(fmt.Sprint(*u.ChunkSectors, u.TotalSectors, *u.AllocatedSectors, *u.MetadataSectors, *u.Percent,
+	return strings.Fields(fmt.Sprint(*u.ChunkSectors, *u.TotalSectors, *u.AllocatedSectors, *u.MetadataSectors, *u.Percent,
 		*u.Exceptions, *u.Areas, *u.NextFreeChunk, *u.FreeChunks, *u.LeakedChunks, *u.MinimumSectors, *u.Status, u.State))
 }
 

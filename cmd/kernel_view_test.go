@@ -48,7 +48,7 @@ func TestKernelViewOfActiveSnapshots(t *testing.T) {
 	if r := d.Ranges; len(r) != 3 || r[0].Offset != 3*4096 || r[0].Length != 3*4096 || r[1].Offset != 100*4096 || r[2].Offset != 2047*4096 || r[2].Length != 4096 {
 		t.Errorf("%+v", r)
 	}
-	stdout, _ = expect(t, 0, "diff", "--output", "csv", "--content", "vg0/snap", "--against", "vg0/later")
+	stdout, _ = expect(t, 0, "diff", "--output", "csv", "--content", "--live", "vg0/snap", "--against", "vg0/later")
 	if stdout != "offset,length\n8384512,4096\n" { // what was written to the one snapshot
 		t.Errorf("the two snapshots: %s", stdout)
 	}

@@ -218,7 +218,7 @@ func TestKernelCreateOverItsOwnBase(t *testing.T) {
 	loop := kernellab.Loop(t, base)
 	refuse := func(cow, base string) {
 		t.Helper()
-		_, stderr := expect(t, 8, "create", "--yes", "--force", cow, "--origin", base, "--from", image)
+		_, stderr := expect(t, 8, "create", "--yes", "--force", "--live", cow, "--origin", base, "--from", image)
 		if !strings.Contains(stderr, "which is to be read") {
 			t.Errorf("%s over %s: %s", cow, base, stderr)
 		}

@@ -47,6 +47,7 @@ type listed struct {
 	merging bool
 
 	report *report // nil where it cannot be read
+	err    error   // why it cannot
 }
 
 func (c *listCmd) Run(a *app) error {
@@ -190,6 +191,7 @@ func (a *app) lookAtListed(l *listed) error {
 	switch {
 	case errors.As(err, &f) && f.status == a.outcomes.unreadable:
 		a.fail(err)
+		l.err = f.err
 		return nil
 	case err != nil:
 		return err
@@ -237,9 +239,12 @@ func (l *listed) open(a *app) (d *device.Device, err error) {
 
 // recorded is what is known of a store that cannot be read: LVM's record of it.
 func (l *listed) recorded() dump.Usage {
-	u := dump.Usage{Device: l.name, State: "unreadable"}
+	u := dump.Usage{Device: l.name, State: unreadableState}
+	if l.err != nil {
+		u.Error = new(l.err.Error())
+	}
 	if v := l.volume; v != nil {
-		u.TotalSectors = uint64(format.Bytes(v.Group.Size(v.Logical)).Sectors())
+		u.TotalSectors = new(uint64(format.Bytes(v.Group.Size(v.Logical)).Sectors()))
 		u.ChunkSectors = &v.ChunkSectors
 	}
 	return u
@@ -269,9 +274,12 @@ func listRecords(all []*listed) (records []dump.Listed) {
 func (a *app) listRows(all []*listed) (rows [][]string) {
 	for i, u := range listRecords(all) {
 		l := all[i]
-		row := []string{printable(l.name), "cannot be read", "no", "-", fmt.Sprintf("%ds", u.TotalSectors), "-", printable(l.origin)}
+		row := []string{printable(l.name), "cannot be read", "no", "-", "-", "-", printable(l.origin)}
 		if u.Active {
 			row[2] = "yes"
+		}
+		if u.TotalSectors != nil {
+			row[4] = fmt.Sprintf("%ds", *u.TotalSectors)
 		}
 		if u.ChunkSectors != nil {
 			row[5] = fmt.Sprintf("%ds", *u.ChunkSectors)
@@ -279,7 +287,7 @@ func (a *app) listRows(all []*listed) (rows [][]string) {
 		if r := l.report; r != nil {
 			row[1] = a.paintState(r.State(), r.State().String())
 			if r.Complete() && r.State() != store.Damaged {
-				row[3] = a.bar(r.Usage, 10)
+				row[3] = a.bar(r, 10)
 			}
 		}
 		if l.merging {

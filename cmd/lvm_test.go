@@ -109,7 +109,7 @@ func unzipped(t *testing.T, path string) []byte {
 // volumeContent is what a logical volume on some disks holds.
 func volumeContent(t *testing.T, name string, disks []string) []byte {
 	t.Helper()
-	a := &app{ctx: t.Context(), stderr: io.Discard}
+	a := &app{ctx: t.Context(), stderr: newErrors(io.Discard)}
 	defer a.closeSights()
 	var v volumes
 	for _, d := range disks {
@@ -196,7 +196,7 @@ func TestLVMImages(t *testing.T) {
 func (f lvmFact) checkListed(t *testing.T, l dump.Listed) {
 	t.Helper()
 	if l.Active || l.Merging || l.COWDevice != nil || *l.Origin != f.Origin || l.State != f.State || *l.ChunkSectors != f.ChunkSectors ||
-		l.TotalSectors != f.Sectors || *l.OriginSectors != f.OriginSectors {
+		*l.TotalSectors != f.Sectors || *l.OriginSectors != f.OriginSectors {
 		t.Errorf("listed as %+v, want %+v", l, f)
 	}
 	if got := fmt.Sprintf("%.2f", *l.Percent); l.State == "valid" && got != f.Percent {
@@ -254,7 +254,7 @@ func TestInterruptedLooking(t *testing.T) {
 		},
 		"list": (&listCmd{volumes: volumes{PV: pv}}).Run,
 	} {
-		a := &app{ctx: ctx, stderr: io.Discard, stdout: io.Discard, outcomes: reading}
+		a := &app{ctx: ctx, stderr: newErrors(io.Discard), stdout: newOutput(io.Discard), outcomes: reading}
 		var f *failure
 		if err := run(a); !errors.As(err, &f) || f.status != statusInterrupted || f.Error() != name+": interrupted" {
 			t.Errorf("%s: %v", name, err)

@@ -20,7 +20,7 @@ const (
 
 // width is how many columns there are for a map.
 func (d *difference) width() int {
-	if f, ok := d.stdout.(*os.File); ok {
+	if f := d.stdout.file(); f != nil {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			return w
 		}

@@ -62,7 +62,7 @@ func (c *mergeCmd) Validate() error {
 }
 
 func (c *mergeCmd) Run(a *app) error {
-	j, err := a.openMerge(c.merging, 0)
+	j, err := a.openMerge(c.merging, manner{rescue: c.Rescue, keep: c.Keep})
 	if err != nil {
 		return err
 	}
@@ -70,45 +70,27 @@ func (c *mergeCmd) Run(a *app) error {
 	if c.Rescue && !c.Keep && j.isUndo {
 		return &failure{j.path, statusWrongUse, errors.New("--rescue: an undo log cannot be told from others any more when some of it is left: expected --keep, too")}
 	}
-	if err := c.refuseFailed(); err != nil {
+	if err := c.refuseFailed(j); err != nil {
 		return err
 	}
 	if c.Sparse && j.origin.IsBlock() {
 		return &failure{string(j.Into), statusWrongUse, errors.New("--sparse: is a block device, expected an image file")}
 	}
-	if j.merge.Chunks == 0 {
-		a.say(j.path, "the store is empty: there is nothing to merge")
+	if j.nothing() {
 		return nil
 	}
-	what := fmt.Sprintf("%s in %s", binarySize(j.merge.Bytes), count(j.merge.Chunks, "chunk"))
+	what := fmt.Sprintf("%s in %s", binarySize(j.plan.Bytes), count(j.plan.Chunks, "chunk"))
 	if c.DryRun {
 		return j.foretell(what)
 	}
 	j.announce(what)
-	if err := a.ask(string(j.Into), "merge %s into it?", printable(j.path)); err != nil {
+	if err := j.confirm(); err != nil {
 		return err
 	}
-	if err := j.undoing.open(j.into); err != nil {
+	if err := j.begin(); err != nil {
 		return err
 	}
-	if err := j.keepOthers(); err != nil {
-		return err
-	}
-	return c.merge(j)
-}
-
-// foretell says what a merge would do.
-func (j *job) foretell(what string) error {
-	w := &lines{w: j.stdout}
-	w.line("%s: would replace %s by what %s holds", printable(string(j.Into)), what, printable(j.path))
-	for _, o := range j.others {
-		if o.lost {
-			w.line("%s: would be given up", printable(o.path))
-		} else {
-			w.line("%s: would get %s first", printable(o.path), count(o.saving.Chunks, "exception"))
-		}
-	}
-	return w.err
+	return j.undoing.end(c.merge(j))
 }
 
 // merge merges.
@@ -129,7 +111,7 @@ func (c *mergeCmd) merge(j *job) error {
 		o.PastCache = past
 	}
 	start := time.Now()
-	p := j.newProgress(string(j.Into), "byte", uint64(j.merge.Bytes), true)
+	p := j.newProgress(string(j.Into), "byte", uint64(j.plan.Bytes), true)
 	defer p.end()
 	o.Copied, o.Pause = p.between()
 	r, err := j.merge.Run(o)
@@ -180,6 +162,9 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 	case len(r.Failed) > 0:
 		j.status |= statusDamaged
 		all = append(all, fmt.Sprintf("%s cannot be read, and stay in the store: keep the snapshot", count(uint64(len(r.Failed)), "chunk")))
+	case r.Beyond > 0:
+		j.status |= statusDamaged
+		all = append(all, fmt.Sprintf("left in the store: %s past the end of the snapshot; keep it until it is known what that is", count(r.Beyond, "exception")))
 	case c.Keep:
 		all = append(all, "the list is as it was: the snapshot stays, and shows what the origin holds now")
 	case j.isUndo:
@@ -190,19 +175,7 @@ func (c *mergeCmd) next(j *job, r merge.Result) (all []string) {
 		all = append(all, "the store is empty now: the snapshot can be removed (LVM: lvremove VG/SNAPSHOT), and the origin be used")
 	}
 	if j.undoing.undo != nil {
-		all = append(all, j.takingBack(c.Keep))
+		all = append(all, j.takingBack())
 	}
 	return all
-}
-
-// takingBack says how a merge with an undo log is taken back.
-func (j *job) takingBack(kept bool) string {
-	text := fmt.Sprintf("dmcow merge %s --into %s%s takes this back", asPath(string(j.Undo)), j.volumes.again(string(j.Into)), j.givenUp())
-	switch {
-	case kept:
-		return text + ", and nothing is lost"
-	case j.seesOthers():
-		return text + "; the snapshot gets back what it held"
-	}
-	return text + "; what the snapshot held is gone then, unless that has an --undo of its own"
 }

@@ -34,29 +34,26 @@ func (c *mergeStepCmd) Validate() error {
 }
 
 func (c *mergeStepCmd) Run(a *app) error {
-	j, err := a.openMerge(c.merging, uint64(c.Steps))
+	j, err := a.openMerge(c.merging, manner{steps: uint64(c.Steps)})
 	if err != nil {
 		return err
 	}
 	defer j.close()
-	if j.merge.Chunks == 0 {
-		a.say(j.path, "the store is empty: there is nothing to merge")
+	if j.nothing() {
 		return nil
 	}
 	if c.DryRun {
-		return j.wrapped(j.merge.Preview(uint64(c.Steps), c.print(j)))
+		j.mention(j.path, j.report)
+		return j.wrapped(j.plan.Preview(uint64(c.Steps), c.print(j)))
 	}
-	j.announce(fmt.Sprintf("up to %s of %s in %s", count(uint64(c.Steps), "run"), binarySize(j.merge.Bytes), count(j.merge.Chunks, "chunk")))
-	if err := a.ask(string(j.Into), "merge %s into it?", printable(j.path)); err != nil {
+	j.announce(fmt.Sprintf("up to %s of %s in %s", count(uint64(c.Steps), "run"), binarySize(j.plan.Bytes), count(j.plan.Chunks, "chunk")))
+	if err := j.confirm(); err != nil {
 		return err
 	}
-	if err := j.undoing.open(j.into); err != nil {
+	if err := j.begin(); err != nil {
 		return err
 	}
-	if err := j.keepOthers(); err != nil {
-		return err
-	}
-	return c.merge(j)
+	return j.undoing.end(c.merge(j))
 }
 
 // merge takes the steps.
@@ -73,20 +70,14 @@ func (c *mergeStepCmd) merge(j *job) error {
 		return nil
 	})
 	if err == nil && j.undoing.undo != nil {
-		j.say(j.path, "%s", j.takingBack(false))
+		j.say(j.path, "%s", j.takingBack())
 	}
 	return j.wrapped(err)
 }
 
-// errOutput is an error of standard output, which is not one of a merge.
-type errOutput struct{ error }
-
-func (e errOutput) Unwrap() error { return e.error }
-
 // wrapped makes a failure of the error with which steps ended.
 func (j *job) wrapped(err error) error {
-	var o errOutput
-	if err == nil || errors.As(err, &o) {
+	if err == nil || errors.As(err, new(*outputError)) {
 		return err
 	}
 	return j.failed(err)
@@ -105,9 +96,6 @@ func (c *mergeStepCmd) print(j *job) func(store.Run) error {
 		end := min(start+format.Bytes(r.Count)*chunk, j.originSize())
 		_, err := fmt.Fprintf(j.stdout, "%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
 			verb, count(uint64(r.Count), "chunk"), r.Old, r.New, end-start, start)
-		if err != nil {
-			return errOutput{err}
-		}
-		return nil
+		return err
 	}
 }

@@ -16,7 +16,7 @@ type merging struct {
 	COW     path     `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
 	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to. Of VG/LV it is known."`
 	Undo    path     `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
-	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; any store into an origin that begins, or then would, as a COW store does; and a snapshot of LVM into a device that has not its origin's size."`
+	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; into an origin that begins, or then would, as a COW store does, that loses a partition table or a label by it, or has not the origin's size; and what is left of a store with exceptions past the origin's end."`
 	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin, where both are logical volumes: it is marked invalid. May be given several times."`
 	writing `embed:""`
 }
@@ -25,23 +25,32 @@ type merging struct {
 type job struct {
 	*app
 	merging
+	manner
 	*target
 	origin  *device.Device
 	into    *device.Writable // the origin; nil in a dry run
 	others  []*other         // snapshots of the origin, where that is a logical volume
-	steps   uint64           // how many are taken; 0 for all
 	to      named            // the origin
 	isUndo  bool             // the store is an undo log
-	merge   *merge.Merge
+	report  check.Report     // what a check says of the store
+	bears   string           // what the origin bears that a slip would cost; empty for nothing
+	plan    *merge.Prospect
+	merge   *merge.Merge   // nil in a dry run
 	buffers device.Buffers // of merge
 	undoing undoing
 }
 
-// openMerge opens COW device and origin, and refuses whatever would not end well. It is
-// for so many steps of a merge, 0 for all. In
+// manner is how a merge is done.
+type manner struct {
+	steps  uint64 // how many are taken; 0 for all
+	rescue bool   // what cannot be read stays in the store, as an earlier one may have left it
+	keep   bool   // the list is left as it is
+}
+
+// openMerge opens COW device and origin, and refuses whatever would not end well. In
 // a dry run both are open for reading only. Where there is no error, the caller
 // closes the job.
-func (a *app) openMerge(m merging, steps uint64) (*job, error) {
+func (a *app) openMerge(m merging, how manner) (*job, error) {
 	if err := a.permission(m.writing); err != nil {
 		return nil, err
 	}
@@ -56,7 +65,7 @@ func (a *app) openMerge(m merging, steps uint64) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &job{app: a, merging: m, target: t, steps: steps, to: into}
+	j := &job{app: a, merging: m, manner: how, target: t, to: into}
 	if err = j.openInto(); err == nil {
 		err = j.refuse()
 	}
@@ -163,137 +172,12 @@ func (j *job) close() {
 	j.buffers.Free()
 }
 
-// refuse is the failure of a merge that must not be begun, nil for others. It looks
-// only.
-func (j *job) refuse() error {
-	if err := j.refuseOrigin(); err != nil {
-		return err
-	}
-	switch id := j.id; id.State {
-	case store.Valid:
-	case store.Invalid:
-		return &failure{j.path, j.outcomes.invalid, errors.New(invalidMerge)}
-	case store.Uninitialized:
-		return &failure{j.path, j.outcomes.blank, fmt.Errorf("%s: there is nothing to merge", id.State)}
-	default:
-		return &failure{j.path, j.outcomes.of(id.State), errors.New(id.Fault)}
-	}
-	if err := j.refuseDamaged(); err != nil {
-		return err
-	}
-	var err error
-	if j.DryRun {
-		j.merge, err = merge.Look(j.device, j.origin)
-	} else {
-		j.merge, err = merge.Open(j.out, j.into, j.buffers.New)
-	}
-	if err != nil {
-		return j.failed(err)
-	}
-	if err := j.refuseNested(); err != nil {
-		return err
-	}
-	g := undoGeometry(j.id.Geometry.ChunkSectors()) // each chunk is captured with one write
-	j.undoing = undoing{
-		app: j.app, name: string(j.Undo), changed: j.origin, apart: []*device.Device{j.device},
-		geometry: g, chunks: uint64(j.merge.Bytes/g.ChunkBytes()) + 1,
-	}
-	return j.undoing.refuse()
-}
-
-// refuseNested is the failure of a merge that makes of the origin what begins as a COW
-// store does: once it was cut off, that could not be told from swapped devices.
-func (j *job) refuseNested() error {
-	if j.isUndo || j.Force || j.merge.Beginning == 0 {
-		return nil
-	}
-	head := make([]byte, format.HeaderSize)
-	if _, err := j.device.ReadAt(head, int64(j.id.Geometry.Offset(j.merge.Beginning))); err != nil {
-		return nil // the merge will tell
-	}
-	if format.DecodeHeader(head).Magic != format.Magic {
-		return nil
-	}
-	return &failure{string(j.Into), statusFailed, errors.New("refused: what the snapshot shows begins as a COW store does, as if the two were swapped; --force merges it all the same")}
-}
-
-const invalidMerge = "refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, " +
-	"so that a merge would mix old and new. Only if the origin was not written since is it good: dmcow revalidate tells more, and marks it valid"
-
-// refuseOrigin is the failure of an origin that is none, or to which an undo log does
-// not belong. An undo log may be one of a COW device.
-func (j *job) refuseOrigin() (err error) {
-	if j.isUndo, err = store.IsUndo(j.device); err != nil {
-		return j.unreadable(j.path, err)
-	}
-	if v := j.to.volume; !j.isUndo && v != nil && (v.Snapshot != nil || v.Active != nil) {
-		return &failure{string(j.Into), statusFailed, errors.New("refused: is a snapshot, expected an origin")}
-	}
-	if !j.isUndo {
-		err := j.isOrigin(j.origin)
-		if j.Force && errors.Is(err, errSwapped) {
-			err = nil
-		}
-		if err == nil {
-			err = j.refuseOtherSize()
-		}
-		return err
-	}
-	if j.Force {
-		return nil
-	}
-	err = store.Belongs(j.device, j.origin, false)
-	var foreign *store.ForeignUndoError
-	switch {
-	case errors.As(err, &foreign):
-		return &failure{string(j.Into), statusFailed, fmt.Errorf("refused: %w; --force merges it all the same", err)}
-	case err != nil:
-		return j.unreadable(j.path, err)
-	}
-	return nil
-}
-
-// refuseOtherSize is the failure of an origin that has not the size of the snapshot's own,
-// where that is known.
-func (j *job) refuseOtherSize() error {
-	v := j.cow.volume
-	if v == nil || v.OriginSize == 0 || v.OriginSize == j.origin.Size() || j.Force {
-		return nil
-	}
-	return &failure{string(j.Into), statusFailed, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d; --force merges it all the same", j.origin.Size(), printable(j.path), v.OriginSize)}
-}
-
-// overcome are the errors that a merge gets over: what stands in the list twice is
-// merged once, and of what hides behind the list's end the merge itself makes sure.
-var overcome = map[string]bool{"repeated-exception": true, "hidden-exceptions": true}
-
-// refuseDamaged is the failure of a store that a check finds errors in.
-func (j *job) refuseDamaged() error {
-	r, err := j.checkSound(j.cow)
-	if err != nil {
-		return err
-	}
-	for _, t := range r.Tallies {
-		if t.Severity != check.Error || overcome[t.Name] {
-			continue
-		}
-		f := t.Findings[0]
-		where := f.Where()
-		if where != "" {
-			where += ": "
-		}
-		return &failure{j.path, j.outcomes.damaged, fmt.Errorf("refused: damaged (%s, %s): %s%s; dmcow check --origin %s %s tells more",
-			t.Name, count(t.Count, "time"), where, f.Message(), printable(string(j.Into)), j.again())}
-	}
-	return nil
-}
-
 // checkSound checks a snapshot of the origin. The error is the failure of a check that came
 // to nothing, or lacks something.
 func (j *job) checkSound(c *cow) (check.Report, error) {
 	p := j.walking(c, true)
 	defer p.end()
-	r, err := check.Make(check.Options{Device: c.device, Origin: j.sizeOf(c), Words: device.Words, Visit: p.area})
+	r, err := check.Make(check.Options{Device: c.device, Origin: j.sizeOf(c), Content: j.origin, Words: device.Words, Visit: p.area})
 	switch {
 	case errors.Is(err, errInterrupted):
 		err = &failure{c.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
@@ -340,25 +224,4 @@ func (j *job) failed(err error) error {
 		return &failure{j.path, j.outcomes.damaged, fmt.Errorf("refused: %w", err)}
 	}
 	return j.done(j.path, err)
-}
-
-// announce says in words what will be written to what, and what that means for others.
-func (j *job) announce(what string) {
-	if j.isUndo {
-		j.say(string(j.Into), "%s will be again what it was before the change that %s was kept of", what, printable(j.path))
-		j.announceOthers()
-		return
-	}
-	if j.seesOthers() {
-		j.say(string(j.Into), "%s will be replaced by what the snapshot %s holds; the file system gets back the UUID that it had",
-			what, printable(j.path))
-		j.announceOthers()
-		return
-	}
-	others := "Other snapshots of this origin, which cannot be seen from here, would lose what they kept"
-	if t, ok := j.origin.Target(); ok && t.Type == "snapshot-origin" {
-		others = "Of its other snapshots, those that are active keep what they show, as with any write to this device; others would lose it"
-	}
-	j.say(string(j.Into), "%s will be replaced by what the snapshot on %s holds. %s; the file system gets back the UUID that it had",
-		what, printable(j.path), others)
 }

@@ -41,7 +41,10 @@ a write gets "no space left on device", and nothing is lost. ORIGIN is never wri
 Where it is not certain what the snapshot holds, since the store is damaged, or a device
 cannot be read, the file gives an I/O error there, and the reason is told on standard error.
 The exit status is 4 or 8 then, also that of --daemon, which has mounted it: mountpoint -q DIR
-tells.
+tells. --damaged-ok shows it all the same, and --uncertain FILE gets a list of it.
+
+What is mounted cannot be activated or mounted elsewhere meanwhile. Should somebody be able to
+write to it all the same, the file gives I/O errors from then on.
 
 Root needs nothing else; others need fusermount3 (Debian: fuse3).
 `
@@ -73,12 +76,27 @@ func (c *mountCmd) Run(a *app) error {
 		_, err := fmt.Fprintf(a.stdout, "%s: would show %s in the file snapshot, %s\n", printable(string(c.Dir)), printable(s.path), sizeInBytes(format.Bytes(s.view.Size())))
 		return err
 	}
-	err = c.serve(s, background)
+	if err = s.unlock(); err == nil {
+		err = c.serve(s, background)
+	}
 	if e := s.close(); e != nil {
-		a.fail(err)
-		err = &failure{s.path, statusFailed, fmt.Errorf("some of what was written may be lost: %w", e)}
+		err = a.both(err, &failure{s.path, statusFailed, fmt.Errorf("some of what was written may be lost: %w", e)})
 	}
 	return err
+}
+
+// unlock gives back LVM's lock of the group, for which its commands would wait as long as the mount
+// lasts. The error is a failure.
+func (s *snapshot) unlock() error {
+	v := s.cow.volume
+	if v == nil || v.Group == nil {
+		return nil
+	}
+	seen, err := s.sight(s.where.PV)
+	if err == nil {
+		seen.Unlock(v.Group)
+	}
+	return s.volumeFailure(s.path, err)
 }
 
 // look makes sure that there can be a mount.
@@ -111,7 +129,7 @@ func (c *mountCmd) serve(s *snapshot, background *os.File) error {
 	if err != nil {
 		return &failure{string(c.Dir), statusFailed, err}
 	}
-	m, err := c.mount(s, dir)
+	m, f, err := c.mount(s, dir)
 	if err != nil {
 		return &failure{string(c.Dir), statusFailed, fmt.Errorf("cannot be mounted on: %w", err)}
 	}
@@ -123,7 +141,7 @@ func (c *mountCmd) serve(s *snapshot, background *os.File) error {
 		m.Wait()
 		close(ended)
 	}()
-	if s.flags.Verbose || isTerminal(s.stderr) {
+	if s.flags.Verbose || isTerminal(s.stderr.file()) {
 		s.say(s.path, "mounted on %s; umount, or Ctrl-C, ends it", printable(dir))
 	}
 	commit := time.NewTicker(commitEvery)
@@ -132,9 +150,13 @@ func (c *mountCmd) serve(s *snapshot, background *os.File) error {
 	for {
 		select {
 		case <-ended:
+			s.status |= f.worst()
 			return nil
 		case <-commit.C:
 			s.commit()
+			if !c.Live {
+				f.watch()
+			}
 		case <-s.tick:
 			s.say(s.path, "mounted on %s%s", printable(dir), c.room(s.view))
 		case <-stop:
@@ -150,6 +172,7 @@ func (c *mountCmd) serve(s *snapshot, background *os.File) error {
 func (s *snapshot) commit() {
 	if err := s.view.Sync(); err != nil && s.unsynced == nil {
 		s.unsynced = err
+		s.status |= statusFailed
 		s.say(s.path, "cannot be written any more: %v", err)
 	}
 }

@@ -3,11 +3,13 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,8 +33,8 @@ const transfer = 128 << 10
 // ahead is how much the kernel reads ahead, in bytes: so it asks for several transfers at once.
 const ahead = 4 * transfer
 
-// mount mounts the snapshot on a directory, and serves it.
-func (c *mountCmd) mount(s *snapshot, dir string) (mounted, error) {
+// mount mounts the snapshot on a directory, and serves it as a file.
+func (c *mountCmd) mount(s *snapshot, dir string) (mounted, *snapshotFile, error) {
 	f := &snapshotFile{snapshot: s, writable: c.Writable, since: time.Now()}
 	never := time.Duration(1<<63 - 1) // nothing changes
 	o := &fs.Options{
@@ -53,7 +55,8 @@ func (c *mountCmd) mount(s *snapshot, dir string) (mounted, error) {
 			o.Options = append(o.Options, "ro")
 		}
 	}
-	return fs.Mount(dir, &snapshotDir{file: f}, o)
+	m, err := fs.Mount(dir, &snapshotDir{file: f}, o)
+	return m, f, err
 }
 
 // snapshotDir is the directory, with the one file in it.
@@ -119,6 +122,9 @@ type snapshotFile struct {
 
 	mu   sync.Mutex
 	told map[string]bool // errors that were told
+	bad  status          // what they come to
+
+	moving atomic.Pointer[failure] // somebody may be writing to what is read
 }
 
 var _ = (interface {
@@ -165,6 +171,9 @@ func (f *snapshotFile) Open(context.Context, uint32) (fs.FileHandle, uint32, sys
 }
 
 func (f *snapshotFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, offset int64) (fuse.ReadResult, syscall.Errno) {
+	if f.moving.Load() != nil {
+		return nil, syscall.EIO
+	}
 	n, err := f.view.ReadAt(dest, offset)
 	if err != nil && err != io.EOF {
 		f.tell(err)
@@ -189,7 +198,15 @@ func (f *snapshotFile) Write(_ context.Context, _ fs.FileHandle, data []byte, of
 		return 0, syscall.EROFS
 	}
 	f.tell(err)
-	return 0, syscall.EIO
+	return 0, errno(err)
+}
+
+// errno is what whoever uses the file is told.
+func errno(err error) syscall.Errno {
+	if errors.Is(err, syscall.ENOSPC) {
+		return syscall.ENOSPC
+	}
+	return syscall.EIO
 }
 
 // Fsync makes durable what was written.
@@ -201,29 +218,52 @@ func (f *snapshotFile) Flush(context.Context, fs.FileHandle) syscall.Errno { ret
 func (f *snapshotFile) sync() syscall.Errno {
 	if err := f.view.Sync(); err != nil {
 		f.tell(err)
-		return syscall.EIO
+		return errno(err)
 	}
 	return fs.OK
+}
+
+// watch looks whether somebody has come to use what is read, who may write to it. From then on
+// nothing can be read: it may be of several moments.
+func (f *snapshotFile) watch() {
+	var by *failure
+	if f.moving.Load() == nil && errors.As(f.quiet(), &by) {
+		f.moving.Store(by)
+		f.tell(fmt.Errorf("%s: %w; there are I/O errors from now on", printable(by.device), by.err))
+	}
+}
+
+// worst is the status of all errors that were told.
+func (f *snapshotFile) worst() status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.bad
 }
 
 // mostTold is how many different errors are told.
 const mostTold = 100
 
-// tell tells of an error, once: the kernel asks again and again.
+// tell tells of an error, once: the kernel asks again and again. Of chunks that are not certain for
+// one reason it names the first.
 func (f *snapshotFile) tell(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	text := err.Error()
+	text, is := err.Error(), statusFailed
+	key := text
+	if u := (*view.UncertainError)(nil); errors.As(err, &u) {
+		key, is = u.Why, f.outcomes.damaged
+	}
+	f.bad |= is
 	switch {
-	case f.told[text] || len(f.told) > mostTold:
+	case f.told[key] || len(f.told) > mostTold:
 	case len(f.told) == mostTold:
-		f.told[text] = true
+		f.told[key] = true
 		f.say(f.path, "there are more errors, which are not told")
 	default:
 		if f.told == nil {
 			f.told = map[string]bool{}
 		}
-		f.told[text] = true
+		f.told[key] = true
 		f.say(f.path, "%s", text)
 	}
 }

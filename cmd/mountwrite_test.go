@@ -242,7 +242,8 @@ func TestKernelMountFull(t *testing.T) {
 	}
 	f.Close()
 	w.synced()
-	m.unmount()
+	m.takeAway()
+	m.endsWith(8) // it had no room for a write
 	if u := usageOf(t, w.cow); u.State != "valid" || *u.FreeChunks != 0 {
 		t.Errorf("%s, %d chunks left", u.State, *u.FreeChunks)
 	}
@@ -497,4 +498,79 @@ func TestKernelMountWritesAsTheKernel(t *testing.T) {
 		b, _ := expect(t, 0, "dump", "--output", "csv", cowFiles[1])
 		t.Errorf("the kernel has\n%.600s\nand dmcow\n%.600s", a, b)
 	}
+}
+
+// TestKernelMountOnFullFileSystem: where the file system that has the COW image is full, a write is
+// told so, costs no chunk, and succeeds once there is room again.
+func TestKernelMountOnFullFileSystem(t *testing.T) {
+	requireFUSE(t)
+	w := newWritableMount(t, "areas-33", 1<<20)
+	small := t.TempDir()
+	if err := syscall.Mount("small", small, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skip("a small file system cannot be mounted: ", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(small, syscall.MNT_DETACH) })
+	content, err := os.ReadFile(w.cow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := int64(len(content))
+	used := bytes.TrimRight(content, "\x00")
+	w.cow = filepath.Join(small, "cow")
+	if err := errors.Join(os.WriteFile(w.cow, used, 0o600), os.Truncate(w.cow, size)); err != nil {
+		t.Fatal(err)
+	}
+	before := *usageOf(t, w.cow).FreeChunks
+	m := w.mount()
+	filler, err := os.Create(filepath.Join(small, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := make([]byte, 4096); err == nil; {
+		_, err = filler.Write(block)
+	}
+	filler.Close()
+	f, err := os.OpenFile(m.file, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sectors := bytes.Repeat([]byte("here"), 40*sector/4)
+	written := 0
+	for range 5 { // each would cost some chunks
+		for at := written; at < len(sectors); at += sector {
+			n, err := syscall.Pwrite(int(f.Fd()), sectors[at:at+sector], int64(at))
+			if err == nil && n == sector {
+				w.write(sectors[at:at+sector], at)
+				written = at + sector
+				continue
+			}
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("byte %d: %d, %v", at, n, err)
+			}
+			break
+		}
+	}
+	if err := os.Remove(filler.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if written == len(sectors) {
+		t.Fatal("there was room for all")
+	}
+	for at := written; at < len(sectors); at += sector {
+		if _, err := f.WriteAt(sectors[at:at+sector], int64(at)); err != nil {
+			t.Fatal(err)
+		}
+		w.write(sectors[at:at+sector], at)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	w.synced()
+	m.takeAway()
+	m.endsWith(8)
+	u := usageOf(t, w.cow)
+	if taken := before - *u.FreeChunks; taken > uint64(len(sectors)/sector)+1 || *u.LeakedChunks != 0 {
+		t.Errorf("it has taken %d chunks, and %d are lost", taken, *u.LeakedChunks)
+	}
+	w.sound(fileDigest(t, w.origin))
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/volume"
@@ -21,43 +22,6 @@ type section struct {
 }
 
 func (s section) given() bool { return s.Offset != 0 || s.Size != nil }
-
-// theOrigin names the snapshot's origin, for its size, or tells that.
-type theOrigin struct {
-	Origin     path  `placeholder:"DEV" help:"The snapshot's origin, which is only asked for its size."`
-	OriginSize *size `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
-}
-
-// invalid is what is wrong with the flags, nil where nothing is.
-func (o theOrigin) invalid() error {
-	switch {
-	case o.Origin != "" && o.OriginSize != nil:
-		return errors.New("--origin and --origin-size: expected one of them")
-	case o.OriginSize != nil && *o.OriginSize == 0:
-		return errors.New("--origin-size 0: expected the size of an origin")
-	}
-	return nil
-}
-
-// originBytes is the size of the snapshot on cow: the origin's, or of a volume of LVM its own, which
-// may be smaller. It is 0 where nothing was said of the origin and it is not known.
-func (a *app) originBytes(o theOrigin, cow named) (size format.Bytes, err error) {
-	switch {
-	case o.OriginSize != nil:
-		size = format.Bytes(*o.OriginSize)
-	case o.Origin != "":
-		d, err := a.openOrigin(string(o.Origin), cow.where)
-		if err != nil {
-			return 0, err
-		}
-		defer d.Close()
-		size = format.Bytes(d.Size())
-	}
-	if v := cow.volume; v != nil && (size == 0 || size == format.Bytes(v.OriginSize)) {
-		size = cow.ownSize()
-	}
-	return size, nil
-}
 
 // named is a device as the command line names it. What it stands for is found out once in a
 // run, so that it is the same device throughout.
@@ -132,6 +96,8 @@ type cow struct {
 	id      store.Identity  // what its start says
 	fresh   format.Geometry // of a new store, by the chunk size that was asked for
 	holders []string        // who else has it open
+	// container says what the file is, where it keeps a disk, but not as that is.
+	container string
 }
 
 // openCOW opens a COW device and identifies it. chunk is the chunk size of the
@@ -222,6 +188,9 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	if err != nil {
 		return err
 	}
+	if c.container, err = containerOf(c.device); err != nil {
+		return a.unreadable(c.path, err)
+	}
 	length := int64(-1)
 	if s.Size != nil {
 		length = int64(*s.Size)
@@ -237,6 +206,48 @@ func (a *app) identify(c *cow, s section, chunk chunkSize) error {
 	c.fresh = fresh
 	if c.id, err = store.Identify(c.device, fresh); err != nil {
 		return a.unreadable(c.path, err)
+	}
+	if c.container != "" {
+		c.id = store.Identity{State: store.Foreign, Header: c.id.Header, Fault: c.container}
+		return nil
+	}
+	return a.probeWiped(c)
+}
+
+// containerOf says what a file is that holds a disk in another format than the disk's own; it is
+// empty for others. The error is one of reading.
+func containerOf(d *device.Device) (string, error) {
+	name, err := d.Container()
+	if name == "" {
+		return "", err
+	}
+	return fmt.Sprintf("is a file of the format %s, which holds a disk, but not as it is: convert or unpack it first "+
+		"(qemu-img convert -O raw, ewfmount, zcat); if it is a disk all the same, attach it as one (losetup)", name), nil
+}
+
+// probeWiped takes a device that is blank as far as LVM blanks a new one, and has a list behind
+// that, for a store whose header was wiped. The error is the failure of an interruption.
+func (a *app) probeWiped(c *cow) error {
+	if !c.id.Leftover || c.id.Unfinished || c.id.State != store.Uninitialized {
+		return nil
+	}
+	p := a.walking(c, true)
+	defer p.end()
+	e, err := check.Probe(c.device, p.area)
+	if err != nil || e == nil { // what cannot be read speaks for nothing
+		return ended(c.path, interruption(err))
+	}
+	c.id.State, c.id.Fresh = store.Damaged, format.Geometry{}
+	c.id.Fault = fmt.Sprintf("the first 4096 bytes are zero, and behind them stands the list of a store with chunks of %d sectors, with %s: "+
+		"its header was wiped; or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one (dmcow initialize --force makes it that)",
+		e.Geometry.ChunkSectors(), count(e.Exceptions, "exception"))
+	return nil
+}
+
+// interruption is an error if it is one of that kind, else nil.
+func interruption(err error) error {
+	if errors.Is(err, errInterrupted) {
+		return err
 	}
 	return nil
 }
@@ -262,6 +273,11 @@ func (a *app) openOrigin(name string, s volumes) (*device.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.openNamedOrigin(n)
+}
+
+// openNamedOrigin is openOrigin of a name that is known.
+func (a *app) openNamedOrigin(n named) (*device.Device, error) {
 	d, err := a.open(n)
 	if err != nil {
 		return nil, err
@@ -284,6 +300,9 @@ func (a *app) isOrigin(d *device.Device) error {
 	head := make([]byte, format.HeaderSize)
 	if _, err := d.ReadAt(head, 0); err == nil && format.DecodeHeader(head).Magic == format.Magic {
 		return &failure{d.Path(), statusFailed, errSwapped}
+	}
+	if what, err := containerOf(d); err == nil && what != "" {
+		return &failure{d.Path(), statusFailed, errors.New(what)}
 	}
 	return nil
 }

@@ -115,7 +115,8 @@ func (j *job) openOther(s lvm.Snapshot) error {
 	if o.lost {
 		return o.refuseGivingUp()
 	}
-	if err := j.refuseDamagedOther(o); err != nil {
+	r, err := j.refuseDamagedOther(o)
+	if err != nil {
 		return err
 	}
 	shown := j.shownBy(o)
@@ -126,7 +127,7 @@ func (j *job) openOther(s lvm.Snapshot) error {
 	if words == nil && chunks > few {
 		return &failure{o.path, statusFailed, fmt.Errorf("there is no memory for a bit for each of the origin's %d chunks", chunks)}
 	}
-	o.saver, err = store.NewSaver(o.device, o.fresh, shown, words)
+	o.saver, err = store.NewSaver(o.device, o.fresh, shown, r.HiddenVoid(), words)
 	return j.refusal(o, err)
 }
 
@@ -157,26 +158,25 @@ func (j *job) refusal(o *other, err error) error {
 	return &failure{o.path, statusFailed, fmt.Errorf("refused: the merge would change what this other snapshot of the origin shows: %w; mend that first, or give it up: --lose-snapshot %s", err, o.volume.Logical.Name)}
 }
 
-// refuseDamagedOther is the failure of another snapshot that is not sound.
-func (j *job) refuseDamagedOther(o *other) error {
+// refuseDamagedOther is the failure of another snapshot that is not proved to show what it should.
+func (j *job) refuseDamagedOther(o *other) (check.Report, error) {
 	r, err := j.checkSound(o.cow)
 	if err != nil {
-		return err
+		return r, err
 	}
-	for _, t := range r.Tallies {
-		// What hides behind the list's end is looked at when there is something to add.
-		if t.Severity == check.Error && !overcome[t.Name] || t.Name == "zeroed-header" {
-			return j.refusal(o, fmt.Errorf("%s: %s", t.Name, told(t.Findings[0])))
-		}
+	against := r.Against(func(m check.Meaning) bool { return m.Certain() && m.Merging == check.AnyMerge })
+	if against != nil {
+		return r, j.refusal(o, fmt.Errorf("%s: %s", against.Name, told(against.Findings[0])))
 	}
-	return nil
+	j.mention(o.path, r)
+	return r, nil
 }
 
 // mark calls overwritten with the stretches of the origin that are going to be.
 func (j *job) mark(overwritten func(start, end format.Bytes)) error {
 	chunk := j.id.Geometry.ChunkBytes()
 	if j.steps > 0 {
-		return j.wrapped(j.merge.Preview(j.steps, func(r store.Run) error {
+		return j.wrapped(j.plan.Preview(j.steps, func(r store.Run) error {
 			overwritten(format.Bytes(r.Old)*chunk, format.Bytes(r.Old+format.OldChunk(r.Count))*chunk)
 			return nil
 		}))
@@ -265,7 +265,7 @@ func (j *job) keepOther(o *other) error {
 // refuseGivingUp is the failure of a snapshot that cannot be marked invalid, and that the
 // kernel would take for a new one: it would show what it never was.
 func (o *other) refuseGivingUp() error {
-	if o.id.State == store.Foreign && o.id.Header.Magic == 0 {
+	if o.id.State != store.Uninitialized && o.id.Header.Magic == 0 {
 		return &failure{o.path, statusFailed, errors.New("refused: it cannot be given up, for it has no header to be marked; remove it first, or mend it")}
 	}
 	return nil

@@ -17,21 +17,25 @@ import (
 // device.
 type output struct {
 	name              string
-	replaces          bool // a file that is there
+	mode              fs.FileMode // of a new file
+	replaces          bool        // a file that is there
 	isBlock, isStream bool
 	worth             string // what it holds that may be of worth; empty for nothing
 
 	stream io.Writer
 	closer io.Closer // of a stream that was opened
 	draft  *device.Draft
-	mode   fs.FileMode // of a file
 	block  *device.Writable
 	holes  format.Bytes // in a file
 }
 
-// lookAt finds out what there is of a name that is to be written to. The error is a failure.
-func lookAt(name string) (*output, error) {
-	o := &output{name: name, mode: 0o600} // a volume is not everybody's to read
+// private is the mode of a file that holds what a volume did.
+const private fs.FileMode = 0o600
+
+// lookAt finds out what there is of a name that is to be written to; mode is that of a new file.
+// The error is a failure.
+func lookAt(name string, mode fs.FileMode) (*output, error) {
+	o := &output{name: name, mode: mode}
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -66,8 +70,7 @@ func (o *output) open(s *snapshot, size int64, how overwriting) error {
 	case o.stream != nil:
 	case o.isStream && how.dryRun:
 	case o.isStream:
-		f, e := os.OpenFile(o.name, os.O_WRONLY, 0)
-		o.stream, o.closer, err = f, f, pathless(e)
+		return o.openStream(s.app)
 	case o.isBlock:
 		return o.openBlock(s, size, how)
 	default:
@@ -79,6 +82,29 @@ func (o *output) open(s *snapshot, size int64, how overwriting) error {
 		return &failure{o.name, statusFailed, err}
 	}
 	return nil
+}
+
+// openStream opens a pipe or the like. A pipe without a reader waits for one, or for a signal.
+func (o *output) openStream(a *app) error {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	c := make(chan opened, 1)
+	go func() {
+		f, err := os.OpenFile(o.name, os.O_WRONLY, 0)
+		c <- opened{f, err}
+	}()
+	select {
+	case x := <-c:
+		if x.err != nil {
+			return &failure{o.name, statusFailed, pathless(x.err)}
+		}
+		o.stream, o.closer = x.file, x.file
+		return nil
+	case <-a.ctx.Done():
+		return &failure{o.name, statusInterrupted, fmt.Errorf("%w: nobody has opened it to read, and nothing was written", errInterrupted)}
+	}
 }
 
 // refuseFile is why a file must not be written.
@@ -221,7 +247,15 @@ func stretch(b []byte) (n int) {
 	return n
 }
 
-func isZero(b []byte) bool { return bytes.Equal(b, zeros[:len(b)]) }
+func isZero(b []byte) bool {
+	for len(b) > len(zeros) {
+		if !bytes.Equal(b[:len(zeros)], zeros[:]) {
+			return false
+		}
+		b = b[len(zeros):]
+	}
+	return bytes.Equal(b, zeros[:len(b)])
+}
 
 // finish makes durable what was written, and gives a file its name.
 func (o *output) finish() (err error) {

@@ -44,8 +44,8 @@ func (p *planned) write() error {
 	if err := p.undoing.open(p.whole); err != nil {
 		return err
 	}
-	err := p.apply(p.out, "run the same command again, and it goes on")
-	if name := p.undoing.name; name != "" {
+	err := p.undoing.end(p.apply(p.out, "run the same command again, and it goes on"))
+	if name := p.undoing.name; name != "" && !p.undoing.isUnused() {
 		p.say(p.path, "dmcow merge %s --into %s takes this back", asPath(name), p.again())
 	}
 	return err

@@ -95,7 +95,7 @@ func (c *usageCmd) plugin(a *app, all []report, unread []unreadCOW) error {
 			// What the guidelines for plugins forbid in a label, and what would
 			// end it or the line.
 			label := strings.NewReplacer("'", "''", "=", "_", "|", "_").Replace(printable(r.path))
-			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, r.Usage.Percent(), c.Warn, c.Crit))
+			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, r.percent(), c.Warn, c.Crit))
 		}
 	}
 	for _, u := range unread {

@@ -42,7 +42,7 @@ func (a *app) walking(c *cow, show bool) *progress {
 // newProgress starts the clock.
 func (a *app) newProgress(path, unit string, total uint64, show bool) *progress {
 	p := &progress{app: a, path: path, unit: unit, total: total, start: time.Now(), told: time.Now()}
-	if show && isTerminal(a.stderr) && !plainTerminal() {
+	if show && isTerminal(a.stderr.file()) && !plainTerminal() {
 		p.bar = pb.Full.New(int(min(total, math.MaxInt))).
 			SetWriter(a.stderr).
 			SetRefreshRate(100*time.Millisecond).

@@ -8,12 +8,14 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/repair"
+	"dmcow/store"
 )
 
 type repairCmd struct {
 	COW          path          `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Hidden       repair.Hidden `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the list's end: keep closes the gap and brings them back, drop clears them. Without it, those that a torn commit explains are cleared, and others wait."`
-	Drop         bool          `help:"Drop exceptions that point off the device, at metadata or beyond the origin: the snapshot then reads the origin's chunks there."`
+	Hidden       repair.Hidden `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the list's end: keep closes the gap and brings them back, drop clears them. Without it, those that are known to change nothing are cleared, and others wait."`
+	Rebuild      bool          `help:"Write lost and damaged exceptions anew, where the entries around them say what they were."`
+	Drop         bool          `help:"Drop what cannot be an exception: what points off the device, at metadata or beyond the origin, lost its new chunk, or is garbage. The snapshot then reads the origin's chunks there."`
 	Keep         repair.Keep   `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of one old chunk, keep the first or the last in the list."`
 	Unshare      bool          `help:"Give an exception that shares its chunk with another a copy of its own."`
 	TruncateList bool          `help:"End a list that leads past the end of the device on the device: what is behind that is lost."`
@@ -22,7 +24,8 @@ type repairCmd struct {
 	Warnings     bool          `help:"Mend warnings, too."`
 	Undo         path          `placeholder:"FILE" help:"Keep what is overwritten in FILE: dmcow merge FILE --into COW takes the repair back. Default: NAME.undo in the current directory, with all of the path for what is elsewhere."`
 	NoUndo       bool          `help:"Keep nothing of what is overwritten."`
-	Output       path          `placeholder:"FILE" help:"Mend a copy, in FILE, and leave the device as it is. Needs no undo log, and takes none."`
+	CopyTo       path          `placeholder:"FILE" help:"Mend a copy, in FILE, or - for standard output, and leave the device as it is. Needs no undo log, and takes none."`
+	Output       string        `default:"human" enum:"human,json" help:"How to write: ${enum}."`
 	theOrigin    `embed:""`
 	writing      `embed:""`
 }
@@ -32,17 +35,19 @@ func (repairCmd) Help() string {
 Mends what dmcow check finds: it shows what it would write, asks, writes, and checks
 again. What has only one right outcome is mended by itself; for the rest a flag has
 your word, and without it the command says what there is to choose and what that
-loses.
+loses. With --origin it knows more: what a torn commit has left is told from what was
+lost by what the origin holds.
 
-  dmcow repair --dry-run snap.cow
-  dmcow repair --hidden keep vg0/snap
-  dmcow repair --output mended.cow --keep first --yes evidence.cow
+  dmcow repair --dry-run --origin /dev/vg0/data snap.cow
+  dmcow repair --rebuild vg0/snap
+  dmcow repair --copy-to mended.cow --keep first --yes evidence.cow
   dmcow merge snap.cow.undo --into snap.cow
 
 The last takes a repair back. It may be cut off at any moment: no exception that is
 kept is lost, and the same command goes on.
 
-The exit status is 1 when all faults were mended, 5 when some were, 4 when none.
+The exit status is 1 when all faults were mended, 5 when some are left or something may be
+lost, 4 when none was mended.
 `
 }
 
@@ -55,8 +60,10 @@ func (c *repairCmd) Validate() error {
 		return fmt.Errorf("--valid %d: expected 0 or 1", *c.Valid)
 	case c.Undo != "" && c.NoUndo:
 		return errors.New("--undo and --no-undo: expected one of them")
-	case c.Undo != "" && c.Output != "":
-		return errors.New("--undo: cannot go with --output, which leaves the device as it is")
+	case c.Undo != "" && c.CopyTo != "":
+		return errors.New("--undo: cannot go with --copy-to, which leaves the device as it is")
+	case c.CopyTo == "-" && c.Output != "human":
+		return errors.New("--output: standard output has the copy: expected a file for --copy-to")
 	}
 	return c.theOrigin.invalid()
 }
@@ -64,7 +71,7 @@ func (c *repairCmd) Validate() error {
 // choices are the user's word.
 func (c *repairCmd) choices() repair.Choices {
 	all := repair.Choices{
-		Warnings: c.Warnings, Hidden: c.Hidden, Drop: c.Drop, Keep: c.Keep, Unshare: c.Unshare, Truncate: c.TruncateList,
+		Warnings: c.Warnings, Hidden: c.Hidden, Rebuild: c.Rebuild, Drop: c.Drop, Keep: c.Keep, Unshare: c.Unshare, Truncate: c.TruncateList,
 	}
 	if c.Header != nil {
 		g, err := format.NewGeometry(uint32(*c.Header))
@@ -81,48 +88,70 @@ type mending struct {
 	*planned
 	*repairCmd
 	options repair.Options
-	before  uint64 // faults that were mended by the plans before
+	before  mended // by the plans before this one
+}
+
+// mended is what was mended.
+type mended struct {
+	faults uint64
+	loses  bool // something may be lost by it
 }
 
 func (c *repairCmd) Run(a *app) error {
+	if c.CopyTo == "-" && isTerminal(a.stdout.file()) && !c.DryRun {
+		return usageError{errors.New("standard output is a terminal: expected a file for --copy-to, or a pipe")}
+	}
 	if err := a.permission(c.writing); err != nil {
 		return err
 	}
 	looking := c.writing
-	looking.DryRun = c.DryRun || c.Output != ""
+	looking.DryRun = c.DryRun || c.CopyTo != ""
 	n, err := a.named(string(c.COW), c.volumes, !looking.DryRun)
 	if err != nil {
 		return err
 	}
-	origin, err := a.originBytes(c.theOrigin, n)
+	base, err := a.baseOf(c.theOrigin, n)
 	if err != nil {
 		return err
 	}
+	defer base.close()
 	t, err := a.openNamedTarget(n, looking, 0)
 	if err != nil {
 		return err
 	}
+	if t.container != "" {
+		t.close()
+		return &failure{t.path, a.outcomes.foreign, errors.New(t.container)}
+	}
 	m := &mending{planned: &planned{app: a, target: t, offset: format.Bytes(c.Offset)}, repairCmd: c}
 	defer m.close()
 	m.options = repair.Options{
-		Options: check.Options{Device: t.device, Origin: origin, Live: len(t.holders) > 0, Words: device.Words},
+		Options: check.Options{
+			Device: t.device, Origin: base.size, Content: base.content(t.cow), Recorded: format.Sectors(t.recorded()),
+			Live: len(t.holders) > 0, Words: device.Words,
+		},
 		Choices: c.choices(),
 	}
 	if err := m.makePlan(m.device); err != nil {
 		return err
 	}
+	return m.run()
+}
+
+// run shows the plan, and follows it.
+func (m *mending) run() error {
 	if err := m.show(); err != nil {
 		return err
 	}
 	switch {
 	case len(m.plan.Steps) == 0:
 		m.nothing()
-		return nil
-	case c.DryRun:
+	case m.DryRun:
 		m.status |= m.outcomes.damaged
-		return nil
+	default:
+		return m.mend()
 	}
-	return m.mend()
+	return m.record(&m.plan.Before, "")
 }
 
 // makePlan plans the repair of the device, or of the copy of it.
@@ -151,7 +180,7 @@ func (m *mending) nothing() {
 	switch {
 	case left == m.outcomes.damaged:
 		m.say(m.path, "nothing is mended: %s", m.firstFault())
-	case m.Output != "":
+	case m.CopyTo != "":
 		m.say(m.path, "there is nothing to mend, and no copy is made")
 	}
 }
@@ -190,49 +219,72 @@ func (m *mending) left(r *check.Report) status {
 func (m *mending) mend() error {
 	var err error
 	switch {
-	case m.Output != "":
-		err = m.refuseOutput()
+	case m.CopyTo != "":
+		err = m.refuseCopy()
 	case !m.NoUndo:
 		err = m.keep(m.Undo)
 	}
 	if err != nil {
 		return err
 	}
-	if err := m.ask(m.path, "mend %s with %s?", count(m.faults(), "fault"), count(uint64(m.plan.Writes()), "write")); err != nil {
+	if err := m.ask(m.path, "mend %s with %s?", count(m.sum().faults, "fault"), count(uint64(m.plan.Writes()), "write")); err != nil {
 		return err
 	}
-	if m.Output != "" {
+	if m.CopyTo != "" {
 		return m.mendCopy()
 	}
 	if err := m.write(); err != nil {
 		return err
 	}
-	return m.conclude(&m.out.Device, m.path)
-}
-
-// faults is the number of those that are to be mended.
-func (m *mending) faults() (n uint64) {
-	for _, x := range m.plan.Mended {
-		n += x.Count
+	r, err := m.judge(&m.out.Device, m.path)
+	if err != nil {
+		return err
 	}
-	return n
+	return m.conclude(r, m.path)
 }
 
-// conclude checks what was mended, and says what came of it.
-func (m *mending) conclude(d *device.Device, path string) error {
+// sum is what was mended, with the plan.
+func (m *mending) sum() mended {
+	all := m.before
+	all.loses = all.loses || m.plan.Loses()
+	for _, x := range m.plan.Mended {
+		all.faults += x.Count
+	}
+	return all
+}
+
+// judge checks what was mended. The error is a failure.
+func (m *mending) judge(d store.Device, path string) (check.Report, error) {
+	p := m.walking(m.cow, true)
+	defer p.end()
 	o := m.options.Options
-	o.Device, o.Live = d, false
+	o.Device, o.Live, o.Visit = d, false, p.area
 	r, err := check.Make(o)
 	if err == nil && len(r.Unread) > 0 {
 		err = r.Unread[0]
 	}
-	if err != nil {
-		return m.unreadable(path, err)
+	switch {
+	case errors.Is(err, errInterrupted):
+		err = &failure{path, statusInterrupted, fmt.Errorf("%w: all of the plan is written, and what came of it was not checked to the end; run the same command again", err)}
+	case err != nil:
+		err = m.unreadable(path, err)
 	}
-	v := checked{app: m.app, cow: &cow{named: named{path: path, volume: m.volume, where: m.where}, device: d}, Report: &r, options: o}
+	return r, err
+}
+
+// conclude says what has come of the repair.
+func (m *mending) conclude(r check.Report, path string) error {
 	m.status |= statusMended | m.left(&r)
-	if _, err := fmt.Fprintf(m.stdout, "%s: mended %s; now %s\n", printable(path), count(m.before+m.faults(), "fault"), v.headline()); err != nil {
-		return err
+	all, lost := m.sum(), ""
+	if all.loses {
+		m.status |= statusDamaged
+		lost = ", by which something may be lost"
+	}
+	v := checked{app: m.app, cow: m.cow, Report: &r, options: m.options.Options}
+	w := &lines{w: m.text()}
+	w.line("%s: mended %s%s; now %s", printable(path), count(all.faults, "fault"), lost, v.headline())
+	if w.err != nil {
+		return w.err
 	}
 	if r.Outcome() == check.Invalid {
 		m.say(path, "it is marked invalid: dmcow revalidate tells what it costs to take that back")
@@ -240,5 +292,5 @@ func (m *mending) conclude(d *device.Device, path string) error {
 	if m.plan.More {
 		m.say(path, "there is more to mend than one plan holds: run the same command again")
 	}
-	return nil
+	return m.record(&r, path)
 }

@@ -1,20 +1,24 @@
 package cmd
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
 	"dmcow/format"
 	"dmcow/internal/device"
 )
 
-// refuseOutput is the failure of a file in which no copy can be made.
-func (m *mending) refuseOutput() error {
-	name := string(m.Output)
+// refuseCopy is the failure of a file in which no copy can be made.
+func (m *mending) refuseCopy() error {
+	name := string(m.CopyTo)
+	if name == "-" {
+		if m.plan.More {
+			return &failure{m.path, statusFailed, errors.New("there is more to mend than one plan holds: expected a file for --copy-to")}
+		}
+		return nil
+	}
 	if err := device.Creatable(name); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = errors.New("exists, expected the name of a new file")
@@ -25,51 +29,78 @@ func (m *mending) refuseOutput() error {
 }
 
 // mendCopy makes a copy of the store, and mends that. It gets its name when it is whole
-// and durable; until then it has one that only such copies have.
+// and durable; cut off, nothing is left of it.
 func (m *mending) mendCopy() error {
-	name := string(m.Output)
-	part := name + ".dmcow-part"
-	if err := removeLeft(part); err != nil {
-		return &failure{part, statusFailed, err}
+	if m.CopyTo == "-" {
+		return m.stream()
 	}
-	err := m.copyTo(part)
-	if err == nil {
-		err = m.mendFile(part, name)
-	}
+	name := string(m.CopyTo)
+	d, err := device.NewDraft(name, m.device.Size(), private)
 	if err != nil {
-		_ = os.Remove(part)
+		return &failure{name, statusFailed, err}
 	}
-	return err
+	defer d.Close()
+	p := m.newProgress(m.path, "byte", uint64(m.size()), true)
+	defer p.end()
+	err = m.copyData(m.device, p, func(b []byte, at int64) error {
+		if isZero(b) {
+			return nil
+		}
+		_, err := d.WriteMany([][]byte{b}, []int64{at})
+		return err
+	})
+	p.end()
+	if err != nil {
+		return m.copyFailed(name, err)
+	}
+	return m.mendDraft(d)
 }
 
-// removeLeft removes what a run that was killed has left, if nobody works on it.
-func removeLeft(part string) error {
-	d, err := device.OpenWritable(part)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
+// stream writes what the store would be, mended, to standard output.
+func (m *mending) stream() error {
+	p := m.newProgress(m.path, "byte", uint64(m.size()), true)
+	defer p.end()
+	err := m.copyData(m.plan.Result(), p, func(b []byte, _ int64) error {
+		_, err := m.stdout.Write(b)
+		return err
+	})
+	p.end()
+	if err != nil {
+		return m.copyFailed("-", err)
+	}
+	r, err := m.judge(m.plan.Result(), "-")
+	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return os.Remove(part)
+	return m.conclude(r, "-")
 }
 
-// mendFile mends a copy, which then gets its name.
-func (m *mending) mendFile(part, name string) error {
-	d, err := device.OpenWritable(part)
-	if err != nil {
-		return &failure{part, statusFailed, err}
+// copyFailed is the failure of a copy.
+func (m *mending) copyFailed(name string, err error) error {
+	switch {
+	case errors.As(err, new(*failure)), errors.As(err, new(*outputError)):
+		return err
+	case errors.Is(err, errInterrupted):
+		return &failure{m.path, statusInterrupted, fmt.Errorf("%w: nothing is left of the copy", err)}
 	}
-	defer d.Close()
+	return &failure{name, statusFailed, pathless(err)}
+}
+
+// mendDraft mends a copy, which then gets its name.
+func (m *mending) mendDraft(draft *device.Draft) error {
+	name := string(m.CopyTo)
+	d, err := draft.Writable()
+	if err != nil {
+		return &failure{name, statusFailed, err}
+	}
 	for {
-		if err := m.apply(d, "the copy is removed"); err != nil {
+		if err := m.apply(d, "nothing is left of the copy"); err != nil {
 			return err
 		}
 		if !m.plan.More {
 			break
 		}
-		m.before += m.faults()
+		m.before = m.sum()
 		if err := m.makePlan(&d.Device); err != nil {
 			return err
 		}
@@ -77,58 +108,36 @@ func (m *mending) mendFile(part, name string) error {
 			break
 		}
 	}
-	if err := device.Rename(part, name); err != nil {
+	r, err := m.judge(&d.Device, name)
+	if err != nil {
+		return err
+	}
+	if err := draft.KeepNew(); err != nil {
 		return &failure{name, statusFailed, err}
 	}
-	return m.conclude(&d.Device, name)
+	return m.conclude(r, name)
 }
 
-// copyTo copies the store to a new file, durably.
-func (m *mending) copyTo(name string) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
-	if err == nil {
-		defer f.Close()
-		err = f.Truncate(m.device.Size())
-	}
-	if err == nil {
-		err = m.copyData(f)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	var made *failure
-	var p *fs.PathError
-	switch {
-	case err == nil || errors.As(err, &made):
-		return err
-	case errors.As(err, &p):
-		err = p.Err
-	}
-	return &failure{name, statusFailed, err}
-}
-
-// copyData copies what is not zero.
-func (m *mending) copyData(f *os.File) error {
-	p := m.newProgress(m.path, "byte", uint64(m.size()), true)
-	defer p.end()
-	const size = 64 << 10
-	buf, zeros := make([]byte, size), make([]byte, size)
-	for at := int64(0); at < m.device.Size(); {
-		n := min(size, m.device.Size()-at)
-		if got, err := m.device.ReadAt(buf[:n], at); got < int(n) {
+// copyData hands out all of a store, piece by piece, in order.
+func (m *mending) copyData(from io.ReaderAt, p *progress, deliver func(b []byte, at int64) error) error {
+	const piece = 64 << 10
+	var buffers device.Buffers
+	defer buffers.Free()
+	buf, size := buffers.New(piece), m.device.Size()
+	for at := int64(0); at < size; {
+		b := buf[:min(piece, size-at)]
+		if got, err := from.ReadAt(b, at); got < len(b) {
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return m.unreadable(m.path, fmt.Errorf("byte %d: %w", at+int64(got), err))
 		}
-		if !bytes.Equal(buf[:n], zeros[:n]) {
-			if _, err := f.WriteAt(buf[:n], at); err != nil {
-				return err
-			}
+		if err := deliver(b, at); err != nil {
+			return err
 		}
-		at += n
+		at += int64(len(b))
 		if err := p.bytes(format.Bytes(at)); err != nil {
-			return &failure{m.path, statusInterrupted, fmt.Errorf("%w: the copy is removed", err)}
+			return err
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 
 	"dmcow/check"
@@ -10,13 +12,29 @@ import (
 	"dmcow/repair"
 )
 
+// text is where the words go: to standard error, where standard output has something else.
+func (m *mending) text() io.Writer {
+	if m.CopyTo == "-" {
+		return m.stderr
+	}
+	if m.Output == "json" {
+		return io.Discard
+	}
+	return m.stdout
+}
+
 // show writes what is wrong, what is mended, and how.
 func (m *mending) show() error {
-	w := &lines{w: m.stdout}
+	m.mention(m.path, m.plan.Before)
+	w := &lines{w: m.text()}
 	before := checked{app: m.app, cow: m.cow, Report: &m.plan.Before, options: m.options.Options}
 	w.line("%s: %s", printable(m.path), before.headline())
 	for _, x := range m.plan.Mended {
-		m.showMending(w, "mended", x)
+		what := "mended"
+		if x.Loses {
+			what = "mended, and something may be lost"
+		}
+		m.showMending(w, what, x)
 	}
 	for _, x := range m.plan.Undecided {
 		m.showMending(w, "to be decided", x)
@@ -39,7 +57,7 @@ func (m *mending) show() error {
 }
 
 func (m *mending) showMending(w *lines, what string, x repair.Mending) {
-	w.line("\n%s: %s", what, x.Rule)
+	w.line("\n%s: %s", what, x.Rule.Name)
 	for _, line := range x.Lines {
 		w.line("  %s", line)
 	}
@@ -50,14 +68,7 @@ func (m *mending) showMending(w *lines, what string, x repair.Mending) {
 
 // showLeft tells of errors that nothing here mends.
 func (m *mending) showLeft(w *lines) {
-	waits := map[string]bool{}
-	for _, x := range m.plan.Undecided {
-		waits[x.Rule] = true
-	}
-	for _, t := range m.plan.After.Tallies {
-		if t.Severity != check.Error || waits[t.Name] {
-			continue
-		}
+	for _, t := range m.leftOver() {
 		first := t.Findings[0]
 		w.line("\nleft: %s", t.Name)
 		w.line("  %s", told(first))
@@ -67,6 +78,17 @@ func (m *mending) showLeft(w *lines) {
 			w.line("  repair: %s", first.Remedy())
 		}
 	}
+}
+
+// leftOver are the errors that would be left, but for those that wait to be decided.
+func (m *mending) leftOver() (all []check.Tally) {
+	for _, t := range m.plan.After.Tallies {
+		waits := slices.ContainsFunc(m.plan.Undecided, func(x repair.Mending) bool { return x.Rule == t.Rule })
+		if t.Severity == check.Error && !waits {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // fewRows is how many exceptions of a list are shown.

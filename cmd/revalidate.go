@@ -41,10 +41,11 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	origin, err := a.originBytes(c.theOrigin, n)
+	base, err := a.baseOf(c.theOrigin, n)
 	if err != nil {
 		return err
 	}
+	defer base.close()
 	t, err := a.openNamedTarget(n, c.writing, 0)
 	if err != nil {
 		return err
@@ -53,7 +54,7 @@ func (c *revalidateCmd) Run(a *app) error {
 	defer m.close()
 	switch id := t.id; id.State {
 	case store.Valid, store.Invalid:
-		return c.revalidate(m, origin)
+		return c.revalidate(m, base)
 	case store.Uninitialized:
 		return &failure{t.path, a.outcomes.blank, fmt.Errorf("%s: there is no snapshot to mark", id.State)}
 	default:
@@ -62,8 +63,8 @@ func (c *revalidateCmd) Run(a *app) error {
 }
 
 // revalidate marks the snapshot valid, if that is well.
-func (c *revalidateCmd) revalidate(m *planned, origin format.Bytes) error {
-	err := m.planMark(origin)
+func (c *revalidateCmd) revalidate(m *planned, b base) error {
+	err := m.planMark(b)
 	if errors.Is(err, repair.ErrNotInvalid) {
 		m.say(m.path, "the snapshot is marked valid: nothing to do")
 		m.status |= m.outcomes.sound
@@ -104,11 +105,11 @@ func (c *revalidateCmd) revalidate(m *planned, origin format.Bytes) error {
 
 // planMark plans to mark the snapshot valid. The error is the failure of a store that is
 // not sound.
-func (m *planned) planMark(origin format.Bytes) (err error) {
+func (m *planned) planMark(b base) (err error) {
 	p := m.walking(m.cow, true)
 	defer p.end()
 	m.plan, err = repair.Revalidate(check.Options{
-		Device: m.device, Origin: origin, Live: len(m.holders) > 0, Words: device.Words, Visit: p.area,
+		Device: m.device, Origin: b.size, Content: b.content(m.cow), Live: len(m.holders) > 0, Words: device.Words, Visit: p.area,
 	})
 	var u *repair.UnsoundError
 	switch {

@@ -3,11 +3,13 @@ package cmd
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,5 +109,59 @@ func TestIgnoredSignals(t *testing.T) {
 	}
 	if out, code := w.end(t); code != 0 || !json.Valid(out) {
 		t.Errorf("exit status %d: %s", code, &w.stderr)
+	}
+}
+
+// TestInterruptedPipe: a pipe that nobody opens to read is waited for no longer than until a
+// signal.
+func TestInterruptedPipe(t *testing.T) {
+	t.Chdir(t.TempDir())
+	image := storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 40")
+	if err := errors.Join(os.WriteFile("cow", image, 0o600), os.WriteFile("origin", make([]byte, 1<<20), 0o600), syscall.Mkfifo("pipe", 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("dmcow", "export", "-v", "cow", "--origin", "origin", "pipe")
+	said, err := c.StderrPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// With its first words, it is past setting up its signals.
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(said, first); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(said)
+	_ = c.Wait()
+	if got := c.ProcessState.ExitCode(); got != int(statusInterrupted) {
+		t.Errorf("exit status %d: %s", got, rest)
+	}
+}
+
+// TestLittleAddressSpace: where the Go runtime cannot even begin, the program that is built as the
+// Makefile does says so itself.
+func TestLittleAddressSpace(t *testing.T) {
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("there is no entry of our own on ", runtime.GOARCH)
+	}
+	program := filepath.Join(t.TempDir(), "dmcow")
+	build := exec.Command("go", "build", "-ldflags", "-E dmcow_entry", "-o", program, "dmcow")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for limit, want := range map[string]int{"200000": 8, "1000000": 8, "unlimited": 0} {
+		var said bytes.Buffer
+		c := exec.Command("sh", "-c", "ulimit -v "+limit+"; exec \"$0\" --version", program)
+		c.Stderr = &said
+		_ = c.Run()
+		if got := c.ProcessState.ExitCode(); got != want || (want == 8) != strings.Contains(said.String(), "needs 1.5 GiB of address space") {
+			t.Errorf("ulimit -v %s: exit status %d: %s", limit, got, &said)
+		}
 	}
 }

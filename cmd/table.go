@@ -52,7 +52,7 @@ func (a *app) usageRows(all []report) [][]string {
 		row := []string{printable(r.path), a.paintState(r.State(), r.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Usage.Total()), "-", "-"}
 		if r.Complete() && r.State() != store.Damaged {
 			u := r.Usage
-			row[2], row[3], row[4] = a.bar(u, 10), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
+			row[2], row[3], row[4] = a.bar(r, 10), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
 			// Sizes are exact, in the form that LVM's commands take too: nobody is
 			// to shrink a device to a rounded one.
 			if least, ok := u.Minimum(); ok {
@@ -105,8 +105,9 @@ func (r *report) statusText() string {
 // room is how the space of a store that can be read is used.
 func (a *app) room(r *report) [][]string {
 	u := r.Usage
-	rows := [][]string{{"full", a.bar(u, 20)}}
+	rows := [][]string{{"full", a.bar(r, 20)}}
 	if r.State() == store.Invalid {
+		rows[0][1] += fmt.Sprintf(", as lvs shows it; the list fills %.2f%%", u.Percent())
 		return rows // the snapshot is lost: nothing can be won or lost any more
 	}
 	left := fmt.Sprintf("%d (then the snapshot is lost)", u.Free())
@@ -134,15 +135,15 @@ func users(c *cow) [][]string {
 }
 
 // bar is how full a store is, for the eye, in so many cells, and in figures.
-func (a *app) bar(u store.Usage, cells int) string {
-	p := u.Percent()
+func (a *app) bar(r *report, cells int) string {
+	p := r.percent()
 	full := int(min(max(p, 0), 100) / 100 * float64(cells))
 	if p > 0 {
 		full = max(full, 1)
 	}
 	level := color.FgGreen
 	switch {
-	case p >= 90 || u.Free() == 0:
+	case p >= 90 || r.Usage.Free() == 0:
 		level = color.FgRed
 	case p >= 70:
 		level = color.FgYellow

@@ -21,10 +21,13 @@ type undoing struct {
 	apart    []*device.Device // what else it must not be kept on
 	geometry format.Geometry  // of a new one
 	chunks   uint64           // how many it captures, at most
+	kept     bool             // the change leaves the store that it merges as it is
 	missing  bool             // there was no file for it
 
 	undo *store.Undo // nil where there is none
 	log  *target
+	made bool // the log, by this run
+	done bool // the change has been made
 }
 
 // refuse is the failure of a file or device in which no undo log of the change can be
@@ -52,7 +55,7 @@ func (u *undoing) refuse() error {
 	case err != nil:
 		return undoFailure(u.name, err)
 	case isUndo:
-		return undoFailure(u.name, store.Belongs(c.device, u.changed, true))
+		return u.app.belongs(c, u.changed, true, "")
 	}
 	what, err := (&target{cow: c}).holds()
 	if err == nil && what != "" {
@@ -133,20 +136,70 @@ func (u *undoing) open(to *device.Writable) error {
 	if u.log, err = u.app.target(&cow{named: named{path: u.name}}, d, writing{}, 0); err != nil {
 		return err
 	}
+	u.made = created
 	isUndo, err := store.IsUndo(u.log.device)
 	switch {
 	case err != nil:
 	case isUndo:
-		u.undo, err = store.OpenUndo(d, growing(d), to, false)
+		u.undo, err = u.resume(d, to)
 	default:
-		u.undo, err = store.NewUndo(d, growing(d), to, u.geometry)
+		u.undo, err = store.NewUndo(d, to, u.geometry, store.UndoOptions{Grow: growing(d), Kept: u.kept})
+	}
+	if errors.Is(err, errInterrupted) {
+		return &failure{u.name, statusInterrupted, fmt.Errorf("%w: nothing was changed", err)}
 	}
 	return undoFailure(u.name, err)
 }
 
-// close closes the log.
+// resume opens a log that is there.
+func (u *undoing) resume(d, to *device.Writable) (*store.Undo, error) {
+	p := u.app.walking(u.log.cow, true)
+	defer p.end()
+	return store.OpenUndo(d, to, store.UndoOptions{Grow: growing(d), Kept: u.kept, Visit: p.area})
+}
+
+// end notes in the log that it has all that there is to keep of a change, which ended with an error
+// or without. The error is that, or a failure.
+func (u *undoing) end(err error) error {
+	if u.undo == nil {
+		return err
+	}
+	u.done = err == nil
+	return u.app.both(err, undoFailure(u.name, u.undo.Close()))
+}
+
+// isUnused reports whether a log was made for a change that then did not begin.
+func (u *undoing) isUnused() bool { return u.made && !u.done && (u.undo == nil || u.undo.IsEmpty()) }
+
+// belongs is the failure of a device that an undo log does not belong to, which a hint may be
+// added to. With sample, it looks at some of the log.
+func (a *app) belongs(log *cow, to *device.Device, sample bool, hint string) error {
+	p := a.walking(log, true)
+	defer p.end()
+	err := store.Belongs(log.device, to, sample, p.area)
+	var cut *store.CutOffUndoError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errInterrupted):
+		return &failure{log.path, statusInterrupted, fmt.Errorf("%w: nothing was written", err)}
+	case errors.As(err, &cut):
+		return &failure{log.path, a.outcomes.damaged, fmt.Errorf("refused: %w%s", err, hint)}
+	case errors.As(err, new(*store.ForeignUndoError)):
+		return &failure{to.Path(), statusFailed, fmt.Errorf("refused: %w%s", err, hint)}
+	}
+	return a.unreadable(log.path, err)
+}
+
+// close closes the log. One that is unused is removed.
 func (u *undoing) close() {
-	if u.log != nil {
+	switch {
+	case u.log == nil:
+	case u.isUnused():
+		if err := u.log.out.Abandon(); err != nil {
+			u.app.say(u.name, "nothing was captured in it, and it cannot be removed: %v", err)
+		}
+	default:
 		u.log.close()
 	}
 }

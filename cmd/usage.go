@@ -107,10 +107,8 @@ func (c *usageCmd) Run(a *app) error {
 		case err != nil:
 			return err
 		}
-		if err := r.Unreadable(); err != nil {
+		if err := r.unread(); err != nil {
 			unread = append(unread, unreadCOW{string(p), err})
-		} else if r.volume != nil && r.volume.Gone != nil {
-			unread = append(unread, unreadCOW{string(p), r.volume.Gone})
 		}
 		all = append(all, r)
 	}
@@ -164,7 +162,7 @@ func (c *usageCmd) look(a *app, name string, o origin) (report, error) {
 		return report{}, err
 	}
 	a.conclude(w, s)
-	if s.Identity.Leftover {
+	if s.Identity.Leftover && s.State() == store.Uninitialized {
 		a.say(name, "%s", describe(s))
 	}
 	return report{w, s, o.orOf(w.volume)}, nil
@@ -178,7 +176,7 @@ func (c *usageCmd) write(a *app, all []report, unread []unreadCOW) error {
 	case c.Table:
 		return a.tables(all)
 	case c.Output == "json":
-		return dump.UsageJSON(a.stdout, records(all), len(c.COW) > 1)
+		return dump.UsageJSON(a.stdout, c.inOrder(all, unread))
 	case c.Output == "prometheus":
 		readable := slices.DeleteFunc(all, func(r report) bool { return r.Unreadable() != nil })
 		var names []string
@@ -202,13 +200,40 @@ func records(all []report) []dump.Usage {
 	return records
 }
 
+// inOrder are the records of all stores, in the order in which they were named.
+func (c *usageCmd) inOrder(all []report, unread []unreadCOW) []dump.Usage {
+	list := records(all)
+	for _, u := range unread {
+		if !slices.ContainsFunc(all, func(r report) bool { return r.path == u.path }) {
+			list = append(list, dump.Usage{Device: u.path, State: unreadableState, Error: new(u.err.Error())})
+		}
+	}
+	place := func(u dump.Usage) int { return slices.Index(c.COW, path(u.Device)) }
+	slices.SortStableFunc(list, func(a, b dump.Usage) int { return cmp.Compare(place(a), place(b)) })
+	return list
+}
+
+// unreadableState is the state of what could not be read, for programs.
+const unreadableState = "unreadable"
+
+// unread is why some of a store could not be read, nil where all could.
+func (r *report) unread() error {
+	if err := r.Unreadable(); err != nil || r.volume == nil {
+		return err
+	}
+	return r.volume.Gone
+}
+
 // record is a store's usage as programs are told it. Where the list could not
 // be read to its end, what that would tell is not known.
 func (r *report) record() dump.Usage {
 	u := r.Usage
-	d := dump.Usage{Device: r.path, State: r.State().String(), TotalSectors: uint64(u.Total())}
+	d := dump.Usage{Device: r.path, State: r.State().String(), TotalSectors: new(uint64(u.Total()))}
 	if line, ok := r.Status(); ok {
 		d.Status = &line
+	}
+	if err := r.unread(); err != nil {
+		d.State, d.Error = unreadableState, new(err.Error())
 	}
 	if u.Geometry.IsZero() {
 		return d
@@ -218,15 +243,15 @@ func (r *report) record() dump.Usage {
 	if !r.Complete() {
 		return d
 	}
-	d.AllocatedSectors = new(uint64(u.Allocated()))
 	d.MetadataSectors = new(uint64(u.Metadata()))
 	d.Areas = new(u.Areas())
-	d.NextFreeChunk = new(uint64(u.End.NextFree))
-	d.FreeChunks = new(u.Free())
 	if u.End.Beyond != nil {
 		return d // the rest would be an artefact of the damage
 	}
-	d.Percent = new(u.Percent())
+	d.AllocatedSectors = new(uint64(u.Allocated()))
+	d.NextFreeChunk = new(uint64(u.End.NextFree))
+	d.FreeChunks = new(u.Free())
+	d.Percent, d.FilledPercent = new(r.percent()), new(u.Percent())
 	d.LeakedChunks = new(u.Leaked())
 	if least, ok := u.Minimum(); ok {
 		d.MinimumSectors = new(uint64(least))
@@ -235,6 +260,14 @@ func (r *report) record() dump.Usage {
 		d.MaximumSectors = new(uint64(most))
 	}
 	return d
+}
+
+// percent is how full lvs shows the snapshot: one that is lost is full.
+func (r *report) percent() float64 {
+	if r.State() == store.Invalid {
+		return 100
+	}
+	return r.Usage.Percent()
 }
 
 // maximum is what the store needs at most, if that can be told.

@@ -3,7 +3,6 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"dmcow/check"
 	"dmcow/internal/device"
@@ -16,6 +15,9 @@ type viewing struct {
 	COW       path `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
 	Origin    path `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it. Of VG/LV it is known."`
 	InvalidOK bool `name:"invalid-ok" help:"Show a snapshot that is marked invalid, too: what was written to the origin since it was lost shows in it."`
+	DamagedOK bool `name:"damaged-ok" help:"Show also what is not certain, for the store is damaged or the origin does not fit: as the list has it, and else as the origin does. The exit status is 4."`
+	Uncertain path `placeholder:"FILE" help:"Write a list of the stretches that are not certain, as CSV."`
+	Live      bool `help:"Read also what somebody else is using: what is written meanwhile shows in part."`
 	section   `embed:""`
 }
 
@@ -29,7 +31,8 @@ type snapshot struct {
 	isUndo bool // the store is an undo log
 
 	originName string
-	unsynced   error // why what was written could not be made durable
+	claims     []func() // give back what was claimed
+	unsynced   error    // why what was written could not be made durable
 }
 
 // access is what a snapshot is opened for.
@@ -39,8 +42,7 @@ const (
 	toRead     access = iota
 	toWrite           // to the store
 	toForetell        // whether it could be written to
-	toCompare         // as toRead, but the kernel may be at work on it
-	toList            // for its list of exceptions alone: the same
+	toList            // for its list of exceptions alone: the kernel may be at work on it
 )
 
 // openSnapshot opens a snapshot, and tells what is wrong with it. The error is a failure, or
@@ -61,11 +63,20 @@ func (a *app) openSnapshot(v viewing, to access) (*snapshot, error) {
 	if err = s.openCOW(n, v, to); err == nil {
 		err = s.openOrigin(origin)
 	}
+	if err == nil && !v.Live && to != toList {
+		err = s.claim(origin, to)
+	}
 	if err == nil && s.isUndo && (to == toWrite || to == toForetell) {
 		err = &failure{s.path, statusFailed, errors.New("refused: is an undo log, which can only be read")}
 	}
 	if err == nil {
 		err = s.openView(v, to)
+	}
+	if err == nil && to != toList {
+		err = s.refuseLacking(v, origin)
+	}
+	if err == nil {
+		err = s.writeUncertain(v.Uncertain)
 	}
 	if err != nil {
 		s.close()
@@ -121,9 +132,8 @@ func (s *snapshot) openCOW(n named, v viewing, to access) (err error) {
 	default:
 		return &failure{s.path, s.outcomes.of(id.State), fmt.Errorf("%s; dmcow check %s tells more", id.Fault, s.again())}
 	}
-	if to != toList && to != toCompare && len(s.holders) > 0 && s.id.State == store.Valid {
-		return &failure{s.path, statusFailed, fmt.Errorf("in use by %s: while the kernel adds to it, it cannot be read reliably. "+
-			"Read the snapshot's own device, or deactivate the snapshot first", strings.Join(s.holders, ", "))}
+	if to != toList && !v.Live && len(s.holders) > 0 && s.id.State == store.Valid {
+		return inUse(s.path, s.holders)
 	}
 	return nil
 }
@@ -149,7 +159,7 @@ func (s *snapshot) openOrigin(n named) (err error) {
 		return s.unreadable(s.path, err)
 	}
 	if s.isUndo {
-		return s.refuseForeign(n)
+		return s.belongs(s.cow, s.origin, true, "")
 	}
 	if err := s.isOrigin(s.origin); err != nil {
 		return err
@@ -160,36 +170,26 @@ func (s *snapshot) openOrigin(n named) (err error) {
 	return nil
 }
 
-// refuseForeign is the failure of a device that an undo log does not belong to.
-func (s *snapshot) refuseForeign(n named) error {
-	err := store.Belongs(s.cow.device, s.origin, true)
-	switch {
-	case errors.As(err, new(*store.ForeignUndoError)):
-		return &failure{n.path, statusFailed, fmt.Errorf("refused: %w", err)}
-	case err != nil:
-		return s.unreadable(s.path, err)
-	}
-	return nil
-}
-
 // openView opens the snapshot itself, and tells what the check of its store has found.
 func (s *snapshot) openView(v viewing, to access) (err error) {
 	p := s.walking(s.cow, true)
 	defer p.end()
 	o := view.Options{
-		COW: s.cow.device, Origin: s.origin, InvalidOK: v.InvalidOK, Live: len(s.holders) > 0,
-		ListOnly: to == toList, Words: device.Words, Memory: device.LargePages, Visit: p.area,
+		COW: s.cow.device, Origin: s.origin, Size: s.ownSize(), InvalidOK: v.InvalidOK, DamagedOK: v.DamagedOK,
+		Live: s.live(), ListOnly: to == toList, Words: device.Words, Memory: device.LargePages, Visit: p.area,
 	}
 	if to == toWrite {
 		o.To = s.out
 	}
 	s.view, err = view.Open(o)
+	if err == nil && to == toForetell && s.view.Report().Against(func(m check.Meaning) bool { return m.Writable }) != nil {
+		err = view.ErrDamaged
+	}
 	p.end()
-	var h *store.HiddenError
 	switch {
 	case errors.Is(err, errInterrupted):
 		return ended(s.path, err)
-	case errors.Is(err, view.ErrDamaged), errors.As(err, &h):
+	case errors.Is(err, view.ErrDamaged):
 		return &failure{s.path, s.outcomes.damaged, fmt.Errorf("refused: %w; dmcow check %s tells more", err, s.again())}
 	case err != nil:
 		return s.unreadable(s.path, err)
@@ -198,26 +198,25 @@ func (s *snapshot) openView(v viewing, to access) (err error) {
 	return nil
 }
 
-// doubtful are findings that tell of more than the chunk that they name.
-var doubtful = map[string]string{
-	"duplicate-old-chunk":     "; one of the two may be of another chunk, which then shows what the origin has",
-	"old-chunk-beyond-origin": "; if it is the right origin, the exception is of another chunk, which then shows what the origin has",
-}
-
-// tellDamage says what the check has found, and adds its status.
+// tellDamage says what the check has found, and adds its status where that leaves a doubt.
 func (s *snapshot) tellDamage() {
 	r := s.view.Report()
+	s.mention(s.path, r)
 	for _, t := range r.Tallies {
 		if t.Severity != check.Error {
 			continue
 		}
-		f := t.Findings[0]
-		where := f.Where()
-		if where != "" {
-			where += ": "
+		doubt := "; the snapshot shows the same"
+		switch m := t.Meaning; {
+		case !m.UnlistedCertain:
+			doubt = "; an exception may be lost, and nobody knows of which chunk: none without an exception is certain"
+		case !m.NamedCertain:
+			doubt = ""
 		}
-		s.say(s.path, "damaged: %s (%s): %s%s%s", t.Name, count(t.Count, "time"), where, f.Message(), doubtful[t.Name])
-		s.status |= s.outcomes.damaged
+		s.say(s.path, "damaged: %s (%s): %s%s", t.Name, count(t.Count, "time"), told(t.Findings[0]), doubt)
+		if !t.Meaning.Certain() {
+			s.status |= s.outcomes.damaged
+		}
 	}
 	for _, unread := range r.Unread {
 		s.fail(s.unreadable(s.path, unread))
@@ -247,6 +246,9 @@ func (s *snapshot) failed(err error) error {
 func (s *snapshot) close() (err error) {
 	if s.view != nil {
 		err = s.view.Close()
+	}
+	for _, giveBack := range s.claims {
+		giveBack()
 	}
 	if s.origin != nil {
 		s.origin.Close()

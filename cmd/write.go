@@ -78,6 +78,7 @@ type target struct {
 	whole    *device.Writable // what out is a section of, or out itself
 	growable bool             // an image file that may become as large as it has to
 	made     bool             // an image file that this run made
+	stream   bool             // standard output: out is nil
 	worth    string           // what it holds that may be of worth, set by refuse; empty for nothing
 }
 
@@ -180,6 +181,9 @@ func (t *target) holds() (string, error) {
 		blank = !id.Leftover
 	case id.State == store.Damaged && id.Header.Magic != 0:
 		return "it holds a damaged COW store: " + id.Fault, nil
+	}
+	if t.container != "" {
+		return "it " + t.container, nil
 	}
 	signature, err := t.device.Signature()
 	switch {

@@ -166,13 +166,13 @@ func TestInterruptedQuestion(t *testing.T) {
 	for _, args := range [][]string{
 		{"initialize", "--force"},
 		{"invalidate"},
-		{"repair"},
+		{"repair", "--warnings"},
 		{"merge", "--into", "base"},
 		{"merge-step", "--into", "base", "--undo", "undo"},
 		{"create", "--force", "--origin", "base", "--from", "base"},
 	} {
 		dir := t.TempDir()
-		image := storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 3\nex 2 0 2")
+		image := storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 3\nraw 20 12")
 		for name, content := range map[string][]byte{"cow": image, "base": make([]byte, len(image))} {
 			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 				t.Fatal(err)

@@ -22,10 +22,11 @@ var metrics = []metric{
 	{"dmcow_snapshot_damaged", "Whether the store is damaged.",
 		func(u *Usage) (string, bool) { return flag(u.State == "damaged"), true }},
 	{"dmcow_snapshot_chunk_size_bytes", "Size of a chunk.", inBytes(func(u *Usage) *uint64 { return u.ChunkSectors })},
-	{"dmcow_snapshot_size_bytes", "Size of the COW device.", inBytes(func(u *Usage) *uint64 { return &u.TotalSectors })},
+	{"dmcow_snapshot_size_bytes", "Size of the COW device.", inBytes(func(u *Usage) *uint64 { return u.TotalSectors })},
 	{"dmcow_snapshot_allocated_bytes", "Allocated part of the COW device.", inBytes(func(u *Usage) *uint64 { return u.AllocatedSectors })},
 	{"dmcow_snapshot_metadata_bytes", "Part of the COW device that is metadata.", inBytes(func(u *Usage) *uint64 { return u.MetadataSectors })},
-	{"dmcow_snapshot_used_ratio", "How full the COW device is, from 0 to 1.", ratio},
+	{"dmcow_snapshot_used_ratio", "How full the COW device is, from 0 to 1; 1 for an invalid snapshot.", ratio(func(u *Usage) *float64 { return u.Percent })},
+	{"dmcow_snapshot_filled_ratio", "How much of the COW device the list has given out, from 0 to 1.", ratio(func(u *Usage) *float64 { return u.FilledPercent })},
 	{"dmcow_snapshot_exceptions", "Exceptions in the store.", count(func(u *Usage) *uint64 { return u.Exceptions })},
 	{"dmcow_snapshot_areas", "Metadata areas in use.", count(func(u *Usage) *uint64 { return u.Areas })},
 	{"dmcow_snapshot_free_chunks", "Exceptions that can still be stored before the snapshot is lost.", count(func(u *Usage) *uint64 { return u.FreeChunks })},
@@ -102,9 +103,12 @@ func count(field func(*Usage) *uint64) func(*Usage) (string, bool) {
 	}
 }
 
-func ratio(u *Usage) (string, bool) {
-	if u.Percent == nil {
-		return "", false
+func ratio(field func(*Usage) *float64) func(*Usage) (string, bool) {
+	return func(u *Usage) (string, bool) {
+		p := field(u)
+		if p == nil {
+			return "", false
+		}
+		return strconv.FormatFloat(*p/100, 'f', 4, 64), true
 	}
-	return strconv.FormatFloat(*u.Percent/100, 'f', 4, 64), true
 }

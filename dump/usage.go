@@ -6,12 +6,13 @@ import (
 )
 
 // Usage is what programs are told of a store's usage: the fields of the JSON
-// object, stable in name and meaning. What cannot be told is null.
+// object, stable in name and meaning. What cannot be told is null. Of a store that cannot be
+// read to the list's end, the state is "unreadable", and Error says why.
 type Usage struct {
 	Device           string   `json:"device"`
 	State            string   `json:"state"`
 	ChunkSectors     *uint64  `json:"chunk_sectors"`
-	TotalSectors     uint64   `json:"total_sectors"`
+	TotalSectors     *uint64  `json:"total_sectors"`
 	AllocatedSectors *uint64  `json:"allocated_sectors"`
 	MetadataSectors  *uint64  `json:"metadata_sectors"`
 	Percent          *float64 `json:"percent"`
@@ -23,20 +24,14 @@ type Usage struct {
 	MinimumSectors   *uint64  `json:"minimum_sectors"`
 	MaximumSectors   *uint64  `json:"maximum_sectors"`
 	Status           *string  `json:"status"`
+	FilledPercent    *float64 `json:"filled_percent"` // by the list, also of a snapshot that is lost
+	Error            *string  `json:"error"`
 }
 
-// UsageJSON writes one object, or an array of them where several is set.
-func UsageJSON(w io.Writer, all []Usage, several bool) error {
+// UsageJSON writes an array of objects.
+func UsageJSON(w io.Writer, all []Usage) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	if several {
-		return e.Encode(append([]Usage{}, all...))
-	}
-	for _, u := range all {
-		if err := e.Encode(u); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.Encode(append([]Usage{}, all...))
 }

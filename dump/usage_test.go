@@ -15,23 +15,24 @@ func sampleUsage() []Usage {
 	percent, status := 56.57, "3168/5600 24"
 	return []Usage{
 		{
-			Device: "/dev/mapper/vg-snap-cow", State: "valid", ChunkSectors: n(8), TotalSectors: 5600,
+			Device: "/dev/mapper/vg-snap-cow", State: "valid", ChunkSectors: n(8), TotalSectors: n(5600),
 			AllocatedSectors: n(3168), MetadataSectors: n(24), Percent: &percent, Exceptions: n(393), Areas: n(2),
 			NextFreeChunk: n(396), FreeChunks: n(303), LeakedChunks: n(0), MinimumSectors: n(3168),
-			MaximumSectors: n(1 << 40), Status: &status,
+			MaximumSectors: n(1 << 40), Status: &status, FilledPercent: &percent,
 		},
-		{Device: "a\"b\\c\nd", State: "damaged", TotalSectors: 7},
+		{Device: "a\"b\\c\nd", State: "damaged", TotalSectors: n(7)},
 	}
 }
 
 // TestUsageJSON holds the object to the field names, order and types that
 // programs rely on.
 func TestUsageJSON(t *testing.T) {
-	const want = `{"device":"/dev/mapper/vg-snap-cow","state":"valid","chunk_sectors":8,"total_sectors":5600,` +
+	const want = `[{"device":"/dev/mapper/vg-snap-cow","state":"valid","chunk_sectors":8,"total_sectors":5600,` +
 		`"allocated_sectors":3168,"metadata_sectors":24,"percent":56.57,"exceptions":393,"areas":2,"next_free_chunk":396,` +
-		`"free_chunks":303,"leaked_chunks":0,"minimum_sectors":3168,"maximum_sectors":1099511627776,"status":"3168/5600 24"}`
+		`"free_chunks":303,"leaked_chunks":0,"minimum_sectors":3168,"maximum_sectors":1099511627776,"status":"3168/5600 24",` +
+		`"filled_percent":56.57,"error":null}]`
 	var one, compact bytes.Buffer
-	if err := UsageJSON(&one, sampleUsage()[:1], false); err != nil {
+	if err := UsageJSON(&one, sampleUsage()[:1]); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Compact(&compact, one.Bytes()); err != nil || compact.String() != want {
@@ -39,14 +40,14 @@ func TestUsageJSON(t *testing.T) {
 	}
 	var all []map[string]any
 	one.Reset()
-	if err := UsageJSON(&one, sampleUsage(), true); err != nil {
+	if err := UsageJSON(&one, sampleUsage()); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(one.Bytes(), &all); err != nil || len(all) != 2 || all[1]["status"] != nil {
 		t.Errorf("%s (%v)", &one, err)
 	}
 	one.Reset()
-	if err := UsageJSON(&one, nil, true); err != nil || one.String() != "[]\n" {
+	if err := UsageJSON(&one, nil); err != nil || one.String() != "[]\n" {
 		t.Errorf("no stores: %q (%v)", &one, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,13 +151,13 @@ func (p *prefetched) Prefetch(offset int64, length int) {
 // atOnce is a device that many pieces are read from at once.
 type atOnce struct {
 	*devicetest.Memory
-	calls int
+	calls atomic.Int64
 }
 
 func (d *atOnce) ReadsMany() bool { return true }
 
 func (d *atOnce) ReadMany(p [][]byte, at []int64) (failed int, err error) {
-	d.calls++
+	d.calls.Add(1)
 	for i := range slices.Backward(p) { // in no order
 		if _, e := d.ReadAt(p[i], at[i]); e != nil {
 			failed, err = i, e
@@ -179,8 +180,8 @@ func TestReadsManyAtOnce(t *testing.T) {
 				if diff := want.differs(got); err != nil || diff != "" {
 					t.Errorf("chunk %d, %d exceptions: %s, %v", sectors, n, diff, err)
 				}
-				if (d.calls == 0) != live {
-					t.Errorf("chunk %d, %d exceptions, being written is %v: read %d times at once", sectors, n, live, d.calls)
+				if (d.calls.Load() == 0) != live {
+					t.Errorf("chunk %d, %d exceptions, being written is %v: read %d times at once", sectors, n, live, d.calls.Load())
 				}
 			}
 		}

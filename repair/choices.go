@@ -2,17 +2,19 @@ package repair
 
 import "dmcow/format"
 
-// Choices are the user's word on what can be mended in more than one way. The zero
+// Choices are the user's word on what can be repaired in more than one way. The zero
 // value has none.
 type Choices struct {
-	// Warnings are mended, too.
+	// Warnings are repaired, too.
 	Warnings bool
 	// Hidden is what becomes of exceptions behind the list's end.
 	Hidden Hidden
-	// Drop has exceptions dropped that no snapshot can be served by: the snapshot
+	// Rebuild has lost and damaged exceptions be what the entries around them suggest.
+	Rebuild bool
+	// Drop has entries dropped that no snapshot can be served by: the snapshot
 	// reads the origin's chunks there.
 	Drop bool
-	// Keep is which of several exceptions of one old chunk is kept.
+	// Keep is which of several exceptions of one old chunk is kept, alike or not.
 	Keep Keep
 	// Unshare has an exception that shares its data chunk be given a copy.
 	Unshare bool

@@ -7,7 +7,8 @@ import (
 )
 
 // compact drops the exceptions at the given positions, in order, from the list, which ends
-// at position end. Those behind the new end that are kept take the slots before it.
+// at position end. Those behind the new end that are kept take the slots before it, the last the
+// first: what is cut off then is told by that (see leftovers).
 func (p *planner) compact(end uint64, drops []uint64) error {
 	kept := end - uint64(len(drops))
 	n := holes(drops, end)
@@ -29,11 +30,12 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 	}
 	var fill Step
 	for i, hole := range gaps {
-		x, err := p.at(movers[i])
+		mover := movers[len(movers)-1-i]
+		x, err := p.at(mover)
 		if err != nil {
 			return err
 		}
-		why := fmt.Sprintf("%s takes that of %s, old chunk %d, new chunk %d", where(p.place(hole)), where(p.place(movers[i])), x.Old, x.New)
+		why := fmt.Sprintf("%s takes that of %s, old chunk %d, new chunk %d", where(p.place(hole)), where(p.place(mover)), x.Old, x.New)
 		if err := p.put(&fill, hole, x, why); err != nil {
 			return err
 		}

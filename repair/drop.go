@@ -12,18 +12,19 @@ import (
 // drop drops exceptions from the list, and closes the gaps.
 func (p *planner) drop(f *faults) (bool, error) {
 	undecided := p.undecidedChunks(f)
-	all := p.dropped(f, undecided)
 	end, err := p.dropEnd(f)
 	if err != nil {
 		return false, err
 	}
+	left := p.leftovers(f, end)
+	all := p.dropped(f, undecided, left)
 	slices.SortFunc(all, func(x, y fault) int { return cmp.Compare(p.position(x.Place), p.position(y.Place)) })
 	drops := p.positions(all)
 	if n := holes(drops, end); n > mostEdits { // the rest is for the next round
 		all = all[len(all)-mostEdits:]
 		drops = drops[len(drops)-mostEdits:]
 	}
-	cut := f.has(beyondDevice)
+	cut := f.has(check.AreaBeyondDevice)
 	if cut != nil && len(drops) == 0 {
 		drops = append(drops, end-1)
 	}
@@ -34,7 +35,7 @@ func (p *planner) drop(f *faults) (bool, error) {
 	// Where not all faults could be kept, there may be more such chunks.
 	if f.more && len(undecided) > 0 || p.wouldMove(undecided, drops, kept) {
 		for _, x := range all {
-			p.waits(x, duplicateOld)
+			p.waits(x, check.DuplicateOldChunk)
 		}
 		return false, nil
 	}
@@ -47,16 +48,18 @@ func (p *planner) drop(f *faults) (bool, error) {
 	return true, p.compact(end, drops)
 }
 
+// moves reports whether the user's word has exceptions dropped, and so others moved.
+func (p *planner) moves() bool {
+	return p.Drop || p.Truncate || p.Hidden == KeepHidden || p.Keep != AskWhich
+}
+
 // tellDropped notes which exceptions are dropped, but for those that the plan itself has
 // made.
 func (p *planner) tellDropped(all []fault) {
 	for _, x := range all {
-		switch filler, ours := p.ours[p.position(x.Place)]; {
-		case ours && (filler || x.Name == repeated):
-		case droppable[x.Name] && !p.Drop:
-			p.mended(repeated, x.Where(), fmt.Sprintf("the exception of old chunk %d, with new chunk %d, stands in the list before: dropped", x.Old, x.New))
-		default:
-			p.mended(x.Name, x.Where(), x.Message()+": dropped")
+		filler, ours := p.ours[p.position(x.Place)]
+		if !ours || !filler && x.Rule != check.RepeatedException {
+			p.lost(x.Rule, x.Where(), x.Message()+": dropped")
 		}
 	}
 	clear(p.ours) // what is left of them is elsewhere now
@@ -77,34 +80,35 @@ func holes(drops []uint64, end uint64) int {
 }
 
 // waits notes that a fault waits for those of another rule.
-func (p *planner) waits(x fault, rule string) {
-	p.Undecided = note(p.Undecided, x.Name, join(x.Where(), x.Message()), "decide about "+rule+" first: this one hangs on the order of the list")
+func (p *planner) waits(x fault, rule *check.Rule) {
+	p.ask(&x.Finding, x.Message(), "decide about "+rule.Name+" first: this one hangs on the order of the list")
 }
 
 // dropped are the exceptions that are to be dropped.
-func (p *planner) dropped(f *faults, undecided map[format.OldChunk]*several) (all []fault) {
+func (p *planner) dropped(f *faults, undecided map[format.OldChunk]*several, left map[uint64]bool) (all []fault) {
 	farthest := format.NewChunk(0)
 	for _, x := range f.singles {
-		if x.Name == newBeyond {
+		if x.Rule == check.NewChunkBeyondDevice {
 			farthest = max(farthest, x.New)
 		}
 	}
-	advice := fmt.Sprintf("if the device was larger, grow it back: to at least %d sectors, and nothing is lost. "+
+	grow := fmt.Sprintf("if the device was larger, grow it back: to at least %d sectors, and nothing is lost. "+
 		"--drop drops the exceptions: the snapshot then reads the origin's chunks there", uint64(farthest+1)*uint64(p.geometry.ChunkSectors()))
-	twice := map[format.Exception]bool{} // of those that wait
+	seen := map[format.Exception]bool{}
 	for _, x := range f.singles {
+		at := p.position(x.Place)
+		_, ours := p.ours[at]
+		before := seen[x.Exception]
+		seen[x.Exception] = true
 		switch g := undecided[x.Old]; {
-		case x.Name == repeated && g != nil && !g.endsAlike():
+		case x.Rule == check.RepeatedException && g != nil && !g.endsAlike():
 			// To drop it would make another one the last.
-		case x.Name == headerInArea, x.Name == repeated, droppable[x.Name] && (p.Drop || twice[x.Exception]):
+		case x.Rule == check.RepeatedException && (ours || left[at] || p.Keep != AskWhich), droppable[x.Rule] && (p.Drop || left[at] && before):
 			all = append(all, x)
-		case droppable[x.Name]:
-			twice[x.Exception] = true
-			if x.Name == newBeyond {
-				p.Undecided = note(p.Undecided, newBeyond, join(x.Where(), x.Message()), advice)
-			} else {
-				p.undecided(x.Name, x.Where(), x.Message())
-			}
+		case x.Rule == check.NewChunkBeyondDevice:
+			p.ask(&x.Finding, x.Message(), grow)
+		case droppable[x.Rule], x.Rule == check.RepeatedException:
+			p.undecided(&x.Finding, x.Message())
 		}
 	}
 	return all
@@ -127,7 +131,7 @@ func (s *several) endsAlike() bool { return s.end.Exception == s.last.Exception 
 func (p *planner) undecidedChunks(f *faults) map[format.OldChunk]*several {
 	all := map[format.OldChunk]*several{}
 	for _, x := range f.singles {
-		if x.Name != duplicateOld {
+		if x.Rule != check.DuplicateOldChunk {
 			continue
 		}
 		s := all[x.Old]
@@ -140,7 +144,7 @@ func (p *planner) undecidedChunks(f *faults) map[format.OldChunk]*several {
 		}
 	}
 	for _, x := range f.singles {
-		if s := all[x.Old]; s != nil && x.Name == repeated {
+		if s := all[x.Old]; s != nil && x.Rule == check.RepeatedException {
 			if s.members = append(s.members, x); p.position(x.Place) > p.position(s.end.Place) {
 				s.end = x
 			}
@@ -151,7 +155,7 @@ func (p *planner) undecidedChunks(f *faults) map[format.OldChunk]*several {
 
 // dropEnd is the position where the list ends: on the device, where it leads past that.
 func (p *planner) dropEnd(f *faults) (uint64, error) {
-	if f.has(beyondDevice) != nil {
+	if f.has(check.AreaBeyondDevice) != nil {
 		return p.capacity(), nil
 	}
 	end, err := p.listEnd(f)
@@ -168,7 +172,7 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 		}
 		what += fmt.Sprintf(", and its last exception is dropped (old chunk %d, new chunk %d)", x.Old, x.New)
 	}
-	p.mended(beyondDevice, cut.Where(), what)
+	p.lost(check.AreaBeyondDevice, cut.Where(), what)
 	return nil
 }
 

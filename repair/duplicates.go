@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"dmcow/check"
 	"dmcow/format"
 )
 
@@ -12,14 +13,14 @@ import (
 func (p *planner) replace(f *faults) (bool, error) {
 	r := replacing{planner: p, first: map[format.OldChunk]format.Exception{}, last: map[format.OldChunk]fault{}}
 	for _, x := range f.singles {
-		if x.Name == duplicateOld && x.Other != nil {
+		if x.Rule == check.DuplicateOldChunk && x.Other != nil {
 			r.last[x.Old] = x
 		}
 	}
 	var all []fault
 	for _, x := range f.singles {
 		last, several := r.last[x.Old]
-		if !several || x.Name != duplicateOld && x.Name != repeated || x.Other == nil {
+		if !several || x.Rule != check.DuplicateOldChunk && x.Rule != check.RepeatedException || x.Other == nil {
 			continue
 		}
 		all = append(all, x)
@@ -47,7 +48,7 @@ type replacing struct {
 // one decides about an exception of an old chunk that has another before it, or about
 // one that repeats another of such a chunk.
 func (r *replacing) one(x fault) error {
-	if x.Name == repeated && r.Keep == AskWhich {
+	if x.Rule == check.RepeatedException && r.Keep == AskWhich {
 		return nil // it is dropped, if it can be
 	}
 	first, seen := r.first[x.Old]
@@ -58,20 +59,15 @@ func (r *replacing) one(x fault) error {
 		}
 		r.first[x.Old] = first
 	}
-	if x.Name == repeated {
+	if x.Rule == check.RepeatedException {
 		return r.become(r.position(x.Place), r.winner(x, first))
 	}
-	what := x.Message()
 	if r.Keep == AskWhich {
-		same, digests := r.compare(first.New, x.New)
-		if !same {
-			r.undecided(duplicateOld, x.Where(), what+"; "+digests)
-			return r.visit(x.Area)
-		}
-		what += "; the data of the two is the same"
+		r.undecided(&x.Finding, x.Message()+"; "+r.compare(first.New, x.New))
+		return r.visit(x.Area)
 	}
 	winner := r.winner(x, first)
-	r.mended(duplicateOld, x.Where(), fmt.Sprintf("%s: the one with new chunk %d is kept", what, winner.New))
+	r.lost(check.DuplicateOldChunk, x.Where(), fmt.Sprintf("%s: the one with new chunk %d is kept", x.Message(), winner.New))
 	r.ours[r.position(x.Place)] = true
 	for _, at := range []uint64{r.position(*x.Other), r.position(x.Place)} {
 		if err := r.become(at, winner); err != nil {
@@ -99,9 +95,9 @@ func (r *replacing) become(at uint64, winner format.Exception) error {
 	return r.put(&r.step, at, winner, why)
 }
 
-// compare tells whether the data of two chunks is the same, and says what it is. What
-// cannot be read is not the same.
-func (p *planner) compare(first, other format.NewChunk) (same bool, digests string) {
+// compare says what the data of two chunks is. That it is the same decides nothing: one of the
+// two exceptions may have been of another chunk.
+func (p *planner) compare(first, other format.NewChunk) (digests string) {
 	var sums [2][sha256.Size]byte
 	for i, c := range []format.NewChunk{first, other} {
 		if from, ok := p.copied[c]; ok {
@@ -109,10 +105,13 @@ func (p *planner) compare(first, other format.NewChunk) (same bool, digests stri
 		}
 		var err error
 		if sums[i], err = p.digest(c); err != nil {
-			return false, fmt.Sprintf("the data of new chunk %d cannot be read: %v", c, err)
+			return fmt.Sprintf("the data of new chunk %d cannot be read: %v", c, err)
 		}
 	}
-	return sums[0] == sums[1], fmt.Sprintf("the data of new chunk %d has the SHA-256 %x, that of %d %x", first, sums[0], other, sums[1])
+	if sums[0] == sums[1] {
+		return fmt.Sprintf("the data of the two is the same, with the SHA-256 %x", sums[0])
+	}
+	return fmt.Sprintf("the data of new chunk %d has the SHA-256 %x, that of %d %x", first, sums[0], other, sums[1])
 }
 
 // digest is the SHA-256 of what a chunk of the device holds.

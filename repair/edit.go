@@ -2,7 +2,9 @@ package repair
 
 import (
 	"crypto/sha256"
+	"slices"
 
+	"dmcow/check"
 	"dmcow/format"
 	"dmcow/store"
 )
@@ -44,11 +46,13 @@ type Plan struct {
 	geometry format.Geometry
 }
 
-// Mending is what becomes of the faults of a rule.
+// Mending is what becomes of the findings of a rule.
 type Mending struct {
-	Rule  string
+	Rule  *check.Rule
 	Count uint64
 	Lines []string // of the first of them: where it is, and what is done or can be
+	// Loses is true where something that the store held may be lost by what is done.
+	Loses bool
 	// Advice is, for what is undecided, what there is to choose and what each choice
 	// loses.
 	Advice string
@@ -56,6 +60,11 @@ type Mending struct {
 
 // shown is how many faults of a rule have a line.
 const shown = 10
+
+// Loses reports whether the plan may lose something that the store held.
+func (p *Plan) Loses() bool {
+	return slices.ContainsFunc(p.Mended, func(m Mending) bool { return m.Loses })
+}
 
 // Bytes is how much the plan writes over, in bytes.
 func (p *Plan) Bytes() (n format.Bytes) {
@@ -72,7 +81,15 @@ func (p *Plan) Bytes() (n format.Bytes) {
 func (p *Plan) Geometry() format.Geometry { return p.geometry }
 
 // Result is the device as it will be, for reading.
-func (p *Plan) Result() store.Device { return p.image }
+func (p *Plan) Result() store.Device {
+	r := &result{image: p.image, geometry: p.geometry, from: map[format.NewChunk]format.NewChunk{}}
+	for _, s := range p.Steps {
+		for _, c := range s.Copies {
+			r.from[c.To] = c.From
+		}
+	}
+	return r
+}
 
 // Writes is the number of edits and copies.
 func (p *Plan) Writes() (n int) {
@@ -82,17 +99,19 @@ func (p *Plan) Writes() (n int) {
 	return n
 }
 
-// note adds a fault of a rule to a list of mendings.
-func note(all []Mending, rule, line, advice string) []Mending {
+// note adds a finding to a list of mendings.
+func note(all []Mending, one Mending) []Mending {
 	for i := range all {
 		m := &all[i]
-		if m.Rule != rule {
+		if m.Rule != one.Rule {
 			continue
 		}
+		m.Loses = m.Loses || one.Loses
 		if m.Count++; len(m.Lines) < shown {
-			m.Lines = append(m.Lines, line)
+			m.Lines = append(m.Lines, one.Lines...)
 		}
 		return all
 	}
-	return append(all, Mending{Rule: rule, Count: 1, Lines: []string{line}, Advice: advice})
+	one.Count = 1
+	return append(all, one)
 }

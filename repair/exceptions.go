@@ -9,17 +9,21 @@ import (
 
 // mendList sees to the list, and to its exceptions one by one.
 func (p *planner) mendList(f *faults) (bool, error) {
-	if found := f.has(beyondDevice); found != nil && !p.Truncate {
+	if found := f.has(check.AreaBeyondDevice); found != nil && !p.Truncate {
 		p.tooShort(found)
 		return false, nil
 	}
-	if found := f.has(implausible); found != nil {
-		clear, err := p.onlyRepeats(f)
-		if err != nil {
+	if found := f.has(check.ImplausibleArea); found != nil {
+		repeats, err := p.onlyRepeats(f)
+		switch {
+		case err != nil:
 			return false, err
-		}
-		if !p.Drop && !clear {
-			p.undecided(implausible, found.Where(), found.Message())
+		case repeats && !p.moves():
+			p.ask(found, found.Message(), advice[check.RepeatedException])
+			p.blocked = true
+			return false, nil
+		case !repeats && !p.Drop:
+			p.undecided(found, found.Message())
 			p.blocked = true
 			return false, nil
 		}
@@ -45,7 +49,7 @@ func (p *planner) onlyRepeats(f *faults) (bool, error) {
 		return false, err
 	}
 	end := p.capacity()
-	if f.has(beyondDevice) == nil {
+	if f.has(check.AreaBeyondDevice) == nil {
 		e, err := p.listEnd(f)
 		if err != nil {
 			return false, err
@@ -59,7 +63,7 @@ func (p *planner) onlyRepeats(f *faults) (bool, error) {
 	}
 	twice := map[format.Exception]bool{} // and not more often, as what fills an area may be
 	for _, x := range single.singles {
-		if droppable[x.Name] && !twice[x.Exception] {
+		if droppable[x.Rule] && !twice[x.Exception] {
 			bad[x.Area]++
 			twice[x.Exception] = times[x.Exception] == 2
 		} else {
@@ -75,7 +79,7 @@ func (p *planner) onlyRepeats(f *faults) (bool, error) {
 	return true, nil
 }
 
-// leastGarbage is how many entries of an area make it implausible, if they are most of it.
+// leastGarbage is how many entries of an area make it check.ImplausibleArea, if they are most of it.
 const leastGarbage = 3
 
 // tooShort says of a list that leads past the device's end what would be best.
@@ -84,6 +88,6 @@ func (p *planner) tooShort(found *check.Finding) {
 	advice := fmt.Sprintf("grow the device back to what it was, at least %d sectors: then nothing is lost (lvextend; an image file that was cut short is to be copied again). "+
 		"--truncate-list ends the list on the device: it loses all exceptions in areas past its end, and, unless others are dropped, "+
 		"the last one of the last area on it, which is full", least.Sectors())
-	p.Undecided = note(p.Undecided, beyondDevice, join(found.Where(), found.Message()), advice)
+	p.ask(found, found.Message(), advice)
 	p.blocked = true
 }

@@ -106,7 +106,7 @@ func mendFuzzed(image, damaged []byte, changed map[int]bool, keep repair.Keep) e
 // noRoom tells whether there was no free chunk for a copy, which only a larger device
 // has.
 func noRoom(p *repair.Plan) bool {
-	return len(p.Undecided) > 0 && p.Undecided[0].Rule == "duplicate-new-chunk" && strings.Contains(p.Undecided[0].Advice, "no free chunk")
+	return len(p.Undecided) > 0 && p.Undecided[0].Rule == check.DuplicateNewChunk && strings.Contains(p.Undecided[0].Advice, "no free chunk")
 }
 
 // ends tells whether the last entry of an area before a slot is zero.

@@ -3,18 +3,20 @@ package repair
 import (
 	"fmt"
 
+	"dmcow/check"
 	"dmcow/format"
 )
 
-// clearGarbage clears an area behind a full one that was never zeroed: nothing in it
+// clearGarbage clears an area behind a full one in which nothing
 // can be an exception, nor in what the list goes on to, nor in the area behind. The
-// kernel would have cleared it before it used it.
+// kernel clears an area before it uses it, so that it held exceptions, or was overwritten when
+// it was empty: the user has to say so.
 //
 // Its first sector is cleared first: then the list ends with the full area, and what
 // a power cut leaves of the rest is told from hidden exceptions by that.
 func (p *planner) clearGarbage(f *faults) (bool, error) {
 	first, last, err := p.suspects(f)
-	if err != nil || p.geometry.ChunkBytes() > mostPadding {
+	if err != nil || !p.Drop || p.geometry.ChunkBytes() > mostPadding {
 		return false, err
 	}
 	for _, k := range []format.AreaIndex{first, last} { // all that follows, or the last one alone
@@ -32,7 +34,7 @@ func (p *planner) clearGarbage(f *faults) (bool, error) {
 	return false, nil
 }
 
-// clearArea plans to clear an area that was never zeroed.
+// clearArea plans to clear an area that holds no exceptions.
 func (p *planner) clearArea(k format.AreaIndex) error {
 	start := uint64(k) * p.slots()
 	for _, part := range [][2]uint64{{start, start + perSector}, {start + perSector, start + p.slots()}} {
@@ -40,20 +42,20 @@ func (p *planner) clearArea(k format.AreaIndex) error {
 			return err
 		}
 	}
-	p.mended(implausible, fmt.Sprintf("area %d", k),
-		"nothing in it or behind it can be an exception: it was never zeroed, and is cleared. The list ends with the full area before it")
+	p.lost(check.ImplausibleArea, fmt.Sprintf("area %d", k),
+		"nothing in it or behind it can be an exception: it is cleared. The list ends with the full area before it")
 	return nil
 }
 
-// suspects are the areas that may never have been zeroed: from the first that is
+// suspects are the areas that may hold no exceptions: from the first that is
 // implausible, or else the one in which the list ends, to that one. Both are 0 where there
 // are none.
 func (p *planner) suspects(f *faults) (first, last format.AreaIndex, err error) {
-	g := f.has(implausible)
-	if g == nil && f.has(hidden) == nil && len(f.singles) == 0 {
+	g := f.has(check.ImplausibleArea)
+	if g == nil && f.has(check.HiddenExceptions) == nil && len(f.singles) == 0 {
 		return 0, 0, nil
 	}
-	if f.has(beyondDevice) != nil && !p.Truncate { // what follows is not there to be seen
+	if f.has(check.AreaBeyondDevice) != nil && !p.Truncate { // what follows is not there to be seen
 		return 0, 0, nil
 	}
 	end, err := p.dropEnd(f)
@@ -61,7 +63,7 @@ func (p *planner) suspects(f *faults) (first, last format.AreaIndex, err error) 
 		return 0, 0, err
 	}
 	last = p.place(end).Area
-	if f.has(beyondDevice) != nil {
+	if f.has(check.AreaBeyondDevice) != nil {
 		last--
 	}
 	if g != nil {

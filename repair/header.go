@@ -14,18 +14,18 @@ type HeaderError struct{ Why string }
 func (e *HeaderError) Error() string { return e.Why }
 
 // headerFaults are those that a new header mends.
-var headerFaults = []string{badMagic, lostHeader, badVersion, badChunkSize, wrongChunkSize, zeroedHeader, tooSmall}
+var headerFaults = []*check.Rule{check.BadMagic, check.LostHeader, check.BadVersion, check.BadChunkSize, check.WrongChunkSize, check.ZeroedHeader, check.TooSmall}
 
 // headerFault is what speaks for a new header, nil where nothing does.
 func (p *planner) headerFault(f *faults) *check.Finding {
 	for _, rule := range headerFaults {
 		found := f.has(rule)
-		if found != nil && (rule != tooSmall || f.Identity.Header.Magic == format.Magic) {
+		if found != nil && (rule != check.TooSmall || f.Identity.Header.Magic == format.Magic) {
 			return found
 		}
 	}
 	if p.Header != nil && p.geometry != p.Header.Geometry {
-		return f.has(olderStore)
+		return f.has(check.OlderStore)
 	}
 	return nil
 }
@@ -49,14 +49,14 @@ func (p *planner) mendHeader(f *faults) (bool, error) {
 			return false, err
 		}
 		return true, p.newHeader(found)
-	case found != nil && found.Name == lostHeader && f.Identity.Survives(p.image):
+	case found != nil && found.Rule == check.LostHeader && f.Identity.Survives(p.image):
 		return true, p.writeMagic(f)
 	case found != nil:
-		p.undecided(found.Name, "", found.Message())
+		p.undecided(found, found.Message())
 		p.blocked = true
 	case p.Header != nil && (p.geometry.IsZero() || f.Identity.State == store.Uninitialized):
 		return false, &HeaderError{"nothing speaks for a store here"}
-	case p.geometry.IsZero(), f.Identity.State == store.Uninitialized, f.has(tooSmall) != nil:
+	case p.geometry.IsZero(), f.Identity.State == store.Uninitialized, f.has(check.TooSmall) != nil:
 		p.blocked = true // there is no list
 	case p.Header != nil && p.geometry != p.Header.Geometry:
 		return false, &HeaderError{"the header is sound, and nothing speaks for another one"}
@@ -75,12 +75,12 @@ func isMarked(id store.Identity, d store.Device) bool {
 // well as with another one.
 func (p *planner) wantList(f *faults, found *check.Finding) error {
 	if found == nil {
-		found = f.has(tooSmall)
+		found = f.has(check.TooSmall)
 	}
-	if g := f.has(implausible); found == nil && g != nil && g.Area == 0 {
+	if g := f.has(check.ImplausibleArea); found == nil && g != nil && g.Area == 0 {
 		found = g
 	}
-	if e := f.has(olderStore); found == nil && e != nil {
+	if e := f.has(check.OlderStore); found == nil && e != nil {
 		found = e
 	}
 	e := p.evidence
@@ -103,7 +103,7 @@ func (p *planner) wantList(f *faults, found *check.Finding) error {
 func (p *planner) writeMagic(f *faults) error {
 	h := f.Identity.Header
 	h.Magic = format.Magic
-	return p.writeHeader(h, lostHeader, "the magic is written, and the other fields are kept")
+	return p.writeHeader(h, check.LostHeader, "the magic is written, and the other fields are kept")
 }
 
 // newHeader writes a header that the user has named.
@@ -114,11 +114,11 @@ func (p *planner) newHeader(found *check.Finding) error {
 		h.Valid, state = 1, "valid"
 	}
 	p.headed = true
-	p.unproven = found.Name == badMagic || found.Name == lostHeader || found.Name == zeroedHeader
-	return p.writeHeader(h, found.Name, fmt.Sprintf("%s: the header is written anew, with chunks of %d sectors, %s", found.Message(), h.ChunkSectors, state))
+	p.unproven = found.Rule == check.BadMagic || found.Rule == check.LostHeader || found.Rule == check.ZeroedHeader
+	return p.writeHeader(h, found.Rule, fmt.Sprintf("%s: the header is written anew, with chunks of %d sectors, %s", found.Message(), h.ChunkSectors, state))
 }
 
-func (p *planner) writeHeader(h format.Header, rule, what string) error {
+func (p *planner) writeHeader(h format.Header, rule *check.Rule, what string) error {
 	raw := make([]byte, format.HeaderSize)
 	h.Encode(raw)
 	var s Step
@@ -139,22 +139,16 @@ func (p *planner) mendWarnings(f *faults) (changed bool, err error) {
 		return false, nil
 	}
 	var s Step
-	if found := f.has(validNotOne); found != nil {
+	if found := f.has(check.ValidNotOne); found != nil {
 		if err := p.edit(&s, 4, []byte{1, 0, 0, 0}, "the header's field valid"); err != nil {
 			return false, err
 		}
-		p.mended(validNotOne, "", found.Message()+": 1 is written")
+		p.mended(check.ValidNotOne, "", found.Message()+": 1 is written")
 	}
-	if found := f.has(headerPadding); found != nil {
+	if found := f.has(check.HeaderPadding); found != nil {
 		if err := p.clearPadding(&s, found); err != nil {
 			return false, err
 		}
-	}
-	if found := f.has(oddTerminator); found != nil {
-		if err := p.edit(&s, p.geometry.SlotOffset(found.Place), make([]byte, 8), "the entry that ends the list"); err != nil {
-			return false, err
-		}
-		p.mended(oddTerminator, found.Where(), found.Message()+": 0 is written")
 	}
 	p.then(s)
 	return len(s.Edits) > 0, nil
@@ -183,6 +177,6 @@ func (p *planner) clearPadding(s *Step, found *check.Finding) error {
 		}
 		at = next
 	}
-	p.mended(headerPadding, "", found.Message()+": zeros are written")
+	p.mended(check.HeaderPadding, "", found.Message()+": zeros are written")
 	return nil
 }

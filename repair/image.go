@@ -38,6 +38,32 @@ func (m *image) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
+// result is an image with the chunks that are to be copied.
+type result struct {
+	*image
+	geometry format.Geometry
+	from     map[format.NewChunk]format.NewChunk // by the chunk that is to be written
+}
+
+// ReadAt reads what will be there. Several goroutines may call it at once.
+func (r *result) ReadAt(p []byte, offset int64) (n int, err error) {
+	if len(r.from) == 0 {
+		return r.image.ReadAt(p, offset)
+	}
+	chunk := int64(r.geometry.ChunkBytes())
+	for n < len(p) && err == nil {
+		at := offset + int64(n)
+		piece := p[n:min(len(p), n+int(chunk-at%chunk))]
+		if from, copied := r.from[format.NewChunk(at/chunk)]; copied {
+			at += int64(r.geometry.Offset(from)) - at/chunk*chunk
+		}
+		var got int
+		got, err = r.image.ReadAt(piece, at)
+		n += got
+	}
+	return n, err
+}
+
 // lay lays the changed sectors over p, which was read at an offset.
 func (m *image) lay(p []byte, offset int64) {
 	for at := offset / format.SectorSize; at*format.SectorSize < offset+int64(len(p)); at++ {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"dmcow/check"
 	"dmcow/format"
 	"dmcow/store"
 )
@@ -63,7 +64,7 @@ func (p *planner) at(position uint64) (format.Exception, error) {
 
 // mendHidden sees to exceptions behind the list's end in its area.
 func (p *planner) mendHidden(f *faults) (bool, error) {
-	found := f.has(hidden)
+	found := f.has(check.HiddenExceptions)
 	if found == nil {
 		return false, nil
 	}
@@ -71,21 +72,20 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	h, err := store.LookBehind(p.image, p.geometry, end)
+	h, err := store.LookBehind(p.image, p.geometry, end, nil)
 	if err != nil {
 		return false, err
 	}
-	why := ""
+	note, why := p.mended, "a commit that was torn has left them, and the snapshot shows the same without them"
 	switch {
 	case p.Hidden == KeepHidden:
-		err := p.closeGap(h)
+		err := p.closeGap(found, h)
 		return !p.blocked, err
-	case h.Why == "":
-		why = "a commit that was torn has left them"
+	case found.Meaning().Certain():
 	case p.Hidden == DropHidden:
-		why = "they are dropped, and the snapshot reads the origin's chunks there"
+		note, why = p.lost, "they are dropped, and the snapshot reads the origin's chunks there"
 	default:
-		p.undecided(hidden, found.Where(), found.Message())
+		p.undecided(found, found.Message())
 		p.blocked = true
 		return false, nil
 	}
@@ -93,14 +93,14 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 	if h.Count == 1 {
 		what = "an entry behind the list's end is cleared: " + why
 	}
-	p.mended(hidden, found.Where(), what)
+	note(check.HiddenExceptions, found.Where(), what)
 	return true, p.clear(p.position(h.Place), p.position(format.Place{Area: h.Area, Index: h.Last})+1, "the entries behind the list's end")
 }
 
 // closeGap brings back what hides behind the list's end. The slots in between become
 // copies of an exception next to them: the list is whole then and in its order, and what
 // stands in it twice is dropped like any other repeated exception.
-func (p *planner) closeGap(h store.Hidden) error {
+func (p *planner) closeGap(found *check.Finding, h store.Hidden) error {
 	first := p.position(h.Place)
 	before, err := p.before(first)
 	if err != nil {
@@ -112,7 +112,7 @@ func (p *planner) closeGap(h store.Hidden) error {
 		if copies, err := p.onlyCopies(h); err != nil || copies {
 			return err
 		}
-		p.undecided(hidden, where(h.Place), "the gap cannot be closed: it is too long, or what stands on both sides of it has to be dropped, too (--drop)")
+		p.undecided(found, "the gap cannot be closed: it is too long, or what stands on both sides of it has to be dropped, too (--drop)")
 		p.blocked = true
 		return nil
 	}
@@ -128,7 +128,7 @@ func (p *planner) closeGap(h store.Hidden) error {
 		p.ours[f.at] = true
 	}
 	p.then(s)
-	p.mended(hidden, where(h.Place), fmt.Sprintf("the gap is closed, and what stands behind it comes back, from exception %d on; what stood in the gap is lost", h.First))
+	p.lost(check.HiddenExceptions, where(h.Place), fmt.Sprintf("the gap is closed, and what stands behind it comes back, from exception %d on; what stood in the gap is lost", h.First))
 	return nil
 }
 
@@ -160,7 +160,7 @@ func (p *planner) onlyCopies(h store.Hidden) (bool, error) {
 	if err != nil || len(wanted) > 0 {
 		return false, err
 	}
-	p.mended(hidden, where(h.Place), "what stands behind the list's end stands in it as well, and is cleared")
+	p.mended(check.HiddenExceptions, where(h.Place), "what stands behind the list's end stands in it as well, and is cleared")
 	return true, p.clear(first, end, "the entries behind the list's end")
 }
 

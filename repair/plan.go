@@ -105,7 +105,7 @@ func (p *planner) isFull() bool {
 func (p *planner) mend(f *faults) (changed bool, err error) {
 	p.geometry = f.Identity.Geometry
 	for _, mend := range []func(*faults) (bool, error){
-		p.mendHeader, p.clearGarbage, p.mendHidden, p.mendList, p.mendWarnings,
+		p.mendHeader, p.rebuild, p.clearGarbage, p.mendHidden, p.mendTerminator, p.mendList, p.mendWarnings,
 	} {
 		if changed, err = mend(f); changed || err != nil || p.blocked {
 			return changed, err
@@ -114,14 +114,27 @@ func (p *planner) mend(f *faults) (changed bool, err error) {
 	return false, nil
 }
 
-// mended notes that a fault is mended.
-func (p *planner) mended(rule, where, what string) {
-	p.Mended = note(p.Mended, rule, join(where, what), "")
+// mended notes that a finding is repaired, and nothing is lost by that.
+func (p *planner) mended(rule *check.Rule, where, what string) {
+	p.Mended = note(p.Mended, Mending{Rule: rule, Lines: []string{join(where, what)}})
 }
 
-// undecided notes that a fault waits for the user's word.
-func (p *planner) undecided(rule, where, what string) {
-	p.Undecided = note(p.Undecided, rule, join(where, what), advice[rule])
+// lost notes that a finding is repaired, by which something may be lost.
+func (p *planner) lost(rule *check.Rule, where, what string) {
+	p.Mended = note(p.Mended, Mending{Rule: rule, Lines: []string{join(where, what)}, Loses: true})
+}
+
+// undecided notes that a finding waits for the user's word.
+func (p *planner) undecided(f *check.Finding, what string) {
+	p.ask(f, what, advice[f.Rule])
+}
+
+// ask is undecided with advice of its own.
+func (p *planner) ask(f *check.Finding, what, advice string) {
+	if f.Suggests != nil {
+		advice = rebuildAdvice + advice
+	}
+	p.Undecided = note(p.Undecided, Mending{Rule: f.Rule, Lines: []string{join(f.Where(), what)}, Advice: advice})
 }
 
 func join(where, what string) string {
@@ -178,10 +191,10 @@ func (p *planner) look() (*faults, error) {
 	var err error
 	f.Result, err = check.Run(o, func(found check.Finding) error {
 		f.Add(found)
-		if found.Name == implausible && len(f.garbage) < mostFaults {
+		if found.Rule == check.ImplausibleArea && len(f.garbage) < mostFaults {
 			f.garbage = append(f.garbage, found.Area)
 		}
-		if found.Scope != check.OfException || found.Severity == check.Info {
+		if found.Scope != check.OfException || found.Severity == check.Info || found.Rule == check.OddTerminator {
 			return nil
 		}
 		if f.more = f.more || len(f.singles) == mostFaults; !f.more {
@@ -190,7 +203,7 @@ func (p *planner) look() (*faults, error) {
 		return nil
 	})
 	f.Sort()
-	if g := f.Identity.Geometry; f.has(beyondDevice) != nil { // what there is of an area that is cut off is lost
+	if g := f.Identity.Geometry; f.has(check.AreaBeyondDevice) != nil { // what there is of an area that is cut off is lost
 		whole := format.AreaIndex(g.Areas(g.Chunks(p.size())))
 		f.singles = slices.DeleteFunc(f.singles, func(x fault) bool { return x.Area >= whole })
 	}
@@ -201,9 +214,9 @@ func (p *planner) look() (*faults, error) {
 }
 
 // has is the first finding of a rule, nil where there is none.
-func (f *faults) has(rule string) *check.Finding {
+func (f *faults) has(rule *check.Rule) *check.Finding {
 	for _, t := range f.Tallies {
-		if t.Name == rule {
+		if t.Rule == rule {
 			return &t.Findings[0]
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"dmcow/check"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
@@ -31,6 +32,14 @@ func TestUndecided(t *testing.T) {
 		"a repeated one, and a choice that its slot would turn round": {
 			store + "ex 1 0 2\nex 20 400 120\nex 39 400 130", []string{"duplicate-old-chunk", "repeated-exception"}, repair.Choices{}},
 		"a repeated one that may be the last":          {store + "ex 20 3 200\nex 30 3 3", []string{"duplicate-old-chunk"}, repair.Choices{}},
+		"a repeated one":                               {store + "ex 20 3 3", []string{"repeated-exception"}, repair.Choices{}},
+		"two of one chunk, with the same data":         {"device 400\nheader chunk=1\nfill 10\nex 9 3 11", []string{"duplicate-old-chunk"}, repair.Choices{}},
+		"garbage that ends early":                      {"device 400\nheader chunk=1\nfill 32\nraw 17408 a5*80 00*100 a5*332", []string{"hidden-exceptions"}, repair.Choices{}},
+		"garbage that fills the area":                  {"device 400\nheader chunk=1\nfill 32\nraw 17408 a5*512", []string{"implausible-area"}, repair.Choices{}},
+		"an area that is a copy of another":            {"device 4000\nheader chunk=1\nfill 96\n" + again(32, 0), []string{"implausible-area"}, repair.Choices{}},
+		"the image of a header":                        {store + "ex 32 0x170416e53 0x800000001", []string{"header-in-area"}, repair.Choices{}},
+		"a torn commit, and no origin":                 {"device 400\nheader chunk=2\nfill 28 0\nex 32 82 34\nex 33 83 35", []string{"hidden-exceptions"}, repair.Choices{}},
+		"an exception without its new chunk":           {store + "ex 40 7 0", []string{"odd-terminator"}, repair.Choices{}},
 		"one that was damaged, at an area's beginning": {"device 400\nheader chunk=1\nfill 33\nex 32 5 0xff00000000000023", []string{"new-chunk-over-56-bits"}, repair.Choices{}},
 		"a device that was much larger, copies in parallel": {
 			"device 400\nheader chunk=1\nfill 32\n" + parallel.String(), []string{"implausible-area"}, repair.Choices{}},
@@ -60,7 +69,7 @@ func TestUndecided(t *testing.T) {
 			}
 			var got []string
 			for _, m := range p.Undecided {
-				got = append(got, m.Rule)
+				got = append(got, m.Rule.Name)
 				if m.Advice == "" || len(m.Lines) == 0 {
 					t.Errorf("nothing is said of what to do: %+v", m)
 				}
@@ -72,27 +81,69 @@ func TestUndecided(t *testing.T) {
 	}
 }
 
-// TestMendedAlone has damage that has one right outcome.
-func TestMendedAlone(t *testing.T) {
+// again are 32 exceptions from a slot on that repeat those of a fill from another one on.
+func again(at, from int) (spec string) {
+	for i := range 32 {
+		spec += fmt.Sprintf("ex %d %d %d\n", at+i, 3*(from+i), 2+from+i)
+	}
+	return spec
+}
+
+// TestMendedByTheWord has damage that one word of the user's mends.
+func TestMendedByTheWord(t *testing.T) {
 	for name, c := range map[string]struct {
-		spec string
-		want string // spec of what it is to be
+		spec    string
+		want    string // spec of what it is to be
+		choices repair.Choices
 	}{
 		"two of one chunk, with the same data": {
-			"device 400\nheader chunk=1\nfill 10\nex 9 3 11", "device 400\nheader chunk=1\nfill 9"},
+			"device 400\nheader chunk=1\nfill 10\nex 9 3 11", "device 400\nheader chunk=1\nfill 9", repair.Choices{Keep: repair.KeepFirst}},
+		"one that is there twice": {
+			"device 400\nheader chunk=1\nfill 10\nex 9 3 3", "device 400\nheader chunk=1\nfill 9", repair.Choices{Keep: repair.KeepFirst}},
 		"garbage that ends early": {
-			"device 400\nheader chunk=1\nfill 32\nraw 17408 a5*80 00*100 a5*332", "device 400\nheader chunk=1\nfill 32"},
+			"device 400\nheader chunk=1\nfill 32\nraw 17408 a5*80 00*100 a5*332", "device 400\nheader chunk=1\nfill 32", repair.Choices{Drop: true}},
 		"garbage that was cleared in part": {
-			"device 400\nheader chunk=2\nfill 64\nraw 68112 a5*16", "device 400\nheader chunk=2\nfill 64"},
+			"device 400\nheader chunk=2\nfill 64\nraw 68112 a5*16", "device 400\nheader chunk=2\nfill 64", repair.Choices{Drop: true}},
+		"an exception without its new chunk, dropped": {
+			"device 400\nheader chunk=1\nfill 10\nex 10 7 0", "device 400\nheader chunk=1\nfill 10", repair.Choices{Drop: true}},
+		"an exception without its new chunk, rebuilt": {
+			"device 400\nheader chunk=1\nfill 10\nex 10 7 0", "device 400\nheader chunk=1\nfill 10\nex 10 7 12", repair.Choices{Rebuild: true}},
+		"a lost sector in a run": {
+			"device 400\nheader chunk=2\nfill 100 0\nraw 0x600 00*512", "device 400\nheader chunk=2\nfill 100 0", repair.Choices{Rebuild: true, Warnings: true}},
+		"a lost sector in a run, in the list's last area": {
+			"device 600\nheader chunk=4\nfill 100 0\nraw 0xa00 00*512", "device 600\nheader chunk=4\nfill 100 0", repair.Choices{Rebuild: true}},
+		"a sector of ones in a run": {
+			"device 400\nheader chunk=2\nfill 100 0\nraw 0x600 ff*512", "device 400\nheader chunk=2\nfill 100 0", repair.Choices{Rebuild: true}},
+		"an area of ones in a run": {
+			"device 400\nheader chunk=1\nfill 100 0\nraw 0x4400 ff*512", "device 400\nheader chunk=1\nfill 100 0", repair.Choices{Rebuild: true}},
+		"an old chunk of a run": {
+			"device 400\nheader chunk=1\nfill 40 100\nex 20 118 22", "device 400\nheader chunk=1\nfill 40 100", repair.Choices{Rebuild: true}},
+		"a new chunk between its neighbours'": {
+			"device 400\nheader chunk=1\nfill 40\nex 20 60 15", "device 400\nheader chunk=1\nfill 40", repair.Choices{Rebuild: true}},
+		"a new chunk out of place": {
+			"device 400\nheader chunk=1\nfill 40\nex 20 60 300", "device 400\nheader chunk=1\nfill 40", repair.Choices{Rebuild: true}},
+		"a sector that is a copy of another": {
+			"device 800\nheader chunk=2\nfill 100 0\n" + copyOf(32, 0, 0), "device 800\nheader chunk=2\nfill 100 0", repair.Choices{Rebuild: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
-			mend(t, d, patient{}.origin(d.Image()), repair.Choices{})
+			p := mend(t, d, patient{}.origin(d.Image()), c.choices)
 			if !bytes.Equal(d.Image(), storespec.MustCompile(t, c.want)) {
-				t.Error("it is something else")
+				t.Errorf("it is something else: %v, %s", p.Mended, findings(p.After))
+			}
+			if p.Loses() == c.choices.Rebuild {
+				t.Errorf("it says that something may be lost: %v", p.Loses())
 			}
 		})
 	}
+}
+
+// copyOf are 32 exceptions from a slot on that repeat those of a run from another one on.
+func copyOf(at, from, old int) (spec string) {
+	for i := range 32 {
+		spec += fmt.Sprintf("ex %d %d %d\n", at+i, old+from+i, 2+from+i)
+	}
+	return spec
 }
 
 // TestNoEvidence: a header is not written where nothing but the user speaks for a store.
@@ -127,7 +178,7 @@ func TestCutInAnArea(t *testing.T) {
 func TestToldWhatIsDropped(t *testing.T) {
 	d := devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 40\ndata 9\nex 20 0 0\nex 21 63 9999"))
 	p := mend(t, d, 0, repair.Choices{Drop: true, Hidden: repair.KeepHidden})
-	if len(p.Mended) != 2 || p.Mended[1].Rule != "new-chunk-beyond-device" || p.Mended[1].Count != 1 {
+	if len(p.Mended) != 2 || p.Mended[1].Rule != check.NewChunkBeyondDevice || p.Mended[1].Count != 1 {
 		t.Errorf("%+v", p.Mended)
 	}
 }
@@ -143,15 +194,13 @@ func TestUnshareNextToDamage(t *testing.T) {
 	}
 }
 
-// TestOrderIsKept: what is mended without the user's word does not change which of several
-// exceptions of a chunk is the first, and which the last.
+// TestOrderIsKept: what is dropped by another word of the user's does not change which of
+// several exceptions of a chunk is the first, and which the last.
 func TestOrderIsKept(t *testing.T) {
-	image := storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 40\nex 1 0 2\nex 20 400 120\nex 30 400 130\nex 39 400 130\ndata 9")
+	image := storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 40\nex 10 7 9999\nex 20 400 120\nex 30 400 130\nex 39 400 130\ndata 9")
 	for keep, new := range map[repair.Keep]int{repair.KeepFirst: 120, repair.KeepLast: 130} {
 		d := devicetest.Of(image)
-		if p := mend(t, d, 0, repair.Choices{}); len(p.Mended) == 0 {
-			t.Error("nothing is mended")
-		}
+		mend(t, d, 0, repair.Choices{Drop: true})
 		mend(t, d, 0, repair.Choices{Keep: keep})
 		p := pictureOf(d.Image(), crashOrigin)
 		if got := p.saved(p.list())[400]; len(got) != 1 || got[0] != string(image[new*512:][:512]) {

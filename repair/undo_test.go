@@ -53,13 +53,13 @@ func (l *logged) open() (*store.Undo, error) {
 	case err != nil:
 		return nil, err
 	case is:
-		return store.OpenUndo(l.log, grow, l.cow, false)
+		return store.OpenUndo(l.log, l.cow, store.UndoOptions{Grow: grow})
 	}
 	g, err := format.NewGeometry(1)
 	if err != nil {
 		return nil, err
 	}
-	return store.NewUndo(l.log, grow, l.cow, g)
+	return store.NewUndo(l.log, l.cow, g, store.UndoOptions{Grow: grow})
 }
 
 // mend mends with the log.
@@ -82,7 +82,7 @@ func (l *logged) takeBack() error {
 	if err != nil || !is {
 		return err
 	}
-	m, err := merge.Open(l.log, l.cow, nil)
+	m, err := merge.Open(l.log, l.cow, merge.Opening{HiddenVoid: true})
 	if err == nil {
 		_, err = m.Run(merge.Options{Memory: merge.MinMemory})
 	}

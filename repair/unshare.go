@@ -3,6 +3,7 @@ package repair
 import (
 	"fmt"
 
+	"dmcow/check"
 	"dmcow/format"
 )
 
@@ -10,15 +11,15 @@ import (
 func (p *planner) unshare(f *faults) (bool, error) {
 	changed := false
 	for _, x := range f.singles {
-		if x.Name != duplicateNew {
+		if x.Rule != check.DuplicateNewChunk {
 			continue
 		}
 		if !p.Unshare {
-			p.undecided(duplicateNew, x.Where(), x.Message())
+			p.undecided(&x.Finding, x.Message())
 			continue
 		}
-		if f.has(repeated) != nil { // it may be this one, which would then be another
-			p.waits(x, duplicateOld)
+		if f.has(check.RepeatedException) != nil { // it may be this one, which would then be another
+			p.waits(x, check.DuplicateOldChunk)
 			continue
 		}
 		to, ok, err := p.freeChunk()
@@ -27,7 +28,7 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		}
 		if !ok {
 			advice := fmt.Sprintf("there is no free chunk for a copy: grow the device, by %d sectors for each", p.geometry.ChunkSectors())
-			p.Undecided = note(p.Undecided, duplicateNew, join(x.Where(), x.Message()), advice)
+			p.ask(&x.Finding, x.Message(), advice)
 			continue
 		}
 		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("the data of %s, a copy of its own", x.Where())}
@@ -36,7 +37,7 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		}
 		if err != nil {
 			p.free = to // for another one
-			p.undecided(duplicateNew, x.Where(), fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
+			p.undecided(&x.Finding, fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
 			continue
 		}
 		// One step each: cut off, the next chunk behind all that are named is the next
@@ -48,7 +49,7 @@ func (p *planner) unshare(f *faults) (bool, error) {
 			return false, err
 		}
 		p.then(s)
-		p.mended(duplicateNew, x.Where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.Message(), to))
+		p.lost(check.DuplicateNewChunk, x.Where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.Message(), to))
 	}
 	return changed, nil
 }

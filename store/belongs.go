@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -26,44 +27,56 @@ func (e *ForeignUndoError) Error() string {
 		"byte %d holds neither what the log captured nor what the change wrote there", e.Offset)
 }
 
-// IsUndo tells whether the store on d is an undo log. The error is one of
+// CutOffUndoError says that the list of an undo log lost its end: its label says that there
+// were more exceptions.
+type CutOffUndoError struct {
+	format.Place        // where the list ends
+	Count        uint64 // exceptions of that area, at least
+}
+
+func (e *CutOffUndoError) Error() string {
+	return fmt.Sprintf("the undo log is damaged: its list ends at exception %d of area %d, and there were %d", e.Index, e.Area, e.Count)
+}
+
+// IsUndo reports whether the store on d is an undo log. The error is one of
 // reading.
 func IsUndo(d Device) (bool, error) {
 	id, err := Identify(d, FreshGeometry(d))
 	if err != nil || id.Geometry.IsZero() {
 		return false, err
 	}
-	_, err = changedSize(d, id.Geometry)
+	_, err = firstLabel(d, id.Geometry)
 	if errors.Is(err, ErrNoUndo) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// changedSize is the size of the device that an undo log is about, as its first
-// label has it. That stands at the very beginning of the data, also when there is
-// no exception yet. The error is [ErrNoUndo], or one of reading.
-func changedSize(d Device, g format.Geometry) (format.Bytes, error) {
+// firstLabel is the head of an undo log's first label. That stands at the very beginning of
+// the data, also when there is no exception yet. The error is [ErrNoUndo], or one of reading.
+func firstLabel(d Device, g format.Geometry) (h labelHead, err error) {
 	if g.Chunks(format.Bytes(d.Size())) <= format.FirstData {
-		return 0, ErrNoUndo
+		return h, ErrNoUndo
 	}
 	var x [format.ExceptionSize]byte
 	if err := readFull(d, x[:], int64(g.SlotOffset(format.Place{}))); err != nil {
-		return 0, err
+		return h, err
 	}
 	if n := format.DecodeException(x[:]).New; n != 0 && n != g.DataChunk(labelChunks(g)) {
-		return 0, ErrNoUndo
+		return h, ErrNoUndo
 	}
 	return readLabelHead(d, g, format.FirstData)
 }
 
-// Belongs tells whether the undo log on log belongs to the device: that has the
-// size of the one that was changed, and each sector that was captured still
+// Belongs is why the undo log on log does not belong to the device, nil where it does: that has
+// the size of the one that was changed, and each sector that was captured still
 // holds what it held then, or else what the change wrote there. With sample, it
-// looks at the last area and at some of the others; without, at all of them.
+// looks at the last area and at some of the others; without, at all of them. It calls visit,
+// where that is not nil, now and then, and ends with the error that it returns.
 //
-// The error is [ErrNoUndo] or a [*ForeignUndoError], or one of reading.
-func Belongs(log Device, device Reader, sample bool) error {
+// The error is [ErrNoUndo], a [*ForeignUndoError] or a [*CutOffUndoError], one of reading, or
+// that of visit.
+func Belongs(log Device, device Reader, sample bool, visit func(format.AreaIndex) error) error {
 	id, err := Identify(log, FreshGeometry(log))
 	if err != nil {
 		return err
@@ -71,19 +84,27 @@ func Belongs(log Device, device Reader, sample bool) error {
 	if id.Geometry.IsZero() {
 		return ErrNoUndo
 	}
-	changed, err := changedSize(log, id.Geometry)
+	first, err := firstLabel(log, id.Geometry)
 	if err != nil {
 		return err
 	}
 	size := format.Bytes(device.Size())
-	if changed != size {
-		return &ForeignUndoError{Size: changed, Actual: size}
+	if first.size != size {
+		return &ForeignUndoError{Size: first.size, Actual: size}
 	}
-	end, err := format.Scan(id.Walk(log), func(format.AreaIndex) error { return nil })
+	if visit == nil {
+		visit = func(format.AreaIndex) error { return nil }
+	}
+	end, err := format.Scan(id.Walk(log), visit)
 	if err != nil {
 		return err
 	}
 	c := undoCheck{log: log, device: device, size: size, geometry: id.Geometry}
+	if first.flags&labelTakingBack == 0 {
+		if err := c.whole(end); err != nil {
+			return err
+		}
+	}
 	for k := format.AreaIndex(0); k <= end.Area; k++ {
 		// Powers of two: few, and many of the first.
 		if sample && k&(k-1) != 0 && k+1 < end.Area {
@@ -92,6 +113,64 @@ func Belongs(log Device, device Reader, sample bool) error {
 		if err := c.area(k); err != nil {
 			return err
 		}
+		if err := visit(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole wants the list of a log, which ended in end, to have all the exceptions that the label
+// of its last area tells of.
+func (c *undoCheck) whole(end format.End) error {
+	at := end.NextFree // where the area's label is begun
+	if end.Index > 0 {
+		var x [format.ExceptionSize]byte
+		if err := readFull(c.log, x[:], int64(c.geometry.SlotOffset(format.Place{Area: end.Area}))); err != nil {
+			return err
+		}
+		chunks, ok := labelAt(c.geometry, format.DecodeException(x[:]).New)
+		if !ok {
+			return ErrNoUndo
+		}
+		at = chunks[0]
+	}
+	h, err := readLabelHead(c.log, c.geometry, at)
+	switch {
+	case errors.Is(err, ErrNoUndo) && end.Index == 0:
+		return nil // it was not begun
+	case err != nil:
+		return err
+	case h.size == c.size && h.count > uint64(end.Index):
+		return &CutOffUndoError{end.Place, h.count}
+	}
+	return nil
+}
+
+// BeginTakingBack notes in an undo log, durably, that it is merged into its device from now on,
+// which makes its list shorter. The error is [ErrNoUndo], or one of reading or writing.
+func BeginTakingBack(log WriteDevice) error {
+	id, err := Loadable(log)
+	if err != nil {
+		return err
+	}
+	return changeFlags(log, id.Geometry, func(flags uint32) uint32 { return flags | labelTakingBack })
+}
+
+// changeFlags changes the flags of an undo log, durably.
+func changeFlags(log WriteDevice, g format.Geometry, change func(uint32) uint32) error {
+	h, err := firstLabel(log, g)
+	if err != nil || change(h.flags) == h.flags {
+		return err
+	}
+	chunk := make([]byte, g.ChunkBytes())
+	at := int64(g.Offset(format.FirstData))
+	if err := readFull(log, chunk, at); err != nil {
+		return fmt.Errorf("byte %d of the undo log: %w", at, err)
+	}
+	binary.LittleEndian.PutUint32(chunk[labelFlags:], change(h.flags))
+	if err := log.WriteDurable(chunk, at); err != nil {
+		return fmt.Errorf("byte %d of the undo log: %w", at, err)
 	}
 	return nil
 }

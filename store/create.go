@@ -14,6 +14,9 @@ type Creation struct {
 	// Visit, where set, is called now and then with the bytes that were compared
 	// so far. It stops the creation with the error that it returns.
 	Visit func(format.Bytes) error
+	// Confirm, where set, is called when all was read, before there is a store. Its error
+	// stops the creation.
+	Confirm func() error
 }
 
 // ErrOtherSize says that the images are not of one size: the snapshot is as
@@ -75,7 +78,7 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 // through the images, and when that is durable the header: whenever it is cut
 // off, there is no store, but the mark of an unfinished one (see
 // [Identity.Unfinished]). The error is [ErrOtherSize], [ErrNoRoom], a
-// [*SourceError], one of writing, or that of Visit.
+// [*SourceError], one of writing, or that of Visit or Confirm.
 func (c Creation) Write(d WriteDevice, grow func(format.Bytes) error) (chunks uint64, err error) {
 	if c.Base.Size() != c.Image.Size() {
 		return 0, ErrOtherSize
@@ -90,10 +93,20 @@ func (c Creation) Write(d WriteDevice, grow func(format.Bytes) error) (chunks ui
 		}
 		return b.add(old, data)
 	})
+	if err == nil {
+		err = c.confirm()
+	}
 	if err != nil {
 		return b.count, err
 	}
 	return b.count, b.finish()
+}
+
+func (c Creation) confirm() error {
+	if c.Confirm == nil {
+		return nil
+	}
+	return c.Confirm()
 }
 
 // addLarge adds a chunk that is larger than what is read at a time.

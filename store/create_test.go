@@ -138,6 +138,11 @@ func TestCreation(t *testing.T) {
 		if err := reads(file, base.plain, image.plain); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
+		visited = 0
+		var stream bytes.Buffer
+		if n, err := c.Stream(&stream); err != nil || n != measured || !bytes.Equal(stream.Bytes(), contentOf(t, file)) {
+			t.Fatalf("%s, as a stream: %d exceptions, %v, or other bytes", what, n, err)
+		}
 		for _, more := range []int64{-512, 0, 512, 1 << 20} {
 			d := garbage(rng, int64(c.Size(measured))+more)
 			visited = 0
@@ -156,6 +161,16 @@ func TestCreation(t *testing.T) {
 			}
 		}
 	}
+}
+
+// contentOf is all of a file.
+func contentOf(t *testing.T, f *growing) []byte {
+	t.Helper()
+	all := make([]byte, f.size)
+	if _, err := f.ReadAt(all, 0); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // differing counts the chunks that differ, in the plainest way.

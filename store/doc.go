@@ -19,9 +19,10 @@
 //   - An exception that could be prepared, but whose commit would lose the
 //     snapshot since the next area is not on the device, is refused when it is
 //     prepared ([ErrNoNextArea]).
-//   - Entries that a torn commit left behind the terminator are cleared before
-//     an exception is added; the kernel would have them come alive. Other
-//     entries there are refused ([HiddenError]).
+//   - Entries behind the terminator are cleared before an exception is added,
+//     where a torn commit explains them and the caller has proved that they change
+//     nothing ([Options.HiddenVoid]); the kernel would have them come alive. Any others
+//     are refused ([HiddenError]).
 //   - A copy that failed costs its own exception, not the snapshot: that is for
 //     the caller to drop, as in the kernel it is for dm-snap.c
 //     (pending_complete).

@@ -58,18 +58,21 @@ func (e *ExistsError) Error() string {
 	return fmt.Sprintf("old chunk %d has an exception already, with new chunk %d", e.Old, e.New)
 }
 
-// HiddenError says that entries stand behind the terminator that no torn
-// commit explains: probably a damaged exception hides good ones. They would
-// come alive as the area fills, so that no exception can be added.
+// HiddenError says that entries stand behind the terminator in its area, and nobody has
+// shown that the snapshot does without them: a damaged exception may hide good ones. They
+// would come alive as the area fills, so that no exception can be added.
 type HiddenError struct {
 	format.Place        // of the terminator
 	First        int    // index of the first entry behind it
-	Why          string // no torn commit explains it
+	Why          string // no torn commit explains it; empty where one may have left it
 }
 
 func (e *HiddenError) Error() string {
-	return fmt.Sprintf("area %d: the list ends at exception %d, and exception %d stands behind it, which no torn commit explains: %s",
-		e.Area, e.Index, e.First, e.Why)
+	why := "a torn commit may have left it, or a lost sector of the list hides it"
+	if e.Why != "" {
+		why = "no torn commit explains it: " + e.Why
+	}
+	return fmt.Sprintf("area %d: the list ends at exception %d, and exception %d stands behind it; %s", e.Area, e.Index, e.First, why)
 }
 
 // AreaWriteError says that an area could not be written. Exceptions that were

@@ -104,6 +104,30 @@ func (s *Store) CommitException(p Pending, copied bool, done func(error)) {
 	}
 }
 
+// Withdraw gives up exceptions that were prepared last, in order, and not committed: none of
+// their data matters, and their chunks are given out again. (The kernel, whose copies run in
+// parallel, loses them.) It panics where others were prepared since.
+func (s *Store) Withdraw(all []Pending) {
+	if len(all) == 0 {
+		return
+	}
+	s.mu.Lock()
+	first := int(all[0].number - s.head)
+	if first+len(all) != len(s.waiting) || s.waiting[first].finished {
+		s.mu.Unlock()
+		panic("store: exceptions were withdrawn that are not the last ones")
+	}
+	for _, p := range all {
+		delete(s.table, p.Old)
+	}
+	s.waiting, s.end.NextFree = s.waiting[:first], all[0].New
+	told := s.advance() // those before may have waited for these
+	s.mu.Unlock()
+	for _, t := range told {
+		t.done(t.err)
+	}
+}
+
 // told is what the caller of CommitException is to be told.
 type told struct {
 	done func(error)
@@ -126,10 +150,10 @@ func (s *Store) advance() (tell []told) {
 			tell = append(tell, told{w.done, err})
 			continue
 		}
-		w.Encode(s.area[s.end.Index*format.ExceptionSize:])
+		w.Encode(s.window.at(s.end.Index))
 		s.end.Index++
 		s.gathered = append(s.gathered, w)
-		if s.end.Index == s.slots() {
+		if s.end.Index == s.window.end() {
 			tell = append(tell, s.commit()...)
 		}
 	}
@@ -151,7 +175,7 @@ func (s *Store) commit() []told {
 		s.fail(s.clearArea(s.end.Area + 1))
 	}
 	if s.failed == nil {
-		s.fail(s.writeArea())
+		s.fail(s.writeWindow())
 	}
 	err := s.failed
 	tell := make([]told, len(s.gathered))
@@ -167,9 +191,13 @@ func (s *Store) commit() []told {
 		s.end.Exceptions += uint64(len(s.gathered))
 	}
 	s.gathered = s.gathered[:0]
-	if full {
+	switch {
+	case full:
 		s.end.Place = format.Place{Area: s.end.Area + 1}
-		clear(s.area)
+		s.window.first = 0
+		clear(s.window.slots)
+	case s.end.Index == s.window.end() && err == nil:
+		s.fail(s.look(s.end.Index))
 	}
 	return tell
 }
@@ -179,14 +207,6 @@ func (s *Store) fail(err error) {
 	if s.failed == nil {
 		s.failed = err
 	}
-}
-
-// writeArea writes the current area (area_io).
-func (s *Store) writeArea() error {
-	if err := s.device.WriteDurable(s.area, s.areaOffset(s.end.Area)); err != nil {
-		return &AreaWriteError{Area: s.end.Area, Chunk: s.geometry.AreaLocation(s.end.Area), Err: err}
-	}
-	return nil
 }
 
 // clearArea writes zeros to area k (zero_disk_area).

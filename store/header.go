@@ -94,13 +94,18 @@ func changeHeader(d WriteDevice, h format.Header) error {
 // newHeader writes the header of a new store, durably, with zeros behind it.
 func newHeader(d WriteDevice, g format.Geometry) error {
 	block := make([]byte, headerBlock(d))
-	format.Header{
+	validHeader(g).Encode(block)
+	return writeHeader(d, block)
+}
+
+// validHeader is the header of a new store.
+func validHeader(g format.Geometry) format.Header {
+	return format.Header{
 		Magic:        format.Magic,
 		Valid:        1,
 		Version:      format.Version,
 		ChunkSectors: uint32(g.ChunkSectors()),
-	}.Encode(block)
-	return writeHeader(d, block)
+	}
 }
 
 func writeHeader(d WriteDevice, block []byte) error {

@@ -23,10 +23,11 @@ type Hidden struct {
 
 // LookBehind reads what stands behind the terminator of a list that ended in
 // end, to the end of its area, and in the next area where that tells something.
-// It holds a piece of the area in memory, not all. The error is a
-// [*format.AreaError].
-func LookBehind(d Device, g format.Geometry, end format.End) (Hidden, error) {
-	l := behind{Hidden: Hidden{Place: end.Place, Blank: true}}
+// It holds a piece of the area in memory, not all. It calls each, where that is not nil,
+// with each entry that has a new chunk, and stops with the error that it returns; any other
+// error is a [*format.AreaError].
+func LookBehind(d Device, g format.Geometry, end format.End, each func(format.Place, format.Exception) error) (Hidden, error) {
+	l := behind{Hidden: Hidden{Place: end.Place, Blank: true}, each: each}
 	rest := (g.ExceptionsPerArea() - end.Index) * format.ExceptionSize
 	buf := make([]byte, min(rest, pieceSize))
 	for i := end.Index; i < g.ExceptionsPerArea(); i += len(buf) / format.ExceptionSize {
@@ -41,7 +42,9 @@ func LookBehind(d Device, g format.Geometry, end format.End) (Hidden, error) {
 				Err:    err,
 			}
 		}
-		l.add(i, buf)
+		if err := l.add(i, buf); err != nil {
+			return l.Hidden, err
+		}
 	}
 	if l.Count > 0 && l.Why == "" {
 		l.Why = unexplainedNext(d, g, l.Hidden)
@@ -58,7 +61,8 @@ func LookBehind(d Device, g format.Geometry, end format.End) (Hidden, error) {
 // before its end. The same goes for a merge, whose commit clears the list's end.
 type behind struct {
 	Hidden
-	gap bool // a slot without an exception came before, in the sector that has the last exception
+	each func(format.Place, format.Exception) error
+	gap  bool // a slot without an exception came before, in the sector that has the last exception
 }
 
 // slotsPerSector is the number of exceptions in a sector.
@@ -66,7 +70,7 @@ const slotsPerSector = format.SectorSize / format.ExceptionSize
 
 // add adds the slots of the area from index on, the first time with the
 // terminator.
-func (l *behind) add(index int, raw []byte) {
+func (l *behind) add(index int, raw []byte) error {
 	for ; len(raw) > 0; raw = raw[format.ExceptionSize:] {
 		x := format.DecodeException(raw)
 		l.Blank = l.Blank && x == format.Exception{}
@@ -74,7 +78,9 @@ func (l *behind) add(index int, raw []byte) {
 		case index == l.Index:
 			l.Old = x.Old
 		case x.New != 0:
-			l.exception(index)
+			if err := l.exception(index, x); err != nil {
+				return err
+			}
 		case l.Count > 0 && index/slotsPerSector == l.Last/slotsPerSector:
 			l.gap = true
 		}
@@ -83,9 +89,10 @@ func (l *behind) add(index int, raw []byte) {
 		}
 		index++
 	}
+	return nil
 }
 
-func (l *behind) exception(index int) {
+func (l *behind) exception(index int, x format.Exception) error {
 	switch {
 	case index/slotsPerSector == l.Index/slotsPerSector:
 		l.because("exception %d is in the sector where the list ends", index)
@@ -96,6 +103,10 @@ func (l *behind) exception(index int) {
 		l.First = index
 	}
 	l.Count, l.Last = l.Count+1, index
+	if l.each == nil {
+		return nil
+	}
+	return l.each(format.Place{Area: l.Area, Index: index}, x)
 }
 
 // because notes the first reason why no torn commit explains what is there.
@@ -142,24 +153,23 @@ func (s *Store) makeAddable() error {
 		}
 		s.state = addable
 	}
-	return nil
+	return s.look(s.end.Index)
 }
 
-// clearHidden clears the entries behind the terminator in its area that a torn
-// commit explains, durably: they must be gone before the first exception is
-// added, since the write that adds it may be torn in its turn. It refuses others
-// with a [*HiddenError].
+// clearHidden clears the entries behind the terminator in its area, durably, where a torn
+// commit explains them and the caller knows that they change nothing: they must be gone
+// before the first exception is added, since the write that adds it may be torn in its turn.
+// It refuses others with a [*HiddenError].
 func (s *Store) clearHidden() error {
-	h, err := LookBehind(s.device, s.geometry, s.end)
+	h, err := LookBehind(s.device, s.geometry, s.end, nil)
 	switch {
 	case err != nil:
 		return err
 	case h.Count == 0:
 		return nil
-	case h.Why != "":
+	case h.Why != "" || !s.options.HiddenVoid:
 		return &HiddenError{Place: h.Place, First: h.First, Why: h.Why}
 	}
-	clear(s.area[s.end.Index*format.ExceptionSize:])
-	s.fail(s.writeArea())
+	s.fail(s.clearSlots(s.end.Index, h.Last+1))
 	return s.failed
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // TestHidden has entries behind the terminator of all kinds: those that a torn
-// commit explains are cleared before an exception is added, and nothing else is;
-// others make the engine refuse, and stay as they are.
+// commit explains are cleared before an exception is added, where the caller knows that they
+// change nothing, and nothing else is; others make the engine refuse, and stay as they are.
 func TestHidden(t *testing.T) {
 	// 64 exceptions in an area, 32 in a sector; the second area is chunk 66.
 	const head = "device 400\nheader chunk=2\n"
@@ -47,9 +47,17 @@ func TestHidden(t *testing.T) {
 			}
 			d := devicetest.Of(storespec.MustCompile(t, spec))
 			before := d.Image()
-			s := open(t, d)
 			var hidden *store.HiddenError
-			err := add(s, d, 90)
+			unproved, err := store.Open(d, store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := add(unproved, d.Clone(), 90); c.ex != "" && (!errors.As(err, &hidden) || !bytes.Equal(d.Image(), before)) {
+				t.Errorf("nobody knows what is behind: %v: want it to refuse, and write nothing", err)
+			}
+			d = devicetest.Of(before)
+			s := open(t, d)
+			err = add(s, d, 90)
 			switch {
 			case c.unmindful && err != nil:
 				t.Fatal(err)
@@ -73,7 +81,7 @@ func TestHidden(t *testing.T) {
 func behind(t *testing.T, d *devicetest.Memory) store.Hidden {
 	t.Helper()
 	u := surveyed(t, d).Usage
-	h, err := store.LookBehind(d, u.Geometry, u.End)
+	h, err := store.LookBehind(d, u.Geometry, u.End, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +228,7 @@ func TestLookBehind(t *testing.T) {
 	d.Fault = devicetest.BadByte(66*1024+600, errBroken)
 	end := format.End{Exceptions: 70, Place: format.Place{Area: 1, Index: 6}}
 	var failed *format.AreaError
-	if _, err := store.LookBehind(d, geometry(t, 2), end); !errors.As(err, &failed) || failed.Area != 1 || failed.Read != 70 || !errors.Is(err, errBroken) {
+	if _, err := store.LookBehind(d, geometry(t, 2), end, nil); !errors.As(err, &failed) || failed.Area != 1 || failed.Read != 70 || !errors.Is(err, errBroken) {
 		t.Errorf("%v", err)
 	}
 }

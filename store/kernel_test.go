@@ -100,7 +100,7 @@ func (r *rig) opened(cow string) (s *store.Store, d *device.Writable, close func
 	if err != nil {
 		r.Fatal(err)
 	}
-	if s, err = store.Open(d, store.Options{Table: true}); err != nil {
+	if s, err = store.Open(d, store.Options{Table: true, HiddenVoid: true}); err != nil {
 		r.Fatal(err)
 	}
 	return s, d, func() { d.Close() }

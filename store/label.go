@@ -19,14 +19,17 @@ import (
 // first exception. No exception names them, so that to the kernel they are lost
 // space, as a failed copy leaves it.
 //
-//	byte  0         16            24        64               64 + 8 * sectors * E
-//	     +---------+-------------+---------+- - - - - - - - -+
-//	     | magic   | device size | zeros   | sums            |
-//	     +---------+-------------+---------+- - - - - - - - -+
-//	                in bytes                two CRC-32C, for each exception of the
-//	                                        area, for each sector of its chunk
+//	byte  0         16            24      28      32            40      64
+//	     +---------+-------------+-------+-------+-------------+-------+- - - - - -+
+//	     | magic   | device size | flags | zeros | exceptions  | zeros | sums      |
+//	     +---------+-------------+-------+-------+-------------+-------+- - - - - -+
+//	                in bytes      of the          of the area,          two CRC-32C, for each
+//	                              first label     at least              exception of the area, for
+//	                                                                    each sector of its chunk
 //
-// All fields are little-endian.
+// All fields are little-endian. The flags are labelKept and labelTakingBack. The number of
+// exceptions is no more than what is durable, and all of them when the change is made: so a
+// list whose end was lost is told from one that ends there.
 type label struct {
 	geometry format.Geometry
 	chunks   []format.NewChunk // where it stands, in order
@@ -35,10 +38,29 @@ type label struct {
 
 const (
 	labelMagic = "dmcow undo log 1"
+	labelFlags = 24
+	labelCount = 32
 	labelSize  = 64 // bytes before the sums
 	sumSize    = 4
 	sumsSize   = 2 * sumSize // of a sector
 )
+
+// The flags of a label.
+const (
+	// labelKept: all that the log captured came from changes that left the store which they
+	// merged as it was.
+	labelKept = 1 << iota
+	// labelTakingBack: the change is being taken back, and the list may be shorter than the
+	// labels say.
+	labelTakingBack
+)
+
+// labelHead is what stands before the sums.
+type labelHead struct {
+	size  format.Bytes // of the device that was changed
+	flags uint32
+	count uint64 // exceptions
+}
 
 // MaxUndoChunk is the largest chunk size of an undo log, in sectors. The label of
 // an area takes the square of a chunk: 4 MiB then, which are held in memory.
@@ -67,12 +89,20 @@ func chunkSums(g format.Geometry) format.Bytes {
 	return format.Bytes(g.ChunkSectors()) * sumsSize
 }
 
-func newLabel(g format.Geometry, chunks []format.NewChunk, device format.Bytes) *label {
+func newLabel(g format.Geometry, chunks []format.NewChunk, device format.Bytes, flags uint32) *label {
 	l := &label{g, chunks, make([]byte, format.Bytes(len(chunks))*g.ChunkBytes())}
 	copy(l.raw, labelMagic)
 	binary.LittleEndian.PutUint64(l.raw[len(labelMagic):], uint64(device))
+	binary.LittleEndian.PutUint32(l.raw[labelFlags:], flags)
 	return l
 }
+
+// count is how many exceptions of the area are known to be there, setCount notes it.
+func (l *label) count() int         { return int(binary.LittleEndian.Uint64(l.raw[labelCount:])) }
+func (l *label) setCount(count int) { binary.LittleEndian.PutUint64(l.raw[labelCount:], uint64(count)) }
+
+// writeHead writes what stands before the sums.
+func (l *label) writeHead(d WriteDevice) error { return l.write(d, 0, labelSize) }
 
 // readLabel reads the label of the area whose first exception has its data in
 // chunk first. The error is [ErrNoUndo], or one of reading.
@@ -84,7 +114,7 @@ func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, erro
 	if _, err := readLabelHead(d, g, chunks[0]); err != nil {
 		return nil, err // before memory is taken for the sums
 	}
-	l := newLabel(g, chunks, 0)
+	l := newLabel(g, chunks, 0, 0)
 	size := int(g.ChunkBytes())
 	for i, c := range chunks {
 		if err := readFull(d, l.raw[i*size:][:size], int64(g.Offset(c))); err != nil {
@@ -94,21 +124,23 @@ func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, erro
 	return l, nil
 }
 
-// readLabelHead reads the head of the label that begins in a chunk, and returns
-// the size of the device that was changed. The error is [ErrNoUndo], or one of
-// reading.
-func readLabelHead(d Device, g format.Geometry, first format.NewChunk) (format.Bytes, error) {
+// readLabelHead reads the head of the label that begins in a chunk. The error is [ErrNoUndo],
+// or one of reading.
+func readLabelHead(d Device, g format.Geometry, first format.NewChunk) (h labelHead, err error) {
 	if uint64(first) >= g.Chunks(format.Bytes(d.Size())) || g.ChunkSectors() > MaxUndoChunk {
-		return 0, ErrNoUndo
+		return h, ErrNoUndo
 	}
 	var head [labelSize]byte
 	if err := readFull(d, head[:], int64(g.Offset(first))); err != nil {
-		return 0, fmt.Errorf("byte %d of the undo log: %w", g.Offset(first), err)
+		return h, fmt.Errorf("byte %d of the undo log: %w", g.Offset(first), err)
 	}
 	if string(head[:len(labelMagic)]) != labelMagic {
-		return 0, ErrNoUndo
+		return h, ErrNoUndo
 	}
-	return format.Bytes(binary.LittleEndian.Uint64(head[len(labelMagic):])), nil
+	h.size = format.Bytes(binary.LittleEndian.Uint64(head[len(labelMagic):]))
+	h.flags = binary.LittleEndian.Uint32(head[labelFlags:])
+	h.count = binary.LittleEndian.Uint64(head[labelCount:])
+	return h, nil
 }
 
 // write writes the chunks that hold bytes from start up to end.
@@ -127,6 +159,11 @@ func (l *label) write(d WriteDevice, start, end int) error {
 func (l *label) writeSums(d WriteDevice, first, end int) error {
 	n := int(chunkSums(l.geometry))
 	return l.write(d, labelSize+first*n, labelSize+end*n)
+}
+
+// inHead reports whether the sums of an exception begin in the chunk that has the head.
+func (l *label) inHead(i int) bool {
+	return format.Bytes(labelSize)+format.Bytes(i)*chunkSums(l.geometry) < l.geometry.ChunkBytes()
 }
 
 // sums are those of sector n of exception i's chunk.

@@ -39,11 +39,27 @@ func (s *Store) PrepareMerge() (Run, error) {
 			return Run{}, err
 		}
 	}
+	run, err := s.lastRun()
+	if err != nil {
+		s.mergeFailed = true
+		s.fail(err)
+	}
+	return run, err
+}
+
+// lastRun is the last run of the current area.
+func (s *Store) lastRun() (Run, error) {
 	n := s.end.Index
-	last := s.exception(n - 1)
+	last, err := s.exception(n - 1)
+	if err != nil {
+		return Run{}, err
+	}
 	count := 1
 	for count < n {
-		x := s.exception(n - 1 - count)
+		x, err := s.exception(n - 1 - count)
+		if err != nil {
+			return Run{}, err
+		}
 		if x.Old != last.Old-format.OldChunk(count) || x.New != last.New-format.NewChunk(count) {
 			break
 		}
@@ -69,24 +85,23 @@ func (s *Store) mergeable() error {
 // stepBack makes the area before the current one the current one. It is full:
 // the list went on behind it.
 func (s *Store) stepBack() error {
-	before := s.end.Area - 1
-	if err := s.readArea(before); err != nil {
-		return err
-	}
+	was, before := s.end.Place, s.end.Area-1
 	s.end.Place = format.Place{Area: before, Index: s.slots()}
-	s.state = moved
+	s.window.forget()
 	for i := range s.slots() {
-		if s.exception(i).New == 0 {
-			return fmt.Errorf("area %d at chunk %d: exception %d has become a terminator since the list was read",
+		x, err := s.exception(i)
+		if err == nil && x.New == 0 {
+			err = fmt.Errorf("area %d at chunk %d: exception %d has become a terminator since the list was read",
 				before, s.geometry.AreaLocation(before), i)
 		}
+		if err != nil {
+			s.end.Place = was
+			s.window.forget()
+			return err
+		}
 	}
+	s.state = moved
 	return nil
-}
-
-// exception is that at index i of the current area.
-func (s *Store) exception(i int) format.Exception {
-	return format.DecodeException(s.area[i*format.ExceptionSize:])
 }
 
 // CommitMerge clears the last n exceptions of the current area, durably
@@ -105,11 +120,7 @@ func (s *Store) CommitMerge(n int) error {
 	if n < 1 || n > s.end.Index {
 		return &MergeCountError{Merged: n, Committed: s.end.Index}
 	}
-	for i := s.end.Index - n; i < s.end.Index; i++ {
-		delete(s.table, s.exception(i).Old)
-	}
-	clear(s.area[(s.end.Index-n)*format.ExceptionSize : s.end.Index*format.ExceptionSize])
-	if err := s.writeArea(); err != nil {
+	if err := s.merged(n); err != nil {
 		s.mergeFailed = true
 		s.fail(err)
 		return err
@@ -119,6 +130,18 @@ func (s *Store) CommitMerge(n int) error {
 	s.end.NextFree = s.geometry.AreaLocation(s.end.Area) + format.NewChunk(s.end.Index) + 1
 	s.state = moved
 	return nil
+}
+
+// merged clears the last n exceptions.
+func (s *Store) merged(n int) error {
+	for i := s.end.Index - n; s.table != nil && i < s.end.Index; i++ {
+		x, err := s.exception(i)
+		if err != nil {
+			return err
+		}
+		delete(s.table, x.Old)
+	}
+	return s.clearSlots(s.end.Index-n, s.end.Index)
 }
 
 // FailMerge is for the caller whose copy has failed: the Store merges no more

@@ -78,7 +78,7 @@ func TestModel(t *testing.T) {
 }
 
 func (m *model) reopen(t *rapid.T) {
-	s, err := store.Open(m.d, store.Options{Table: true})
+	s, err := store.Open(m.d, store.Options{Table: true, HiddenVoid: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func (m *model) compare(t *rapid.T) {
 		t.Fatalf("old chunk %d, which was never prepared: lookup gives %d", m.next, n)
 	}
 	m.compareUsage(t, list)
-	if faults := errorsOf(m.d); len(faults) > 0 {
+	if faults := errorsOf(m.d, id.Geometry); len(faults) > 0 {
 		t.Fatalf("%v", faults)
 	}
 }

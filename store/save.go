@@ -22,14 +22,16 @@ type Saver struct {
 	origin   format.Bytes // its size
 	chunks   bitmap.Set   // those of the origin that are to be saved
 	count    uint64
+	void     bool // Options.HiddenVoid
 }
 
 // NewSaver is a saver for the store on d, whose origin has so many bytes. On a blank device
 // the kernel would make a store with the geometry fresh, and so does [Saver.Save]. words is
-// memory for the bits, all zero; there is more where it is not enough.
+// memory for the bits, all zero; there is more where it is not enough. hiddenVoid is as in
+// [Options].
 //
 // The error is [ErrInvalid], a [*StateError], or one of reading.
-func NewSaver(d Device, fresh format.Geometry, origin format.Bytes, words []uint64) (*Saver, error) {
+func NewSaver(d Device, fresh format.Geometry, origin format.Bytes, hiddenVoid bool, words []uint64) (*Saver, error) {
 	id, err := Identify(d, fresh)
 	switch {
 	case err != nil:
@@ -39,7 +41,7 @@ func NewSaver(d Device, fresh format.Geometry, origin format.Bytes, words []uint
 	case id.State != Valid && id.State != Uninitialized:
 		return nil, &StateError{State: id.State, Fault: id.Fault}
 	}
-	s := &Saver{device: d, id: id, geometry: id.Geometry, origin: origin, chunks: bitmap.On(words)}
+	s := &Saver{device: d, id: id, geometry: id.Geometry, origin: origin, void: hiddenVoid, chunks: bitmap.On(words)}
 	if id.State == Uninitialized {
 		s.geometry = id.Fresh
 	}
@@ -84,11 +86,11 @@ func (s *Saver) Need(visit func(format.AreaIndex) error) (Saving, error) {
 			return Saving{}, err
 		}
 		usage.End = end
-		h, err := LookBehind(s.device, s.geometry, end)
+		h, err := LookBehind(s.device, s.geometry, end, nil)
 		if err != nil {
 			return Saving{}, err
 		}
-		if h.Why != "" {
+		if h.Why != "" || h.Count > 0 && !s.void {
 			return Saving{}, &HiddenError{Place: h.Place, First: h.First, Why: h.Why}
 		}
 	}
@@ -125,7 +127,7 @@ func (s *Saver) Save(d WriteDevice, origin io.ReaderAt, buffer func(bytes int) [
 			return err
 		}
 	}
-	store, err := Open(d, Options{})
+	store, err := Open(d, Options{HiddenVoid: s.void})
 	if err != nil {
 		return err
 	}
@@ -208,7 +210,7 @@ func (c *saving) copy(all []Pending) error {
 func (c *saving) copyBytes(from, to, length format.Bytes) error {
 	for length > 0 {
 		buf := c.buffer[:min(length, format.Bytes(len(c.buffer)))]
-		there := max(0, min(format.Bytes(len(buf)), c.origin-from))
+		there := min(format.Bytes(len(buf)), c.origin-min(from, c.origin))
 		clear(buf[there:])
 		if err := readFull(c.from, buf[:there], int64(from)); err != nil {
 			return fmt.Errorf("origin at byte %d: %w", from, err)

@@ -32,7 +32,7 @@ func saver(d store.Device, fresh uint32, origin []byte, all []stretch) (*store.S
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.NewSaver(d, g, format.Bytes(len(origin)), nil)
+	s, err := store.NewSaver(d, g, format.Bytes(len(origin)), true, nil)
 	if err != nil {
 		return nil, err
 	}

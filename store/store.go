@@ -37,9 +37,13 @@ type Options struct {
 	Type Type // Persistent, where it is empty
 	// Table keeps the exceptions in memory for Lookup, and makes
 	// PrepareException refuse an old chunk that has one. That costs 20 to 40
-	// bytes an exception (BenchmarkTable). Without it, a store takes the memory
-	// of two areas, whatever its length.
+	// bytes an exception (BenchmarkTable). Without it, a store takes little memory,
+	// whatever its length.
 	Table bool
+	// HiddenVoid: entries behind the list's end that a torn commit explains are known to
+	// change nothing that the snapshot shows, as a check of the store with its origin tells.
+	// They are cleared before the first exception is added; without it, none is.
+	HiddenVoid bool
 	// Visit, where set, is called now and then while the list is read, with the
 	// area that the walk has come to. It stops with the error that Visit returns,
 	// and must not use the Store.
@@ -55,9 +59,9 @@ type Store struct {
 	geometry format.Geometry
 	options  Options
 
-	mu   sync.Mutex
-	end  format.End // as after a walk; its Place is where the next exception goes
-	area []byte     // the current area: as on disk, and what was gathered since
+	mu     sync.Mutex
+	end    format.End // as after a walk; its Place is where the next exception goes
+	window areaWindow // of the current area: as on disk, and what was gathered since
 	// waiting are the prepared exceptions, in order: those that are not
 	// committed, and those that wait for one that is not. The first has the
 	// number head.
@@ -120,7 +124,8 @@ func (s *Store) load() error {
 	}
 	s.state = moved // until all of it is there
 	s.end, s.table = end, table
-	if err := s.readArea(end.Area); err != nil {
+	s.window.forget()
+	if err := s.look(end.Index); err != nil {
 		return err
 	}
 	s.state = unlooked
@@ -137,23 +142,6 @@ func tabulate(table map[format.OldChunk]format.NewChunk, b format.Batch) error {
 			return &ExistsError{format.Exception{Old: x.Old, New: n}}
 		}
 		table[x.Old] = x.New
-	}
-	return nil
-}
-
-// readArea reads area k whole, as the kernel has it in memory.
-func (s *Store) readArea(k format.AreaIndex) error {
-	if s.area == nil {
-		s.area = make([]byte, s.geometry.ChunkBytes())
-	}
-	if err := readFull(s.device, s.area, s.areaOffset(k)); err != nil {
-		return &format.AreaError{
-			Area:   k,
-			Chunk:  s.geometry.AreaLocation(k),
-			Offset: format.Bytes(s.areaOffset(k)),
-			Read:   s.end.Exceptions,
-			Err:    err,
-		}
 	}
 	return nil
 }

@@ -25,23 +25,23 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 	}
 	c := made()
 	c.device.Resize(c.device.Size() - 512)
-	if _, err := store.OpenUndo(c.log, nil, c.device, false); !errors.As(err, &foreign) {
+	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{}); !errors.As(err, &foreign) {
 		t.Errorf("a smaller device: %v", err)
 	}
-	if _, err := store.OpenUndo(c.log, nil, c.device, true); err != nil {
+	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Force: true}); err != nil {
 		t.Errorf("a smaller device, by force: %v", err)
 	}
 	for _, s := range []int64{0, 3, 41, 100, 300} {
 		c = made()
 		c.both.Put(s*512, version(s, 77))
-		if err := store.Belongs(c.log, c.device, false); !errors.As(err, &foreign) || foreign.Offset != format.Bytes(s)*512 {
+		if err := store.Belongs(c.log, c.device, false, nil); !errors.As(err, &foreign) || foreign.Offset != format.Bytes(s)*512 {
 			t.Errorf("sector %d was written to: %v", s, err)
 		}
 	}
 	// What lies in no chunk that was captured may be anything.
 	c = made()
 	c.both.Put(250*512, version(250, 77))
-	if err := store.Belongs(c.log, c.device, false); err != nil {
+	if err := store.Belongs(c.log, c.device, false, nil); err != nil {
 		t.Error(err)
 	}
 	// A store that is none
@@ -49,13 +49,13 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 	if err := store.Initialize(other.log, other.g, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Belongs(other.log, other.device, true); !errors.Is(err, store.ErrNoUndo) {
+	if err := store.Belongs(other.log, other.device, true, nil); !errors.Is(err, store.ErrNoUndo) {
 		t.Errorf("an empty store: %v", err)
 	}
 	if is, err := store.IsUndo(other.log); is || err != nil {
 		t.Errorf("an empty store is an undo log: %v, %v", is, err)
 	}
-	if _, err := store.OpenUndo(other.log, nil, other.device, false); !errors.Is(err, store.ErrNoUndo) {
+	if _, err := store.OpenUndo(other.log, other.device, store.UndoOptions{}); !errors.Is(err, store.ErrNoUndo) {
 		t.Errorf("an empty store: %v", err)
 	}
 }
@@ -73,7 +73,7 @@ func TestUndoRefuses(t *testing.T) {
 		"reaching beyond it": {{(deviceSectors - 1) * 512, make([]byte, 1024)}},
 	} {
 		c := newChanged(t, 1, false)
-		u, err := store.NewUndo(c.log, nil, c.device, c.g)
+		u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestUndoRefuses(t *testing.T) {
 	}
 	c := newChanged(t, 1, false)
 	c.log.Resize(60 * 512)
-	u, err := store.NewUndo(c.log, nil, c.device, c.g)
+	u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestUndoForce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.OpenUndo(c.log, nil, c.device, true); !errors.Is(err, store.ErrNoUndo) {
+	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Force: true}); !errors.Is(err, store.ErrNoUndo) {
 		t.Errorf("a store that is no log: %v", err)
 	}
 }
@@ -146,14 +146,14 @@ func TestUndoOfManyAreas(t *testing.T) {
 	for s := range int64(sectors) {
 		both.Put(s*512, version(s, 0))
 	}
-	u, err := store.NewUndo(log, nil, device, geometry(t, 1))
+	u, err := store.NewUndo(log, device, geometry(t, 1), store.UndoOptions{})
 	for s := int64(0); err == nil && s < sectors; s += 10 {
 		ch := write{s, s + 10, 1}.change()
 		if err = u.Capture(ch); err == nil {
 			_, err = device.WriteAt(ch.Data, int64(ch.Offset))
 		}
 		if err == nil && s%30 == 0 {
-			u, err = store.OpenUndo(log, nil, device, false)
+			u, err = store.OpenUndo(log, device, store.UndoOptions{})
 		}
 	}
 	if err != nil {
@@ -175,7 +175,7 @@ func TestUndoOfManyAreas(t *testing.T) {
 		}
 	}
 	for _, sample := range []bool{false, true} {
-		if err := store.Belongs(log, device, sample); err != nil {
+		if err := store.Belongs(log, device, sample, nil); err != nil {
 			t.Errorf("sample %v: %v", sample, err)
 		}
 	}
@@ -186,7 +186,7 @@ func TestUndoOfManyAreas(t *testing.T) {
 		for _, sample := range []bool{false, true} {
 			var foreign *store.ForeignUndoError
 			want := !sample || bySample
-			if err := store.Belongs(log, device, sample); errors.As(err, &foreign) != want {
+			if err := store.Belongs(log, device, sample, nil); errors.As(err, &foreign) != want {
 				t.Errorf("a sector of area %d changed, sample %v: %v", area, sample, err)
 			}
 		}
@@ -213,18 +213,18 @@ func TestUndoHostile(t *testing.T) {
 			t.Fatal(err)
 		}
 		spoil(c)
-		if err := store.Belongs(c.log, c.device, false); err == nil {
+		if err := store.Belongs(c.log, c.device, false, nil); err == nil {
 			t.Errorf("%s: it belongs to the device", name)
 		}
-		if u, err := store.OpenUndo(c.log, nil, c.device, false); err == nil {
+		if u, err := store.OpenUndo(c.log, c.device, store.UndoOptions{}); err == nil {
 			t.Errorf("%s: it was opened: %v", name, u != nil)
 		}
-		if _, err := store.OpenUndo(c.log, nil, c.device, true); err == nil && !strings.HasPrefix(name, "old chunk") {
+		if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Force: true}); err == nil && !strings.HasPrefix(name, "old chunk") {
 			t.Errorf("%s: it was opened by force", name)
 		}
 	}
 	c := newChanged(t, 1, false)
-	if _, err := store.NewUndo(c.log, nil, c.device, geometry(t, 256)); !errors.Is(err, store.ErrUndoChunk) {
+	if _, err := store.NewUndo(c.log, c.device, geometry(t, 256), store.UndoOptions{}); !errors.Is(err, store.ErrUndoChunk) {
 		t.Errorf("chunks of 256 sectors: %v", err)
 	}
 }

@@ -129,15 +129,15 @@ func (c *changed) goOn() error {
 	var u *store.Undo
 	if id.State == store.Valid {
 		// No cut leaves a store that does not say that it is a log, or of what.
-		if err := store.Belongs(c.log, c.device, false); err != nil {
+		if err := store.Belongs(c.log, c.device, false, nil); err != nil {
 			return fmt.Errorf("belongs: %w", err)
 		}
-		if u, err = store.OpenUndo(c.log, c.grow(), c.device, false); err != nil {
+		if u, err = store.OpenUndo(c.log, c.device, store.UndoOptions{Grow: c.grow()}); err != nil {
 			return fmt.Errorf("open: %w", err)
 		}
 	}
 	if u == nil {
-		if u, err = store.NewUndo(c.log, c.grow(), c.device, c.g); err != nil {
+		if u, err = store.NewUndo(c.log, c.device, c.g, store.UndoOptions{Grow: c.grow()}); err != nil {
 			return fmt.Errorf("new: %w", err)
 		}
 	}
@@ -185,7 +185,7 @@ func TestUndoTakesBack(t *testing.T) {
 				t.Errorf("chunk %d: %v", chunk, err)
 			}
 			for _, sample := range []bool{true, false} {
-				if err := store.Belongs(c.log, c.device, sample); err != nil {
+				if err := store.Belongs(c.log, c.device, sample, nil); err != nil {
 					t.Errorf("chunk %d: %v", chunk, err)
 				}
 			}
@@ -211,7 +211,7 @@ func TestUndoBeginsAgain(t *testing.T) {
 	for _, chunk := range []uint32{1, 2, 8, 16} {
 		c := newChanged(t, chunk, false)
 		record := c.both.Record()
-		if _, err := store.NewUndo(c.log, c.grow(), c.device, c.g); err != nil {
+		if _, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{Grow: c.grow()}); err != nil {
 			t.Fatal(err)
 		}
 		unfinished := 0
@@ -249,7 +249,7 @@ func TestOpenUndoSyncs(t *testing.T) {
 	if _, err := c.log.WriteAt(version(1, 1), last); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.OpenUndo(c.log, c.grow(), c.device, true); err != nil {
+	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Grow: c.grow(), Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	record.Mark("opened")
@@ -355,7 +355,7 @@ func TestUndoIsSticky(t *testing.T) {
 	var err error
 	for _, kind := range []devicetest.Kind{devicetest.Sync, devicetest.Read} { // the read is of the device
 		c = newChanged(t, 1, false)
-		if u, err = store.NewUndo(c.log, nil, c.device, c.g); err != nil {
+		if u, err = store.NewUndo(c.log, c.device, c.g, store.UndoOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		c.both.Fault = (&devicetest.NthOp{Kinds: kind, Err: errBroken}).Fault
@@ -378,7 +378,7 @@ func TestUndoSize(t *testing.T) {
 			c := newChanged(t, chunk, false)
 			size := store.UndoSize(c.g, uint64(n))
 			c.log.Resize(int64(size))
-			u, err := store.NewUndo(c.log, nil, c.device, c.g)
+			u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
 			if err == nil {
 				err = u.Capture(write{0, n * int64(chunk), 1}.change())
 			}

@@ -3,6 +3,8 @@ package view
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"math"
 
 	"dmcow/check"
 	"dmcow/format"
@@ -13,7 +15,7 @@ import (
 type UncertainError struct {
 	Old    format.OldChunk
 	Offset format.Bytes // of the chunk in the snapshot
-	Why    string       // which exception or area leaves the doubt, and why
+	Why    string       // which finding leaves the doubt
 }
 
 func (e *UncertainError) Error() string {
@@ -22,29 +24,58 @@ func (e *UncertainError) Error() string {
 
 // doubts are what a check has found that leaves doubt about chunks.
 type doubts struct {
-	some     bool                     // single exceptions have to be judged
-	garbage  bitmap.Set               // areas that hold no exceptions
-	shared   map[format.NewChunk]bool // data chunks that several exceptions may name
-	unlisted string                   // why chunks without an exception are uncertain; empty where they are not
+	garbage  bitmap.Paged    // areas whose entries are no exceptions
+	named    bitmap.Paged    // chunks of the snapshot that a finding names
+	shared   bitmap.Paged    // data chunks of these: whoever else has one is uncertain, too
+	unlisted string          // why chunks without an exception are uncertain; empty where they are not
+	past     *UncertainError // of the first chunk that is, and lies past the snapshot's end
+	reasons  map[format.OldChunk]string
 }
 
-// note notes what a finding means for chunks of the snapshot.
-func (d *doubts) note(f check.Finding) {
-	switch f.Name {
-	case "implausible-area":
-		d.some = true
-		d.garbage.Add(uint64(f.Area))
-		d.unlist(fmt.Sprintf("area %d holds no exceptions: %s", f.Area, f.Name))
-	case "wrong-chunk-size":
-		d.unlist(fmt.Sprintf("%s: %s", f.Message(), f.Name))
-	case "duplicate-new-chunk", "duplicate-old-chunk": // an exception may break both rules, and is told once
-		d.some = true
-		if d.shared == nil {
-			d.shared = map[format.NewChunk]bool{}
-		}
-		d.shared[f.New] = true
-	case "new-chunk-over-56-bits", "new-chunk-is-metadata", "new-chunk-beyond-device", "old-chunk-beyond-origin":
-		d.some = true
+// mostReasons is of how many chunks the reason is kept.
+const mostReasons = 1000
+
+// any reports whether some chunk may be uncertain.
+func (d *doubts) any() bool { return d.unlisted != "" || d.named.Count() > 0 }
+
+// note notes what a finding means for the chunks of a view.
+func (d *doubts) note(v *View, f check.Finding) {
+	m := f.Meaning()
+	if m.Certain() {
+		return
+	}
+	why := fmt.Sprintf("%s (%s)", f.Message(), f.Name)
+	if where := f.Where(); where != "" {
+		why = where + ": " + why
+	}
+	if !m.UnlistedCertain {
+		d.unlist(why)
+	}
+	if f.IsGarbage() {
+		d.garbage.Add(uint64(f.Area), 1)
+	}
+	if m.NamedCertain || f.Scope != check.OfException {
+		return
+	}
+	if uint64(f.Old) < v.chunks() {
+		d.doubt(f.Old, why)
+	} else if d.past == nil {
+		farthest := math.MaxInt64 / v.geometry.ChunkBytes()
+		d.past = &UncertainError{Old: f.Old, Offset: format.Bytes(min(uint64(f.Old), uint64(farthest))) * v.geometry.ChunkBytes(), Why: why}
+	}
+	if v.geometry.Plausible(v.onCOW(), f.Exception) {
+		d.shared.Add(uint64(f.New), 1)
+	}
+}
+
+// doubt makes a chunk uncertain.
+func (d *doubts) doubt(old format.OldChunk, why string) {
+	d.named.Add(uint64(old), 1)
+	if d.reasons == nil {
+		d.reasons = map[format.OldChunk]string{}
+	}
+	if _, known := d.reasons[old]; !known && len(d.reasons) < mostReasons {
+		d.reasons[old] = why
 	}
 }
 
@@ -55,96 +86,132 @@ func (d *doubts) unlist(why string) {
 	}
 }
 
-// judge gives exceptions of an area their values; it is nil where each is its new chunk.
-func (d *doubts) judge(v *View) func(format.AreaIndex, format.Exception) value {
-	if !d.some {
-		return nil
+// noteSharers makes the chunks uncertain whose exceptions have the data chunk of one that is.
+func (d *doubts) noteSharers(b format.Batch) {
+	if d.shared.Count() == 0 {
+		return
 	}
-	onCOW, onOrigin := v.onCOW(), v.chunks()
-	return func(area format.AreaIndex, x format.Exception) value {
-		switch {
-		case d.garbage.Has(uint64(area)) || uint64(x.Old) >= onOrigin:
-			return 0
-		case !v.geometry.Plausible(onCOW, x) || d.shared[x.New]:
-			return doubtful
+	for at, x := range b.Exceptions() {
+		if d.shared.Has(uint64(x.New)) && !d.garbage.Has(uint64(at.Area)) {
+			d.doubt(x.Old, fmt.Sprintf("area %d, exception %d: its data chunk, %d, is one of another exception, too", at.Area, at.Index, x.New))
 		}
-		return value(x.New)
 	}
 }
 
-// uncertain is the error of a chunk that is not certain. It looks for the exceptions that
-// name it.
-func (v *View) uncertain(old format.OldChunk, value value) error {
-	e := &UncertainError{Old: old, Offset: format.Bytes(old) * v.geometry.ChunkBytes(), Why: v.doubts.unlisted}
-	if value != 0 {
-		e.Why = v.explain(old)
+// judge is the new chunk by which an exception of an area is read; ok is false for one that
+// counts for nothing.
+func (v *View) judge(area format.AreaIndex, x format.Exception) (c format.NewChunk, ok bool) {
+	if uint64(x.Old) >= v.chunks() || v.doubts.garbage.Has(uint64(area)) || !v.geometry.Plausible(v.onCOW(), x) {
+		return 0, false
+	}
+	return x.New, true
+}
+
+// uncertain is the error of a chunk that is not certain, nil where it is. listed: it has an
+// exception.
+func (v *View) uncertain(old format.OldChunk, listed bool) error {
+	d := &v.doubts
+	if v.damagedOK || !d.any() {
+		return nil
+	}
+	e := &UncertainError{Old: old, Offset: format.Bytes(old) * v.geometry.ChunkBytes()}
+	switch {
+	case d.named.Has(uint64(old)):
+		if e.Why = d.reasons[old]; e.Why == "" {
+			e.Why = "its exception is damaged, as others are"
+		}
+	case !listed && d.unlisted != "":
+		e.Why = "it has no exception, and one may be lost: " + d.unlisted
+	default:
+		return nil
 	}
 	return e
 }
 
-// named is an exception with its place.
-type named struct {
-	format.Place
-	format.Exception
-}
-
-func (n named) String() string {
-	return fmt.Sprintf("area %d, exception %d (data chunk %d)", n.Area, n.Index, n.New)
-}
-
-var errEnough = errors.New("enough was found")
-
-// explain says which exceptions leave doubt about a chunk, and why. They are looked for on
-// the device: to remember all of them would take more memory than the table.
-func (v *View) explain(old format.OldChunk) string {
-	var first *named
-	var why string
-	_, err := format.Each(v.walk(false), nil, func(_ *struct{}, b format.Batch) error {
-		for at, x := range b.Exceptions() {
-			if x.Old != old || v.doubts.garbage.Has(uint64(at.Area)) {
-				continue
-			}
-			if why = v.doubt(first, &named{at, x}); why != "" {
-				return errEnough
-			}
-			first = &named{at, x}
-		}
+// FirstUncertain is the first chunk of the snapshot that is not certain, as an error, or else one
+// that an exception has past the snapshot's end: then it may be longer. It is nil
+// where all of it is certain, or the view shows what is not all the same.
+func (v *View) FirstUncertain() error {
+	if v.damagedOK {
 		return nil
+	}
+	for r := range v.Uncertain() {
+		old := format.OldChunk(r.Offset / v.geometry.ChunkBytes())
+		return v.uncertain(old, v.isListed(old))
+	}
+	if v.doubts.past != nil {
+		return v.doubts.past
+	}
+	return nil
+}
+
+// Uncertain are the stretches of the snapshot that are not certain, in order: chunks that
+// findings name, and where the list is not known to be whole, those without an exception.
+func (v *View) Uncertain() iter.Seq[Range] {
+	d := &v.doubts
+	if d.unlisted == "" {
+		return v.ranges(d.named.Runs())
+	}
+	certain := bitmap.Paged{}
+	for old := range v.listedChunks() {
+		if !d.named.Has(uint64(old)) {
+			certain.Add(uint64(old), 1)
+		}
+	}
+	return v.ranges(func(yield func(first, count uint64) bool) {
+		next := uint64(0)
+		for first, count := range certain.Runs() {
+			if next < first && !yield(next, first-next) {
+				return
+			}
+			next = first + count
+		}
+		if next < v.chunks() {
+			yield(next, v.chunks()-next)
+		}
 	})
-	if why == "" {
-		why = fmt.Sprintf("its exception was not found again (%v)", err)
-	}
-	return why
 }
 
-// doubt says what is wrong with an exception, or with it and another one of the same chunk,
-// which may be nil; it is empty where nothing is.
-func (v *View) doubt(first, x *named) string {
-	chunks := v.onCOW()
-	switch {
-	case v.geometry.IsMetadata(x.New):
-		return fmt.Sprintf("%v: the data chunk is a metadata area", x)
-	case !v.geometry.Plausible(chunks, x.Exception):
-		return fmt.Sprintf("%v: the data chunk is not on the COW device, which has %d chunks", x, chunks)
-	case first != nil && first.New != x.New:
-		return fmt.Sprintf("%v and %v are both of this chunk", first, x)
-	case v.doubts.shared[x.New]:
-		return v.sharer(x)
-	}
-	return ""
-}
-
-// sharer says which other exception has the data chunk of this one. It is empty where that
-// is none: then x shares its old chunk.
-func (v *View) sharer(x *named) (why string) {
-	_, _ = format.Each(v.walk(false), nil, func(_ *struct{}, b format.Batch) error {
-		for at, y := range b.Exceptions() {
-			if y.New == x.New && y.Old != x.Old {
-				why = fmt.Sprintf("%v has the data chunk of area %d, exception %d, too, which is of chunk %d", x, at.Area, at.Index, y.Old)
-				return errEnough
+// ranges are runs of chunks as stretches of the snapshot.
+func (v *View) ranges(runs iter.Seq2[uint64, uint64]) iter.Seq[Range] {
+	return func(yield func(Range) bool) {
+		for first, count := range runs {
+			start := format.Bytes(first) * v.geometry.ChunkBytes()
+			end := min(v.size, format.Bytes(first+count)*v.geometry.ChunkBytes())
+			if start < end && !yield(Range{start, end - start}) {
+				return
 			}
 		}
-		return nil
-	})
-	return why
+	}
 }
+
+// listedChunks are the chunks that have an exception, in no order.
+func (v *View) listedChunks() iter.Seq[format.OldChunk] {
+	return func(yield func(format.OldChunk) bool) {
+		if v.table == nil {
+			for first, count := range v.listed.Runs() {
+				for i := range count {
+					if !yield(format.OldChunk(first + i)) {
+						return
+					}
+				}
+			}
+			return
+		}
+		for old := range v.table.all() {
+			if !yield(old) {
+				return
+			}
+		}
+	}
+}
+
+func (v *View) isListed(old format.OldChunk) bool {
+	if v.table == nil {
+		return v.listed.Has(uint64(old))
+	}
+	return v.table.get(old) != 0
+}
+
+// errListOnly is the error of reading a view that has nothing but its list.
+var errListOnly = errors.New("the view is open for its list of exceptions alone")

@@ -138,7 +138,7 @@ func TestCompare(t *testing.T) {
 					if rng.IntN(2) == 0 {
 						chunk[rng.IntN(len(chunk))] ^= 1
 					}
-					r.all.Put(int64(v.geometry.Offset(x.chunk())), chunk)
+					r.all.Put(int64(v.geometry.Offset(x)), chunk)
 				}
 			}
 			snapshot := content(t, v)

@@ -15,21 +15,20 @@
 // # What is certain
 //
 // A damaged store can be read, too, where the damage leaves no doubt what a chunk of the
-// snapshot holds. There is doubt
+// snapshot holds. What a finding leaves in doubt stands in its rule (check.Meaning):
 //
-//   - of a chunk that several exceptions name, with different data chunks, or one whose data
-//     chunk is a metadata area, does not lie on the device, or is another exception's, too;
-//   - of each chunk without an exception, where the list is not whole: an area cannot be
-//     read, is not on the device or holds something else, or what stands behind the list's
-//     end was no torn commit. Any of them may have had an exception there.
+//   - the chunk that it names, and any other whose exception has the same data chunk;
+//   - each chunk without an exception, where one may be lost: an exception that points off
+//     the origin, is there twice, or was overwritten, had another old chunk, and nobody knows
+//     which; an area that cannot be read may have held any.
 //
-// Reading those gives an [*UncertainError]. An exception whose old chunk does not lie on the
-// origin counts for nothing, as for the kernel.
+// Reading those gives an [*UncertainError], unless the caller wants what there is all the same
+// ([Options.DamagedOK]). What stands behind the list's end is in doubt unless the origin
+// shows that it changes nothing. An exception whose old chunk does not lie on the origin counts
+// for nothing, as for the kernel.
 //
-// The format has no checksums: an old chunk that damage made another one leaves its chunk
-// without an exception, and that reads as the origin does. Two exceptions of one chunk, and one
-// of a chunk that is not on the origin, are a sign of it, which does not tell which chunk that
-// is: were all to be doubted, little could be read of such a store.
+// The format has no checksums: an old chunk that damage made another one, of the origin and
+// without an exception, leaves no sign.
 //
 // # Writing
 //

@@ -32,7 +32,10 @@ const parallel = 1 << 20
 // wants it. The error is a [*ReadError], an [*UncertainError], or [io.EOF] at the end. Of a
 // transfer that failed, all counts as not read.
 func (v *View) ReadAt(p []byte, offset int64) (int, error) {
-	if offset < 0 || offset > v.Size() {
+	switch {
+	case v.table == nil:
+		return 0, errListOnly
+	case offset < 0 || offset > v.Size():
 		return 0, io.EOF
 	}
 	short := int64(len(p)) > v.Size()-offset
@@ -175,13 +178,14 @@ func (v *View) plan(r *plan, p []byte, offset int64) (n int, err error) {
 	for n < len(p) {
 		old, within := format.OldChunk(offset/chunk), offset%chunk
 		length := int(min(chunk-within, int64(len(p)-n)))
-		switch value := v.table.get(old); {
-		case value == 0 && v.doubts.unlisted == "":
+		c := v.table.get(old)
+		if err := v.uncertain(old, c != 0); err != nil {
+			return n, err
+		}
+		if c == 0 {
 			r.origin.add(p, n, length, offset)
-		case value == 0 || !value.certain():
-			return n, v.uncertain(old, value)
-		default:
-			r.cow.add(p, n, length, int64(v.geometry.Offset(value.chunk()))+within)
+		} else {
+			r.cow.add(p, n, length, int64(v.geometry.Offset(c))+within)
 		}
 		n, offset = n+length, offset+int64(length)
 	}

@@ -250,7 +250,7 @@ func TestReadFaultsOfBoth(t *testing.T) {
 	v := r.open(t)
 	for _, c := range []struct{ origin, saved int }{{7, 30}, {40, 30}} { // chunks of the snapshot
 		value := v.table.get(format.OldChunk(c.saved))
-		bad := [2]int64{r.cow.Size() + int64(c.origin)*sector, int64(v.geometry.Offset(value.chunk()))}
+		bad := [2]int64{r.cow.Size() + int64(c.origin)*sector, int64(v.geometry.Offset(value))}
 		r.all.Fault = func(op devicetest.Op) (int, error) {
 			for _, b := range bad {
 				if op.Offset <= b && b < op.Offset+int64(op.Length) {
@@ -279,7 +279,7 @@ func shown(v *View, at, cow int64) (place int64, ok bool) {
 		return at, v.table.get(format.OldChunk(at/chunk)) == 0
 	}
 	for old, value := range v.table.all() {
-		if int64(value.chunk()) == at/chunk {
+		if int64(value) == at/chunk {
 			return int64(old)*chunk + at%chunk, true
 		}
 	}

@@ -19,7 +19,7 @@ type table struct {
 	parts  [parts]part
 	factor [2]uint64 // of the hash: odd, and others each time, so that no image can be made to collide
 	width  uint64    // words of a slot
-	shift  uint      // of a slot of one word, in which the old chunk stands above the value
+	shift  uint      // of a slot of one word, in which the old chunk stands above the new one
 	memory func(words int) (zeros []uint64, free func())
 }
 
@@ -28,22 +28,13 @@ const (
 	parts    = 1 << partBits
 )
 
-// part has slots. In those of two words the old chunk comes first, and then its value. In a
-// free slot the value is zero.
+// part has slots. In those of two words the old chunk comes first, and then its new chunk. In a
+// free slot the new chunk is zero, which is no data chunk.
 type part struct {
 	words []uint64
 	taken uint64
 	free  func()
 }
-
-// value is what is known of an old chunk that has an exception: its new chunk, or that
-// there is doubt about it. It is zero, which is no data chunk, where it has none.
-type value uint64
-
-const doubtful value = 1 << 63
-
-func (v value) chunk() format.NewChunk { return format.NewChunk(v) }
-func (v value) certain() bool          { return v&doubtful == 0 }
 
 // minSlots is how many slots a part has at least.
 const minSlots = 8
@@ -52,7 +43,6 @@ const minSlots = 8
 // as view.Options.Memory.
 func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table {
 	t := &table{factor: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}, width: 2, memory: memory}
-	// The highest value of a slot of one word stands for doubt.
 	if shift := bits.Len64(news); shift+bits.Len64(olds) <= 64 {
 		t.width, t.shift = 1, uint(shift)
 	}
@@ -119,52 +109,49 @@ func (t *table) find(p *part, h uint64, old format.OldChunk) uint64 {
 }
 
 // at is what stands in a slot.
-func (t *table) at(p *part, i uint64) (old format.OldChunk, v value) {
+func (t *table) at(p *part, i uint64) (old format.OldChunk, c format.NewChunk) {
 	if t.width == 2 {
-		return format.OldChunk(p.words[i]), value(p.words[i+1])
+		return format.OldChunk(p.words[i]), format.NewChunk(p.words[i+1])
 	}
-	word, most := p.words[i], uint64(1)<<t.shift-1
-	if v = value(word & most); v == value(most) {
-		v = doubtful
-	}
-	return format.OldChunk(word >> t.shift), v
+	word := p.words[i]
+	return format.OldChunk(word >> t.shift), format.NewChunk(word & (uint64(1)<<t.shift - 1))
 }
 
 // set fills a slot.
-func (t *table) set(p *part, i uint64, old format.OldChunk, v value) {
+func (t *table) set(p *part, i uint64, old format.OldChunk, c format.NewChunk) {
 	if t.width == 2 {
-		p.words[i], p.words[i+1] = uint64(old), uint64(v)
+		p.words[i], p.words[i+1] = uint64(old), uint64(c)
 		return
 	}
-	p.words[i] = uint64(old)<<t.shift | min(uint64(v), uint64(1)<<t.shift-1)
+	p.words[i] = uint64(old)<<t.shift | uint64(c)
 }
 
-// get is the value of an old chunk.
-func (t *table) get(old format.OldChunk) value {
+// get is the new chunk of an old one, zero where it has no exception.
+func (t *table) get(old format.OldChunk) format.NewChunk {
 	h := t.hash(old)
 	p := t.part(h)
-	_, v := t.at(p, t.find(p, h, old))
-	return v
+	_, c := t.at(p, t.find(p, h, old))
+	return c
 }
 
-// put gives an old chunk a value.
-func (t *table) put(old format.OldChunk, v value) { t.insert(entry{t.hash(old), old, v}, true) }
+// put gives an old chunk an exception, in place of the one that it has.
+func (t *table) put(x format.Exception) { t.insert(entry{t.hash(x.Old), x}, true) }
 
-// insert gives an old chunk a value. Where it has another one, and that is not to be
-// replaced, there is doubt.
+// insert gives an old chunk an exception. Where it has another one, and that is not to be
+// replaced, the first stays.
 func (t *table) insert(e entry, replace bool) {
 	p := t.part(e.hash)
-	i := t.find(p, e.hash, e.old)
+	i := t.find(p, e.hash, e.Old)
 	switch _, had := t.at(p, i); {
 	case had == 0:
 		if p.taken++; p.taken*t.width > uint64(len(p.words))/4*3 {
 			t.grow(p)
-			i = t.find(p, e.hash, e.old)
+			i = t.find(p, e.hash, e.Old)
 		}
-	case had != e.value && !replace:
-		e.value = doubtful
+	case !replace:
+		return
 	}
-	t.set(p, i, e.old, e.value)
+	t.set(p, i, e.Old, e.New)
 }
 
 // grow gives a part more slots, of which a little more than half are taken then.
@@ -179,13 +166,13 @@ func (t *table) grow(p *part) {
 	old.free()
 }
 
-// all are the old chunks that have an exception, in no order.
-func (t *table) all() iter.Seq2[format.OldChunk, value] {
-	return func(yield func(format.OldChunk, value) bool) {
+// all are the exceptions, in no order.
+func (t *table) all() iter.Seq2[format.OldChunk, format.NewChunk] {
+	return func(yield func(format.OldChunk, format.NewChunk) bool) {
 		for n := range t.parts {
 			p := &t.parts[n]
 			for i := uint64(0); i < uint64(len(p.words)); i += t.width {
-				if old, v := t.at(p, i); v != 0 && !yield(old, v) {
+				if old, c := t.at(p, i); c != 0 && !yield(old, c) {
 					return
 				}
 			}
@@ -196,27 +183,25 @@ func (t *table) all() iter.Seq2[format.OldChunk, value] {
 // entry is what is to stand in a slot.
 type entry struct {
 	hash uint64
-	old  format.OldChunk
-	value
+	format.Exception
 }
 
 // halves are the exceptions of a batch, by the half of the parts that they belong to: two
 // processors can add them at once.
 type halves [2][]entry
 
-// gather gathers a batch. judge gives exceptions their values; nil leaves each its new chunk.
-func (t *table) gather(h *halves, b format.Batch, judge func(format.AreaIndex, format.Exception) value) {
+// gather gathers a batch. judge is as [View.judge], nil where all exceptions are as they stand.
+func (t *table) gather(h *halves, b format.Batch, judge func(format.AreaIndex, format.Exception) (format.NewChunk, bool)) {
 	h[0], h[1] = h[0][:0], h[1][:0]
 	for piece := range b.Pieces() {
 		for i := range piece.Len() {
-			x := piece.At(i)
-			v := value(x.New)
+			x, ok := piece.At(i), true
 			if judge != nil {
-				v = judge(piece.Area, x)
+				x.New, ok = judge(piece.Area, x)
 			}
-			if v != 0 {
+			if ok {
 				hash := t.hash(x.Old)
-				h[hash>>63] = append(h[hash>>63], entry{hash, x.Old, v})
+				h[hash>>63] = append(h[hash>>63], entry{hash, x})
 			}
 		}
 	}
@@ -225,7 +210,7 @@ func (t *table) gather(h *halves, b format.Batch, judge func(format.AreaIndex, f
 // fewEntries are added by one processor.
 const fewEntries = 256
 
-// add adds what was gathered. Where an old chunk has two values, there is doubt.
+// add adds what was gathered.
 func (t *table) add(h *halves) {
 	if len(h[0])+len(h[1]) < fewEntries {
 		t.addAll(h[0])

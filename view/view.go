@@ -2,7 +2,6 @@ package view
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -29,12 +28,17 @@ type COW interface {
 type Options struct {
 	COW    COW
 	Origin Reader
+	// Size is the snapshot's own size, in bytes, where that is less than the origin's; else 0.
+	Size format.Bytes
 	// To is the COW device once more, open for writing. Where it is set, the view can be
 	// written to.
 	To WriteDevice
 	// InvalidOK also opens a snapshot that is marked invalid, for reading. What was written
 	// to the origin since it was lost shows in it.
 	InvalidOK bool
+	// DamagedOK shows what is not certain all the same: by the first exception of a chunk whose
+	// data lies on the device, else as the origin has it. [View.Uncertain] says where.
+	DamagedOK bool
 	// Live is for a COW device that the kernel may be writing to: then the exceptions are
 	// those of some moment, and what is read is not to be relied on.
 	Live bool
@@ -56,7 +60,10 @@ type View struct {
 	geometry format.Geometry
 	size     format.Bytes // of the snapshot: whole sectors
 	report   check.Report
+	end      format.End // of the list, as far as it was read
 	doubts   doubts
+
+	damagedOK bool
 
 	mu     sync.RWMutex // of table, where the view is written to
 	table  *table       // nil with Options.ListOnly
@@ -69,10 +76,13 @@ type View struct {
 // wrong.
 //
 // The error is store.ErrInvalid, a [*store.StateError] where there is no store to be read,
-// ErrDamaged where it was to be written to, a [*store.HiddenError] likewise, that of Visit,
-// or one of reading.
+// ErrDamaged where it was to be written to, that of Visit, or one of reading.
 func Open(o Options) (*View, error) {
-	v := &View{cow: o.COW, origin: o.Origin, size: format.Bytes(o.Origin.Size()) / format.SectorSize * format.SectorSize}
+	v := &View{cow: o.COW, origin: o.Origin, damagedOK: o.DamagedOK}
+	v.size = format.Bytes(o.Origin.Size()) / format.SectorSize * format.SectorSize
+	if o.Size > 0 {
+		v.size = min(v.size, o.Size)
+	}
 	id, err := store.Identify(o.COW, store.FreshGeometry(o.COW))
 	switch {
 	case err != nil:
@@ -118,62 +128,59 @@ func (v *View) Report() check.Report { return v.report }
 
 // check checks the store, and notes of what it finds what leaves doubt.
 func (v *View) check(o Options) (err error) {
-	v.report.Result, err = check.Run(check.Options{
-		Device: o.COW, Origin: v.size, Live: o.Live, Words: o.Words, Visit: o.Visit,
-	}, func(f check.Finding) error {
+	c := check.Options{Device: o.COW, Origin: v.size, Content: o.Origin, Live: o.Live, Words: o.Words, Visit: o.Visit}
+	if o.Live {
+		c.Content = nil // which moves
+	}
+	v.report.Result, err = check.Run(c, func(f check.Finding) error {
 		v.report.Add(f)
-		v.doubts.note(f)
+		v.doubts.note(v, f)
 		return nil
 	})
 	v.report.Sort()
+	for _, err := range v.report.Unread {
+		v.doubts.unlist(err.Error())
+	}
 	return err
 }
 
 // load reads the list.
-func (v *View) load(o Options) error {
+func (v *View) load(o Options) (err error) {
 	read := v.tabulate
 	if o.ListOnly {
 		read = v.list
 	}
-	end, err := read(o)
-	var area *format.AreaError
-	switch {
-	case errors.As(err, &area):
+	if v.end, err = read(o); errors.As(err, new(*format.AreaError)) {
 		v.doubts.unlist(err.Error())
 		return nil
-	case err != nil:
-		return err
 	}
-	h, err := store.LookBehind(o.COW, v.geometry, end)
-	switch {
-	case err != nil:
-		v.doubts.unlist(err.Error())
-	case h.Count > 0 && h.Why != "":
-		v.doubts.unlist(fmt.Sprintf("area %d, exception %d: the list ends, and no torn commit explains what stands behind that (%s): hidden-exceptions", h.Area, h.Index, h.Why))
-	}
-	return nil
+	return err
 }
 
 // tabulate reads the list into the table.
 func (v *View) tabulate(o Options) (format.End, error) {
 	v.table = newTable(v.report.Exceptions, v.chunks(), v.onCOW(), o.Memory)
-	judge := v.doubts.judge(v)
+	judge := v.judge
+	if v.report.Certain() && !o.Live {
+		judge = nil
+	}
 	gather := func(h *halves, b format.Batch) { v.table.gather(h, b, judge) }
 	return format.Each(v.walk(o.Live), gather, func(h *halves, b format.Batch) error {
 		v.table.add(h)
+		v.doubts.noteSharers(b)
 		return visit(o, b)
 	})
 }
 
 // list reads the list into the set of chunks that have an exception.
 func (v *View) list(o Options) (format.End, error) {
-	judge := v.doubts.judge(v)
 	return format.Each(v.walk(o.Live), nil, func(_ *struct{}, b format.Batch) error {
 		for at, x := range b.Exceptions() {
-			if judge == nil || judge(at.Area, x) != 0 {
+			if _, ok := v.judge(at.Area, x); ok {
 				v.listed.Add(uint64(x.Old), 1)
 			}
 		}
+		v.doubts.noteSharers(b)
 		return visit(o, b)
 	})
 }
@@ -187,6 +194,15 @@ func visit(o Options, b format.Batch) error {
 
 func (v *View) walk(live bool) format.Walk {
 	return format.Walk{Device: v.cow, Size: format.Bytes(v.cow.Size()), Geometry: v.geometry, Live: live}
+}
+
+// Usage is how the space of the COW device is used; of a view that is written to, with the
+// exceptions that were not committed yet.
+func (v *View) Usage() store.Usage {
+	if v.store != nil {
+		return v.store.Usage()
+	}
+	return store.Usage{Geometry: v.geometry, Size: format.Bytes(v.cow.Size()), End: v.end}
 }
 
 // onCOW is the number of chunks on the COW device.

@@ -56,12 +56,10 @@ const mostGathered = 4096
 
 // openToWrite makes the view one that can be written to.
 func (v *View) openToWrite(to WriteDevice) error {
-	for _, t := range v.report.Tallies {
-		if t.Severity == check.Error && t.Name != "hidden-exceptions" {
-			return fmt.Errorf("%w (%s)", ErrDamaged, t.Name)
-		}
+	if t := v.report.Against(func(m check.Meaning) bool { return m.Writable }); t != nil {
+		return fmt.Errorf("%w (%s)", ErrDamaged, t.Name)
 	}
-	if v.doubts.unlisted != "" { // hidden exceptions that no torn commit explains, or unread ones
+	if v.doubts.unlisted != "" { // something could not be read
 		return fmt.Errorf("%w (%s)", ErrDamaged, v.doubts.unlisted)
 	}
 	s, err := store.Open(to, store.Options{})
@@ -71,10 +69,6 @@ func (v *View) openToWrite(to WriteDevice) error {
 	v.store, v.to = s, to
 	return nil
 }
-
-// Usage is how the space of a COW device is used that is written to, with the exceptions
-// that were not committed yet.
-func (v *View) Usage() store.Usage { return v.store.Usage() }
 
 // WriteAt writes p at the given offset in bytes. What was written can be read at once, and is
 // durable after [View.Sync].
@@ -124,8 +118,8 @@ func (v *View) place(p []byte, offset int64, added *[]store.Pending) (n int, err
 	for n < len(p) {
 		old, within := format.OldChunk(offset/chunk), offset%chunk
 		data := p[n:][:min(chunk-within, int64(len(p)-n))]
-		if value := v.get(old); value != 0 {
-			err = v.overwrite(int64(v.geometry.Offset(value.chunk()))+within, data)
+		if c := v.get(old); c != 0 {
+			err = v.overwrite(int64(v.geometry.Offset(c))+within, data)
 		} else {
 			var x store.Pending
 			if x, err = v.store.PrepareException(old); err != nil {
@@ -142,7 +136,7 @@ func (v *View) place(p []byte, offset int64, added *[]store.Pending) (n int, err
 	return n, nil
 }
 
-func (v *View) get(old format.OldChunk) value {
+func (v *View) get(old format.OldChunk) format.NewChunk {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return v.table.get(old)
@@ -207,9 +201,10 @@ func (v *View) fill(x format.Exception, within int64, data []byte) error {
 	return nil
 }
 
-// readOrigin reads the origin, and zeros behind its end.
+// readOrigin reads the origin, also behind the snapshot's end, and zeros behind its own.
 func (v *View) readOrigin(buf []byte, from int64) error {
-	there := buf[:max(0, min(int64(len(buf)), v.Size()-from))]
+	size := v.origin.Size() / format.SectorSize * format.SectorSize
+	there := buf[:max(0, min(int64(len(buf)), size-from))]
 	clear(buf[len(there):])
 	if n, err := v.origin.ReadAt(there, from); n < len(there) {
 		return &ReadError{Origin: true, Offset: format.Bytes(from), Err: unexpected(err)}
@@ -224,19 +219,15 @@ func unexpected(err error) error {
 	return err
 }
 
-// drop gives up exceptions whose data was not written.
-func (v *View) drop(added []store.Pending) {
-	for _, x := range added {
-		v.store.CommitException(x, false, func(error) {})
-	}
-}
+// drop gives up exceptions whose data was not written. Their chunks are given out again.
+func (v *View) drop(added []store.Pending) { v.store.Withdraw(added) }
 
 // remember has exceptions be found, now that their data is written.
 func (v *View) remember(added []store.Pending) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, x := range added {
-		v.table.put(x.Old, value(x.New))
+		v.table.put(x.Exception)
 	}
 	v.gathered = append(v.gathered, added...)
 }

@@ -40,17 +40,17 @@ func checkUsage(t *testing.T, path string, n, highest uint64) {
 	if code := cmd.Main([]string{"usage", "--output", "json", path}, &stdout, &stderr); code != 0 {
 		t.Fatalf("usage: status %d: %s", code, &stderr)
 	}
-	var u struct {
+	var all []struct {
 		State         string
 		Exceptions    uint64 `json:"exceptions"`
 		NextFreeChunk uint64 `json:"next_free_chunk"`
 		LeakedChunks  uint64 `json:"leaked_chunks"`
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &u); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal(stdout.Bytes(), &all); err != nil || len(all) != 1 {
+		t.Fatal(err, stdout.String())
 	}
 	next := uint64(geometry().SkipMetadata(format.NewChunk(max(highest, 1) + 1)))
-	if u.State != "valid" || u.Exceptions != n || u.NextFreeChunk != next || u.LeakedChunks != 0 {
+	if u := all[0]; u.State != "valid" || u.Exceptions != n || u.NextFreeChunk != next || u.LeakedChunks != 0 {
 		t.Errorf("usage: %s, want %d exceptions, next free chunk %d", &stdout, n, next)
 	}
 }

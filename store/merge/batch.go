@@ -31,15 +31,54 @@ func (m *merger) take(end uint64) (batch, error) {
 	if err != nil {
 		return b, err
 	}
+	if err := m.once(&b); err != nil {
+		return b, err
+	}
+	return b, m.setAside(&b)
+}
+
+// once brings a batch into the order of the origin, each exception once. Only what an
+// interrupted rescue leaves has some twice; and two of one old chunk nobody can merge.
+func (m *merger) once(b *batch) error {
+	n := len(b.all)
 	slices.SortFunc(b.all, compare)
 	b.all = slices.Compact(b.all)
-	for i, x := range b.all[1:] {
-		if x.Old == b.all[i].Old {
-			return b, fmt.Errorf("old chunk %d has two exceptions, with new chunks %d and %d", x.Old, b.all[i].New, x.New)
+	if len(b.all) < n && !m.Rescue {
+		return fmt.Errorf("%d exceptions stand in the list twice, as an interrupted rescue leaves them", n-len(b.all))
+	}
+	for i := 1; i < len(b.all); i++ {
+		if x, before := b.all[i], b.all[i-1]; x.Old == before.Old {
+			return fmt.Errorf("old chunk %d has two exceptions, with new chunks %d and %d", x.Old, before.New, x.New)
 		}
 	}
-	return b, nil
+	return nil
 }
+
+// setAside takes exceptions past the snapshot's end out of a batch, which come last in it: they
+// stay in the store.
+func (m *merger) setAside(b *batch) error {
+	i := slices.IndexFunc(b.all, m.isBeyond)
+	if i < 0 {
+		return nil
+	}
+	m.beyond = append(m.beyond, b.all[i:]...)
+	b.all = b.all[:i]
+	slices.SortFunc(m.beyond, compare)
+	m.beyond = slices.Compact(m.beyond)
+	m.result.Beyond = uint64(len(m.beyond))
+	return m.fewLeft()
+}
+
+// fewLeft is why no more exceptions can be left in the store: all of them are kept in mind.
+func (m *merger) fewLeft() error {
+	if n := len(m.exceptions); len(m.result.Failed)+len(m.beyond) > n {
+		return &TooManyError{n}
+	}
+	return nil
+}
+
+// isBeyond reports whether an exception is of a chunk past the snapshot's end.
+func (m *Prospect) isBeyond(x format.Exception) bool { return uint64(x.Old) >= m.shown }
 
 // compare is the order of the origin.
 func compare(a, b format.Exception) int {
@@ -47,15 +86,15 @@ func compare(a, b format.Exception) int {
 }
 
 // judge is what is wrong with an exception.
-func (m *Merge) judge(at format.Place, x format.Exception) error {
+func (m *Prospect) judge(at format.Place, x format.Exception) error {
 	why := ""
 	switch {
 	case x.New < format.FirstData, m.geometry.IsMetadata(x.New):
 		why = "the new chunk is metadata"
 	case uint64(x.New) >= m.chunks:
 		why = fmt.Sprintf("the new chunk does not lie on the COW device, which has %d chunks", m.chunks)
-	case uint64(x.Old) >= uint64((m.size+m.geometry.ChunkBytes()-1)/m.geometry.ChunkBytes()):
-		why = fmt.Sprintf("the old chunk does not lie on the origin, which has %d sectors", m.size.Sectors())
+	case m.isBeyond(x) && !m.opening.Beyond:
+		why = fmt.Sprintf("the old chunk does not lie on the snapshot, which has %d chunks", m.shown)
 	default:
 		return nil
 	}

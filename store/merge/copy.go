@@ -51,9 +51,9 @@ func newCopier(m *merger) *copier {
 	}
 	c.inOrder = c.inOrder && m.geometry.ChunkBytes() <= size
 	for range max(1, min(windows, (m.Bytes+size-1)/size)) {
-		w := &window{data: m.buffer(int(size))}
+		w := &window{data: m.opening.Buffer(int(size))}
 		if buffers == 2 {
-			w.other = m.buffer(int(size))
+			w.other = m.opening.Buffer(int(size))
 		}
 		c.windows = append(c.windows, w)
 	}
@@ -73,7 +73,7 @@ func (c *copier) each(all []format.Exception, read, use func(*window) error) err
 	}
 	go func() {
 		defer close(full)
-		cut := cutter{Merge: c.Merge, all: all}
+		cut := cutter{Prospect: &c.Prospect, all: all}
 		for {
 			select {
 			case <-stop:
@@ -206,10 +206,10 @@ func (c *copier) noteFailed(w *window) error {
 		if contains(c.result.Failed[:c.known], p.Exception) {
 			continue // a copy of it stands behind
 		}
-		if len(c.result.Failed) == len(c.exceptions) {
-			return &TooManyError{len(c.exceptions)}
-		}
 		c.result.Failed = append(c.result.Failed, p.Exception)
+		if err := c.fewLeft(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -20,14 +20,13 @@
 //     matter which of them are there. They go from the list's end, area by area, so
 //     that a process that is killed leaves a list that ends earlier, and nothing
 //     behind its end.
-//   - A power cut may leave some sectors cleared and others not. What then stands
-//     behind the list's end has been merged. The area that the list will end in is
-//     cleared last, when all behind it is durably gone, so that what a cut leaves
-//     there is what a torn commit leaves, which is known for what it is
-//     ([store.LookBehind]). Before that, whole areas are cleared in no order, and a
-//     cut in that moment may leave what looks like damage that hides exceptions. A
-//     later merge holds those to the origin: what has been merged is equal there
-//     (see hidden.go).
+//   - A power cut may leave some sectors cleared and others not. So where more than two
+//     areas are cleared, the last sector of the second goes first, durably: the list ends
+//     there, and nobody reads the areas behind. Those are cleared next, then the second,
+//     then the first. What a cut leaves behind the list's end is then what a torn commit
+//     leaves, in an area whose last sector is clear or with a clear area behind it
+//     ([store.LookBehind]); and it equals the origin, so that it proves itself (check does
+//     that). A later merge clears it with the list.
 //
 // # Chunks that cannot be read
 //
@@ -35,7 +34,8 @@
 // be read, their exceptions are copied over the batch's first ones, which have been
 // merged, durably; then what is behind is cleared. Between these two the list has
 // some exceptions twice, old and new chunk alike, which changes nothing that it
-// shows, and a later merge takes them for one.
+// shows, and a later rescue takes them for one. Exceptions past the snapshot's end, where
+// the user wants the others merged, are left in the same way.
 //
 // Positions in the list count exceptions from its beginning.
 package merge

@@ -66,9 +66,10 @@ func (e *DifferenceError) Error() string {
 	return fmt.Sprintf("sector %d, chunk %d: does not hold what was written there", e.Offset.Sectors(), e.Old)
 }
 
-// TooManyError says that more chunks could not be read than can be kept in mind.
+// TooManyError says that more exceptions would have to be left in the store than can be kept
+// in mind.
 type TooManyError struct{ Most int }
 
 func (e *TooManyError) Error() string {
-	return fmt.Sprintf("more than %d chunks cannot be read, and with this memory no more can be left behind", e.Most)
+	return fmt.Sprintf("more than %d chunks cannot be merged, and with this memory no more can be left behind", e.Most)
 }

@@ -80,16 +80,43 @@ func (l *list) unreadable(offset format.Bytes, err error) error {
 }
 
 // clear clears the exceptions from position first up to end, where the list ends,
-// durably.
-//
-// Those in the area that the list will end in are cleared when all others durably
-// are: see the package comment.
+// durably. After each of its steps, and after a power cut in any of them, the list ends
+// with what is merged and nothing hides behind it, or what hides there equals the origin, in
+// whole sectors, as a torn commit leaves it: so that nobody, the kernel either, finds a good
+// exception gone or an old one come alive. See the package comment.
 func (l *list) clear(first, end uint64) error {
-	behind := min(end, (first/l.slots+1)*l.slots)
-	if err := l.clearBackwards(behind, end); err != nil {
+	behind := min(end, (first/l.slots+1)*l.slots) // where the area of the first one ends
+	next := min(end, behind+l.slots)              // and the area behind it
+	if next < end {
+		if err := l.endBefore(next); err != nil {
+			return err
+		}
+		if err := l.clearBackwards(next, end); err != nil {
+			return err
+		}
+	}
+	if err := l.clearBackwards(behind, next); err != nil {
 		return err
 	}
 	return l.clearBackwards(first, behind)
+}
+
+// endBefore clears the last sector of the area that ends at a position, durably: then the list
+// ends there, in one write that is done wholly or not at all.
+func (l *list) endBefore(position uint64) error {
+	unit := max(uint64(l.cow.LogicalBlockSize()), format.SectorSize) / format.ExceptionSize
+	place := l.place(position - unit)
+	if _, err := l.cow.WriteAt(zeroSlots(l.page, unit), int64(l.geometry.SlotOffset(place))); err != nil {
+		return &store.AreaWriteError{Area: place.Area, Chunk: l.geometry.AreaLocation(place.Area), Err: err}
+	}
+	return l.sync()
+}
+
+// zeroSlots are n slots of zeros, at the beginning of a buffer.
+func zeroSlots(buf []byte, n uint64) []byte {
+	buf = buf[:n*format.ExceptionSize]
+	clear(buf)
+	return buf
 }
 
 // clearBackwards clears exceptions page by page, the last first, and syncs that.

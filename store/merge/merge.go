@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"dmcow/format"
@@ -39,43 +40,86 @@ type Origin interface {
 	Sync() error
 }
 
-// Merge is a merge that can be begun.
-type Merge struct {
-	Plan
-	*list
-	origin Origin
-	buffer func(bytes int) []byte
-	size   format.Bytes // of the origin, in whole sectors
-	chunks uint64       // on the COW device
-}
-
 // Plan is what a merge will do.
 type Plan struct {
-	Chunks uint64       // exceptions in the list
+	Chunks uint64       // exceptions in the list, but for those past the snapshot's end
 	Bytes  format.Bytes // of the origin that they replace
+	Beyond uint64       // exceptions past the snapshot's end, which stay in the store
+	// Hidden is how many entries stand behind the list's end in its area, and are cleared with it.
+	Hidden int
 	// Beginning is the new chunk of the origin's first one, zero where the list does not
 	// have that.
 	Beginning format.NewChunk
 }
 
+// Opening is what is known of a store before it is merged.
+type Opening struct {
+	// Buffer gives out memory that is aligned for direct I/O; make does where it is nil.
+	Buffer func(bytes int) []byte
+	// HiddenVoid is as in [store.Options]: without it, a store with entries behind the
+	// list's end is refused.
+	HiddenVoid bool
+	// Shown is the snapshot's own size, in bytes, where that is less than the origin's; else 0.
+	Shown format.Bytes
+	// Beyond has exceptions past the snapshot's end stay in the store; without it, a store
+	// that has some is refused.
+	Beyond bool
+	// Visit, where set, is called now and then with the area that the walk through the
+	// list has come to. The opening ends with the error that it returns.
+	Visit func(format.AreaIndex) error
+}
+
+// Prospect is a merge as it would be: it can be looked at, and not begun.
+type Prospect struct {
+	Plan
+	*list
+	opening Opening
+	size    format.Bytes // of the origin, in whole sectors
+	shown   uint64       // chunks of the snapshot, the last of which may lie on it in part
+	chunks  uint64       // on the COW device
+	total   uint64       // exceptions in the list
+	behind  uint64       // position behind the last entry that hides behind its end; 0 where none does
+}
+
+// Merge is a merge that can be begun.
+type Merge struct {
+	Prospect
+	origin Origin
+}
+
 // Open looks at a store and its origin, and makes sure that all of it can be merged.
-// buffer gives out memory that is aligned for direct I/O; make does where it is nil.
 // Nothing is written, but what was written before is made durable; nobody else may write
 // to the devices from now on.
 //
-// The store is one that a check finds no error in, but for exceptions that stand in it
-// twice and for what a merge that was cut off has left. That new chunks lie on the COW
-// device and old ones on the origin is made sure of once more.
+// The store is one of which a check finds that it may be merged. That new chunks lie on the
+// COW device and old ones on the origin is made sure of once more.
 //
 // The error is a [*SyncError], one of [store.Loadable], a [*BadExceptionError], a
-// [*store.HiddenError], or a [*format.AreaError].
-func Open(cow COW, origin Origin, buffer func(bytes int) []byte) (*Merge, error) {
+// [*store.HiddenError], a [*format.AreaError], or that of Visit.
+func Open(cow COW, origin Origin, o Opening) (*Merge, error) {
 	// A run that was killed may have left in the page cache what it never synced.
 	for _, d := range []interface{ Sync() error }{origin, cow} {
 		if err := d.Sync(); err != nil {
 			return nil, &SyncError{err}
 		}
 	}
+	p, err := look(cow, origin, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Merge{Prospect: *p, origin: origin}, nil
+}
+
+// Source is a device that is only read.
+type Source interface {
+	store.Device
+	Reader
+}
+
+// Look is [Open] for devices that are open for reading.
+func Look(cow, origin Source, o Opening) (*Prospect, error) { return look(unwritten{cow}, origin, o) }
+
+func look(cow COW, origin store.Device, o Opening) (*Prospect, error) {
 	id, err := store.Loadable(cow)
 	if err != nil {
 		return nil, err
@@ -84,36 +128,70 @@ func Open(cow COW, origin Origin, buffer func(bytes int) []byte) (*Merge, error)
 	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
 		return nil, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
 	}
-	if buffer == nil {
-		buffer = func(n int) []byte { return make([]byte, n) }
+	if o.Buffer == nil {
+		o.Buffer = func(n int) []byte { return make([]byte, n) }
 	}
-	m := &Merge{
-		list:   newList(cow, g, buffer),
-		origin: origin,
-		buffer: buffer,
-		size:   format.Bytes(origin.Size()) / format.SectorSize * format.SectorSize,
-		chunks: g.Chunks(format.Bytes(cow.Size())),
+	p := &Prospect{
+		list:    newList(cow, g, o.Buffer),
+		opening: o,
+		size:    format.Bytes(origin.Size()) / format.SectorSize * format.SectorSize,
+		chunks:  g.Chunks(format.Bytes(cow.Size())),
 	}
-	end, err := format.Each(id.Walk(cow), nil, m.count)
+	shown := p.size
+	if o.Shown > 0 {
+		shown = min(shown, o.Shown)
+	}
+	p.shown = uint64((shown + g.ChunkBytes() - 1) / g.ChunkBytes())
+	end, err := format.Each(id.Walk(cow), nil, p.count)
 	if err != nil {
 		return nil, err
 	}
-	m.Chunks = end.Exceptions
-	return m, m.provenHidden(end)
+	p.total = end.Exceptions
+	return p, p.lookBehind(end)
 }
 
 // count adds a batch of exceptions to the plan.
-func (m *Merge) count(_ *struct{}, b format.Batch) error {
+func (m *Prospect) count(_ *struct{}, b format.Batch) error {
 	for at, x := range b.Exceptions() {
 		if err := m.judge(at, x); err != nil {
 			return err
 		}
+		if m.isBeyond(x) {
+			m.Beyond++
+			continue
+		}
+		m.Chunks++
 		m.Bytes += m.lengthOf(x)
 		if x.Old == 0 {
 			m.Beginning = x.New
 		}
 	}
+	if m.opening.Visit == nil {
+		return nil
+	}
+	return m.opening.Visit(b.Area)
+}
+
+// lookBehind counts what stands behind the list's end, and refuses it where it may be missed.
+func (m *Prospect) lookBehind(end format.End) error {
+	h, err := store.LookBehind(m.cow, m.geometry, end, nil)
+	if err != nil || h.Count == 0 {
+		return err
+	}
+	if h.Why != "" || !m.opening.HiddenVoid {
+		return &store.HiddenError{Place: h.Place, First: h.First, Why: h.Why}
+	}
+	m.Hidden, m.behind = h.Count, m.position(format.Place{Area: h.Area, Index: h.Last})+1
 	return nil
+}
+
+// clearHidden clears what stands behind the list's end, durably, before anything is merged: some of
+// it changes nothing only as long as an exception of the list has its chunk.
+func (m *Merge) clearHidden() error {
+	if m.behind == 0 {
+		return nil
+	}
+	return m.clear(m.total, m.behind)
 }
 
 // Options say how to merge.
@@ -158,6 +236,7 @@ type Result struct {
 	Holes     format.Bytes       // made in place of writing zeros
 	Shared    format.Bytes       // in place of copying
 	Failed    []format.Exception // could not be read, and are left in the store
+	Beyond    uint64             // exceptions past the snapshot's end, which are left, too
 }
 
 // merger is a merge on its way.
@@ -168,11 +247,12 @@ type merger struct {
 	limit      uint64 // exceptions in the next batch
 	copier     *copier
 	result     Result
+	beyond     []format.Exception // past the snapshot's end, in the order of the origin
 }
 
 func (m *Merge) merger(o Options) *merger {
 	most := cmp.Or(o.batch, uint64(max(o.Memory, MinMemory)/4/format.ExceptionSize))
-	r := &merger{Merge: m, Options: o, exceptions: make([]format.Exception, min(most, m.Chunks))}
+	r := &merger{Merge: m, Options: o, exceptions: make([]format.Exception, min(most, m.total))}
 	r.limit = min(firstBatch, uint64(len(r.exceptions)))
 	r.copier = newCopier(r)
 	return r
@@ -186,20 +266,26 @@ func (m *Merge) merger(o Options) *merger {
 // store can be opened and merged again.
 func (m *Merge) Run(o Options) (Result, error) {
 	r := m.merger(o)
-	// The exceptions whose chunks could not be read stand behind end, up to last.
-	for end, last := m.Chunks, m.Chunks; end > 0; {
+	if !r.Keep {
+		if err := m.clearHidden(); err != nil {
+			return r.result, err
+		}
+	}
+	// The exceptions that are left in the store stand behind end, up to last.
+	last := m.total
+	for end := m.total; end > 0; {
 		start := time.Now()
 		b, err := r.take(end)
 		if err == nil {
 			err = r.merge(&b)
 		}
 		if err == nil && !r.Keep {
-			err = r.shrink(b.first, last, r.result.Failed)
+			err = r.shrink(b.first, last, r.left())
 		}
 		if err != nil {
 			return r.result, err
 		}
-		end, last = b.first, b.first+uint64(len(r.result.Failed))
+		end, last = b.first, b.first+uint64(len(r.left()))
 		r.adapt(time.Since(start))
 		if r.Pause != nil && end > 0 {
 			if err := r.Pause(); err != nil {
@@ -209,6 +295,10 @@ func (m *Merge) Run(o Options) (Result, error) {
 	}
 	return r.result, nil
 }
+
+// left are the exceptions that stay in the store, in the order of the origin: those past its end
+// come last.
+func (m *merger) left() []format.Exception { return slices.Concat(m.result.Failed, m.beyond) }
 
 // merge copies a batch, makes that durable, and reads it back where that is asked
 // for.

@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 			want, g := r.mustView(t), geometry(t, uint32(c.chunk))
 			cow := cleared(content(r.cow), g, 0, c.n)
 			cached, stepped := r.clone(), r.clone()
-			plan, err := Look(r.cow, r.origin)
+			plan, err := Look(r.cow, r.origin, Opening{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +149,7 @@ data 9`
 	runs := []store.Run{{Old: 54, New: 45, Count: 1}, {Old: 56, New: 46, Count: 1}, {Old: 55, New: 44, Count: 1},
 		{Old: 52, New: 42, Count: 2}, {Old: 50, New: 40, Count: 2}, {Old: 0, New: 2, Count: 30}}
 	var previewed, done []store.Run
-	m, err := Look(r.cow, r.origin)
+	m, err := Look(r.cow, r.origin, Opening{})
 	if err == nil {
 		err = m.Preview(100, func(x store.Run) error { previewed = append(previewed, x); return nil })
 	}
@@ -270,7 +270,7 @@ func TestOpenSyncs(t *testing.T) {
 		}
 	}
 	now := r.all.Image()
-	if _, err := Open(r.cow, r.origin, nil); err != nil {
+	if _, err := Open(r.cow, r.origin, Opening{}); err != nil {
 		t.Fatal(err)
 	}
 	record.Mark("opened")
@@ -289,7 +289,7 @@ func TestStepsRescueNothing(t *testing.T) {
 	list := mustList(t, r)
 	bad := int64(list[len(list)-1].New) * chunk * sector
 	r.all.Fault = devicetest.BadByte(bad, errors.New("medium error"))
-	m, err := Open(r.cow, r.origin, nil)
+	m, err := Open(r.cow, r.origin, Opening{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,11 +395,14 @@ func TestRefused(t *testing.T) {
 			r = newRig(t, "device 100\nheader chunk=1\nfill 10\nraw 544 00*16", 50)
 		}
 		before := r.all.Image()
-		_, err := r.run(small(100, 1024))
+		m, err := Open(r.cow, r.origin, Opening{})
+		if err == nil {
+			_, err = m.Run(small(100, 1024))
+		}
 		if err == nil || c.want != nil && !errors.As(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := Look(r.cow, r.origin); err == nil && c.want != nil {
+		if _, err := Look(r.cow, r.origin, Opening{}); err == nil && c.want != nil {
 			t.Errorf("%s: planned", name)
 		}
 		if !bytes.Equal(r.all.Image(), before) {

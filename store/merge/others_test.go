@@ -21,7 +21,10 @@ func besideAnother(run way) way {
 		if err != nil {
 			return err
 		}
-		s, err := store.NewSaver(r.log, g, format.Bytes(r.origin.Size()), nil)
+		if err := r.sound(r.log); err != nil {
+			return err
+		}
+		s, err := store.NewSaver(r.log, g, format.Bytes(r.origin.Size()), true, nil)
 		if err != nil {
 			return err
 		}
@@ -88,7 +91,7 @@ func TestCrashBesideAnother(t *testing.T) {
 				case done && !bytes.Equal(content(r.origin), merged):
 					return errors.New("the origin is not what the snapshot was")
 				}
-				return r.sound(r.log, "hidden-exceptions")
+				return r.sound(r.log)
 			}
 			record := r.all.Record()
 			if err := besideAnother(run)(r); err != nil {

@@ -2,20 +2,36 @@ package merge
 
 import "dmcow/store"
 
-// Source is a device that is only read.
-type Source interface {
-	store.Device
-	Reader
-}
-
-// Look is Open for devices that are open for reading: the merge can be looked at, and
-// not run.
-func Look(cow, origin Source) (*Merge, error) { return Open(unwritten{cow}, unwritten{origin}, nil) }
-
-// unwritten is a device that forgets what is written to it.
+// unwritten is a device that forgets what is written to it: what only looks at a store uses
+// the engine, which would write.
 type unwritten struct{ Source }
 
-func (unwritten) WriteAt(p []byte, _ int64) (int, error)       { return len(p), nil }
-func (unwritten) WriteMany(_ [][]byte, _ []int64) (int, error) { return 0, nil }
-func (unwritten) WriteDurable([]byte, int64) error             { return nil }
-func (unwritten) Sync() error                                  { return nil }
+var _ COW = unwritten{}
+
+func (unwritten) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (unwritten) WriteDurable([]byte, int64) error       { return nil }
+func (unwritten) Sync() error                            { return nil }
+
+// Preview calls told with the runs of the next n steps, or of as many as are left,
+// and changes nothing. The error is one of [store.Open], or of told. A merge reads
+// each area once, before it clears anything in it: so it does not matter that
+// nothing is cleared.
+func (m *Prospect) Preview(n uint64, told func(store.Run) error) error {
+	s, err := store.Open(unwritten{m.cow}, store.Options{Visit: m.opening.Visit})
+	if err != nil {
+		return err
+	}
+	for ; n > 0; n-- {
+		run, err := s.PrepareMerge()
+		if err != nil || run.Count == 0 {
+			return err
+		}
+		if err := s.CommitMerge(run.Count); err != nil {
+			return err
+		}
+		if err := told(run); err != nil {
+			return err
+		}
+	}
+	return nil
+}

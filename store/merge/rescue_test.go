@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
@@ -135,7 +136,7 @@ func TestRescueCutOff(t *testing.T) {
 			if v, err := now.view(now.cow); err != nil || !bytes.Equal(v, want) {
 				t.Fatalf("%v: the snapshot shows something else (%v)", crash, err)
 			}
-			if err := now.sound(now.cow, "hidden-exceptions", "repeated-exception"); err != nil {
+			if err := now.mergeable(now.cow, check.RescueMerge); err != nil {
 				t.Fatalf("%v: %v", crash, err)
 			}
 			now.all.Fault = bad(g, lost)
@@ -173,13 +174,25 @@ func TestRescueTooMany(t *testing.T) {
 	}
 }
 
-// TestRepeated: an exception that stands in the list twice is merged once, in one
-// batch, and no harm is done in two.
+// TestRepeated: an exception that stands in the list twice is merged once, in one batch, and
+// no harm is done in two; but only a rescue, which leaves such lists, begins.
 func TestRepeated(t *testing.T) {
 	for _, batch := range []uint64{100, 3} {
-		r := newRig(t, "device 200\nheader chunk=1\nfill 40\nex 3 149 30\nex 39 149 30\ndata 9", 150)
-		want := r.mustView(t)
-		result, err := r.run(small(batch, 4096))
+		r := newRig(t, "device 200\nheader chunk=1\nfill 40\nex 3 149 60\nex 39 149 60\ndata 9", 150)
+		want, before := r.mustView(t), r.all.Image()
+		if _, err := r.run(small(batch, 4096)); err == nil || !bytes.Equal(r.all.Image(), before) {
+			t.Errorf("without rescue: %v", err)
+		}
+		m, err := Open(r.cow, r.origin, Opening{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Run(small(100, 4096)); err == nil || !bytes.Equal(r.all.Image(), before) {
+			t.Errorf("without a check, and without rescue: %v", err)
+		}
+		o := small(batch, 4096)
+		o.Rescue = true
+		result, err := r.run(o)
 		if err != nil || batch == 100 && result.Chunks != 39 {
 			t.Errorf("%+v, %v", result, err)
 		}
@@ -189,60 +202,93 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// TestHidden: what hides behind the list's end, and no torn commit explains it, is
-// dropped where the origin shows that it was merged, or the list has it too. Else
-// nothing is written.
+// TestHidden: what hides behind the list's end is cleared with the list where it is known to
+// change nothing; else the store is refused, and nothing is written.
 func TestHidden(t *testing.T) {
-	// The first sector of area 1 is zero, and behind it the list goes on to area 2.
-	const spec = "device 800\nheader chunk=2\nfill 150\ndata 9\nraw 0x10800 00*512"
+	// The last sector but one of area 0 is zero, as if a clear was torn.
+	const spec = "device 800\nheader chunk=2\nfill 64\ndata 9\nraw 0x400 00*512"
 	for name, c := range map[string]struct {
-		differs  []format.OldChunk // in the origin
-		repeated bool              // those are in the list, too
-		more     string
-		dropped  bool
+		spec    string
+		differs bool // one of those behind, from the origin
+		void    bool
 	}{
-		"all was merged":                  {nil, false, "", true},
-		"one in the area was not":         {[]format.OldChunk{3 * 127}, false, "", false},
-		"one in the next area was not":    {[]format.OldChunk{3 * 130}, false, "", false},
-		"the last was not":                {[]format.OldChunk{3 * 149}, false, "", false},
-		"some were not, and are repeated": {[]format.OldChunk{3 * 127, 3 * 130}, true, "", true},
-		"garbage behind the end of all":   {nil, false, "ex 160 1000000 140\nex 200 1000000 140", true},
-		"one is no exception":             {nil, false, "ex 135 1000000 140", false},
+		"all is merged":       {spec, false, true},
+		"one is not":          {spec, true, true},
+		"nobody knows":        {spec, false, false},
+		"a gap in the sector": {"device 800\nheader chunk=2\nfill 64\ndata 9\nraw 0x410 00*16", false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			extra := c.more
-			list, _, err := exceptions(newRig(t, "device 800\nheader chunk=2\nfill 150", 1000).cow)
+			list, _, err := exceptions(newRig(t, "device 800\nheader chunk=2\nfill 64", 1000).cow)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.repeated {
-				for i, old := range c.differs {
-					extra += fmt.Sprintf("\nex %d %d %d", 10+i, old, list[old/3].New)
-				}
-			}
-			r := newRig(t, spec+"\n"+extra, 1000)
-			for i := 64; i < 150; i++ { // what is hidden has been merged
-				x := list[i]
+			r := newRig(t, c.spec, 1000)
+			for i, x := range list[32:] {
 				chunk := make([]byte, 1024)
 				r.all.Peek(chunk, int64(r.on(x)))
-				if slices.Contains(c.differs, x.Old) {
+				if c.differs && i == 5 {
 					chunk[len(chunk)-1] ^= 1
 				}
 				r.all.Put(r.cow.Size()+int64(x.Old)*1024, chunk)
 			}
 			want, before := r.mustView(t), r.all.Image()
-			_, err = r.run(small(1000, 4096))
-			if !c.dropped {
+			refused := c.differs || !c.void || name == "a gap in the sector"
+			checked := r.sound(r.cow)
+			if (checked != nil) != (refused && c.void) {
+				t.Errorf("checked: %v", checked)
+			}
+			m, err := Open(r.cow, r.origin, Opening{HiddenVoid: c.void && checked == nil})
+			if refused {
 				var h *store.HiddenError
 				if !errors.As(err, &h) || !bytes.Equal(r.all.Image(), before) {
 					t.Errorf("%v: want it refused, and nothing written", err)
 				}
 				return
 			}
-			if err != nil || !bytes.Equal(content(r.origin), want) {
+			if err != nil || m.Hidden != 32 || m.Chunks != 0 {
+				t.Fatalf("%+v, %v", m, err)
+			}
+			if _, err = m.Run(small(1000, 4096)); err != nil || !bytes.Equal(content(r.origin), want) {
 				t.Errorf("%v", err)
 			}
+			if h, err := store.LookBehind(r.cow, m.geometry, format.End{}, nil); err != nil || !h.Blank {
+				t.Errorf("%+v is left, %v", h, err)
+			}
 		})
+	}
+}
+
+// TestBeyond: exceptions past the snapshot's end stop a merge, or stay in the store where the user
+// wants the others merged.
+func TestBeyond(t *testing.T) {
+	for _, batch := range []uint64{1000, 7} {
+		r := newRig(t, "device 200\nheader chunk=1\nfill 70\ndata 9", 150) // the last 20 are past 150
+		list := mustList(t, r)
+		if _, err := Open(r.cow, r.origin, Opening{}); !errors.As(err, new(*BadExceptionError)) {
+			t.Errorf("%v", err)
+		}
+		m, err := Open(r.cow, r.origin, Opening{Beyond: true})
+		if err != nil || m.Chunks != 50 || m.Plan.Beyond != 20 {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		o := small(batch, 4096)
+		if batch < 20 {
+			if _, err := m.Run(o); !errors.As(err, new(*TooManyError)) {
+				t.Errorf("%v", err)
+			}
+			continue
+		}
+		want := content(r.origin)
+		for _, x := range list[:50] {
+			r.all.Peek(want[int(x.Old)*sector:][:sector], int64(x.New)*sector)
+		}
+		result, err := m.Run(o)
+		if err != nil || result.Chunks != 50 || result.Beyond != 20 || !bytes.Equal(content(r.origin), want) {
+			t.Errorf("%+v, %v", result, err)
+		}
+		if left := mustList(t, r); !slices.Equal(left, list[50:]) {
+			t.Errorf("the store has %v, want %v", left, list[50:])
+		}
 	}
 }
 

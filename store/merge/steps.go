@@ -9,11 +9,14 @@ import (
 // (snapshot_merge_next_chunks and merge_callback in dm-snap.c): it copies the last run
 // of exceptions that are consecutive in both chunks, within their area, flushes the
 // origin, and clears them with one durable write. It calls told with each run that
-// was merged. Of the Options, only Memory and Undo have a meaning.
+// was merged. What stands behind the list's end is cleared first; the kernel would keep it. Of the Options, only Memory and Undo have a meaning.
 //
 // The error is one of [Merge.Run] or [store.Open], or of told.
 func (m *Merge) Steps(o Options, n uint64, told func(store.Run) error) (Result, error) {
-	s, err := store.Open(m.cow, store.Options{})
+	if err := m.clearHidden(); err != nil {
+		return Result{}, err
+	}
+	s, err := store.Open(m.cow, store.Options{Visit: m.opening.Visit})
 	if err != nil {
 		return Result{}, err
 	}
@@ -54,28 +57,4 @@ func (m *merger) step(s *store.Store) (store.Run, error) {
 		return run, &SyncError{err}
 	}
 	return run, s.CommitMerge(run.Count)
-}
-
-// Preview calls told with the runs of the next n steps, or of as many as are left,
-// and changes nothing. The error is one of [store.Open], or of told. A merge reads
-// each area once, before it clears anything in it: so it does not matter that
-// nothing is cleared.
-func (m *Merge) Preview(n uint64, told func(store.Run) error) error {
-	s, err := store.Open(unwritten{m.cow}, store.Options{})
-	if err != nil {
-		return err
-	}
-	for ; n > 0; n-- {
-		run, err := s.PrepareMerge()
-		if err != nil || run.Count == 0 {
-			return err
-		}
-		if err := s.CommitMerge(run.Count); err != nil {
-			return err
-		}
-		if err := told(run); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -46,19 +46,19 @@ func (p piece) of(buf []byte) []byte { return buf[p.at : p.at+p.length] }
 
 // cutter cuts the data of exceptions to windows.
 type cutter struct {
-	*Merge
+	*Prospect
 	all  []format.Exception // what is left
 	skip format.Bytes       // of the first one's chunk
 }
 
 // lengthOf is how much of an exception's chunk lies on the origin.
-func (m *Merge) lengthOf(x format.Exception) format.Bytes {
+func (m *Prospect) lengthOf(x format.Exception) format.Bytes {
 	return min(m.geometry.ChunkBytes(), m.size-format.Bytes(x.Old)*m.geometry.ChunkBytes())
 }
 
 // source is where a piece stands on the COW device, target on the origin.
-func (m *Merge) source(p piece) format.Bytes { return m.geometry.Offset(p.New) + p.skip }
-func (m *Merge) target(p piece) format.Bytes {
+func (m *Prospect) source(p piece) format.Bytes { return m.geometry.Offset(p.New) + p.skip }
+func (m *Prospect) target(p piece) format.Bytes {
 	return format.Bytes(p.Old)*m.geometry.ChunkBytes() + p.skip
 }
 

@@ -1,0 +1,228 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"dmcow/format"
+)
+
+// nextArea is what stands in the area behind the one in which the list ends, up to the first
+// slot without an exception. It is of an earlier life of the device, mostly: nobody clears an
+// area before it is used.
+type nextArea struct {
+	area     format.AreaIndex
+	entries  uint64
+	possible uint64          // no accident makes the others of sound exceptions
+	sound    uint64          // break no rule by themselves
+	taken    uint64          // have an old or a new chunk that the list has, too
+	leaked   uint64          // have a data chunk below the next free one that the list lacks
+	own      uint64          // have a data chunk of the area's own stripe, or behind it
+	early    uint64          // have one before that stripe, which the list lacks
+	first    format.NewChunk // of the first of them
+	void     bool            // all of them change nothing (see notVoid)
+	copied   bool            // the area in which the list ends is a copy of it (see isCopied)
+}
+
+// lookAtNext looks at that area, once. What the origin holds all the same, as a merge that
+// was cut off leaves it, need not be looked at any further. The error is that of
+// Options.Visit.
+func (s *scan) lookAtNext() error {
+	s.next.area = s.list.end.Area + 1
+	if err := s.eachOfNext(s.countNext); err != nil {
+		return err
+	}
+	s.next.copied = s.isCopied()
+	if s.options.Content == nil || !s.fitsOn() && !s.isMisplaced() {
+		return nil
+	}
+	s.next.void = true
+	return s.eachOfNext(func(_ format.Place, x format.Exception) {
+		if s.next.void {
+			s.next.void = s.notVoid(x) == ""
+		}
+	})
+}
+
+// eachOfNext hands out the entries of that area, up to the first slot without an exception.
+func (s *scan) eachOfNext(use func(format.Place, format.Exception)) error {
+	area := s.next.area
+	if uint64(area) >= s.geometry.Areas(s.chunks) {
+		return nil
+	}
+	w := format.Walk{Device: s.device, Size: s.size, Geometry: s.geometry}
+	err := format.Slots(w, area, area+1, func(p format.Piece) error {
+		for i := range p.Len() {
+			x := p.At(i)
+			if x.New == 0 {
+				return errNextEnds
+			}
+			use(format.Place{Area: area, Index: p.Index + i}, x)
+			if err := s.visit(area); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var unread *format.AreaError
+	switch {
+	case errors.As(err, &unread):
+		s.unread(err)
+	case errors.Is(err, errNextEnds):
+	default:
+		return err
+	}
+	return nil
+}
+
+// errNextEnds ends a look at an area.
+var errNextEnds = errors.New("no exception")
+
+func (s *scan) countNext(at format.Place, x format.Exception) {
+	n := &s.next
+	if n.entries++; n.entries == 1 {
+		n.first = x.New
+	}
+	if s.impossible(at, x) {
+		return
+	}
+	n.possible++
+	if s.breaks(at, x) != nil {
+		return
+	}
+	n.sound++
+	known := s.list.news.has(uint64(x.New))
+	if known || s.list.olds.has(uint64(x.Old)) {
+		n.taken++
+	}
+	if !known && x.New < s.list.end.NextFree {
+		n.leaked++
+	}
+	switch early := rank(s.geometry, x.New) < uint64(n.area)*uint64(s.geometry.ExceptionsPerArea()); {
+	case !early:
+		n.own++
+	case !known:
+		n.early++
+	}
+}
+
+// isStale reports whether the area behind the list holds what may have been exceptions.
+func (s *scan) isStale() bool { return s.whole && 2*s.next.possible > s.next.entries }
+
+// isCopied reports whether the area in which the list ends is a copy of the one behind it: both
+// hold the same, and most of it in the data chunks of the one behind. What the other held is lost.
+// A copy the other way round costs nothing, for what is behind a list that ends was not in it. A
+// few entries are compared.
+func (s *scan) isCopied() bool {
+	n := min(s.next.entries, 4096)
+	if n == 0 || s.next.taken < s.next.entries || 2*s.next.own <= s.next.entries {
+		return false
+	}
+	e := uint64(s.geometry.ExceptionsPerArea())
+	here, ok := s.slots(uint64(s.list.end.Area)*e, int(n))
+	there, ok2 := s.slots(uint64(s.next.area)*e, int(n))
+	return ok && ok2 && slices.Equal(here, there)
+}
+
+// isMisplaced reports whether no earlier life explains the area behind the list: it was copied, or
+// its exceptions name chunks that this list has given out and lost, or so many chunks of the areas
+// before it that a list in order cannot have come to it.
+func (s *scan) isMisplaced() bool {
+	n := s.next
+	const parallel = 16 // copies, which are committed in any order
+	return n.copied || s.isStale() && !n.void && (n.leaked > 0 && 2*n.leaked >= n.entries || n.early > parallel && 2*n.early >= n.entries)
+}
+
+// fitsOn reports whether the list may have been cut off: it ends with a sector, and the area behind
+// it goes on where it would have come to, with chunks that it does not have.
+func (s *scan) fitsOn() bool {
+	n, end := s.next, s.list.end
+	if !s.isStale() || n.void || s.behind.Count > 0 || end.Index%slotsPerSector != 0 || n.sound < n.entries || n.taken > 0 {
+		return false
+	}
+	lost := uint64(s.geometry.ExceptionsPerArea() - end.Index)
+	return rank(s.geometry, n.first) >= rank(s.geometry, end.NextFree)+lost
+}
+
+const slotsPerSector = format.SectorSize / format.ExceptionSize
+
+var CutOffList = &Rule{
+	Name:     "cut-off-list",
+	Severity: Warning,
+	Means:    mentioned,
+	When:     "the list ends with a sector, and the area behind it holds exceptions that would go on with it: the list's last sector was lost, or they are of an earlier life of the device",
+	Kernel:   "ends the list there, and clears the area before use",
+	Repair:   "find out whether the snapshot had more exceptions: nothing on the device tells",
+	list: func(s *scan) *Finding {
+		if !s.fitsOn() || s.isMisplaced() {
+			return nil
+		}
+		lost := s.geometry.ExceptionsPerArea() - s.list.end.Index
+		f := &Finding{
+			Scope: OfArea,
+			Place: format.Place{Area: s.next.area},
+			detail: fmt.Sprintf("the list ends with a sector, before exception %d of area %d, and this area holds %s that would go on with it: "+
+				"%d exceptions before them may be lost, or these are of an earlier life of the device",
+				s.list.end.Index, s.list.end.Area, exceptions(s.next.entries), lost),
+			Suggests: s.suggestStretch(s.list.end.Place, lost),
+		}
+		if f.Suggests != nil {
+			f.repair = "find out whether the snapshot had more exceptions; if it had, repair --rebuild --warnings writes those that the entries around suggest"
+		}
+		return f
+	},
+}
+
+var MisplacedArea = &Rule{
+	Name:     "misplaced-area",
+	Severity: Error,
+	When:     "the area behind the one in which the list ends holds exceptions of this list: that one is a copy of it, or they name leaked chunks, or chunks of the areas before it",
+	Kernel:   "ends the list before them, and serves the origin's data for their chunks",
+	Fate:     Wrong,
+	Repair:   "find out what became of the areas: two may have changed places, or an old one was written back",
+	list: func(s *scan) *Finding {
+		if !s.isMisplaced() {
+			return nil
+		}
+		n := s.next
+		if n.copied {
+			return &Finding{
+				Scope:  OfArea,
+				Place:  format.Place{Area: n.area},
+				detail: fmt.Sprintf("the list ends before this area, and it holds what area %d does, %s: that area was overwritten by a copy of this one", s.list.end.Area, exceptions(n.entries)),
+			}
+		}
+		return &Finding{
+			Scope: OfArea,
+			Place: format.Place{Area: n.area},
+			detail: fmt.Sprintf("the list ends before this area, and it holds %s that no earlier life of the device explains: %d name data chunks that the list has given out and lost, %d chunks that belong to the areas before it",
+				exceptions(n.entries), n.leaked, n.early),
+		}
+	},
+}
+
+var StaleAreas = &Rule{
+	Name:     "stale-areas",
+	Severity: Info,
+	Means:    harmless,
+	When:     "the area after the one in which the list ends holds exceptions: of an earlier life of the device, as is normal, or the list was cut off",
+	Kernel:   "does not read them, and clears the area before use",
+	list: func(s *scan) *Finding {
+		if !s.isStale() || s.fitsOn() || s.isMisplaced() {
+			return nil
+		}
+		return &Finding{
+			Scope:  OfArea,
+			Place:  format.Place{Area: s.next.area},
+			detail: "the list ends before this area, and it holds exceptions all the same: of an earlier life of the device, or the list was cut off here",
+		}
+	},
+}
+
+func exceptions(n uint64) string {
+	if n == 1 {
+		return "1 exception"
+	}
+	return fmt.Sprintf("%d exceptions", n)
+}

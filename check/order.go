@@ -1,0 +1,104 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"dmcow/format"
+)
+
+// The kernel gives data chunks out in order, and copies that run in parallel change that by a
+// few places. So an exception whose new chunk is far from its neighbours', while just the chunk
+// between those is named by nobody, has lost its new chunk. That holds for a list that is in
+// order but for such exceptions: what an interrupted or incomplete merge --rescue leaves is not. A
+// repair that closed a gap with exceptions from the list's end leaves the same: those have the
+// highest chunks of all, without a gap.
+
+var NewChunkOutOfPlace = &Rule{
+	Name:     "new-chunk-out-of-place",
+	Severity: Error,
+	Means:    Meaning{UnlistedCertain: true, Merging: ForcedMerge},
+	When:     "a new chunk is far from its neighbours', which leave just one data chunk between them, and no exception names that",
+	Kernel:   "serves wrong data for it",
+	Fate:     Wrong,
+	Repair:   "give the exception the chunk between its neighbours'",
+	Command:  "repair --rebuild",
+	say: func(f Finding) string {
+		return fmt.Sprintf("new chunk %d is out of place: the exceptions around it leave data chunk %d between them, which nobody names", f.New, f.expected)
+	},
+}
+
+// mostOutOfPlace is how many are told: where there are more, the list follows another order.
+const mostOutOfPlace = 64
+
+// outOfPlace finds new chunks that are out of place. It takes another walk, and only where the
+// list is not in order and has lost chunks.
+type outOfPlace struct {
+	*scan
+	left, middle *named // the exceptions before; nil where there are less
+	found        []Finding
+	last         format.NewChunk // of the list
+}
+
+// tellOutOfPlace tells of new chunks that are out of place.
+func (s *scan) tellOutOfPlace() error {
+	if !s.sound() || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
+		return nil
+	}
+	o := outOfPlace{scan: s}
+	p := s.newPass(0)
+	p.visit = o.visit
+	err := s.again(p)
+	p.close()
+	if err != nil || len(o.found) > mostOutOfPlace || s.list.falls > 2*uint64(len(o.found)) || o.moved() {
+		return err
+	}
+	for _, f := range o.found {
+		if err := s.tell(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// visit takes the next exception of the list.
+func (o *outOfPlace) visit(at format.Place, x format.Exception) {
+	right := &named{at, x}
+	if o.middle != nil && len(o.found) <= mostOutOfPlace {
+		before := uint64(0) // data chunks up to the one of the exception before
+		if o.left != nil {
+			before = rank(o.geometry, o.left.New) + 1
+		}
+		o.judge(before, o.middle, rank(o.geometry, x.New))
+	}
+	o.left, o.middle, o.last = o.middle, right, x.New
+}
+
+// judge judges an exception by its neighbours': there are so many data chunks up to and including
+// the one before, and before the one behind.
+func (o *outOfPlace) judge(before uint64, x *named, behind uint64) {
+	const near = 16
+	between := o.geometry.DataChunk(before)
+	if behind != before+1 || o.list.news.has(uint64(between)) {
+		return
+	}
+	if at := rank(o.geometry, x.New); at+near >= before && at <= before+near {
+		return
+	}
+	o.found = append(o.found, Finding{
+		Rule: NewChunkOutOfPlace, Scope: OfException, Place: x.Place, Exception: x.Exception, expected: between,
+		Suggests: o.suggestion(position(o.geometry, x.Place), 1, format.Exception{Old: x.Old, New: between}),
+	})
+}
+
+// moved reports whether the exceptions came from the list's end: their new chunks go on where it
+// ends now.
+func (o *outOfPlace) moved() bool {
+	const slack = 4 // chunks of exceptions that were dropped there
+	if len(o.found) == 0 {
+		return false
+	}
+	least := slices.MinFunc(o.found, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
+	most := slices.MaxFunc(o.found, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
+	return least > o.last && rank(o.geometry, most) <= rank(o.geometry, o.last)+uint64(len(o.found))+slack
+}
