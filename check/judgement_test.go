@@ -1,0 +1,112 @@
+package check_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+)
+
+// evidence is a store, and what a check makes of it.
+type evidence struct {
+	name, spec string
+	origin     string // a spec of its content, of 400 sectors; empty where it is not known
+	rule       string // what is found; empty for no error and no mention
+	certain    bool   // it leaves no doubt
+	says       string
+}
+
+// run40 are 40 exceptions in a row; 4 sectors of 32 make an area.
+const run40 = "device 2000\nheader chunk=4\nfill 40 0\ndata 9\n"
+
+// gone is a store of 96 exceptions in a row that lost its second sector, 32 to 63.
+const gone = "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2560 00*512\n"
+
+var evidences = []evidence{
+	// What hides behind the list's end, and whether anybody misses it.
+	{"torn, and the origin is not known", run40 + "ex 64 300 66\nex 65 301 67", "", "hidden-exceptions", false,
+		"a torn commit would explain them, if the data of 2 of them equalled what the origin has; else a sector of the list was lost before them (--origin tells)"},
+	{"torn, of chunks that are there", run40 + "ex 64 3 66\nex 65 4 67", "", "hidden-exceptions", true, "a torn commit explains them"},
+	{"torn, of data chunks that were given out again", run40 + "ex 64 300 5\nex 65 301 6", "", "hidden-exceptions", true, "a torn commit explains them"},
+	{"torn, and one differs", run40 + "ex 64 30 66\nex 65 70 67", "raw 0 00", "hidden-exceptions", false,
+		"a torn commit does not explain 1 of them: exception 65 (old chunk 70, new chunk 67) is the first, its data differs from what the origin has"},
+	{"torn, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 67", "raw 0 00", "hidden-exceptions", true, "the snapshot shows the same without them"},
+	{"a gap inside a sector, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 41 70 66", "raw 0 00", "hidden-exceptions", false, "exception 41 is in the sector where the list ends"},
+	{"past the origin's end", run40 + "ex 64 3000 66", "raw 0 00", "hidden-exceptions", false, "it cannot be an exception"},
+	{"the first sector", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2048 00*512\n", "", "hidden-exceptions", false, "the list ends at exception 0 of this area, and 64 exceptions stand behind it"},
+
+	// What the entries around say.
+	{"a lost sector in a run", gone, "", "hidden-exceptions", false,
+		"32 entries are lost here: by the entries around them old chunks 132 to 163, new chunks 34 to 65, which no exception names"},
+	{"a lost sector where a run ended", "device 2000\nheader chunk=4\nfill 50 100\nfill 46 10\ndata 9\nraw 2560 00*512\n", "", "hidden-exceptions", false,
+		"32 entries are lost here: new chunks 34 to 65 fit between those around, and no exception names them"},
+	{"a lost entry", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0", "", "hidden-exceptions", false, "by the entries around it, exception 40 was old chunk 140, new chunk 42"},
+	{"a lost entry, whose data chunk another has", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0\nex 95 3 42", "", "hidden-exceptions", false, "!by the entries around it, exception 40"},
+	{"an old chunk in a run", run40 + "ex 20 19 22", "", "duplicate-old-chunk", false, "by the entries around it, exception 20 was old chunk 20, new chunk 22"},
+	{"a new chunk in a run", run40 + "ex 20 20 21", "", "duplicate-new-chunk", false, "by the entries around it, exception 20 was old chunk 20, new chunk 22"},
+	{"a new chunk out of any order", "device 2000\nheader chunk=4\nfill 40\ndata 9\nex 20 60 400", "", "new-chunk-out-of-place", false, "by the entries around it, exception 20 was old chunk 60, new chunk 22"},
+	{"a new chunk that moved on with those behind", "device 2000\nheader chunk=4\nfill 20\nex 20 60 60\nex 21 63 61\nex 22 66 62", "", "leaked-chunks", true, ""},
+	{"the last lost its new chunk", run40 + "ex 40 77 0", "", "odd-terminator", false, "exception 40 was old chunk 77, new chunk 42"},
+	{"the last lost its new chunk, and its old one is another's", run40 + "ex 40 7 0", "", "odd-terminator", false, "!new chunk 42"},
+
+	// What stands in the area behind.
+	{"cut off at a sector", "device 600\nheader chunk=1\nfill 96 100\ndata 9\nraw 17408 00*512", "", "cut-off-list", true,
+		"32 entries are lost here: by the entries around them old chunks 132 to 163, new chunks 35 to 66, which no exception names"},
+	{"cut off, or an earlier life", "device 600\nheader chunk=1\nfill 96\ndata 9\nraw 17408 00*512", "", "cut-off-list", true,
+		"32 exceptions before them may be lost, or these are of an earlier life of the device"},
+	{"an earlier life, whose chunks are there", "device 600\nheader chunk=1\nfill 96 0\nraw 512 00*512\nfill 32 50\nraw 17408 00*512", "", "", true, ""},
+	{"swapped areas", "device 600\nheader chunk=1\nfill 33 0\ndata 9\n" + "raw 512 00*512\nex 0 32 35\nraw 17408 00*512\n" + rows(32, 32), "", "misplaced-area", false,
+		"32 exceptions that no earlier life of the device explains: 32 name data chunks that the list has given out and lost"},
+	{"an area that became a copy of the next", "device 600\nheader chunk=1\nfill 33 0\ndata 9\nraw 512 00*512\nex 0 32 35", "", "misplaced-area", false,
+		"it holds what area 0 does, 1 exception: that area was overwritten by a copy of this one"},
+	{"a copy of the last area behind it", "device 600\nheader chunk=1\nfill 20 0\ndata 9\n" + rows(32, 20), "", "stale-areas", true, ""},
+}
+
+// rows are n exceptions of a run from old chunk 0 on, from a slot on.
+func rows(slot, n int) (spec string) {
+	for i := range n {
+		spec += fmt.Sprintf("ex %d %d %d\n", slot+i, i, 2+i)
+	}
+	return spec
+}
+
+// TestJudgement: what is said of damage goes by what there is to see, and where nothing tells, it is in
+// doubt.
+func TestJudgement(t *testing.T) {
+	for _, e := range evidences {
+		t.Run(e.name, func(t *testing.T) {
+			o := check.Options{Device: devicetest.Of(storespec.MustCompile(t, e.spec))}
+			if e.origin != "" {
+				content := storespec.MustCompile(t, "device 400\n"+e.origin)
+				o.Origin, o.Content = format.Bytes(len(content)), bytes.NewReader(content)
+			}
+			r, err := check.Make(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Certain() != e.certain {
+				t.Errorf("certain %v: %v", r.Certain(), rules(r))
+			}
+			if e.rule == "" {
+				for _, tally := range r.Tallies {
+					if tally.Severity == check.Error || tally.Meaning.Mention {
+						t.Errorf("%s: %s", tally.Name, tally.Findings[0].Message())
+					}
+				}
+				return
+			}
+			said := first(t, r, e.rule).Message()
+			if want, not := strings.CutPrefix(e.says, "!"); strings.Contains(said, want) == not {
+				t.Errorf("it says: %s", said)
+			}
+			if r.HiddenVoid() != (e.rule != "hidden-exceptions" || e.certain) {
+				t.Errorf("what hides is void: %v", r.HiddenVoid())
+			}
+		})
+	}
+}

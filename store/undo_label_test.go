@@ -1,0 +1,205 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"dmcow/format"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/storespec"
+	"dmcow/store"
+)
+
+// ended is a log whose change has been made.
+func ended(t *testing.T, o store.UndoOptions) *changed {
+	t.Helper()
+	c := newChanged(t, 8, false)
+	u, err := store.NewUndo(c.log, c.device, c.g, o)
+	if err == nil {
+		err = c.run(u)
+	}
+	if err == nil {
+		err = u.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// inLog is how many exceptions a log has.
+func inLog(t *testing.T, c *changed) uint64 {
+	t.Helper()
+	id, err := store.Identify(c.log, c.g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := exceptions(c.log, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint64(len(all))
+}
+
+// clear clears an exception of the log's first area.
+func (c *changed) clear(i uint64) {
+	c.both.Put(logStart+int64(c.g.SlotOffset(format.Place{Index: int(i)})), make([]byte, format.ExceptionSize))
+}
+
+// TestUndoLogCutOff: a log that lost the end of its list is told from one that ends there, by all who
+// open it; one that is being taken back has a shorter list, and belongs.
+func TestUndoLogCutOff(t *testing.T) {
+	var cut *store.CutOffUndoError
+	all := inLog(t, ended(t, store.UndoOptions{}))
+	for left := range all {
+		c := ended(t, store.UndoOptions{})
+		for i := left; i < all; i++ {
+			c.clear(i)
+		}
+		for _, sample := range []bool{true, false} {
+			if err := store.Belongs(c.log, c.device, sample, nil); !errors.As(err, &cut) || cut.Count != all {
+				t.Errorf("%d of %d are left: %v", left, all, err)
+			}
+		}
+		if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{}); !errors.As(err, &cut) {
+			t.Errorf("%d of %d are left, to go on: %v", left, all, err)
+		}
+	}
+	c := ended(t, store.UndoOptions{})
+	if err := store.BeginTakingBack(c.log); err != nil {
+		t.Fatal(err)
+	}
+	for i := all / 2; i < all; i++ {
+		c.clear(i)
+	}
+	if err := store.Belongs(c.log, c.device, false, nil); err != nil {
+		t.Errorf("taken back in part: %v", err)
+	}
+	// To go on with the change makes it a log like any other again, of what is left.
+	u, err := store.OpenUndo(c.log, c.device, store.UndoOptions{})
+	if err == nil {
+		err = u.Close()
+	}
+	if err == nil {
+		err = store.Belongs(c.log, c.device, false, nil)
+	}
+	if err != nil {
+		t.Errorf("taken back in part, and gone on with: %v", err)
+	}
+	c.clear(all/2 - 1)
+	if err := store.Belongs(c.log, c.device, false, nil); !errors.As(err, &cut) {
+		t.Errorf("gone on with, and cut off: %v", err)
+	}
+}
+
+// TestUndoKept: a log knows whether all that it has captured came from changes that left the store
+// which they merged.
+func TestUndoKept(t *testing.T) {
+	for _, c := range []struct{ first, second, want bool }{
+		{true, true, true}, {false, true, false}, {true, false, false}, {false, false, false},
+	} {
+		log := ended(t, store.UndoOptions{Kept: c.first})
+		for range 2 { // that it is opened again changes nothing
+			u, err := store.OpenUndo(log.log, log.device, store.UndoOptions{Kept: c.second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u.Kept() != c.want {
+				t.Errorf("%+v: %v", c, u.Kept())
+			}
+		}
+		if c.first && !c.second {
+			u, err := store.OpenUndo(log.log, log.device, store.UndoOptions{Kept: true})
+			if err != nil || u.Kept() {
+				t.Errorf("%+v, and once more with a store that is left: %v", c, err)
+			}
+		}
+	}
+}
+
+// TestUndoClosedAtAnyTime: whenever a power cut comes, a log that ends early is taken for none that was
+// cut off: what it says of itself is durable no earlier than its list.
+func TestUndoClosedAtAnyTime(t *testing.T) {
+	c := newChanged(t, 1, false)
+	record := c.both.Record()
+	u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
+	if err == nil {
+		err = c.run(u)
+	}
+	if err == nil {
+		err = u.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := 0
+	for crash := range record.Crashes(6, rand.New(rand.NewPCG(devicetest.Seed(t), 18))) {
+		states++
+		now := on(t, crash.Device(), 1, false)
+		is, err := store.IsUndo(now.log)
+		if err != nil || !is {
+			continue
+		}
+		if err := store.Belongs(now.log, now.device, false, nil); err != nil {
+			t.Fatalf("%v: %v", crash, err)
+		}
+	}
+	t.Logf("%d states", states)
+}
+
+// TestWithdraw: exceptions that are given up cost no chunk, and none that was prepared before waits for
+// them.
+func TestWithdraw(t *testing.T) {
+	d := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 30"))
+	s := open(t, d)
+	free := s.Usage().Free()
+	prepare := func(old format.OldChunk) store.Pending {
+		p, err := s.PrepareException(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first := prepare(200)
+	var given []store.Pending
+	for old := range format.OldChunk(5) { // over the end of the area
+		given = append(given, prepare(300+old))
+	}
+	committed := false
+	s.CommitException(first, true, func(err error) { committed = err == nil })
+	s.Withdraw(given)
+	if !committed {
+		t.Error("the one before waits for those that were given up")
+	}
+	if got := s.Usage().Free(); got != free-1 {
+		t.Errorf("%d free, expected %d", got, free-1)
+	}
+	if again := prepare(300); again.New != given[0].New {
+		t.Errorf("the next one gets chunk %d, expected %d", again.New, given[0].New)
+	}
+	if u := open(t, d).Usage(); u.Leaked() != 0 || u.End.Exceptions != 31 {
+		t.Errorf("%d chunks are lost, %d exceptions", u.Leaked(), u.End.Exceptions)
+	}
+}
+
+// TestSaveLargeChunk: a chunk that is larger than what is copied at a time, and of which the origin has
+// a part alone, is saved, with zeros behind that.
+func TestSaveLargeChunk(t *testing.T) {
+	const chunk = 4096 // sectors: 2 MiB
+	for _, sectors := range []int{chunk + 3, 2*chunk + 2049, 3*chunk - 1, 2*chunk + 1} {
+		origin := originOf(sectors)
+		d := devicetest.Of(storespec.MustCompile(t, "device 24576\nheader chunk=4096\ndata 7"))
+		if _, err := save(d, chunk, origin, []stretch{{0, 1 << 40}}); err != nil {
+			t.Fatalf("%d sectors: %v", sectors, err)
+		}
+		whole := sectors / chunk
+		last := d.Image()[(2+whole)*chunk*512:][:chunk*512]
+		want := make([]byte, chunk*512)
+		copy(want, origin[whole*chunk*512:])
+		if !bytes.Equal(last, want) {
+			t.Errorf("%d sectors: the last chunk is something else", sectors)
+		}
+	}
+}
