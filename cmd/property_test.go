@@ -1,0 +1,410 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab/corpus"
+)
+
+// plainStore is a store and its origin, read by the description of the format alone: what is
+// held against it is not what reads it here.
+type plainStore struct {
+	cow, origin []byte
+	chunk       int // bytes
+}
+
+type plainEntry struct{ old, new uint64 }
+
+// slot is where the n-th entry of the list stands.
+func (s plainStore) slot(n int) int {
+	e := s.chunk / 16
+	return (1+n/e*(e+1))*s.chunk + n%e*16
+}
+
+// list is what the kernel would take for the list: all entries up to the first without a new
+// chunk.
+func (s plainStore) list() (all []plainEntry) {
+	for n := 0; s.slot(n)+16 <= len(s.cow); n++ {
+		at := s.slot(n)
+		x := plainEntry{binary.LittleEndian.Uint64(s.cow[at:]), binary.LittleEndian.Uint64(s.cow[at+8:])}
+		if x.new == 0 {
+			break
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// view is what the snapshot shows.
+func (s plainStore) view() []byte {
+	view := bytes.Clone(s.origin)
+	for _, x := range s.list() {
+		copy(view[int(x.old)*s.chunk:], s.cow[int(x.new)*s.chunk:][:s.chunk])
+	}
+	return view
+}
+
+// grown is a store that came about as the kernel's do: of so many exceptions, in runs of up to so
+// many.
+func grown(rng *rand.Rand, sectors, exceptions, run int) plainStore {
+	s := plainStore{chunk: 512 * sectors}
+	e := s.chunk / 16
+	chunks := exceptions*3 + 50
+	s.origin = make([]byte, chunks*s.chunk)
+	for at := 0; at < len(s.origin); at += 512 { // no two sectors are alike
+		binary.LittleEndian.PutUint64(s.origin[at:], rng.Uint64())
+	}
+	s.cow = make([]byte, (2+exceptions+exceptions/e+1+20)*s.chunk)
+	copy(s.cow, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00")
+	binary.LittleEndian.PutUint32(s.cow[12:], uint32(sectors))
+	saved := map[int]bool{}
+	for n := 0; n < exceptions; {
+		old := rng.IntN(chunks)
+		for range 1 + rng.IntN(run) {
+			if n == exceptions || old >= chunks || saved[old] {
+				break
+			}
+			saved[old] = true
+			new := 2 + n + n/e
+			binary.LittleEndian.PutUint64(s.cow[s.slot(n):], uint64(old))
+			binary.LittleEndian.PutUint64(s.cow[s.slot(n)+8:], uint64(new))
+			copy(s.cow[new*s.chunk:], s.origin[old*s.chunk:][:s.chunk])
+			for at := old * s.chunk; at < (old+1)*s.chunk; at += 512 {
+				binary.LittleEndian.PutUint64(s.origin[at:], rng.Uint64())
+			}
+			n++
+			old++
+		}
+	}
+	return s
+}
+
+// damage is one damage to a store's header or metadata.
+type damage struct {
+	what  string
+	apply func(cow []byte)
+}
+
+// damages are single damages to a store, at most so many of each kind.
+func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
+	list := s.list()
+	e := s.chunk / 16
+	areas := len(list)/e + 1
+	sector := func(area, i int) int { return (1+area*(e+1))*s.chunk + i*512 }
+	inArea := s.chunk / 512
+	past := func(n int) []byte { // the store when its list had n entries
+		was := bytes.Clone(s.cow)
+		for i := n; i < len(list); i++ {
+			clear(was[s.slot(i):][:16])
+		}
+		return was
+	}
+	kinds := map[string]func(i int) *damage{
+		"a sector zeroed": func(int) *damage {
+			at := sector(rng.IntN(areas), rng.IntN(inArea))
+			return &damage{fmt.Sprintf("sector %d zeroed", at/512), func(cow []byte) { clear(cow[at:][:512]) }}
+		},
+		"a sector of ones": func(int) *damage {
+			at := sector(rng.IntN(areas), rng.IntN(inArea))
+			return &damage{fmt.Sprintf("sector %d of ones", at/512), func(cow []byte) { copy(cow[at:], bytes.Repeat([]byte{0xff}, 512)) }}
+		},
+		"the header": func(i int) *damage {
+			return []*damage{
+				{"the header zeroed", func(cow []byte) { clear(cow[:512]) }},
+				{"the header of ones", func(cow []byte) { copy(cow, bytes.Repeat([]byte{0xff}, 512)) }},
+				{"the header replaced by the first sector of area 0", func(cow []byte) { copy(cow[:512], s.cow[s.chunk:]) }},
+			}[i%3]
+		},
+		"a sector of another area": func(int) *damage {
+			to, from, i := rng.IntN(areas), rng.IntN(areas+1), rng.IntN(inArea)
+			if sector(from, i)+512 > len(s.cow) {
+				return nil
+			}
+			return &damage{fmt.Sprintf("sector %d replaced by that of area %d", sector(to, i)/512, from), func(cow []byte) { copy(cow[sector(to, i):][:512], s.cow[sector(from, i):]) }}
+		},
+		"a sector of its past": func(int) *damage {
+			n, at := rng.IntN(len(list)+1), sector(rng.IntN(areas), rng.IntN(inArea))
+			return &damage{fmt.Sprintf("sector %d as it was when there were %d", at/512, n), func(cow []byte) { copy(cow[at:][:512], past(n)[at:]) }}
+		},
+		"an area of its past": func(int) *damage {
+			n, at := rng.IntN(len(list)+1), sector(rng.IntN(areas), 0)
+			return &damage{fmt.Sprintf("area at %d as it was when there were %d", at/512, n), func(cow []byte) { copy(cow[at:][:s.chunk], past(n)[at:]) }}
+		},
+		"two sectors": func(int) *damage {
+			a, b := sector(rng.IntN(areas), rng.IntN(inArea)), sector(rng.IntN(areas), rng.IntN(inArea))
+			return &damage{fmt.Sprintf("sectors %d and %d swapped", a/512, b/512), func(cow []byte) {
+				copy(cow[a:][:512], s.cow[b:])
+				copy(cow[b:][:512], s.cow[a:])
+			}}
+		},
+		"a field": func(int) *damage {
+			if len(list) == 0 {
+				return nil
+			}
+			n, field := rng.IntN(len(list)), rng.IntN(2)
+			at := s.slot(n) + 8*field
+			value := binary.LittleEndian.Uint64(s.cow[at:])
+			what := ""
+			switch rng.IntN(6) {
+			case 0:
+				value, what = 0, "0"
+			case 1:
+				value, what = 1, "1"
+			case 2:
+				value, what = math.MaxUint64, "max"
+			case 3:
+				other := list[min(n+1, len(list)-1)]
+				value, what = [2]uint64{other.old, other.new}[field], "its neighbour's"
+			default:
+				bit := rng.IntN(64) * (rng.IntN(3) + 1) / 3
+				value, what = value^1<<bit, fmt.Sprintf("with bit %d flipped", bit)
+			}
+			return &damage{fmt.Sprintf("exception %d, field %d: %s", n, field, what), func(cow []byte) { binary.LittleEndian.PutUint64(cow[at:], value) }}
+		},
+	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		seen := map[string]bool{}
+		for i := range most {
+			d := kinds[kind](i)
+			if d == nil || seen[d.what] {
+				continue
+			}
+			seen[d.what] = true
+			now := bytes.Clone(s.cow)
+			if d.apply(now); !bytes.Equal(now, s.cow) {
+				all = append(all, *d)
+			}
+		}
+	}
+	return all
+}
+
+// The damage that no evidence shows, as the README has it.
+const (
+	endsEarlier = "the list ends earlier, as it did some time ago"
+	otherOld    = "an old chunk became another one of the origin that has no exception"
+	otherNew    = "a new chunk became another data chunk that no exception uses"
+	bothFields  = "an exception became another one"
+	moreEntries = "the list has entries more"
+)
+
+// undetectable names a damage that no evidence shows, by what it does to the list; it is empty for any
+// other.
+func undetectable(before, after []plainEntry, s plainStore) string {
+	switch {
+	case len(after) < len(before) && slices.Equal(after, before[:len(after)]):
+		return endsEarlier
+	case len(after) > len(before) && slices.Equal(after[:len(before)], before):
+		return moreEntries
+	case len(after) != len(before):
+		return ""
+	}
+	changed, at := 0, 0
+	for i := range before {
+		if before[i] != after[i] {
+			changed, at = changed+1, i
+		}
+	}
+	if changed != 1 {
+		return ""
+	}
+	was, is := before[at], after[at]
+	oldTaken := slices.ContainsFunc(before, func(x plainEntry) bool { return x.old == is.old })
+	newTaken := slices.ContainsFunc(before, func(x plainEntry) bool { return x.new == is.new })
+	onOrigin := is.old < uint64(len(s.origin)/s.chunk)
+	isData := is.new >= 2 && is.new < uint64(len(s.cow)/s.chunk) && (is.new-1)%uint64(s.chunk/16+1) != 0
+	switch {
+	case was.new == is.new && onOrigin && !oldTaken:
+		return otherOld
+	case was.old == is.old && isData && !newTaken:
+		return otherNew
+	}
+	return ""
+}
+
+// property is the one that holds of any damage: each command gives the undamaged view, or refuses, and
+// leaves nothing.
+type property struct {
+	*testing.T
+	plainStore
+	want     []byte
+	dir      string
+	commands int
+}
+
+// files writes the damaged store, and the origin, where these are not there.
+func (p *property) files(cow []byte) {
+	p.Helper()
+	for name, content := range map[string][]byte{"cow": cow, "origin": p.origin} {
+		path := filepath.Join(p.dir, name)
+		if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, content) {
+			continue
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			p.Fatal(err)
+		}
+	}
+}
+
+func (p *property) read(name string) []byte {
+	p.Helper()
+	content, err := os.ReadFile(filepath.Join(p.dir, name))
+	if err != nil {
+		p.Fatal(err)
+	}
+	return content
+}
+
+// run runs a command in the directory.
+func (p *property) run(line string) (status, string) {
+	p.commands++
+	var said bytes.Buffer
+	var args []string
+	for _, word := range strings.Fields(line) {
+		args = append(args, strings.ReplaceAll(word, "%", p.dir+"/"))
+	}
+	code := Main(args, io.Discard, &said)
+	return status(code), said.String()
+}
+
+const isGood = statusOK | statusMended
+
+// holds is what is wrong with what the commands do with a damaged store; it is empty where nothing
+// is.
+func (p *property) holds(cow []byte, rng *rand.Rand) string {
+	p.Helper()
+	p.files(cow)
+	if wrong := p.exports("export"); wrong != "" {
+		return wrong
+	}
+	if wrong := p.mounts(); wrong != "" {
+		return wrong
+	}
+	s, said := p.run("merge %cow --into %origin --yes")
+	switch now := p.read("origin"); {
+	case s&^isGood == 0 && !bytes.Equal(now, p.want):
+		return "merged, and the origin is something else"
+	case s&^isGood != 0 && (!bytes.Equal(now, p.origin) || !bytes.Equal(p.read("cow"), cow)):
+		return "merge: something has changed, exit status " + fmt.Sprint(s, said)
+	}
+	p.files(cow)
+	line := "repair %cow --no-undo --yes"
+	if rng.IntN(2) == 0 {
+		line += " --origin %origin"
+	}
+	if s, said = p.run(line); s&^isGood != 0 {
+		if !bytes.Equal(p.read("cow"), cow) {
+			return "repair: something has changed, exit status " + fmt.Sprint(s, said)
+		}
+		return ""
+	}
+	return p.exports("repaired, and exported")
+}
+
+// exports exports the snapshot.
+func (p *property) exports(what string) string {
+	p.Helper()
+	out := filepath.Join(p.dir, "out")
+	defer os.Remove(out)
+	s, said := p.run("export %cow --origin %origin %out")
+	switch _, err := os.Stat(out); {
+	case s&^isGood == 0 && !bytes.Equal(p.read("out"), p.want):
+		return what + ": another view"
+	case s&^isGood != 0 && err == nil:
+		return what + ": a file is left, exit status " + fmt.Sprint(s, said)
+	}
+	return ""
+}
+
+// mounts reads what a mount would show, chunk by chunk.
+func (p *property) mounts() string {
+	p.Helper()
+	a := &app{ctx: p.Context(), stdout: newOutput(io.Discard), stderr: newErrors(io.Discard), outcomes: views}
+	v, err := a.openSnapshot(viewing{COW: path(filepath.Join(p.dir, "cow")), Origin: path(filepath.Join(p.dir, "origin"))}, toRead)
+	if err != nil {
+		return ""
+	}
+	defer v.close()
+	b := make([]byte, p.chunk)
+	uncertain := false
+	for at := 0; at < len(p.want); at += p.chunk {
+		n, err := v.view.ReadAt(b[:min(p.chunk, len(p.want)-at)], int64(at))
+		if uncertain = uncertain || err != nil; err == nil && !bytes.Equal(b[:n], p.want[at:at+n]) {
+			return fmt.Sprintf("mounted, chunk %d shows something else", at/p.chunk)
+		}
+	}
+	if uncertain && a.status&^isGood == 0 {
+		return "mounted, there are I/O errors, and the exit status is good"
+	}
+	return ""
+}
+
+// TestProperty: any single damage to a sound store ends in the undamaged view, or in a refusal
+// that leaves nothing; but for what no evidence shows, which the README lists.
+func TestProperty(t *testing.T) {
+	seed := devicetest.Seed(t)
+	rng := rand.New(rand.NewPCG(seed, 18))
+	stores := map[string]func() plainStore{} // all of them at once take much memory
+	for name, s := range corpus.Load(t) {
+		p := plainStore{s.COW(t), s.Origin(t), int(s.ChunkSectors) * 512}
+		if s.Status != "Invalid" && digestOf(p.view()) == s.ViewSHA256 {
+			stores[name] = func() plainStore { return p }
+		}
+	}
+	for _, sectors := range []int{1, 8, 32} {
+		e := 32 * sectors
+		for _, n := range []int{1, e / 2, e - 1, e, e + 1, 2*e + e/3, 3 * e} {
+			if sectors == 32 && n > e+1 {
+				continue // 2 or 3 such areas are 30 MiB
+			}
+			for _, run := range []int{1, 40} {
+				stores[fmt.Sprintf("chunks of %d sectors, %d exceptions in runs of %d", sectors, n, run)] = func() plainStore { return grown(rng, sectors, n, run) }
+			}
+		}
+	}
+	most := 12
+	if testing.Short() {
+		most = 2
+	}
+	met, commands, damages := map[string]int{}, 0, 0
+	for _, name := range slices.Sorted(maps.Keys(stores)) {
+		p := &property{T: t, plainStore: stores[name](), dir: t.TempDir()}
+		p.want = p.view()
+		for _, d := range p.damages(rng, most) {
+			cow := bytes.Clone(p.cow)
+			d.apply(cow)
+			damages++
+			wrong := p.holds(cow, rng)
+			if wrong == "" {
+				continue
+			}
+			class := undetectable(p.list(), plainStore{cow, p.origin, p.chunk}.list(), p.plainStore)
+			if met[class]++; class == "" {
+				t.Errorf("%s, %s: %s", name, d.what, wrong)
+			}
+		}
+		commands += p.commands
+	}
+	t.Logf("%d damages to %d stores, %d commands; what no evidence shows: %v", damages, len(stores), commands, met)
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for class := range met {
+		if class != "" && !strings.Contains(strings.Join(strings.Fields(string(readme)), " "), class) {
+			t.Errorf("the README does not list: %s", class)
+		}
+	}
+}
