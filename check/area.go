@@ -28,7 +28,7 @@ const (
 	leastRepeats = format.SectorSize / format.ExceptionSize
 )
 
-// mostOf tells whether bad is more than the half of n, and no fewer than least.
+// mostOf reports whether bad is more than the half of n, and no fewer than least.
 func mostOf(bad, n, least int) bool { return bad >= least && 2*bad > n }
 
 // garbage is the area of which some was found to be garbage last.
@@ -38,7 +38,7 @@ type garbage struct {
 	areas        uint64 // areas so far
 }
 
-// orderly tells whether most new chunks of a piece are close to the ones before
+// orderly reports whether most new chunks of a piece are close to the ones before
 // them, and others: so a kernel gives chunks out, and garbage is not so. If they are
 // impossible all the same, it is the device that was cut short.
 func orderly(piece format.Piece) bool {

@@ -141,7 +141,7 @@ func (f *facts) breaks(at format.Place, x format.Exception) *Rule {
 	return nil
 }
 
-// impossible tells whether no accident to the device's size, and no wrong origin,
+// impossible reports whether no accident to the device's size, and no wrong origin,
 // makes a sound exception look like this one: its new chunk is nowhere near where
 // those of its area can be, or its old one on no device.
 func (f *facts) impossible(at format.Place, x format.Exception) bool {

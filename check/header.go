@@ -257,15 +257,15 @@ func (s *scan) rewrite(first string) string {
 	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors%s: --header %[2]ds", first, e.Geometry.ChunkSectors(), valid)
 }
 
-// fits tells whether the header has a chunk size with which there can be a list.
+// fits reports whether the header has a chunk size with which there can be a list.
 func (s *scan) fits() bool {
 	return !s.id.Geometry.IsZero() && store.Fits(s.device, s.id.Geometry) == nil
 }
 
-// hasHeader tells whether the device begins with a header's magic.
+// hasHeader reports whether the device begins with a header's magic.
 func (s *scan) hasHeader() bool { return s.id.Header.Magic == format.Magic }
 
-// headless tells whether the magic is 0, on a device that the kernel would make
+// headless reports whether the magic is 0, on a device that the kernel would make
 // a new store of.
 func (s *scan) headless() bool {
 	return s.size >= format.SectorSize && s.id.Header.Magic == 0 && !s.id.Unfinished

@@ -183,7 +183,7 @@ func (p *patient) merge(want []byte) string {
 	return p.compare(p.origin, want)
 }
 
-// compare tells whether a device reads as wanted.
+// compare reports whether a device reads as wanted.
 func (p *patient) compare(path string, want []byte) string {
 	var got []byte
 	err := kernellab.Read(path, func(piece []byte) { got = append(got, piece...) })

@@ -207,7 +207,7 @@ func (s *scan) usage() store.Usage {
 	return store.Usage{Geometry: s.geometry, Size: s.size, End: s.list.end}
 }
 
-// sound tells whether nothing was found that makes figures of the list an
+// sound reports whether nothing was found that makes figures of the list an
 // artefact of the damage.
 func (s *scan) sound() bool {
 	return s.whole && s.list.broken == 0 && s.list.garbage.areas == 0

@@ -159,13 +159,13 @@ func (p *plausibility) take(at format.Place, x format.Exception) {
 	p.highest = max(p.highest, x.New)
 }
 
-// tooBad tells whether more of the exceptions are bad than damage explains: one in
+// tooBad reports whether more of the exceptions are bad than damage explains: one in
 // ten, and of few none.
 func (p *plausibility) tooBad() bool {
 	return p.bad > 0 && (p.count < fewExceptions || 10*p.bad > p.count)
 }
 
-// dense tells whether the data chunks up to the highest are not many more than
+// dense reports whether the data chunks up to the highest are not many more than
 // the exceptions: some are lost to failed copies and to merges, and an undo log
 // uses some for itself.
 func (p *plausibility) dense() bool {

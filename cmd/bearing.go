@@ -16,7 +16,7 @@ import (
 // label, and an origin mostly neither. A slip with the name of the origin is seen there. Logical
 // volumes are what they are named, whatever they bear.
 
-// refuseBearing is the failure of a merge that would remove what the origin bears, or replace it by
+// refuseBearing refuses a merge that would remove what the origin bears, or replace it by
 // something else.
 func (j *job) refuseBearing() error {
 	if j.isUndo || j.to.volume != nil {
@@ -100,7 +100,7 @@ func differ(a io.ReaderAt, from int64, b io.ReaderAt, at, length int64) bool {
 	return false
 }
 
-// refuseLacking is the failure of a snapshot that lacks what its origin bears: then that is mostly
+// refuseLacking refuses a snapshot that lacks what its origin bears: then that is mostly
 // no origin, but the disk that has it.
 func (s *snapshot) refuseLacking(v viewing, origin named) error {
 	if s.isUndo || origin.volume != nil {

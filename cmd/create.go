@@ -100,7 +100,7 @@ func (c *createCmd) Run(a *app) error {
 	return c.write(a, t, job)
 }
 
-// quiet is the failure of images that came into use while they were read.
+// quiet refuses images that came into use while they were read.
 func (c *createCmd) quiet(images ...*device.Device) error {
 	for _, d := range images {
 		if err := quietDevice(d); err != nil && !c.Live {
@@ -174,7 +174,7 @@ func (t *target) isNone(sources ...*device.Device) error {
 	return nil
 }
 
-// takesVolume tells whether a name that no file has is to be taken for VG/LV: where it was said
+// takesVolume reports whether a name that no file has is to be taken for VG/LV: where it was said
 // where to look for that, or where no file of the name could be made.
 func (c *createCmd) takesVolume(name string) bool {
 	return isVolumeName(name) && (len(c.PV) > 0 || !exists(filepath.Dir(name)))

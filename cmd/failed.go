@@ -44,7 +44,7 @@ func sectorOf(old format.OldChunk, chunk format.Sectors) format.Sectors {
 	return format.Sectors(old) * chunk
 }
 
-// refuseFailed is the failure of a file for the list that holds something else.
+// refuseFailed refuses a file for the list that holds something else.
 func (c *mergeCmd) refuseFailed(j *job) error {
 	if c.Failed != "" && place(string(c.Failed)) == place(string(c.Undo)) {
 		return &failure{string(c.Failed), statusFailed, errors.New("is the file of --undo")}

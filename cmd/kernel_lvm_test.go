@@ -145,7 +145,7 @@ var lvmScenarios = []lvmScenario{
 	},
 }
 
-// textWraps tells whether the metadata's text, in the first area of a physical volume, goes
+// textWraps reports whether the metadata's text, in the first area of a physical volume, goes
 // on at the area's beginning.
 func textWraps(t *testing.T, file string) bool {
 	t.Helper()

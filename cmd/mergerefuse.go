@@ -11,7 +11,7 @@ import (
 	"dmcow/store/merge"
 )
 
-// refuse is the failure of a merge that must not be begun, nil for others. It looks
+// refuse refuses a merge that must not be begun, nil for others. It looks
 // only.
 func (j *job) refuse() error {
 	if err := j.refuseOrigin(); err != nil {
@@ -67,7 +67,7 @@ func (j *job) makePlan() (err error) {
 	return nil
 }
 
-// refuseNested is the failure of a merge that makes of the origin what begins as a COW
+// refuseNested refuses a merge that makes of the origin what begins as a COW
 // store does: once it was cut off, that could not be told from swapped devices.
 func (j *job) refuseNested() error {
 	if j.isUndo || j.Force || j.plan.Beginning == 0 {
@@ -86,7 +86,7 @@ func (j *job) refuseNested() error {
 const invalidMerge = "refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, " +
 	"so that a merge would mix old and new. Only if the origin was not written since is it good: dmcow revalidate tells more, and marks it valid"
 
-// refuseOrigin is the failure of an origin that is none, or to which an undo log does
+// refuseOrigin refuses an origin that is none, or to which an undo log does
 // not belong. An undo log may be one of a COW device.
 func (j *job) refuseOrigin() (err error) {
 	if j.isUndo, err = store.IsUndo(j.device); err != nil {
@@ -111,7 +111,7 @@ func (j *job) refuseOrigin() (err error) {
 	return j.belongs(j.cow, j.origin, false, "; --force merges it all the same")
 }
 
-// refuseOtherSize is the failure of an origin that has not the size of the snapshot's own,
+// refuseOtherSize refuses an origin that has not the size of the snapshot's own,
 // where that is known.
 func (j *job) refuseOtherSize() error {
 	v := j.cow.volume
@@ -121,7 +121,7 @@ func (j *job) refuseOtherSize() error {
 	return &failure{string(j.Into), statusFailed, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d; --force merges it all the same", j.origin.Size(), printable(j.path), v.OriginSize)}
 }
 
-// refuseDamaged is the failure of a store of which a check finds what this merge must not begin
+// refuseDamaged refuses a store of which a check finds what this merge must not begin
 // with. What is worth knowing before one begins it tells.
 func (j *job) refuseDamaged() (err error) {
 	if j.report, err = j.checkSound(j.cow); err != nil {

@@ -111,7 +111,7 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 	return cow, named{path: origin.Name, volume: origin, where: m.volumes}, nil
 }
 
-// refuseOtherOrigin is the failure of a logical volume that is not the origin of the snapshot
+// refuseOtherOrigin refuses a logical volume that is not the origin of the snapshot
 // that is to be merged into it.
 func refuseOtherOrigin(cow, into named) error {
 	v, o := cow.volume, into.volume

@@ -226,7 +226,7 @@ func containerOf(d *device.Device) (string, error) {
 }
 
 // probeWiped takes a device that is blank as far as LVM blanks a new one, and has a list behind
-// that, for a store whose header was wiped. The error is the failure of an interruption.
+// that, for a store whose header was wiped. The error says that it was interrupted.
 func (a *app) probeWiped(c *cow) error {
 	if !c.id.Leftover || c.id.Unfinished || c.id.State != store.Uninitialized {
 		return nil

@@ -81,16 +81,16 @@ func (j *job) otherSnapshots() (all []lvm.Snapshot, err error) {
 	return all, nil
 }
 
-// seesOthers tells whether the origin's other snapshots are known: it is a logical volume.
+// seesOthers reports whether the origin's other snapshots are known: it is a logical volume.
 func (j *job) seesOthers() bool { return j.to.volume != nil && j.to.volume.Group != nil }
 
-// isMerged tells whether a snapshot is the one that is merged.
+// isMerged reports whether a snapshot is the one that is merged.
 func (j *job) isMerged(s lvm.Snapshot) bool {
 	own := j.cow.volume
 	return own != nil && own.Group != nil && own.Group.UUID == j.to.volume.Group.UUID && own.Logical.Name == s.COW.Name
 }
 
-// calls tells whether a user calls a snapshot of the group by a name.
+// calls reports whether a user calls a snapshot of the group by a name.
 func calls(v *volume.Volume, s lvm.Snapshot, name string) bool {
 	group, logical, ok := lvm.SplitName(name)
 	return name == s.COW.Name || ok && logical == s.COW.Name && (group == v.Group.Name || group == v.Group.UUID)
@@ -158,7 +158,7 @@ func (j *job) refusal(o *other, err error) error {
 	return &failure{o.path, statusFailed, fmt.Errorf("refused: the merge would change what this other snapshot of the origin shows: %w; mend that first, or give it up: --lose-snapshot %s", err, o.volume.Logical.Name)}
 }
 
-// refuseDamagedOther is the failure of another snapshot that is not proved to show what it should.
+// refuseDamagedOther refuses another snapshot that is not proved to show what it should.
 func (j *job) refuseDamagedOther(o *other) (check.Report, error) {
 	r, err := j.checkSound(o.cow)
 	if err != nil {
@@ -198,7 +198,7 @@ func (j *job) mark(overwritten func(start, end format.Bytes)) error {
 	return nil
 }
 
-// refuseOther is the failure of a snapshot that has no room for what it must keep.
+// refuseOther refuses a snapshot that has no room for what it must keep.
 func (j *job) refuseOther(o *other) (err error) {
 	if o.lost {
 		return nil
@@ -262,7 +262,7 @@ func (j *job) keepOther(o *other) error {
 	return j.done(o.path, err)
 }
 
-// refuseGivingUp is the failure of a snapshot that cannot be marked invalid, and that the
+// refuseGivingUp refuses a snapshot that cannot be marked invalid, and that the
 // kernel would take for a new one: it would show what it never was.
 func (o *other) refuseGivingUp() error {
 	if o.id.State != store.Uninitialized && o.id.Header.Magic == 0 {

@@ -56,7 +56,7 @@ func lookAt(name string, mode fs.FileMode) (*output, error) {
 	return o, nil
 }
 
-// overwrites tells whether something is lost by writing.
+// overwrites reports whether something is lost by writing.
 func (o *output) overwrites() bool { return o.worth != "" || o.isBlock }
 
 // overwriting is how things are written over, or not.
@@ -123,7 +123,7 @@ func (o *output) refuseFile(s *snapshot) error {
 	return nil
 }
 
-// refuseLoss is the failure of a file that must not be replaced without leave.
+// refuseLoss refuses a file that must not be replaced without leave.
 func (o *output) refuseLoss(force bool) error {
 	if o.worth != "" && !force {
 		return &failure{o.name, statusFailed, fmt.Errorf("refused: %s; --force replaces it", o.worth)}

@@ -56,7 +56,7 @@ func (p *percent) String() string {
 	return strconv.FormatFloat(float64(*p), 'f', -1, 64)
 }
 
-// monitoring tells whether a command line asks for the monitoring plugin, also
+// monitoring reports whether a command line asks for the monitoring plugin, also
 // where it cannot be parsed: the plugin's exit statuses hold then too.
 func monitoring(args []string) bool {
 	usage := false

@@ -14,13 +14,13 @@ import (
 // tell. So whoever may write it stops a command that reads, unless the user says --live; others are
 // kept from beginning to, where the kernel can do that; and at the end it is looked at once more.
 
-// inUse is the failure of a device that somebody has, who may write to it.
+// inUse refuses a device that somebody has, who may write to it.
 func inUse(path string, by []string) error {
 	return &failure{path, statusFailed, fmt.Errorf("in use by %s, who may write to it while it is read. "+
 		"If a snapshot is active, read its own device, or deactivate it first; --live reads it all the same", strings.Join(by, ", "))}
 }
 
-// claim keeps others from writing to what is read, and is the failure of what somebody may write to
+// claim keeps others from writing to what is read, and refuses what somebody may write to
 // already.
 func (s *snapshot) claim(origin named, to access) error {
 	if by := s.origin.Writers(); len(by) > 0 {
@@ -61,7 +61,7 @@ func (s *snapshot) claimDevice(n named, d *device.Device, reads bool) error {
 	return nil
 }
 
-// quiet is the failure of a snapshot that came into use while it was read: what was read of it may
+// quiet refuses a snapshot that came into use while it was read: what was read of it may
 // be of several moments.
 func (s *snapshot) quiet() error {
 	if by := s.cow.device.Holders(); s.out == nil && len(by) > 0 && s.id.State == store.Valid {
@@ -70,7 +70,7 @@ func (s *snapshot) quiet() error {
 	return quietDevice(s.origin)
 }
 
-// quietDevice is the failure of a device that came into use while it was read.
+// quietDevice refuses a device that came into use while it was read.
 func quietDevice(d *device.Device) error {
 	if by := d.Writers(); len(by) > 0 {
 		return &failure{d.Path(), statusFailed, fmt.Errorf("came into use by %s while it was read", strings.Join(by, ", "))}
@@ -78,7 +78,7 @@ func quietDevice(d *device.Device) error {
 	return nil
 }
 
-// claimPath keeps others from writing to a device that is read, and is the failure of one that somebody
+// claimPath keeps others from writing to a device that is read, and refuses one that somebody
 // may write to already.
 func claimPath(d *device.Device) error {
 	if by := d.Writers(); len(by) > 0 {

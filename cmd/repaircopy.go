@@ -10,7 +10,7 @@ import (
 	"dmcow/internal/device"
 )
 
-// refuseCopy is the failure of a file in which no copy can be made.
+// refuseCopy refuses a file in which no copy can be made.
 func (m *mending) refuseCopy() error {
 	name := string(m.CopyTo)
 	if name == "-" {
@@ -75,7 +75,7 @@ func (m *mending) stream() error {
 	return m.conclude(r, "-")
 }
 
-// copyFailed is the failure of a copy.
+// copyFailed says of which copy, and why.
 func (m *mending) copyFailed(name string, err error) error {
 	switch {
 	case errors.As(err, new(*failure)), errors.As(err, new(*outputError)):

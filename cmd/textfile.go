@@ -19,7 +19,7 @@ type textFile struct {
 	head string // its first line, by which an older one is known
 }
 
-// refuse is the failure of a file that holds something else, or cannot be made.
+// refuse refuses a file that holds something else, or cannot be made.
 func (t textFile) refuse() error {
 	if t.name == "" || t.name == "-" {
 		return nil

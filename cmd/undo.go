@@ -30,7 +30,7 @@ type undoing struct {
 	done bool // the change has been made
 }
 
-// refuse is the failure of a file or device in which no undo log of the change can be
+// refuse refuses a file or device in which no undo log of the change can be
 // kept. It looks only; what is not there yet can be made.
 func (u *undoing) refuse() error {
 	if u.name == "" {
@@ -171,7 +171,7 @@ func (u *undoing) end(err error) error {
 // isUnused reports whether a log was made for a change that then did not begin.
 func (u *undoing) isUnused() bool { return u.made && !u.done && (u.undo == nil || u.undo.IsEmpty()) }
 
-// belongs is the failure of a device that an undo log does not belong to, which a hint may be
+// belongs refuses a device that an undo log does not belong to, which a hint may be
 // added to. With sample, it looks at some of the log.
 func (a *app) belongs(log *cow, to *device.Device, sample bool, hint string) error {
 	p := a.walking(log, true)

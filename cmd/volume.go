@@ -86,7 +86,7 @@ func (a *app) findVolume(name string, s volumes, write bool) (*volume.Volume, er
 	return a.inactive(name, group, logical, s.PV, write)
 }
 
-// isVolumeName tells whether a name has the form VG/LV.
+// isVolumeName reports whether a name has the form VG/LV.
 func isVolumeName(name string) bool {
 	_, _, ok := lvm.SplitName(name)
 	return ok

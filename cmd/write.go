@@ -143,7 +143,7 @@ func (a *app) target(c *cow, d *device.Writable, w writing, chunk chunkSize) (*t
 	return &target{cow: c, out: d, whole: whole}, nil
 }
 
-// refuse is the failure of a command that is to write a new store over what the
+// refuse refuses a command that is to write a new store over what the
 // target holds, nil where that is nothing, or where force is given. What is too
 // small is refused in any case.
 func (a *app) refuse(t *target, force bool) error {
@@ -153,7 +153,7 @@ func (a *app) refuse(t *target, force bool) error {
 	return a.refuseWorth(t, force)
 }
 
-// refuseWorth is the failure of a command that is to write over something of worth that
+// refuseWorth refuses a command that is to write over something of worth that
 // the target holds, nil where there is nothing, or where force is given.
 func (a *app) refuseWorth(t *target, force bool) error {
 	var err error

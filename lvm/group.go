@@ -63,7 +63,7 @@ type Segment struct {
 // Find is the logical volume of a name.
 func (g *Group) Find(name string) *Logical { return g.logical[name] }
 
-// Shared tells whether several hosts use the group at once, by a lock manager.
+// Shared reports whether several hosts use the group at once, by a lock manager.
 func (g *Group) Shared() bool { return g.Clustered || g.LockType != "" && g.LockType != "none" }
 
 // parseGroup reads the text of a volume group. The error is a [*SyntaxError].

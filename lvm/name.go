@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// isLVMName tells whether a text may be LVM's name of something: what else stands there is
+// isLVMName reports whether a text may be LVM's name of something: what else stands there is
 // damage, and not to be put before a terminal.
 func isLVMName(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool {
@@ -69,11 +69,11 @@ func MappingUUID(g *Group, v *Logical) string {
 	return "LVM-" + strings.ReplaceAll(g.UUID+v.UUID, "-", "")
 }
 
-// Mapped tells whether a device-mapper UUID is that of a logical volume, or of a layer of
+// Mapped reports whether a device-mapper UUID is that of a logical volume, or of a layer of
 // one.
 func Mapped(s string) bool { return strings.HasPrefix(s, "LVM-") }
 
-// MappedBy tells whether it is one of the volume group of a UUID.
+// MappedBy reports whether it is one of the volume group of a UUID.
 func MappedBy(s, group string) bool {
 	return isUUID(group) && strings.HasPrefix(s, "LVM-"+strings.ReplaceAll(group, "-", ""))
 }

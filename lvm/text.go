@@ -133,7 +133,7 @@ func (p *parser) name() (string, error) {
 	return string(p.text[start:p.at]), nil
 }
 
-// isName tells whether a byte may stand in a name.
+// isName reports whether a byte may stand in a name.
 func isName(c byte) bool {
 	switch c {
 	case '{', '}', '[', ']', '=', ',', '#', '"', '\'':

@@ -218,7 +218,7 @@ func mendDamage(t *testing.T, image, damaged []byte, chunk int, keep repair.Keep
 	return what, undamaged(was, now, after)
 }
 
-// leavesMisplaced tells whether no other error is left than new chunks that the entries
+// leavesMisplaced reports whether no other error is left than new chunks that the entries
 // around contradict: no choice but --rebuild touches these, and it needs their evidence.
 func leavesMisplaced(r check.Report) bool {
 	return !slices.ContainsFunc(r.Tallies, func(t check.Tally) bool {
@@ -226,7 +226,7 @@ func leavesMisplaced(r check.Report) bool {
 	})
 }
 
-// headerSurvives tells whether the header is there, or only its magic lost.
+// headerSurvives reports whether the header is there, or only its magic lost.
 func headerSurvives(damaged, image []byte) bool {
 	return string(damaged[:4]) == string(image[:4]) && string(damaged[8:16]) == string(image[8:16])
 }

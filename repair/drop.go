@@ -123,7 +123,7 @@ type several struct {
 	members []fault       // but the first
 }
 
-// endsAlike tells whether it is the same one that is the last, when those that repeat
+// endsAlike reports whether it is the same one that is the last, when those that repeat
 // another are gone.
 func (s *several) endsAlike() bool { return s.end.Exception == s.last.Exception }
 

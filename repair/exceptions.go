@@ -38,7 +38,7 @@ func (p *planner) mendList(f *faults) (bool, error) {
 	return false, nil
 }
 
-// onlyRepeats tells whether areas are implausible for exceptions that share their chunks
+// onlyRepeats reports whether areas are implausible for exceptions that share their chunks
 // with others, and not for what cannot be an exception: so a repair that was cut off leaves
 // one from which it has moved most.
 func (p *planner) onlyRepeats(f *faults) (bool, error) {

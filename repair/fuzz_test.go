@@ -103,13 +103,13 @@ func mendFuzzed(image, damaged []byte, changed map[int]bool, keep repair.Keep) e
 	return nil
 }
 
-// noRoom tells whether there was no free chunk for a copy, which only a larger device
+// noRoom reports whether there was no free chunk for a copy, which only a larger device
 // has.
 func noRoom(p *repair.Plan) bool {
 	return len(p.Undecided) > 0 && p.Undecided[0].Rule == check.DuplicateNewChunk && strings.Contains(p.Undecided[0].Advice, "no free chunk")
 }
 
-// ends tells whether the last entry of an area before a slot is zero.
+// ends reports whether the last entry of an area before a slot is zero.
 func ends(p picture, slot int) bool {
 	for at := p.perArea() - 1; at < uint64(slot); at += p.perArea() {
 		if x, _ := p.slot(at); x.new == 0 {

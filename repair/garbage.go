@@ -79,7 +79,7 @@ type rubbish struct {
 	count     int  // entries that no device has
 }
 
-// isGarbage tells whether it is garbage, and not one or two damaged exceptions.
+// isGarbage reports whether it is garbage, and not one or two damaged exceptions.
 func (g *rubbish) isGarbage() bool {
 	return !g.plausible && g.count > 0 && (g.ended || g.count >= leastGarbage)
 }

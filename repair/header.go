@@ -66,7 +66,7 @@ func (p *planner) mendHeader(f *faults) (bool, error) {
 	return false, nil
 }
 
-// isMarked tells whether a header, damaged as it is, marks the snapshot invalid.
+// isMarked reports whether a header, damaged as it is, marks the snapshot invalid.
 func isMarked(id store.Identity, d store.Device) bool {
 	return id.Header.Valid == 0 && (id.Header.Magic == format.Magic || id.Survives(d))
 }

@@ -95,7 +95,7 @@ func (p *planner) lastLook() error {
 	return err
 }
 
-// isFull tells whether a plan holds as much as it may.
+// isFull reports whether a plan holds as much as it may.
 func (p *planner) isFull() bool {
 	return p.edits >= mostEdits || len(p.image.sectors) >= mostSectors
 }

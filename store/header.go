@@ -156,7 +156,7 @@ func initialize(d WriteDevice, g format.Geometry, visit, data func() error) erro
 	return newHeader(d, g)
 }
 
-// Fits tells whether the device is large enough for an empty store. The error
+// Fits reports whether the device is large enough for an empty store. The error
 // is a [*TooSmallError].
 func Fits(d Device, g format.Geometry) error {
 	size := format.Bytes(d.Size())

@@ -203,7 +203,7 @@ func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.Re
 	return changed, nil
 }
 
-// matches tells whether sector n of exception i's chunk is what the change
+// matches reports whether sector n of exception i's chunk is what the change
 // writes there, or what was there before that.
 func (l *label) matches(i, n int, sector []byte) bool {
 	s, sums := sum(sector), l.sums(i, n)

@@ -106,7 +106,7 @@ func (d damage) chunk(t *testing.T, r *rig, v *View, old uint64) {
 	}
 }
 
-// listed tells whether a chunk has an exception, and what it holds then, going by its first
+// listed reports whether a chunk has an exception, and what it holds then, going by its first
 // one; else by the origin.
 func (d damage) listed(r *rig, old uint64) (bool, []byte) {
 	cow := r.cowImage()

@@ -175,13 +175,13 @@ func (d *Device) Size() int64 { return d.size }
 // file, and the largest of those that a device is joined from.
 func (d *Device) LogicalBlockSize() int64 { return d.largest }
 
-// AccessTimeKept tells whether reading leaves the file's access time as it is:
+// AccessTimeKept reports whether reading leaves the file's access time as it is:
 // that takes its owner or root.
 func (d *Device) AccessTimeKept() bool {
 	return !d.any(func(m *medium) bool { return m.atime })
 }
 
-// Direct tells whether the device, or some of it, is read with O_DIRECT.
+// Direct reports whether the device, or some of it, is read with O_DIRECT.
 func (d *Device) Direct() bool {
 	return d.any(func(m *medium) bool { return m.direct })
 }

@@ -111,7 +111,7 @@ func (d *Draft) goThroughCache() {
 	}
 }
 
-// nameable tells whether a file without a name can be given one.
+// nameable reports whether a file without a name can be given one.
 func (d *Draft) nameable() bool {
 	if os.Geteuid() == 0 {
 		return true

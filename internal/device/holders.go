@@ -37,12 +37,12 @@ func (n Number) strangers() []string {
 	return n.usersBut(isMapping)
 }
 
-// mapped tells whether devices of device-mapper hold the device.
+// mapped reports whether devices of device-mapper hold the device.
 func (n Number) mapped() bool {
 	return slices.ContainsFunc(n.relatives(), func(r Number) bool { return slices.ContainsFunc(r.holderNames(), isMapping) })
 }
 
-// isMapping tells whether a device is one of device-mapper, by its kernel name.
+// isMapping reports whether a device is one of device-mapper, by its kernel name.
 func isMapping(name string) bool {
 	return readLine(filepath.Join("/sys/class/block", name, "dm/name")) != ""
 }
@@ -133,7 +133,7 @@ func allMounts() (all []mounted) {
 	return all
 }
 
-// isAt tells whether what is asked for is at the path.
+// isAt reports whether what is asked for is at the path.
 func isAt(path string, is match) bool {
 	if !filepath.IsAbs(path) {
 		return false

@@ -139,7 +139,7 @@ func (d *Device) media() iter.Seq[*medium] {
 	}
 }
 
-// any tells whether one of the media is such.
+// any reports whether one of the media is such.
 func (d *Device) any(such func(*medium) bool) bool {
 	for m := range d.media() {
 		if such(m) {

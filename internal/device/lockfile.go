@@ -54,7 +54,7 @@ func LockFile(path string, patience time.Duration, visit func() error) (release 
 	}
 }
 
-// isStill tells whether an open file is the one of the name.
+// isStill reports whether an open file is the one of the name.
 func isStill(f *os.File, path string) bool {
 	a, err := f.Stat()
 	if err != nil {

@@ -85,12 +85,12 @@ func (d *Device) loops(own []span) (by []string) {
 	return by
 }
 
-// isOn tells whether one of the device's media is kept on a block device, or is that.
+// isOn reports whether one of the device's media is kept on a block device, or is that.
 func (d *Device) isOn(n Number) bool {
 	return d.any(func(m *medium) bool { return m.gone == nil && within(m.is, place{number: n}) })
 }
 
-// hides tells whether the mapping uses what a medium is kept on in a way that is not known.
+// hides reports whether the mapping uses what a medium is kept on in a way that is not known.
 func (m Mapping) hides(p place) bool {
 	if len(m.Number.table()) == 0 && within(place{number: m.Number}, p) {
 		return true // sysfs says that it is on it, and nobody says how
@@ -156,7 +156,7 @@ func (n Number) suspended() error {
 	return nil
 }
 
-// IsOn tells whether the device is kept on the other, by whatever layers, as an md array is
+// IsOn reports whether the device is kept on the other, by whatever layers, as an md array is
 // on its members.
 func (d *Device) IsOn(other *Device) bool {
 	return !d.joined && !other.joined && within(d.is, other.is)

@@ -41,7 +41,7 @@ func (p place) key() [4]uint64 {
 	return [4]uint64{0, 0, uint64(st.Dev), st.Ino}
 }
 
-// Overlaps tells whether writing to one of two devices may change the other,
+// Overlaps reports whether writing to one of two devices may change the other,
 // whatever the names that they were opened by: they are the same, or one is kept
 // on the other, as a partition is on its disk, a logical volume on a physical
 // one, a loop device on its file, or they show some of the same bytes of a third
@@ -76,7 +76,7 @@ func (d *Device) lowest() (all []span) {
 	return all
 }
 
-// within tells whether p is whole or all of it is kept on what.
+// within reports whether p is whole or all of it is kept on what.
 func within(p, what place) bool {
 	for layer := range p.layers() {
 		if layer.is(what) {

@@ -22,7 +22,7 @@ func (d *Device) Number() Number {
 	return d.is.number
 }
 
-// IsBlock tells whether the device is a block device, or joined from some of one.
+// IsBlock reports whether the device is a block device, or joined from some of one.
 func (d *Device) IsBlock() bool {
 	return d.any(func(m *medium) bool { return m.is.number != Number{} })
 }

@@ -174,7 +174,7 @@ func (s *Sight) dropHidden() {
 	s.found = all
 }
 
-// shadows tells whether a physical volume is to be taken in place of another one with the same
+// shadows reports whether a physical volume is to be taken in place of another one with the same
 // UUID. before: it was seen before that. Two on different stretches of a disk are copies, of
 // which nobody can say which to take.
 func shadows(one, other *lvm.Found, before bool) bool {
@@ -255,7 +255,7 @@ func (s *Sight) say(about, format string, args ...any) {
 	}
 }
 
-// OnBlocks tells whether some of the group is on block devices: then LVM may be at work
+// OnBlocks reports whether some of the group is on block devices: then LVM may be at work
 // on it.
 func (s *Sight) OnBlocks(g *lvm.Group) bool {
 	for _, p := range g.Physical {

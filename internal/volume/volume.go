@@ -163,7 +163,7 @@ func (v *Volume) claimed() error {
 	return nil
 }
 
-// isOn tells whether some of the volume is on a physical volume.
+// isOn reports whether some of the volume is on a physical volume.
 func (v *Volume) isOn(uuid string) bool {
 	return slices.ContainsFunc(v.Group.Physical, func(p *lvm.Physical) bool {
 		return p.UUID == uuid && slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool {
@@ -399,5 +399,5 @@ func (v *Volume) stale() error {
 	return nil
 }
 
-// OnBlocks tells whether some of the volume's group is on block devices.
+// OnBlocks reports whether some of the volume's group is on block devices.
 func (v *Volume) OnBlocks() bool { return v.sight.OnBlocks(v.Group) }

@@ -191,7 +191,7 @@ func (c *copier) use(w *window) error {
 	return nil
 }
 
-// contains tells whether exceptions in the order of the origin contain x.
+// contains reports whether exceptions in the order of the origin contain x.
 func contains(all []format.Exception, x format.Exception) bool {
 	_, found := slices.BinarySearchFunc(all, x, compare)
 	return found
