@@ -101,6 +101,11 @@ func newLabel(g format.Geometry, chunks []format.NewChunk, device format.Bytes, 
 func (l *label) count() int         { return int(binary.LittleEndian.Uint64(l.raw[labelCount:])) }
 func (l *label) setCount(count int) { binary.LittleEndian.PutUint64(l.raw[labelCount:], uint64(count)) }
 
+// changeFlags changes the flags, in memory.
+func (l *label) changeFlags(change func(uint32) uint32) {
+	binary.LittleEndian.PutUint32(l.raw[labelFlags:], change(binary.LittleEndian.Uint32(l.raw[labelFlags:])))
+}
+
 // writeHead writes what stands before the sums.
 func (l *label) writeHead(d WriteDevice) error { return l.write(d, 0, labelSize) }
 

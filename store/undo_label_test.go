@@ -77,8 +77,11 @@ func TestUndoLogCutOff(t *testing.T) {
 	if err := store.Belongs(c.log, c.device, false, nil); err != nil {
 		t.Errorf("taken back in part: %v", err)
 	}
-	// To go on with the change makes it a log like any other again, of what is left.
+	// To go on with the change makes it a log like any other again, of what is left and what comes.
 	u, err := store.OpenUndo(c.log, c.device, store.UndoOptions{})
+	if err == nil {
+		err = c.captureMore(u, 0)
+	}
 	if err == nil {
 		err = u.Close()
 	}
@@ -88,9 +91,37 @@ func TestUndoLogCutOff(t *testing.T) {
 	if err != nil {
 		t.Errorf("taken back in part, and gone on with: %v", err)
 	}
-	c.clear(all/2 - 1)
+	c.clear(all / 2)
 	if err := store.Belongs(c.log, c.device, false, nil); !errors.As(err, &cut) {
 		t.Errorf("gone on with, and cut off: %v", err)
+	}
+}
+
+// captureMore captures a chunk that the change does not touch.
+func (c *changed) captureMore(u *store.Undo, n int64) error {
+	first := 200 + 8*n
+	return u.Capture(write{first, first + 1, 9}.change())
+}
+
+// TestUndoOverOlderLog: what an earlier log has left on the device is not taken for the label of an
+// area that this one has not begun.
+func TestUndoOverOlderLog(t *testing.T) {
+	c := newChanged(t, 1, false)
+	var err error
+	for _, chunks := range []int64{50, 31, 32, 33} { // of 32 an area
+		var u *store.Undo
+		if u, err = store.NewUndo(c.log, c.device, c.g, store.UndoOptions{}); err == nil {
+			err = u.Capture(write{0, chunks, 1}.change())
+		}
+		if err == nil {
+			err = u.Close()
+		}
+		if err == nil {
+			err = store.Belongs(c.log, c.device, false, nil)
+		}
+		if err != nil {
+			t.Fatalf("%d chunks: %v", chunks, err)
+		}
 	}
 }
 
@@ -101,8 +132,14 @@ func TestUndoKept(t *testing.T) {
 		{true, true, true}, {false, true, false}, {true, false, false}, {false, false, false},
 	} {
 		log := ended(t, store.UndoOptions{Kept: c.first})
-		for range 2 { // that it is opened again changes nothing
+		for n := range int64(2) { // that it is opened again changes nothing
 			u, err := store.OpenUndo(log.log, log.device, store.UndoOptions{Kept: c.second})
+			if err == nil {
+				err = log.captureMore(u, n)
+			}
+			if err == nil {
+				err = u.Close()
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
