@@ -62,6 +62,7 @@ func (c *diffCmd) Validate() error {
 }
 
 func (c *diffCmd) Run(a *app) error {
+	c.output = []path{c.SVG, c.Against}
 	s, err := a.openSnapshot(c.viewing, c.access())
 	if err != nil {
 		return err

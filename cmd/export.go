@@ -66,6 +66,7 @@ func (c *exportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	c.dryRun, c.output = c.DryRun, []path{c.File}
 	s, err := a.openSnapshot(c.viewing, toRead)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -46,10 +45,7 @@ func sectorOf(old format.OldChunk, chunk format.Sectors) format.Sectors {
 
 // refuseFailed refuses a file for the list that holds something else.
 func (c *mergeCmd) refuseFailed(j *job) error {
-	if c.Failed != "" && place(string(c.Failed)) == place(string(c.Undo)) {
-		return &failure{string(c.Failed), statusFailed, errors.New("is the file of --undo")}
-	}
-	return c.failedList(j).refuse()
+	return c.failedList(j).refuse(c.Undo, c.COW, c.Into)
 }
 
 // place is a path without symbolic links on the way to its last name.

@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
+	"dmcow/internal/device"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 )
@@ -60,4 +62,53 @@ func TestKernelReadersSeeWho(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestKernelMountSeesWho: who comes to have an origin that is mounted ends what is read and written, and
+// the mount says so at its end, also where it ends at once.
+func TestKernelMountSeesWho(t *testing.T) {
+	kernellab.Require(t)
+	requireFUSE(t)
+	for name, flags := range map[string][]string{"to be read": nil, "to be written": {"--writable"}} {
+		t.Run(name, func(t *testing.T) {
+			u := loaded(t, corpus.Load(t)["lvm-ext4"])
+			origin, cow := u.files(t)
+			m := mountSnapshot(t, append(flags, cow, "--origin", origin)...)
+			kernellab.Loop(t, origin)
+			if !m.until("I/O errors from now on") {
+				t.Fatalf("nothing is said: %s", &m.said)
+			}
+			f, err := os.OpenFile(m.file, os.O_RDWR|syscall.O_DIRECT, 0)
+			if len(flags) == 0 {
+				f, err = os.OpenFile(m.file, os.O_RDONLY|syscall.O_DIRECT, 0)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := device.AlignedBuffer(4096)
+			if _, err := f.ReadAt(b, 0); !errors.Is(err, syscall.EIO) {
+				t.Errorf("it is read: %v", err)
+			}
+			if len(flags) > 0 {
+				if _, err := f.WriteAt(b, 4096); !errors.Is(err, syscall.EIO) {
+					t.Errorf("it is written: %v", err)
+				}
+			}
+			f.Close()
+			m.takeAway()
+			if _ = m.Wait(); m.ProcessState.ExitCode() != 8 {
+				t.Errorf("it ends with %v", m.ProcessState)
+			}
+		})
+	}
+	t.Run("at the end", func(t *testing.T) {
+		u := loaded(t, corpus.Load(t)["lvm-ext4"])
+		origin, cow := u.files(t)
+		m := mountSnapshot(t, cow, "--origin", origin)
+		kernellab.Loop(t, origin)
+		m.takeAway()
+		if _ = m.Wait(); m.ProcessState.ExitCode() != 8 {
+			t.Errorf("it ends with %v", m.ProcessState)
+		}
+	})
 }

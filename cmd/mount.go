@@ -67,6 +67,7 @@ func (c *mountCmd) Run(a *app) error {
 	case c.Writable:
 		to = toWrite
 	}
+	c.dryRun = c.DryRun
 	s, err := a.openSnapshot(c.viewing, to)
 	if err != nil {
 		return err
@@ -150,6 +151,9 @@ func (c *mountCmd) serve(s *snapshot, background *os.File) error {
 	for {
 		select {
 		case <-ended:
+			if !c.Live {
+				f.watch() // a last time: what was read so far may have been changed
+			}
 			s.status |= f.worst()
 			return nil
 		case <-commit.C:

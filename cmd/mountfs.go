@@ -183,6 +183,9 @@ func (f *snapshotFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off
 }
 
 func (f *snapshotFile) Write(_ context.Context, _ fs.FileHandle, data []byte, offset int64) (uint32, syscall.Errno) {
+	if f.moving.Load() != nil { // it would take the rest of a chunk from the origin
+		return 0, syscall.EIO
+	}
 	size := f.view.Size()
 	if offset >= size {
 		return 0, syscall.EFBIG

@@ -19,6 +19,9 @@ type viewing struct {
 	Uncertain path `placeholder:"FILE" help:"Write a list of the stretches that are not certain, as CSV."`
 	Live      bool `help:"Read also what somebody else is using: what is written meanwhile shows in part."`
 	section   `embed:""`
+
+	dryRun bool   `kong:"-"` // nothing is written
+	output []path `kong:"-"` // files that the command writes
 }
 
 // snapshot is a snapshot that was opened: a COW device, and its origin.
@@ -60,6 +63,9 @@ func (a *app) openSnapshot(v viewing, to access) (*snapshot, error) {
 		return nil, err
 	}
 	s := &snapshot{app: a, originName: origin.path}
+	if err := s.uncertain(v.Uncertain).refuse(append(v.output, path(n.path), path(origin.path))...); err != nil {
+		return nil, err
+	}
 	if err = s.openCOW(n, v, to); err == nil {
 		err = s.openOrigin(origin)
 	}
@@ -75,7 +81,7 @@ func (a *app) openSnapshot(v viewing, to access) (*snapshot, error) {
 	if err == nil && to != toList {
 		err = s.refuseLacking(v, origin)
 	}
-	if err == nil {
+	if err == nil && !v.dryRun {
 		err = s.writeUncertain(v.Uncertain)
 	}
 	if err != nil {
