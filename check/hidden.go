@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"dmcow/format"
 	"dmcow/store"
@@ -17,14 +18,18 @@ import (
 // whose old chunk has a live exception, or whose new chunk is a live one's: then it was given
 // out again after the crash.
 //
-// Entries that are not void speak for a sector of the list that was lost in front of them.
+// Entries that are not void speak for a sector of the list that was lost in front of them, and so
+// may the gap do (see gap).
 
 // proof is what is known of the entries behind the list's end.
 type proof struct {
-	voided uint64 // entries
-	open   uint64 // entries of which nothing shows that they are void
-	first  named  // of these
-	why    string // the first of these is not void
+	open       uint64 // entries of which nothing shows that they are void
+	first      named  // of these
+	why        string // the first of these is not void
+	superseded bool   // one has a chunk that an exception got since: the gap was there before that
+	highest    uint64 // rank of their new chunks
+	olds, news chunkSet
+	lost       string // why the gap before them speaks for a lost sector
 }
 
 // named is an entry with its place.
@@ -35,7 +40,7 @@ type named struct {
 
 // void reports whether leaving the entries out changes nothing.
 func (s *scan) void() bool {
-	return s.behind.Count > 0 && s.behind.Why == "" && s.proof.open == 0
+	return s.behind.Count > 0 && s.behind.Why == "" && s.proof.open == 0 && s.proof.lost == ""
 }
 
 // lookBehind looks at what stands behind the list's end, and whether that is void. The error is
@@ -46,24 +51,50 @@ func (s *scan) lookBehind() (err error) {
 		return err
 	}
 	_, err = store.LookBehind(s.device, s.geometry, s.list.end, func(at format.Place, x format.Exception) error {
-		if why := s.notVoid(x); why == "" {
-			s.proof.voided++
-		} else if s.proof.open++; s.proof.open == 1 {
-			s.proof.first, s.proof.why = named{at, x}, why
+		why := s.notVoid(x, &s.proof)
+		if s.isCopyOfEnd(at) {
+			why = "its sector is a copy of the one where the list ends"
+		}
+		if why != "" {
+			if s.proof.open++; s.proof.open == 1 {
+				s.proof.first, s.proof.why = named{at, x}, why
+			}
+		}
+		if s.plausible(x) {
+			s.proof.highest = max(s.proof.highest, rank(s.geometry, x.New))
 		}
 		return s.visit(at.Area)
 	})
+	if err == nil && s.proof.open == 0 && !s.proof.superseded {
+		s.proof.lost, err = s.whyLost()
+	}
 	return err
 }
 
+// isCopyOfEnd reports whether an entry begins a sector that holds what the one does in which the list
+// ends, which then is a copy of it: the list had others there.
+func (s *scan) isCopyOfEnd(at format.Place) bool {
+	inSector := s.behind.Index % slotsPerSector
+	if inSector == 0 || at.Index%slotsPerSector != 0 {
+		return false
+	}
+	here, ok := s.slots(position(s.geometry, s.behind.Place)-uint64(inSector), slotsPerSector)
+	there, ok2 := s.slots(position(s.geometry, at), slotsPerSector)
+	return ok && ok2 && slices.Equal(here, there)
+}
+
 // notVoid is why an entry behind the list's end may be missed; it is empty where nobody
-// misses it.
-func (s *scan) notVoid(x format.Exception) string {
+// misses it. No two entries that a torn commit left have a chunk in common, so that no more is read
+// than the device has.
+func (s *scan) notVoid(x format.Exception, p *proof) string {
 	switch {
 	case s.list.olds.has(uint64(x.Old)), s.list.news.has(uint64(x.New)):
+		p.superseded = true
 		return ""
-	case !s.geometry.Plausible(s.chunks, x) || uint64(x.Old) >= s.origin:
+	case !s.plausible(x):
 		return "it cannot be an exception"
+	case p.olds.add(uint64(x.Old))+p.news.add(uint64(x.New)) > 0:
+		return "another entry there has one of its chunks"
 	case s.options.Content == nil:
 		return "whether its data equals the origin's is not known"
 	}
@@ -87,6 +118,9 @@ func (s *scan) equalsOrigin(x format.Exception) (bool, error) {
 	data, there := make([]byte, min(length, piece)), make([]byte, min(length, piece))
 	for done := format.Bytes(0); done < length; done += piece {
 		n := min(length-done, piece)
+		if err := s.visit(s.list.end.Area); err != nil {
+			return false, err
+		}
 		if got, err := s.device.ReadAt(data[:n], int64(from+done)); got < int(n) {
 			return false, fmt.Errorf("its data cannot be read at byte %d: %w", from+done+format.Bytes(got), unexpected(err))
 		}
@@ -144,6 +178,8 @@ func (s *scan) explanation() string {
 	switch {
 	case s.behind.Why != "":
 		return "no torn commit explains them: " + s.behind.Why
+	case p.lost != "":
+		return "a torn commit does not explain them: " + p.lost + "; a sector of the list was lost before them"
 	case p.open == 0:
 		return "a torn commit explains them, and the snapshot shows the same without them"
 	case s.options.Content == nil:

@@ -36,6 +36,15 @@ var evidences = []evidence{
 	{"torn, and one differs", run40 + "ex 64 30 66\nex 65 70 67", "raw 0 00", "hidden-exceptions", false,
 		"a torn commit does not explain 1 of them: exception 65 (old chunk 70, new chunk 67) is the first, its data differs from what the origin has"},
 	{"torn, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 67", "raw 0 00", "hidden-exceptions", true, "the snapshot shows the same without them"},
+	{"lost, and what is behind equals the origin", "device 2000\nheader chunk=4\nfill 96 0\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00", "hidden-exceptions", false,
+		"a torn commit does not explain them: 32 entries are missing before them, and the data of 32 unnamed data chunks there, as chunk 34, is not on the origin"},
+	{"torn, in any order", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048", "raw 0 00\nraw 20480 11*2048", "hidden-exceptions", true, "a torn commit explains them"},
+	{"torn, and saved since", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048\nraw 4096 11*2048", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
+	{"torn, of chunks of no order", run40 + "ex 64 30 300", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
+	{"a copy of the last sector", "device 2000\nheader chunk=4\nfill 72 0\ndata 9\nraw 2560 00*512\n" + run(32, 64, 8), "raw 0 00", "hidden-exceptions", false,
+		"exception 64 (old chunk 64, new chunk 66) is the first, its sector is a copy of the one where the list ends"},
+	{"the same twice", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 66", "raw 0 00", "hidden-exceptions", false,
+		"exception 65 (old chunk 71, new chunk 66) is the first, another entry there has one of its chunks"},
 	{"a gap inside a sector, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 41 70 66", "raw 0 00", "hidden-exceptions", false, "exception 41 is in the sector where the list ends"},
 	{"past the origin's end", run40 + "ex 64 3000 66", "raw 0 00", "hidden-exceptions", false, "it cannot be an exception"},
 	{"the first sector", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2048 00*512\n", "", "hidden-exceptions", false, "the list ends at exception 0 of this area, and 64 exceptions stand behind it"},
@@ -71,6 +80,14 @@ var evidences = []evidence{
 func rows(slot, n int) (spec string) {
 	for i := range n {
 		spec += fmt.Sprintf("ex %d %d %d\n", slot+i, i, 2+i)
+	}
+	return spec
+}
+
+// run are n exceptions from a slot on, of a run that slot 0 would begin.
+func run(slot, first, n int) (spec string) {
+	for i := range n {
+		spec += fmt.Sprintf("ex %d %d %d\n", slot+i, first+i, 2+first+i)
 	}
 	return spec
 }

@@ -38,9 +38,10 @@ func (s *scan) lookAtNext() error {
 		return nil
 	}
 	s.next.void = true
+	var p proof
 	return s.eachOfNext(func(_ format.Place, x format.Exception) {
 		if s.next.void {
-			s.next.void = s.notVoid(x) == ""
+			s.next.void = s.notVoid(x, &p) == ""
 		}
 	})
 }

@@ -40,9 +40,10 @@ type outOfPlace struct {
 	last         format.NewChunk // of the list
 }
 
-// tellOutOfPlace tells of new chunks that are out of place.
+// tellOutOfPlace tells of new chunks that are out of place. What hides behind the list's end may
+// have the chunk that an exception seems to lack.
 func (s *scan) tellOutOfPlace() error {
-	if !s.sound() || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
+	if !s.sound() || s.behind.Count > 0 || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
 		return nil
 	}
 	o := outOfPlace{scan: s}

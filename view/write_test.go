@@ -269,7 +269,9 @@ func TestTornCommit(t *testing.T) {
 	}
 	chunk := make([]byte, 2*sector)
 	r.all.Peek(chunk, r.cow.Size()+150*2*sector)
-	r.all.Put(40*2*sector, chunk) // the data of the entry behind the list's end
+	for c := int64(22); c <= 40; c++ { // the data of the gap's entries, and of the one behind it
+		r.all.Put(c*2*sector, chunk)
+	}
 	v := r.open(t)
 	if !bytes.Equal(content(t, v), want) || v.FirstUncertain() != nil || v.Report().Count(check.Error) != 1 {
 		t.Error("it shows, or is not told")

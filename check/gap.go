@@ -1,0 +1,178 @@
+package check
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+
+	"dmcow/format"
+)
+
+// Entries behind the list's end that equal the origin may be sound exceptions all the same: of
+// chunks that were written with what they held, behind a sector of the list that was lost. What
+// tells is the gap before them. Where a commit was torn, the exceptions of the gap were not
+// durable, and the kernel had let no write to the origin go that waited for them; so the data
+// chunks that were given out for them hold what some chunk of the origin has, or what was saved
+// of that since. Where a sector was lost, they hold what the origin had before it was written.
+
+// gap is what is known of the slots without an exception among the entries behind the list's end.
+type gap struct {
+	slots  uint64
+	chunks []format.NewChunk // that no exception names, between those around
+	left   format.Exception  // before the gap; zero where there is none
+	right  format.Exception  // the first behind it
+}
+
+// mostInGap is of how many data chunks it is looked for what they hold.
+const mostInGap = 1 << 16
+
+// whyLost is why the gap speaks for a lost sector; it is empty where it speaks for a torn
+// commit. The error is that of Options.Visit.
+func (s *scan) whyLost() (string, error) {
+	g, ok := s.gap()
+	if !ok || uint64(len(g.chunks)) < g.slots {
+		return "nobody knows which data chunks the entries before them had", nil
+	}
+	missing := g.slots // chunks that are still to be found
+	var rest []format.NewChunk
+	for i, c := range g.chunks {
+		if missing == 0 {
+			return "", nil
+		}
+		if s.isCopyOf(c, g.left.Old+format.OldChunk(i)+1) || s.isCopyOf(c, g.right.Old-format.OldChunk(len(g.chunks)-i)) {
+			missing--
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	found, err := s.findCopies(rest, missing)
+	if err != nil || found >= missing {
+		return "", err
+	}
+	return fmt.Sprintf("%d entries are missing before them, and the data of %d unnamed data chunks there, as chunk %d, is not on the origin", g.slots, uint64(len(rest))-found, rest[0]), nil
+}
+
+// gap finds the gap; ok is false where that cannot be read, or is too large.
+func (s *scan) gap() (g gap, ok bool) {
+	h := s.behind
+	first := position(s.geometry, h.Place)
+	low := uint64(0) // rank of the first data chunk of the gap
+	if first > 0 {
+		before, ok := s.slots(first-1, 1)
+		if !ok {
+			return g, false
+		}
+		g.left, low = before[0], rank(s.geometry, before[0].New)+1
+	}
+	right, ok := s.slots(position(s.geometry, format.Place{Area: h.Area, Index: h.First}), 1)
+	if !ok {
+		return g, false
+	}
+	g.right, g.slots = right[0], uint64(h.Last+1-h.Index-h.Count)
+	if s.proof.highest < low || s.proof.highest-low > mostInGap {
+		return g, false
+	}
+	for r := low; r < s.proof.highest; r++ {
+		if c := s.geometry.DataChunk(r); !s.list.news.has(uint64(c)) && !s.proof.news.has(uint64(c)) {
+			g.chunks = append(g.chunks, c)
+		}
+	}
+	return g, true
+}
+
+// isCopyOf reports whether a data chunk holds what a chunk of the origin does, where there is
+// such a one.
+func (s *scan) isCopyOf(c format.NewChunk, old format.OldChunk) bool {
+	x := format.Exception{Old: old, New: c}
+	if !s.plausible(x) {
+		return false
+	}
+	equal, err := s.equalsOrigin(x)
+	return err == nil && equal
+}
+
+// findCopies is how many of some data chunks hold what any chunk of the origin does, or any that
+// an exception has saved. It looks for no more than are missing. The error is that of
+// Options.Visit; what cannot be read is not found.
+func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint64, err error) {
+	chunk := s.geometry.ChunkBytes()
+	last := s.options.Origin % chunk // the origin's last chunk may be short
+	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), missing: missing, done: map[format.NewChunk]bool{}}
+	whole, short := map[uint64][]format.NewChunk{}, map[uint64][]format.NewChunk{}
+	for _, c := range chunks {
+		if sum, ok := f.saved(c, chunk); ok {
+			whole[sum] = append(whole[sum], c)
+		}
+		if sum, ok := f.saved(c, last); ok && last > 0 {
+			short[sum] = append(short[sum], c)
+		}
+	}
+	origin := bufio.NewReaderSize(io.NewSectionReader(s.options.Content, 0, int64(s.options.Origin)), 1<<20)
+	for at := format.Bytes(0); at < s.options.Origin && f.found < missing; at += chunk {
+		wanted, n := whole, chunk
+		if s.options.Origin-at < chunk {
+			wanted, n = short, last
+		}
+		sum, ok := f.digest(origin, n)
+		if !ok {
+			break
+		}
+		f.find(wanted, sum)
+	}
+	if f.found == missing {
+		return f.found, nil
+	}
+	_, err = format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
+		for _, x := range b.Exceptions() {
+			if sum, ok := f.saved(x.New, chunk); ok && f.found < missing {
+				f.find(whole, sum)
+			}
+			if s.stopped != nil {
+				return s.stopped
+			}
+		}
+		return nil
+	})
+	return f.found, errors.Join(err, s.stopped)
+}
+
+// finder looks for data chunks by their content.
+type finder struct {
+	*scan
+	seed           maphash.Seed
+	buf            []byte
+	found, missing uint64
+	done           map[format.NewChunk]bool // were found
+}
+
+// find takes note of data chunks with a digest that are wanted.
+func (f *finder) find(wanted map[uint64][]format.NewChunk, sum uint64) {
+	for _, c := range wanted[sum] {
+		if !f.done[c] {
+			f.done[c] = true
+			f.found++
+		}
+	}
+}
+
+// saved is the digest of the first n bytes of a data chunk; ok is false where they cannot be read.
+func (f *finder) saved(c format.NewChunk, n format.Bytes) (sum uint64, ok bool) {
+	return f.digest(io.NewSectionReader(f.device, int64(f.geometry.Offset(c)), int64(n)), n)
+}
+
+// digest is the digest of the next n bytes.
+func (f *finder) digest(r io.Reader, n format.Bytes) (sum uint64, ok bool) {
+	var h maphash.Hash
+	h.SetSeed(f.seed)
+	for n > 0 {
+		b := f.buf[:min(n, format.Bytes(len(f.buf)))]
+		if _, err := io.ReadFull(r, b); err != nil || f.visit(f.list.end.Area) != nil {
+			return 0, false
+		}
+		h.Write(b)
+		n -= format.Bytes(len(b))
+	}
+	return h.Sum64(), true
+}
