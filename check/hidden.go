@@ -71,6 +71,9 @@ func (s *scan) lookBehind() (err error) {
 	return err
 }
 
+// unknownData is why an entry may be missed as long as the origin is not known.
+const unknownData = "whether its data equals the origin's is not known"
+
 // isCopyOfEnd reports whether an entry begins a sector that holds what the one does in which the list
 // ends, which then is a copy of it: the list had others there.
 func (s *scan) isCopyOfEnd(at format.Place) bool {
@@ -96,7 +99,7 @@ func (s *scan) notVoid(x format.Exception, p *proof) string {
 	case p.olds.add(uint64(x.Old))+p.news.add(uint64(x.New)) > 0:
 		return "another entry there has one of its chunks"
 	case s.options.Content == nil:
-		return "whether its data equals the origin's is not known"
+		return unknownData
 	}
 	equal, err := s.equalsOrigin(x)
 	switch {
@@ -182,7 +185,7 @@ func (s *scan) explanation() string {
 		return "a torn commit does not explain them: " + p.lost + "; a sector of the list was lost before them"
 	case p.open == 0:
 		return "a torn commit explains them, and the snapshot shows the same without them"
-	case s.options.Content == nil:
+	case p.why == unknownData:
 		return fmt.Sprintf("a torn commit would explain them, if the data of %s equalled what the origin has; else a sector of the list was lost before them (--origin tells)", count(p.open))
 	}
 	return fmt.Sprintf("a torn commit does not explain %s: exception %d (old chunk %d, new chunk %d) is the first, %s; a sector of the list was lost before them, or a write to the snapshot was torn",

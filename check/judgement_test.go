@@ -60,6 +60,7 @@ var evidences = []evidence{
 	{"a new chunk in a run", run40 + "ex 20 20 21", "", "duplicate-new-chunk", false, "by the entries around it, exception 20 was old chunk 20, new chunk 22"},
 	{"a new chunk out of any order", "device 2000\nheader chunk=4\nfill 40\ndata 9\nex 20 60 400", "", "new-chunk-out-of-place", false, "by the entries around it, exception 20 was old chunk 60, new chunk 22"},
 	{"a new chunk that moved on with those behind", "device 2000\nheader chunk=4\nfill 20\nex 20 60 60\nex 21 63 61\nex 22 66 62", "", "leaked-chunks", true, ""},
+	{"a neighbour that was moved into a hole", "device 2000\nheader chunk=1\nex 0 10 2\nex 1 11 3\nex 2 500 40\nex 3 13 1\nex 4 14 6\nex 5 15 7", "", "new-chunk-is-metadata", false, "!lost here"},
 	{"the last lost its new chunk", run40 + "ex 40 77 0", "", "odd-terminator", false, "exception 40 was old chunk 77, new chunk 42"},
 	{"the last lost its new chunk, and its old one is another's", run40 + "ex 40 7 0", "", "odd-terminator", false, "!new chunk 42"},
 

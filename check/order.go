@@ -86,9 +86,10 @@ func (o *outOfPlace) judge(before uint64, x *named, behind uint64) {
 	if at := rank(o.geometry, x.New); at+near >= before && at <= before+near {
 		return
 	}
+	found := o.suggestion(position(o.geometry, x.Place), 1, format.Exception{Old: x.Old, New: between})
+	found.OldKept = true
 	o.found = append(o.found, Finding{
-		Rule: NewChunkOutOfPlace, Scope: OfException, Place: x.Place, Exception: x.Exception, expected: between,
-		Suggests: o.suggestion(position(o.geometry, x.Place), 1, format.Exception{Old: x.Old, New: between}),
+		Rule: NewChunkOutOfPlace, Scope: OfException, Place: x.Place, Exception: x.Exception, expected: between, Suggests: found,
 	})
 }
 

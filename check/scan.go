@@ -72,14 +72,16 @@ type scan struct {
 	asked bool // for best
 
 	// What the list rules look at.
-	list   *pass
-	kept   []Finding         // of single exceptions and areas, until all of the list is known
-	told   bool              // there were too many to be kept
-	cut    *format.AreaError // the list leads past the device's end
-	whole  bool              // the list was read to its end
-	behind store.Hidden      // behind its end, where it was read to that
-	proof  proof             // of that
-	next   nextArea
+	list *pass
+	kept []Finding // of single exceptions and areas, until all of the list is known
+	told bool      // there were too many to be kept
+	// doubted are exceptions that share chunks, and those with which they do.
+	doubted map[format.Place]bool
+	cut     *format.AreaError // the list leads past the device's end
+	whole   bool              // the list was read to its end
+	behind  store.Hidden      // behind its end, where it was read to that
+	proof   proof             // of that
+	next    nextArea
 }
 
 func run(o Options, found func(Finding) error) (Result, error) {
@@ -264,8 +266,16 @@ func (s *scan) nameHits(first *pass) error {
 		if err != nil {
 			return err
 		}
-		for _, h := range kept {
-			f := n.name(h)
+		all := make([]Finding, len(kept))
+		s.doubted = make(map[format.Place]bool, len(kept))
+		for i, h := range kept {
+			all[i] = n.name(h)
+			s.doubted[h.Place] = true
+			if other := all[i].Other; other != nil {
+				s.doubted[*other] = true
+			}
+		}
+		for _, f := range all {
 			if suggested++; suggested <= mostSuggested {
 				f.Suggests = s.suggestHit(f)
 			}

@@ -22,6 +22,7 @@ type Suggestion struct {
 	format.Place                  // of the first slot
 	Count        int              // slots
 	First        format.Exception // what stood in the first
+	OldKept      bool             // the old chunk is the one that stands there, and nothing confirms it
 	elsewhere    bool             // not where the finding is
 	geometry     format.Geometry
 }
@@ -144,10 +145,17 @@ func (s *scan) suggestStretch(at format.Place, n int) *Suggestion {
 	if !ok || len(around) < n+2 {
 		return nil
 	}
-	if x := s.between(around); x != nil {
-		return s.suggestion(first, n, *x)
+	x := s.between(around)
+	if x == nil {
+		return nil
 	}
-	return nil
+	found := s.suggestion(first, n, *x)
+	for i, was := range around[1 : n+1] {
+		if was != found.At(i) && s.plausible(was) && !s.list.olds.has(uint64(was.Old)) && !s.list.news.has(uint64(was.New)) {
+			return nil // it is one that others do not repeat
+		}
+	}
+	return found
 }
 
 // suggestTwins sees to the areas that repeat others, and about which the entries around say nothing:
@@ -192,7 +200,9 @@ func (s *scan) suggestLast() *Suggestion {
 	if h.Count > 0 || s.list.end.NextFree != next || !s.plausible(x) || s.list.olds.has(uint64(x.Old)) {
 		return nil
 	}
-	return s.suggestion(position(s.geometry, h.Place), 1, x)
+	found := s.suggestion(position(s.geometry, h.Place), 1, x)
+	found.OldKept = true
+	return found
 }
 
 // farthest is how far from an exception the evidence about it is looked for, in slots: a sector of
@@ -219,7 +229,7 @@ func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
 				continue
 			}
 			found := s.suggestion(first+uint64(left)+1, n, *x)
-			if found.At(here-left-1) != around[here] && !found.denied(around[left+1:left+1+n], rule) {
+			if found.At(here-left-1) != around[here] && !s.denied(found, around[left+1:left+1+n], here-left-1, rule) {
 				return found
 			}
 		}
@@ -230,12 +240,17 @@ func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
 	return nil
 }
 
-// denied reports whether what stands there speaks against a suggestion: where several are
-// suggested, an exception with the data chunk that fits its place; and of one that is there
-// twice, as a sector of the list and its copy have it, the one that fits its place is the right one.
-func (x *Suggestion) denied(there []format.Exception, rule *Rule) bool {
+// denied reports whether what stands there speaks against a suggestion, which is made for slot faulty
+// of it: beside that, an exception that nothing speaks against; where several are suggested, one with
+// the data chunk that fits its place; and of one that is there twice, as a sector of the list and
+// its copy have it, the one that fits its place is the right one.
+func (s *scan) denied(x *Suggestion, there []format.Exception, faulty int, rule *Rule) bool {
 	for i, was := range there {
-		if right := x.At(i); was != right && was.New == right.New && (x.Count > 1 || rule == RepeatedException) {
+		right := x.At(i)
+		switch at := x.Slot(i); {
+		case was == right:
+		case was.New == right.New && (x.Count > 1 || rule == RepeatedException),
+			i != faulty && s.breaks(at, was) == nil && !s.doubted[at]:
 			return true
 		}
 	}
@@ -284,7 +299,9 @@ func (s *scan) suggestNew(at uint64, three []format.Exception) *Suggestion {
 	if was == (format.Exception{}) || x == was || !s.plausible(x) || s.taken(x, was) {
 		return nil
 	}
-	return s.suggestion(at, 1, x)
+	found := s.suggestion(at, 1, x)
+	found.OldKept = true
+	return found
 }
 
 // taken reports whether another exception than the one that stands in a slot has the chunks

@@ -28,7 +28,11 @@ func (p *planner) rebuild(f *faults) (bool, error) {
 			}
 		}
 		written = append(written, first, first+uint64(x.Count))
-		p.mended(found.Rule, found.Where(), x.String()+": rebuilt")
+		if x.OldKept {
+			p.lost(found.Rule, found.Where(), x.String()+": rebuilt, with the old chunk that stands there, which nothing confirms")
+		} else {
+			p.mended(found.Rule, found.Where(), x.String()+": rebuilt")
+		}
 	}
 	p.then(s)
 	return len(s.Edits) > 0, nil
