@@ -73,7 +73,9 @@ var evidences = []evidence{
 	{"swapped areas", "device 600\nheader chunk=1\nfill 33 0\ndata 9\n" + "raw 512 00*512\nex 0 32 35\nraw 17408 00*512\n" + rows(32, 32), "", "misplaced-area", false,
 		"32 exceptions that no earlier life of the device explains: 32 name data chunks that the list has given out and lost"},
 	{"an area that became a copy of the next", "device 600\nheader chunk=1\nfill 33 0\ndata 9\nraw 512 00*512\nex 0 32 35", "", "misplaced-area", false,
-		"it holds what area 0 does, 1 exception: that area was overwritten by a copy of this one"},
+		"it holds what stands in area 0, too, 1 exception: that was overwritten by a copy of this one"},
+	{"a sector that became a copy of the next area's", "device 900\nheader chunk=2\nfill 65 0\ndata 9\nraw 1536 00*512\nex 32 64 67", "", "misplaced-area", false,
+		"it holds what stands in area 0, too, 1 exception: that was overwritten by a copy of this one"},
 	{"a copy of the last area behind it", "device 600\nheader chunk=1\nfill 20 0\ndata 9\n" + rows(32, 20), "", "stale-areas", true, ""},
 }
 

@@ -111,14 +111,17 @@ func (s *scan) countNext(at format.Place, x format.Exception) {
 // isStale reports whether the area behind the list holds what may have been exceptions.
 func (s *scan) isStale() bool { return s.whole && 2*s.next.possible > s.next.entries }
 
-// isCopied reports whether the area in which the list ends is a copy of the one behind it: both
-// hold the same, and most of it in the data chunks of the one behind. What the other held is lost.
+// isCopied reports whether the area in which the list ends, or the last sector of the list there, is a
+// copy of the one behind it: both hold the same, and most of it in the data chunks of the one behind. What the other held is lost.
 // A copy the other way round costs nothing, for what is behind a list that ends was not in it. A
 // few entries are compared.
 func (s *scan) isCopied() bool {
 	n := min(s.next.entries, 4096)
 	if n == 0 || s.next.taken < s.next.entries || 2*s.next.own <= s.next.entries {
 		return false
+	}
+	if s.isCopyOfEnd(format.Place{Area: s.next.area}) {
+		return true
 	}
 	e := uint64(s.geometry.ExceptionsPerArea())
 	here, ok := s.slots(uint64(s.list.end.Area)*e, int(n))
@@ -191,7 +194,7 @@ var MisplacedArea = &Rule{
 			return &Finding{
 				Scope:  OfArea,
 				Place:  format.Place{Area: n.area},
-				detail: fmt.Sprintf("the list ends before this area, and it holds what area %d does, %s: that area was overwritten by a copy of this one", s.list.end.Area, exceptions(n.entries)),
+				detail: fmt.Sprintf("the list ends before this area, and it holds what stands in area %d, too, %s: that was overwritten by a copy of this one", s.list.end.Area, exceptions(n.entries)),
 			}
 		}
 		return &Finding{

@@ -69,6 +69,7 @@ func grown(rng *rand.Rand, sectors, exceptions, run int) plainStore {
 	s.cow = make([]byte, (2+exceptions+exceptions/e+1+20)*s.chunk)
 	copy(s.cow, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00")
 	binary.LittleEndian.PutUint32(s.cow[12:], uint32(sectors))
+	tail := exceptions % 5 * 8 // exceptions at the end whose chunks were written with what they held
 	saved := map[int]bool{}
 	for n := 0; n < exceptions; {
 		old := rng.IntN(chunks)
@@ -81,7 +82,7 @@ func grown(rng *rand.Rand, sectors, exceptions, run int) plainStore {
 			binary.LittleEndian.PutUint64(s.cow[s.slot(n):], uint64(old))
 			binary.LittleEndian.PutUint64(s.cow[s.slot(n)+8:], uint64(new))
 			copy(s.cow[new*s.chunk:], s.origin[old*s.chunk:][:s.chunk])
-			for at := old * s.chunk; at < (old+1)*s.chunk; at += 512 {
+			for at := old * s.chunk; at < (old+1)*s.chunk && n < exceptions-tail; at += 512 {
 				binary.LittleEndian.PutUint64(s.origin[at:], rng.Uint64())
 			}
 			n++
@@ -133,6 +134,15 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 				return nil
 			}
 			return &damage{fmt.Sprintf("sector %d replaced by that of area %d", sector(to, i)/512, from), func(cow []byte) { copy(cow[sector(to, i):][:512], s.cow[sector(from, i):]) }}
+		},
+		"another sector of the list": func(i int) *damage {
+			last := len(list) / 32 // sectors
+			to, from := rng.IntN(last+1), rng.IntN(last+1)
+			if i%2 == 0 {
+				to = max(0, from-1) // the one before it
+			}
+			at, of := s.slot(to*32), s.slot(from*32)
+			return &damage{fmt.Sprintf("sector %d replaced by sector %d", at/512, of/512), func(cow []byte) { copy(cow[at:][:512], s.cow[of:]) }}
 		},
 		"a sector of its past": func(int) *damage {
 			n, at := rng.IntN(len(list)+1), sector(rng.IntN(areas), rng.IntN(inArea))
