@@ -190,10 +190,12 @@ var OutOfOrder = &Rule{
 
 var OlderStore = &Rule{
 	Name:     "older-store",
-	Severity: Info,
-	Means:    harmless,
+	Severity: Warning,
+	Means:    mentioned,
 	When:     "the list is empty, and where a store with larger chunks has its first area there are exceptions: of an earlier life of the device, or the chunk size in the header is wrong",
 	Kernel:   "does not read them",
+	Repair:   "make sure of the chunk size; where the header has a wrong one, write it anew",
+	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() > s.geometry.ChunkBytes() {
 			return &Finding{detail: "the list is empty, and the device held another store, or the chunk size is wrong" + s.evidence()}

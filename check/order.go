@@ -87,7 +87,7 @@ func (o *outOfPlace) judge(before uint64, x *named, behind uint64) {
 		return
 	}
 	found := o.suggestion(position(o.geometry, x.Place), 1, format.Exception{Old: x.Old, New: between})
-	found.OldKept = true
+	found.OldKept = o.left == nil || o.left.Old+1 != x.Old
 	o.found = append(o.found, Finding{
 		Rule: NewChunkOutOfPlace, Scope: OfException, Place: x.Place, Exception: x.Exception, expected: between, Suggests: found,
 	})

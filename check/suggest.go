@@ -200,8 +200,10 @@ func (s *scan) suggestLast() *Suggestion {
 	if h.Count > 0 || s.list.end.NextFree != next || !s.plausible(x) || s.list.olds.has(uint64(x.Old)) {
 		return nil
 	}
-	found := s.suggestion(position(s.geometry, h.Place), 1, x)
-	found.OldKept = true
+	at := position(s.geometry, h.Place)
+	found := s.suggestion(at, 1, x)
+	before, ok := s.slots(at-min(at, 1), 1)
+	found.OldKept = !ok || before[0].Old+1 != x.Old
 	return found
 }
 
@@ -300,7 +302,7 @@ func (s *scan) suggestNew(at uint64, three []format.Exception) *Suggestion {
 		return nil
 	}
 	found := s.suggestion(at, 1, x)
-	found.OldKept = true
+	found.OldKept = x.Old != left.Old+1 && x.Old+1 != right.Old
 	return found
 }
 

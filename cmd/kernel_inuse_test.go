@@ -29,6 +29,7 @@ func TestKernelReadersSeeWho(t *testing.T) {
 		{"diff", "--content", cowFile, "--origin", originFile},
 		{"merge", "--yes", cowFile, "--into", originFile},
 		{"repair", "--yes", cowFile},
+		{"repair", "--yes", "--copy-to", out, cowFile},
 		{"create", "--yes", out, "--origin", originFile, "--from", originFile},
 	} {
 		if _, stderr := expect(t, 8, args...); !strings.Contains(stderr, "in use by") {

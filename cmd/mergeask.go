@@ -2,24 +2,41 @@ package cmd
 
 import (
 	"fmt"
+	"strings"
 
 	"dmcow/check"
 	"dmcow/store"
 )
 
 // mention tells of what is worth knowing of a store before a command begins with it.
-func (a *app) mention(path string, r check.Report) {
+func (a *app) mention(path string, r check.Report) { a.mentionBut(nil, path, r) }
+
+// mentionBut is mention without one of the rules.
+func (a *app) mentionBut(but *check.Rule, path string, r check.Report) {
 	for _, t := range r.Tallies {
-		if t.Meaning.Mention {
+		if t.Meaning.Mention && t.Rule != but {
 			a.say(path, "%s: %s", t.Name, told(t.Findings[0]))
 		}
 	}
 }
 
+// mentionStore is mention of the store that is merged. An undo log has labels in chunks that no
+// exception names.
+func (j *job) mentionStore() {
+	if j.isUndo {
+		j.mentionBut(check.LeakedChunks, j.path, j.report)
+		return
+	}
+	j.mention(j.path, j.report)
+}
+
 // announce says in words what will be written to what, and what that means for others.
 func (j *job) announce(what string) {
-	j.mention(j.path, j.report)
+	j.mentionStore()
 	j.announceRest()
+	if j.bears != "" && j.flags.Yes { // else the question says it
+		j.say(string(j.Into), "%s", strings.TrimSuffix(j.bears, ": "))
+	}
 	if j.isUndo {
 		j.say(string(j.Into), "%s will be again what it was before the change that %s was kept of", what, printable(j.path))
 		j.announceOthers()
@@ -39,12 +56,18 @@ func (j *job) announce(what string) {
 		what, printable(j.path), others)
 }
 
+// empty reports whether there is nothing to merge, and nothing to clear.
+func (j *job) empty() bool {
+	p := j.plan
+	return p.Chunks == 0 && p.Beyond == 0 && (p.Hidden == 0 || j.keep)
+}
+
 // nothing tells that there is nothing to merge, where that is so.
 func (j *job) nothing() bool {
-	if p := j.plan; p.Chunks > 0 || p.Beyond > 0 || p.Hidden > 0 && !j.keep {
+	if !j.empty() {
 		return false
 	}
-	j.mention(j.path, j.report)
+	j.mentionStore()
 	j.say(j.path, "the store is empty: there is nothing to merge")
 	return true
 }
@@ -91,8 +114,11 @@ func (j *job) begin() error {
 
 // foretell says what a merge would do.
 func (j *job) foretell(what string) error {
-	j.mention(j.path, j.report)
+	j.mentionStore()
 	j.announceRest()
+	if j.bears != "" {
+		j.say(string(j.Into), "%s", strings.TrimSuffix(j.bears, ": "))
+	}
 	w := &lines{w: j.stdout}
 	w.line("%s: would replace %s by what %s holds", printable(string(j.Into)), what, printable(j.path))
 	for _, o := range j.others {

@@ -43,7 +43,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 		return nil
 	}
 	if c.DryRun {
-		j.mention(j.path, j.report)
+		j.mentionStore()
 		return j.wrapped(j.plan.Preview(uint64(c.Steps), c.print(j)))
 	}
 	j.announce(fmt.Sprintf("up to %s of %s in %s", count(uint64(c.Steps), "run"), binarySize(j.plan.Bytes), count(j.plan.Chunks, "chunk")))

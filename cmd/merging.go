@@ -69,7 +69,7 @@ func (a *app) openMerge(m merging, how manner) (*job, error) {
 	if err = j.openInto(); err == nil {
 		err = j.refuse()
 	}
-	if err == nil {
+	if err == nil && !j.empty() {
 		err = j.openOthers()
 	}
 	if err != nil {
@@ -104,7 +104,7 @@ func (a *app) findBoth(m *merging) (cow, into named, err error) {
 		return cow, into, err
 	}
 	if cow.volume == nil {
-		return cow, into, usageError{errors.New("missing flags: --into=ORIGIN")}
+		return cow, into, usageError{errors.New("missing flags: --into=ORIGIN (of VG/LV, in place of a path, it is known)")}
 	}
 	origin := cow.volume.Beside(cow.volume.Snapshot.Origin)
 	m.Into = path(origin.Name)

@@ -239,8 +239,9 @@ func (a *app) probeWiped(c *cow) error {
 	}
 	c.id.State, c.id.Fresh = store.Damaged, format.Geometry{}
 	c.id.Fault = fmt.Sprintf("the first 4096 bytes are zero, and behind them stands the list of a store with chunks of %d sectors, with %s: "+
-		"its header was wiped; or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one (dmcow initialize --force makes it that)",
-		e.Geometry.ChunkSectors(), count(e.Exceptions, "exception"))
+		"its header was wiped, and the kernel would write an empty store over it: do not activate it, dmcow repair --header %ds --valid 0|1 writes the header anew; "+
+		"or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one (dmcow initialize --force makes it that)",
+		e.Geometry.ChunkSectors(), count(e.Exceptions, "exception"), e.Geometry.ChunkSectors())
 	return nil
 }
 

@@ -104,6 +104,9 @@ func (c *repairCmd) Run(a *app) error {
 	if err := a.permission(c.writing); err != nil {
 		return err
 	}
+	if err := c.refuseCopyName(); err != nil {
+		return err
+	}
 	looking := c.writing
 	looking.DryRun = c.DryRun || c.CopyTo != ""
 	n, err := a.named(string(c.COW), c.volumes, !looking.DryRun)
@@ -144,6 +147,8 @@ func (m *mending) run() error {
 		return err
 	}
 	switch {
+	case len(m.plan.Steps) == 0 && m.CopyTo != "" && !m.DryRun && m.left(&m.plan.Before) != m.outcomes.damaged:
+		return m.mend() // a copy of what is sound is as good
 	case len(m.plan.Steps) == 0:
 		m.nothing()
 	case m.DryRun:
@@ -177,11 +182,12 @@ func (m *mending) makePlan(d *device.Device) (err error) {
 func (m *mending) nothing() {
 	left := m.left(&m.plan.Before)
 	m.status |= left
-	switch {
-	case left == m.outcomes.damaged:
-		m.say(m.path, "nothing is mended: %s", m.firstFault())
-	case m.CopyTo != "":
-		m.say(m.path, "there is nothing to mend, and no copy is made")
+	if left == m.outcomes.damaged {
+		none := ""
+		if m.CopyTo != "" {
+			none = ", and no copy is made"
+		}
+		m.say(m.path, "nothing is mended%s: %s", none, m.firstFault())
 	}
 }
 
@@ -226,6 +232,9 @@ func (m *mending) mend() error {
 	}
 	if err != nil {
 		return err
+	}
+	if len(m.plan.Steps) == 0 { // nothing is lost by a copy
+		return m.mendCopy()
 	}
 	if err := m.ask(m.path, "mend %s with %s?", count(m.sum().faults, "fault"), count(uint64(m.plan.Writes()), "write")); err != nil {
 		return err
@@ -274,15 +283,21 @@ func (m *mending) judge(d store.Device, path string) (check.Report, error) {
 
 // conclude says what has come of the repair.
 func (m *mending) conclude(r check.Report, path string) error {
-	m.status |= statusMended | m.left(&r)
 	all, lost := m.sum(), ""
+	if m.status |= m.left(&r); all.faults > 0 {
+		m.status |= statusMended
+	}
 	if all.loses {
 		m.status |= statusDamaged
 		lost = ", by which something may be lost"
 	}
 	v := checked{app: m.app, cow: m.cow, Report: &r, options: m.options.Options}
 	w := &lines{w: m.text()}
-	w.line("%s: mended %s%s; now %s", printable(path), count(all.faults, "fault"), lost, v.headline())
+	if all.faults > 0 {
+		w.line("%s: mended %s%s; now %s", printable(path), count(all.faults, "fault"), lost, v.headline())
+	} else {
+		w.line("%s: a copy, with nothing to mend; %s", printable(path), v.headline())
+	}
 	if w.err != nil {
 		return w.err
 	}

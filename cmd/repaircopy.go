@@ -5,25 +5,38 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"dmcow/format"
 	"dmcow/internal/device"
 )
 
-// refuseCopy refuses a file in which no copy can be made.
-func (m *mending) refuseCopy() error {
-	name := string(m.CopyTo)
-	if name == "-" {
-		if m.plan.More {
-			return &failure{m.path, statusFailed, errors.New("there is more to mend than one plan holds: expected a file for --copy-to")}
-		}
+// refuseCopyName refuses a file in which no copy can be made.
+func (c *repairCmd) refuseCopyName() error {
+	if c.CopyTo == "" || c.CopyTo == "-" {
 		return nil
 	}
-	if err := device.Creatable(name); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			err = errors.New("exists, expected the name of a new file")
-		}
-		return &failure{name, statusFailed, err}
+	err := device.Creatable(string(c.CopyTo))
+	if errors.Is(err, fs.ErrExist) {
+		err = errors.New("exists, expected the name of a new file")
+	}
+	if err != nil {
+		return &failure{string(c.CopyTo), statusFailed, err}
+	}
+	return nil
+}
+
+// refuseCopy refuses what cannot be copied: somebody may write to it meanwhile, or a stream takes one
+// plan alone.
+func (m *mending) refuseCopy() error {
+	if by := m.device.Writers(); len(by) > 0 {
+		return &failure{m.path, statusFailed, fmt.Errorf("in use by %s, who may write to it while it is copied", strings.Join(by, ", "))}
+	}
+	if _, err := m.device.Claim(); err != nil {
+		return &failure{m.path, statusFailed, err}
+	}
+	if m.CopyTo == "-" && m.plan.More {
+		return &failure{m.path, statusFailed, errors.New("there is more to mend than one plan holds: expected a file for --copy-to")}
 	}
 	return nil
 }
@@ -68,6 +81,9 @@ func (m *mending) stream() error {
 	if err != nil {
 		return m.copyFailed("-", err)
 	}
+	if err := quietDevice(m.device); err != nil {
+		return err
+	}
 	r, err := m.judge(m.plan.Result(), "-")
 	if err != nil {
 		return err
@@ -110,6 +126,9 @@ func (m *mending) mendDraft(draft *device.Draft) error {
 	}
 	r, err := m.judge(&d.Device, name)
 	if err != nil {
+		return err
+	}
+	if err := quietDevice(m.device); err != nil {
 		return err
 	}
 	if err := draft.KeepNew(); err != nil {

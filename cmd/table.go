@@ -94,6 +94,8 @@ func (r *report) statusText() string {
 	switch {
 	case r.Unreadable() != nil && !loads:
 		return "not known: the list cannot be read to its end"
+	case !loads && r.Identity.Leftover:
+		return "none: the kernel would write an empty store over it"
 	case !loads:
 		return "none: the kernel refuses it"
 	case !r.Identity.Fresh.IsZero():

@@ -101,7 +101,7 @@ func (a *app) originOf(n named, v viewing) (named, error) {
 		}
 		return origin, err
 	case n.volume == nil:
-		return named{}, usageError{errors.New("missing flags: --origin=ORIGIN")}
+		return named{}, usageError{errors.New("missing flags: --origin=ORIGIN (of VG/LV, in place of a path, it is known)")}
 	case n.volume.Active != nil:
 		return named{path: deviceName(n.volume.OriginNumber), where: v.volumes}, nil
 	}
