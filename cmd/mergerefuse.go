@@ -138,7 +138,7 @@ func (j *job) refuseDamaged() (err error) {
 		how = "if an interrupted merge --rescue has left it so, --rescue goes on with that; " + how
 	case check.ForcedMerge:
 		if j.steps == 0 {
-			how = "--force merges it all the same, but for what does not lie on the snapshot; " + how
+			how = "--force merges all that lies on the snapshot, and leaves the rest in the store; " + how
 		}
 	}
 	return &failure{j.path, j.outcomes.damaged, fmt.Errorf("refused: damaged (%s, %s): %s; %s",
