@@ -221,8 +221,7 @@ func containerOf(d *device.Device) (string, error) {
 	if name == "" {
 		return "", err
 	}
-	return fmt.Sprintf("is a file of the format %s, which holds a disk, but not as it is: convert or unpack it first "+
-		"(qemu-img convert -O raw, ewfmount, zcat); if it is a disk all the same, attach it as one (losetup)", name), nil
+	return device.AboutContainer(name), nil
 }
 
 // probeWiped takes a device that is blank as far as LVM blanks a new one, and has a list behind

@@ -47,7 +47,7 @@ The last takes a repair back. It may be cut off at any moment: no exception that
 kept is lost, and the same command goes on.
 
 The exit status is 1 when all faults were mended, 5 when some are left or something may be
-lost, 4 when none was mended.
+lost, 4 when none was mended. -v shows all writes of the plan, and not the first ones alone.
 `
 }
 

@@ -19,7 +19,7 @@ var advice = map[*check.Rule]string{
 		"If the header was wiped, " + headerAdvice,
 	check.TooSmall: "extend the device; or, if it is the chunk size that is damaged, " + headerAdvice,
 	check.HiddenExceptions: "--hidden keep closes the gap and brings the exceptions behind it back, as the kernel does after a few writes, and loses what stood in the gap; " +
-		"it is right where a sector or an entry was lost, and mixes old and new where a power cut tore a write to the snapshot. --hidden drop clears them: the snapshot then reads the origin's chunks there. " +
+		"it is right where a sector or an entry was lost, and mixes old and new where a power cut tore a write to the snapshot. --hidden drop clears them: the snapshot then reads the origin's chunks there, and for what the areas behind have, which the list does not come to then. " +
 		"With --origin, entries that a torn commit left are told from lost ones by the origin's data",
 	check.ImplausibleArea: "--drop drops the entries that cannot be exceptions and keeps the others; the snapshot reads the origin's chunks for what the area held before. " +
 		"Make sure first that the chunk size is the one that the snapshot was made with",

@@ -42,6 +42,12 @@ var containers = []struct {
 	{"partclone image", 0, "partclone-image"},
 }
 
+// AboutContainer says what a file of a format is, and what to do about it.
+func AboutContainer(format string) string {
+	return "is a file of the format " + format + ", which holds a disk, but not as it is: convert or unpack it first " +
+		"(qemu-img convert -O raw, ewfmount, zcat); if it is a disk all the same, attach it as one (losetup)"
+}
+
 // Container names the format of an image file in which the content of a disk is kept, but not
 // as it is: it has to be converted, or unpacked, before it can be read as a device. It is empty
 // for other files, and for block devices, sections and what is joined, which may hold anything.

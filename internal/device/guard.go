@@ -16,7 +16,8 @@ const guardUUID = "DMCOW-"
 
 // NewGuard keeps LVM from activating a volume, by the name of its device-mapper device
 // ("vg0-snap-cow"), until it is released or the process ends, in whatever way: a device of that
-// name is there already, which holds nothing. Several who guard the same name have one together.
+// name is there already, which holds nothing. (A process that is killed in the moment between
+// making the device and opening it leaves it behind; dmsetup remove takes it away.) Several who guard the same name have one together.
 // Where something else has the name, the error is a [*BusyError].
 func NewGuard(name string) (release func(), err error) {
 	const tries = 10 // another's guard may go before it is shared

@@ -142,10 +142,10 @@ func (s *Sight) look(name string) error {
 		}
 		s.found = append(s.found, found...)
 	default:
-		d.Close()
 		if len(s.options.Given) > 0 && len(partitions) == 0 && len(errs) == 0 {
-			s.Empty = append(s.Empty, &Error{name, errors.New("no physical volume of LVM is on it, or in a partition of it")})
+			s.Empty = append(s.Empty, &Error{name, errors.New(empty(d))})
 		}
+		d.Close()
 	}
 	if len(s.options.Given) == 0 {
 		return nil // they are among all block devices
@@ -156,6 +156,14 @@ func (s *Sight) look(name string) error {
 		}
 	}
 	return nil
+}
+
+// empty says of a device that it has no physical volume, and why that may be.
+func empty(d *device.Device) string {
+	if format, err := d.Container(); err == nil && format != "" {
+		return device.AboutContainer(format)
+	}
+	return "no physical volume of LVM is on it, or in a partition of it"
 }
 
 // dropHidden leaves a physical volume out where a device that is kept on it shows it, too,
