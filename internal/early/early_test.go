@@ -2,6 +2,7 @@ package early_test
 
 import (
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"syscall"
@@ -16,12 +17,19 @@ var faults = map[string]func(){
 		go func() { panic(errors.New("a fault")) }()
 		select {}
 	},
-	"out of memory":          func() { bytes = make([]byte, 1<<46) },
+	"out of memory": func() {
+		for {
+			bytes = append(bytes, make([]byte, enormous))
+		}
+	},
 	"a stack without an end": func() { depth = deeper(1) },
 }
 
+// enormous is what no machine has several times, in bytes.
+const enormous = int(min(int64(1)<<46, math.MaxInt/2))
+
 var (
-	bytes []byte
+	bytes [][]byte
 	depth int
 )
 
@@ -36,6 +44,7 @@ func deeper(n int) int {
 func TestMain(m *testing.M) {
 	if fault, ok := faults[os.Getenv("DMCOW_FAULT")]; ok {
 		fault()
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
