@@ -32,8 +32,8 @@ const mostInGap = 1 << 16
 // commit. The error is that of Options.Visit.
 func (s *scan) whyLost() (string, error) {
 	g, ok := s.gap()
-	if !ok || uint64(len(g.chunks)) < g.slots {
-		return "nobody knows which data chunks the entries before them had", nil
+	if !ok || s.proof.disordered || uint64(len(g.chunks)) != g.slots {
+		return "", nil // nobody knows which data chunks the entries of the gap had
 	}
 	missing := g.slots // chunks that are still to be found
 	var rest []format.NewChunk
@@ -71,7 +71,7 @@ func (s *scan) gap() (g gap, ok bool) {
 		return g, false
 	}
 	g.right, g.slots = right[0], uint64(h.Last+1-h.Index-h.Count)
-	if s.proof.highest < low || s.proof.highest-low > mostInGap {
+	if s.proof.highest > low+mostInGap {
 		return g, false
 	}
 	for r := low; r < s.proof.highest; r++ {

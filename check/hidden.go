@@ -28,6 +28,7 @@ type proof struct {
 	why        string // the first of these is not void
 	superseded bool   // one has a chunk that an exception got since: the gap was there before that
 	highest    uint64 // rank of their new chunks
+	disordered bool   // these do not rise
 	olds, news chunkSet
 	lost       string // why the gap before them speaks for a lost sector
 }
@@ -61,6 +62,7 @@ func (s *scan) lookBehind() (err error) {
 			}
 		}
 		if s.plausible(x) {
+			s.proof.disordered = s.proof.disordered || s.proof.highest >= rank(s.geometry, x.New) && s.proof.highest > 0
 			s.proof.highest = max(s.proof.highest, rank(s.geometry, x.New))
 		}
 		return s.visit(at.Area)

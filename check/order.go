@@ -43,6 +43,10 @@ type outOfPlace struct {
 // tellOutOfPlace tells of new chunks that are out of place. What hides behind the list's end may
 // have the chunk that an exception seems to lack.
 func (s *scan) tellOutOfPlace() error {
+	const orderly = 8 // exceptions in order, at least, to one that is not
+	if s.list.end.Exceptions < orderly*(s.list.falls+1) {
+		return nil
+	}
 	if !s.sound() || s.behind.Count > 0 || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
 		return nil
 	}
