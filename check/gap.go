@@ -21,7 +21,8 @@ import (
 type gap struct {
 	slots  uint64
 	chunks []format.NewChunk // that no exception names, between those around
-	left   format.Exception  // before the gap; zero where there is none
+	before []format.NewChunk // likewise a little before them, where copies ran in parallel
+	left   format.Exception  // before the gap; zero at the beginning of the list
 	right  format.Exception  // the first behind it
 }
 
@@ -29,29 +30,38 @@ type gap struct {
 const mostInGap = 1 << 16
 
 // whyLost is why the gap speaks for a lost sector; it is empty where it speaks for a torn
-// commit. The error is that of Options.Visit.
+// commit, and where the list is in no order, so that nobody knows which data chunks the gap's
+// entries had. The error is what Options.Visit returned.
 func (s *scan) whyLost() (string, error) {
 	g, ok := s.gap()
-	if !ok || s.proof.disordered || uint64(len(g.chunks)) != g.slots {
-		return "", nil // nobody knows which data chunks the entries of the gap had
+	if !ok || !s.inOrder() {
+		return "", nil
 	}
-	missing := g.slots // chunks that are still to be found
+	missing := min(g.slots, uint64(len(g.chunks))) // chunks that are still to be found
 	var rest []format.NewChunk
 	for i, c := range g.chunks {
-		if missing == 0 {
+		switch {
+		case s.stopped != nil:
+			return "", s.stopped
+		case missing == 0:
 			return "", nil
-		}
-		if s.isCopyOf(c, g.left.Old+format.OldChunk(i)+1) || s.isCopyOf(c, g.right.Old-format.OldChunk(len(g.chunks)-i)) {
+		case s.isCopyOf(c, g.left.Old+format.OldChunk(i)+1), s.isCopyOf(c, g.right.Old-format.OldChunk(len(g.chunks)-i)):
 			missing--
-		} else {
+		default:
 			rest = append(rest, c)
 		}
 	}
-	found, err := s.findCopies(rest, missing)
+	found, err := s.findCopies(append(rest, g.before...), missing)
 	if err != nil || found >= missing {
 		return "", err
 	}
-	return fmt.Sprintf("%d entries are missing before them, and the data of %d unnamed data chunks there, as chunk %d, is not on the origin", g.slots, uint64(len(rest))-found, rest[0]), nil
+	return fmt.Sprintf("%d entries are missing before them, and the data of %d unnamed data chunks there, as chunk %d, is not on the origin", g.slots, missing-found, rest[0]), nil
+}
+
+// inOrder reports whether new chunks rise in the list and behind its end, but for some.
+func (s *scan) inOrder() bool {
+	const orderly = 8 // exceptions, at least, to one that is not in order
+	return s.list.end.Exceptions+uint64(s.behind.Count) >= orderly*(s.list.falls+s.proof.falls+1)
 }
 
 // gap finds the gap; ok is false where that cannot be read, or is too large.
@@ -67,19 +77,24 @@ func (s *scan) gap() (g gap, ok bool) {
 		g.left, low = before[0], rank(s.geometry, before[0].New)+1
 	}
 	right, ok := s.slots(position(s.geometry, format.Place{Area: h.Area, Index: h.First}), 1)
-	if !ok {
+	if !ok || s.proof.highest > low+mostInGap {
 		return g, false
 	}
 	g.right, g.slots = right[0], uint64(h.Last+1-h.Index-h.Count)
-	if s.proof.highest > low+mostInGap {
-		return g, false
-	}
-	for r := low; r < s.proof.highest; r++ {
+	g.before = s.unnamed(low-min(low, parallel), low)
+	g.chunks = s.unnamed(low, s.proof.highest)
+	return g, true
+}
+
+// unnamed are the data chunks of the given ranks, up to end, that no exception names, nor an entry
+// behind the list's end.
+func (s *scan) unnamed(first, end uint64) (all []format.NewChunk) {
+	for r := first; r < end; r++ {
 		if c := s.geometry.DataChunk(r); !s.list.news.has(uint64(c)) && !s.proof.news.has(uint64(c)) {
-			g.chunks = append(g.chunks, c)
+			all = append(all, c)
 		}
 	}
-	return g, true
+	return all
 }
 
 // isCopyOf reports whether a data chunk holds what a chunk of the origin does, where there is
@@ -94,14 +109,17 @@ func (s *scan) isCopyOf(c format.NewChunk, old format.OldChunk) bool {
 }
 
 // findCopies is how many of some data chunks hold what any chunk of the origin does, or any that
-// an exception has saved. It looks for no more than are missing. The error is that of
-// Options.Visit; what cannot be read is not found.
+// an exception has saved. It looks for no more than are missing. The error is what
+// Options.Visit returned; what cannot be read is not found.
 func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint64, err error) {
 	chunk := s.geometry.ChunkBytes()
 	last := s.options.Origin % chunk // the origin's last chunk may be short
 	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), missing: missing, done: map[format.NewChunk]bool{}}
 	whole, short := map[uint64][]format.NewChunk{}, map[uint64][]format.NewChunk{}
 	for _, c := range chunks {
+		if s.stopped != nil {
+			return 0, s.stopped
+		}
 		if sum, ok := f.saved(c, chunk); ok {
 			whole[sum] = append(whole[sum], c)
 		}
@@ -111,23 +129,23 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 	}
 	origin := bufio.NewReaderSize(io.NewSectionReader(s.options.Content, 0, int64(s.options.Origin)), 1<<20)
 	for at := format.Bytes(0); at < s.options.Origin && f.found < missing; at += chunk {
-		wanted, n := whole, chunk
-		if s.options.Origin-at < chunk {
-			wanted, n = short, last
+		if s.options.Origin-at >= chunk {
+			if sum, ok := f.digest(origin, chunk); ok {
+				f.find(whole[sum])
+				continue
+			}
+		} else if sum, ok := f.digest(origin, last); ok && len(short[sum]) > 0 {
+			f.find(short[sum][:1]) // one chunk was saved of it
 		}
-		sum, ok := f.digest(origin, n)
-		if !ok {
-			break
-		}
-		f.find(wanted, sum)
+		break
 	}
-	if f.found == missing {
-		return f.found, nil
+	if s.stopped != nil || f.found >= missing {
+		return f.found, s.stopped
 	}
 	_, err = format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
 			if sum, ok := f.saved(x.New, chunk); ok && f.found < missing {
-				f.find(whole, sum)
+				f.find(whole[sum])
 			}
 			if s.stopped != nil {
 				return s.stopped
@@ -147,9 +165,9 @@ type finder struct {
 	done           map[format.NewChunk]bool // were found
 }
 
-// find takes note of data chunks with a digest that are wanted.
-func (f *finder) find(wanted map[uint64][]format.NewChunk, sum uint64) {
-	for _, c := range wanted[sum] {
+// find takes note of chunks that were found.
+func (f *finder) find(chunks []format.NewChunk) {
+	for _, c := range chunks {
 		if !f.done[c] {
 			f.done[c] = true
 			f.found++

@@ -28,7 +28,8 @@ type proof struct {
 	why        string // the first of these is not void
 	superseded bool   // one has a chunk that an exception got since: the gap was there before that
 	highest    uint64 // rank of their new chunks
-	disordered bool   // these do not rise
+	last       uint64 // of the last of these
+	falls      uint64 // entries whose new chunk is no higher than the one before
 	olds, news chunkSet
 	lost       string // why the gap before them speaks for a lost sector
 }
@@ -62,8 +63,11 @@ func (s *scan) lookBehind() (err error) {
 			}
 		}
 		if s.plausible(x) {
-			s.proof.disordered = s.proof.disordered || s.proof.highest >= rank(s.geometry, x.New) && s.proof.highest > 0
-			s.proof.highest = max(s.proof.highest, rank(s.geometry, x.New))
+			r := rank(s.geometry, x.New)
+			if r <= s.proof.last && s.proof.last > 0 {
+				s.proof.falls++
+			}
+			s.proof.last, s.proof.highest = r, max(s.proof.highest, r)
 		}
 		return s.visit(at.Area)
 	})

@@ -38,6 +38,9 @@ var evidences = []evidence{
 	{"torn, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 67", "raw 0 00", "hidden-exceptions", true, "the snapshot shows the same without them"},
 	{"lost, and what is behind equals the origin", "device 2000\nheader chunk=4\nfill 96 0\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00", "hidden-exceptions", false,
 		"a torn commit does not explain them: 32 entries are missing before them, and the data of 32 unnamed data chunks there, as chunk 34, is not on the origin"},
+	{"lost, and the origin's last chunk is short", "device 1200\nheader chunk=32\nfill 8 0\nex 32 9 34\n" + halves(10, 34), "raw 0 00", "hidden-exceptions", false, "unnamed data chunks there, as chunk 10, is not on the origin"},
+	{"lost, and the list's entries are in parallel order", "device 2000\nheader chunk=4\nfill 96 0\nex 31 31 34\nex 32 32 33\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00", "hidden-exceptions", false, "is not on the origin"},
+	{"torn, and copies ran in parallel", "device 2000\nheader chunk=4\nfill 96 0\nex 31 31 34\nex 32 32 33\nraw 2560 00*512", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, in any order", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048", "raw 0 00\nraw 20480 11*2048", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, and saved since", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048\nraw 4096 11*2048", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, of chunks of no order", run40 + "ex 64 30 300", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
@@ -83,6 +86,15 @@ var evidences = []evidence{
 func rows(slot, n int) (spec string) {
 	for i := range n {
 		spec += fmt.Sprintf("ex %d %d %d\n", slot+i, i, 2+i)
+	}
+	return spec
+}
+
+// halves has some chunks of 32 sectors hold nothing but zeros in their first half, and something else
+// behind.
+func halves(first, end int) (spec string) {
+	for c := first; c < end; c++ {
+		spec += fmt.Sprintf("raw %d %02x*8192\n", c*16384+8192, c)
 	}
 	return spec
 }

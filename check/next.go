@@ -26,8 +26,8 @@ type nextArea struct {
 }
 
 // lookAtNext looks at that area, once. What the origin holds all the same, as a merge that
-// was cut off leaves it, need not be looked at any further. The error is that of
-// Options.Visit.
+// was cut off leaves it, need not be looked at any further. The error is what
+// Options.Visit returned.
 func (s *scan) lookAtNext() error {
 	s.next.area = s.list.end.Area + 1
 	if err := s.eachOfNext(s.countNext); err != nil {
@@ -111,10 +111,10 @@ func (s *scan) countNext(at format.Place, x format.Exception) {
 // isStale reports whether the area behind the list holds what may have been exceptions.
 func (s *scan) isStale() bool { return s.whole && 2*s.next.possible > s.next.entries }
 
-// isCopied reports whether the area in which the list ends, or the last sector of the list there, is a
-// copy of the one behind it: both hold the same, and most of it in the data chunks of the one behind. What the other held is lost.
-// A copy the other way round costs nothing, for what is behind a list that ends was not in it. A
-// few entries are compared.
+// isCopied reports whether the area in which the list ends, or the last sector of the list there, is
+// a copy of the one behind it: both hold the same, and most of it in the data chunks of the one
+// behind. What the other held is lost. A copy the other way round costs nothing, for what is behind
+// a list that ends was not in it. A few entries are compared.
 func (s *scan) isCopied() bool {
 	n := min(s.next.entries, 4096)
 	if n == 0 || s.next.taken < s.next.entries || 2*s.next.own <= s.next.entries {
@@ -134,7 +134,6 @@ func (s *scan) isCopied() bool {
 // before it that a list in order cannot have come to it.
 func (s *scan) isMisplaced() bool {
 	n := s.next
-	const parallel = 16 // copies, which are committed in any order
 	return n.copied || s.isStale() && !n.void && (n.leaked > 0 && 2*n.leaked >= n.entries || n.early > parallel && 2*n.early >= n.entries)
 }
 
@@ -146,8 +145,11 @@ func (s *scan) fitsOn() bool {
 		return false
 	}
 	lost := uint64(s.geometry.ExceptionsPerArea() - end.Index)
-	return rank(s.geometry, n.first) >= rank(s.geometry, end.NextFree)+lost
+	return rank(s.geometry, n.first)+parallel >= rank(s.geometry, end.NextFree)+lost
 }
+
+// parallel is how many copies run at a time, and are committed in any order.
+const parallel = 16
 
 const slotsPerSector = format.SectorSize / format.ExceptionSize
 

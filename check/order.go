@@ -43,11 +43,7 @@ type outOfPlace struct {
 // tellOutOfPlace tells of new chunks that are out of place. What hides behind the list's end may
 // have the chunk that an exception seems to lack.
 func (s *scan) tellOutOfPlace() error {
-	const orderly = 8 // exceptions in order, at least, to one that is not
-	if s.list.end.Exceptions < orderly*(s.list.falls+1) {
-		return nil
-	}
-	if !s.sound() || s.behind.Count > 0 || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
+	if !s.sound() || s.behind.Count > 0 || !s.inOrder() || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
 		return nil
 	}
 	o := outOfPlace{scan: s}
@@ -91,7 +87,7 @@ func (o *outOfPlace) judge(before uint64, x *named, behind uint64) {
 		return
 	}
 	found := o.suggestion(position(o.geometry, x.Place), 1, format.Exception{Old: x.Old, New: between})
-	found.OldKept = o.left == nil || o.left.Old+1 != x.Old
+	found.Unsure = o.left == nil || o.left.Old+1 != x.Old
 	o.found = append(o.found, Finding{
 		Rule: NewChunkOutOfPlace, Scope: OfException, Place: x.Place, Exception: x.Exception, expected: between, Suggests: found,
 	})

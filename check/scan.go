@@ -299,12 +299,20 @@ func (s *scan) nameHits(first *pass) error {
 }
 
 // suggestHit is what one of two exceptions was that share a chunk: the one that does not fit
-// its place.
+// its place. Where neither does, nobody knows which was damaged.
 func (s *scan) suggestHit(f Finding) *Suggestion {
-	if x := s.suggest(f.Place, f.Rule); x != nil || f.Other == nil {
-		return x
+	later := s.suggest(f.Place, f.Rule)
+	if f.Other == nil {
+		return later
 	}
-	return s.suggest(*f.Other, f.Rule)
+	first := s.suggest(*f.Other, f.Rule)
+	switch {
+	case later == nil:
+		return first
+	case first == nil || later.String() == first.String():
+		return later
+	}
+	return nil
 }
 
 // again has the list walked once more, as far as it can be read now.

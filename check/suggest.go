@@ -22,7 +22,7 @@ type Suggestion struct {
 	format.Place                  // of the first slot
 	Count        int              // slots
 	First        format.Exception // what stood in the first
-	OldKept      bool             // the old chunk is the one that stands there, and nothing confirms it
+	Unsure       bool             // there is another explanation that is as good
 	elsewhere    bool             // not where the finding is
 	geometry     format.Geometry
 }
@@ -203,7 +203,7 @@ func (s *scan) suggestLast() *Suggestion {
 	at := position(s.geometry, h.Place)
 	found := s.suggestion(at, 1, x)
 	before, ok := s.slots(at-min(at, 1), 1)
-	found.OldKept = !ok || before[0].Old+1 != x.Old
+	found.Unsure = !ok || before[0].Old+1 != x.Old
 	return found
 }
 
@@ -231,9 +231,11 @@ func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
 				continue
 			}
 			found := s.suggestion(first+uint64(left)+1, n, *x)
-			if found.At(here-left-1) != around[here] && !s.denied(found, around[left+1:left+1+n], here-left-1, rule) {
-				return found
+			if found.At(here-left-1) == around[here] || s.denied(found, around[left+1:left+1+n], here-left-1, rule) {
+				continue
 			}
+			found.Unsure = s.rivals(around[here], found.At(here-left-1), at) || !inRun(around, left, left+n+1)
+			return found
 		}
 	}
 	if rule.Means.UnlistedCertain && here > 0 && here+1 < len(around) {
@@ -257,6 +259,12 @@ func (s *scan) denied(x *Suggestion, there []format.Exception, faulty int, rule 
 		}
 	}
 	return false
+}
+
+// rivals reports whether an exception that is to be replaced by another one has an old chunk of its own
+// that may be right: then two of its fields would have to be wrong.
+func (s *scan) rivals(was, right format.Exception, at format.Place) bool {
+	return was.Old != right.Old && was.New != right.New && uint64(was.Old) < s.origin && !s.doubted[at]
 }
 
 // inRun reports whether one of two entries goes on a run that leads to it from outside.
@@ -302,7 +310,7 @@ func (s *scan) suggestNew(at uint64, three []format.Exception) *Suggestion {
 		return nil
 	}
 	found := s.suggestion(at, 1, x)
-	found.OldKept = x.Old != left.Old+1 && x.Old+1 != right.Old
+	found.Unsure = x.Old != left.Old+1 && x.Old+1 != right.Old
 	return found
 }
 

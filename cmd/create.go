@@ -127,6 +127,9 @@ func (c *createCmd) openTarget(a *app, base, image *device.Device) (*target, err
 		chunk = chunkSize(least)
 	}
 	if c.COW == "-" {
+		if err := a.apartFromOutput(base, image); err != nil {
+			return nil, err
+		}
 		return c.toStream(a, base, chunk)
 	}
 	t, err := c.openOrMake(a, chunk)

@@ -73,6 +73,11 @@ func (c *exportCmd) Run(a *app) error {
 	}
 	defer s.close()
 	defer o.close()
+	if c.toStream() {
+		if err := a.apartFromOutput(s.cow.device, s.origin); err != nil {
+			return err
+		}
+	}
 	if err := s.view.FirstUncertain(); err != nil {
 		return s.failed(fmt.Errorf("refused: %w; --damaged-ok exports it all the same, dmcow mount shows the rest, and dmcow repair --copy-to COPY mends a copy", err))
 	}

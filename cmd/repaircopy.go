@@ -35,6 +35,15 @@ func (m *mending) refuseCopy() error {
 	if _, err := m.device.Claim(); err != nil {
 		return &failure{m.path, statusFailed, err}
 	}
+	if m.CopyTo == "-" {
+		read := []*device.Device{m.device}
+		if origin, ok := m.options.Content.(*device.Device); ok {
+			read = append(read, origin)
+		}
+		if err := m.apartFromOutput(read...); err != nil {
+			return err
+		}
+	}
 	if m.CopyTo == "-" && m.plan.More {
 		return &failure{m.path, statusFailed, errors.New("there is more to mend than one plan holds: expected a file for --copy-to")}
 	}

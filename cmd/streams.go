@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"dmcow/internal/device"
 	"dmcow/internal/stdio"
 )
 
@@ -85,6 +86,29 @@ func (e *errorStream) file() *os.File {
 func fileOf(w io.Writer) *os.File {
 	f, _ := w.(*os.File)
 	return f
+}
+
+// apartFromOutput refuses a standard output that is one of the devices that are read, or lies on it.
+func (a *app) apartFromOutput(read ...*device.Device) error {
+	f := a.stdout.file()
+	if f == nil {
+		return nil
+	}
+	info, err := f.Stat()
+	if err != nil || isStream(info.Mode()) {
+		return nil
+	}
+	d, err := device.OpenUnlocked(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return nil // what cannot be read is no device that is read
+	}
+	defer d.Close()
+	for _, r := range read {
+		if d.Overlaps(r) {
+			return &failure{r.Path(), statusFailed, errors.New("is to be read, and standard output goes to it")}
+		}
+	}
+	return nil
 }
 
 // isTerminal reports whether a file is a terminal; nil is none.

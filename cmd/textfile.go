@@ -45,6 +45,8 @@ func (t textFile) refuseContent() error {
 		return err
 	case isStream(info.Mode()):
 		return nil
+	case t.isOutput(info):
+		return errors.New("is where standard output or standard error goes")
 	case !info.Mode().IsRegular():
 		return errors.New("is no file, expected one for the list")
 	case info.Size() == 0:
@@ -60,6 +62,19 @@ func (t textFile) refuseContent() error {
 		return errors.New("holds something else than such a list, and is not written over")
 	}
 	return nil
+}
+
+// isOutput reports whether a file is the one of standard output, or of standard error.
+func (t textFile) isOutput(file fs.FileInfo) bool {
+	for _, f := range []*os.File{t.stdout.file(), t.stderr.file()} {
+		if f == nil {
+			continue
+		}
+		if info, err := f.Stat(); err == nil && os.SameFile(info, file) {
+			return true
+		}
+	}
+	return false
 }
 
 // write writes the list; rows writes what comes behind its first line, and may be called twice. A

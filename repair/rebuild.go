@@ -28,8 +28,8 @@ func (p *planner) rebuild(f *faults) (bool, error) {
 			}
 		}
 		written = append(written, first, first+uint64(x.Count))
-		if x.OldKept {
-			p.lost(found.Rule, found.Where(), x.String()+": rebuilt, with the old chunk that stands there, which nothing confirms")
+		if x.Unsure {
+			p.lost(found.Rule, found.Where(), x.String()+": rebuilt, though it may have been another one")
 		} else {
 			p.mended(found.Rule, found.Where(), x.String()+": rebuilt")
 		}
