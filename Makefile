@@ -39,7 +39,7 @@ lab:
 	@internal/kernellab/install || [ "$$CI" != true ]
 
 host-test:
-	$(GO) test ./...
+	$(GO) test -timeout=20m ./...
 
 kernel-test:
 	@if internal/kernellab/install; then \
@@ -55,8 +55,8 @@ kernel-test:
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
 # a C compiler (Debian: gcc libc6-dev).
 race:
-	$(GO) test -race -short ./format ./store ./store/merge ./view ./internal/device ./internal/stdio
-	$(GO) test -race -short -run 'Mount|Export|Signal|InterruptedPipe|Question|Progress' ./cmd
+	$(GO) test -race -short -timeout=20m ./format ./store ./store/merge ./view ./internal/device ./internal/stdio
+	$(GO) test -race -short -timeout=20m -run 'Mount|Export|Signal|InterruptedPipe|Question|Progress' ./cmd
 
 # Whole-process figures, as ratios. BENCH=-huge adds a store of 2^28
 # exceptions; BENCH=-merge measures merges alone.
