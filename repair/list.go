@@ -94,6 +94,13 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 		what = "an entry behind the list's end is cleared: " + why
 	}
 	note(check.HiddenExceptions, found.Where(), what)
+	// What is left of an exception in the entry that ends the list goes with them, and before them: cut
+	// off, it would be a fault of its own (check.OddTerminator).
+	if first := p.position(h.Place); h.Old != 0 {
+		if err := p.clear(first, first+1, "the entry that ends the list"); err != nil {
+			return false, err
+		}
+	}
 	return true, p.clear(p.position(h.Place), p.position(format.Place{Area: h.Area, Index: h.Last})+1, "the entries behind the list's end")
 }
 
