@@ -64,7 +64,7 @@ func (s *snapshot) claimDevice(n named, d *device.Device, reads bool) error {
 // quiet refuses a snapshot that came into use while it was read: what was read of it may
 // be of several moments.
 func (s *snapshot) quiet() error {
-	if by := s.cow.device.Holders(); s.out == nil && len(by) > 0 && s.id.State == store.Valid {
+	if by := s.cow.device.NewHolders(); s.out == nil && len(by) > 0 && s.id.State == store.Valid {
 		return &failure{s.path, statusFailed, fmt.Errorf("came into use by %s while it was read", strings.Join(by, ", "))}
 	}
 	return quietDevice(s.origin)
@@ -72,7 +72,7 @@ func (s *snapshot) quiet() error {
 
 // quietDevice refuses a device that came into use while it was read.
 func quietDevice(d *device.Device) error {
-	if by := d.Writers(); len(by) > 0 {
+	if by := d.NewWriters(); len(by) > 0 {
 		return &failure{d.Path(), statusFailed, fmt.Errorf("came into use by %s while it was read", strings.Join(by, ", "))}
 	}
 	return nil

@@ -29,7 +29,7 @@ func isFile(info fs.FileInfo) match {
 
 // users names who uses a block device, as [BusyError] has it.
 func (n Number) users() []string {
-	return n.usersBut(func(string) bool { return false })
+	return n.usersBut(nobody)
 }
 
 // strangers names those of the users that are no devices of device-mapper.
@@ -45,6 +45,30 @@ func (n Number) mapped() bool {
 // isMapping reports whether a device is one of device-mapper, by its kernel name.
 func isMapping(name string) bool {
 	return readLine(filepath.Join("/sys/class/block", name, "dm/name")) != ""
+}
+
+// isIdle reports whether a device is one of device-mapper, by its kernel name, that nobody has open
+// and through which nothing was written since it was made.
+func isIdle(name string) bool {
+	n, ok := ParseNumber(readLine(filepath.Join("/sys/class/block", name, "dev")))
+	if !ok || !isMapping(name) || n.wrote() {
+		return false
+	}
+	open, err := n.openCount()
+	return err == nil && open == 0
+}
+
+// wrote reports whether something was written through a device, or may have been: writes, discards
+// and flushes are the fields 5, 12 and 16 of its statistics (the kernel's Documentation/block/stat.rst),
+// of which older kernels have fewer.
+func (n Number) wrote() bool {
+	fields := strings.Fields(readLine(n.sysfs("stat")))
+	for _, at := range []int{5, 12, 16} {
+		if len(fields) >= at && fields[at-1] != "0" {
+			return true
+		}
+	}
+	return len(fields) < 5
 }
 
 // usersBut are the users, but for those of the devices that hold it that are left out, by

@@ -1,8 +1,10 @@
 package device_test
 
 import (
+	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
 
 	"dmcow/internal/device"
@@ -29,6 +31,28 @@ func TestKernelWriters(t *testing.T) {
 	checkWriters(t, d, heldBy(t, front))
 	checkWriters(t, part(0, 8192), heldBy(t, front))
 	checkWriters(t, part(4096, 4096))
+	// It has written nothing, until somebody opens it; what was written once stays so.
+	for _, of := range []*device.Device{d, part(0, 8192)} {
+		checkNew(t, of)
+	}
+	f, err := os.OpenFile(front.Path, os.O_RDWR|syscall.O_DIRECT, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []*device.Device{d, part(0, 8192)} {
+		checkNew(t, of, heldBy(t, front))
+	}
+	f.Close()
+	checkNew(t, d)
+	above := kernellab.Create(t, "above", linear(0, 8, front.Path, 0), false)
+	checkNew(t, d, heldBy(t, front))
+	above.Remove(t)
+	checkNew(t, d)
+	if failed, err := kernellab.WritePattern(front.Path, 8, []uint64{0}, 1); failed > 0 || err != nil {
+		t.Fatal(failed, err)
+	}
+	checkNew(t, d, heldBy(t, front))
+	checkNew(t, part(0, 8192), heldBy(t, front))
 	front.Remove(t)
 	checkWriters(t, d)
 
@@ -46,5 +70,16 @@ func checkWriters(t *testing.T, d *device.Device, by ...string) {
 	t.Helper()
 	if got := d.Writers(); !slices.Equal(got, by) {
 		t.Errorf("%s: written by %q, want %q", d.Path(), got, by)
+	}
+}
+
+// checkNew wants the device to have been written by these since it was looked at, or that it could be.
+func checkNew(t *testing.T, d *device.Device, by ...string) {
+	t.Helper()
+	if got := d.NewWriters(); !slices.Equal(got, by) {
+		t.Errorf("%s: written since by %q, want %q", d.Path(), got, by)
+	}
+	if got := d.NewHolders(); !slices.Equal(got, by) {
+		t.Errorf("%s: held since by %q, want %q", d.Path(), got, by)
 	}
 }

@@ -52,13 +52,14 @@ func MappedAs(prefix string) (by []string) {
 	return by
 }
 
-// mappings names the device-mapper devices that have bytes of the joined device, or may
+// mappingsBut names the device-mapper devices that have bytes of the joined device, or may
 // have some: those that are on one of its media, or on what that is kept on, in a way that
-// is not known, or whose table cannot be read.
-func (d *Device) mappings() (by []string) {
+// is not known, or whose table cannot be read. Those that are left out, by the kernel's names,
+// are not among them.
+func (d *Device) mappingsBut(out func(name string) bool) (by []string) {
 	own := d.lowest()
 	for _, m := range Mappings() {
-		if d.isOn(m.Number) {
+		if d.isOn(m.Number) || out(m.Number.kernelName()) {
 			continue
 		}
 		if meet(own, place{number: m.Number}.all().lowest()) || d.any(func(of *medium) bool { return m.hides(of.is) }) {

@@ -28,6 +28,7 @@ const (
 	offDataSize    = 12
 	offDataStart   = 16
 	offTargetCount = 20
+	offOpenCount   = 24
 	offFlags       = 28
 	offDevice      = 40
 	offName        = 48
@@ -98,6 +99,14 @@ func statusMapped(name string) (n Number, uuid string, err error) {
 	copy(buf[offName:], name)
 	err = askMapper(deviceStatus, buf)
 	return numberIn(buf), text(buf[offUUID:][:uuidMost]), err
+}
+
+// openCount is how many have the device-mapper device open: programs, file systems and other devices.
+func (n Number) openCount() (uint32, error) {
+	buf := newMapperRequest(mapperBuffer, 0)
+	binary.NativeEndian.PutUint64(buf[offDevice:], unix.Mkdev(n.Major, n.Minor))
+	err := askMapper(deviceStatus, buf)
+	return binary.NativeEndian.Uint32(buf[offOpenCount:]), err
 }
 
 // loadMapped loads a table for the device of a UUID that is of no use: all transfers fail.

@@ -9,17 +9,7 @@ import (
 // made on top of a block device; who could write an image file ([Device.Writers]); and who
 // else has locked the device to write it, or had when it was locked here. Of a joined device
 // it names those that have some of its bytes.
-func (d *Device) Holders() (by []string) {
-	switch {
-	case d.joined:
-		by = d.mappings()
-	case d.IsBlock():
-		by = d.Number().holders()
-	default:
-		by = d.imageWriters()
-	}
-	return sorted(append(by, d.lockHolders()...))
-}
+func (d *Device) Holders() []string { return d.holdersBut(nobody) }
 
 // Writers names who could write a device that is only going to be read: of a block device,
 // its disk and its partitions, the file systems that are mounted from it, swap, what
@@ -27,12 +17,40 @@ func (d *Device) Holders() (by []string) {
 // devices over it, and swap. Who can only read is not among them. Then there is who has locked
 // the device to write it, or had when it was locked here. Of a joined device it names those
 // that hold it.
-func (d *Device) Writers() (by []string) {
+func (d *Device) Writers() []string { return d.writersBut(nobody) }
+
+// NewHolders and NewWriters are Holders and Writers, for who looks whether what was read may have
+// changed meanwhile: without the devices of device-mapper that nobody has open and through which
+// nothing was written. LVM makes such a one, and takes it away again, when it fails to activate a
+// volume that is guarded ([NewGuard]).
+func (d *Device) NewHolders() []string { return d.holdersBut(isIdle) }
+func (d *Device) NewWriters() []string { return d.writersBut(isIdle) }
+
+// nobody leaves no device out.
+func nobody(string) bool { return false }
+
+// holdersBut are the holders, but for the devices that are left out, by the kernel's names.
+func (d *Device) holdersBut(out func(name string) bool) (by []string) {
 	switch {
 	case d.joined:
-		return d.Holders()
+		by = d.mappingsBut(out)
 	case d.IsBlock():
-		by = d.Number().writersBut(func(string) bool { return false })
+		for _, name := range slices.DeleteFunc(d.Number().holderNames(), out) {
+			by = append(by, holder(name))
+		}
+	default:
+		by = d.imageWriters()
+	}
+	return sorted(append(by, d.lockHolders()...))
+}
+
+// writersBut are the writers, but for the devices that are left out, by the kernel's names.
+func (d *Device) writersBut(out func(name string) bool) (by []string) {
+	switch {
+	case d.joined:
+		return d.holdersBut(out)
+	case d.IsBlock():
+		by = d.Number().writersBut(out)
 	default:
 		by = d.imageWriters()
 	}

@@ -163,12 +163,12 @@ func TestKernelLVMOverAnOldSnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Tallies) != 1 || r.Tallies[0].Name != "zeroed-header" || r.Tallies[0].Severity != check.Warning ||
-		r.Outcome() != check.Uninitialized {
+	if len(r.Tallies) != 1 || r.Tallies[0].Name != "zeroed-header" || r.Tallies[0].Severity != check.Error ||
+		r.Outcome() != check.Damaged {
 		t.Fatalf("%s: %+v", r.Outcome(), r.Tallies)
 	}
 	said := r.Tallies[0].Findings[0].Message()
-	for _, reading := range []string{"a new LVM snapshot over the blocks of an old one", "a header that was wiped", "chunks of 8 sectors has left 6 plausible exceptions"} {
+	for _, reading := range []string{"this is a new LVM snapshot that was never active, over the blocks of an old one", "the header was wiped", "chunks of 8 sectors has left 6 plausible exceptions"} {
 		if !strings.Contains(said, reading) {
 			t.Errorf("%q does not say %q", said, reading)
 		}
