@@ -142,3 +142,11 @@ func (f Finding) Where() string {
 	}
 	return ""
 }
+
+// Told is the finding in words, with its place.
+func (f Finding) Told() string {
+	if where := f.Where(); where != "" {
+		return where + ": " + f.Message()
+	}
+	return f.Message()
+}

@@ -6,8 +6,7 @@ import (
 	"strings"
 
 	"dmcow/check"
-	"dmcow/format"
-	"dmcow/internal/device"
+	"dmcow/snapshot"
 	"dmcow/store"
 )
 
@@ -19,24 +18,6 @@ type checkCmd struct {
 	ListRules bool   `help:"Print the rules, and look at no device."`
 	theOrigin `embed:""`
 	section   `embed:""`
-}
-
-func (checkCmd) Help() string {
-	return `
-Looks for every fault of a store, and says of each where it is, what the kernel
-does with it and what mends it. It writes nothing.
-
-  dmcow check vg0/snap
-  dmcow check vg0/snap --pv disk.img
-  dmcow check --origin /dev/vg0/data snap.img
-  dmcow check --quiet snap.img && dmcow dump snap.img
-  dmcow check --output json snap.img | jq '.findings[].rule'
-
-Rules:
-
-` + ruleNames() + `
-dmcow check --list-rules says what they mean.
-`
 }
 
 // ruleNames are the rules' names by severity, for the help.
@@ -72,8 +53,8 @@ func (c *checkCmd) Validate() error {
 		return nil
 	case c.COW == "":
 		return errors.New(`expected "<cow>"`)
-	case c.theOrigin.invalid() != nil:
-		return c.theOrigin.invalid()
+	case c.theOrigin.check() != nil:
+		return c.theOrigin.check()
 	case c.Quiet && (c.All || c.Output != "human"):
 		return errors.New("--quiet: cannot go with --all or --output")
 	}
@@ -84,74 +65,26 @@ func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
 		return a.listRules()
 	}
-	n, err := a.named(string(c.COW), c.volumes, false)
+	x, err := a.begin(c.volumes, "").Check(snapshot.CheckRequest{Request: c.request(c.COW), Base: c.base()})
 	if err != nil {
 		return err
 	}
-	a.readRecord(n)
-	base, err := a.baseOf(c.theOrigin, n)
-	if err != nil {
-		return err
-	}
-	defer base.close()
-	w, err := a.openNamed(n, c.section, 0)
-	if err != nil {
-		return err
-	}
-	defer w.close()
-	if w.container != "" {
-		return &failure{w.path, a.outcomes.foreign, errors.New(w.container)}
-	}
-	p := a.walking(w, true)
-	defer p.end()
-	o := check.Options{
-		Device: w.device, Origin: base.size, Content: base.content(w), Recorded: format.Sectors(w.recorded()),
-		Live: len(w.holders) > 0, Words: device.Words, Visit: p.area,
-	}
-	r, err := check.Make(o)
-	p.end()
-	if err != nil {
-		return a.checkFailed(w, err)
-	}
-	if w.volume != nil && w.volume.Gone != nil {
-		r.Unread = append(r.Unread, w.volume.Gone)
-	}
-	a.status |= a.found(&r)
-	v := checked{app: a, cow: w, Report: &r, options: o, section: c.section, all: c.All}
-	switch {
-	case c.Quiet:
-	case c.Output == "json":
-		err = v.json()
-	default:
-		err = v.human()
-	}
-	for _, unread := range r.Unread {
-		if w.volume != nil && unread == w.volume.Gone {
-			continue // it was told
-		}
-		a.fail(a.unreadable(w.path, unread))
-	}
-	return err
-}
-
-// checkFailed is the failure of a check that came to nothing.
-func (a *app) checkFailed(w *cow, err error) error {
-	if errors.Is(err, errInterrupted) {
-		return ended(w.path, err)
-	}
-	return a.unreadable(w.path, err)
-}
-
-// found is the status for what a check has found. A store can be both damaged and
-// marked invalid.
-func (a *app) found(r *check.Report) (s status) {
+	defer x.Close()
+	r := &x.Report
 	if r.Identity.State == store.Invalid {
-		s |= a.outcomes.invalid
+		a.status |= a.outcomes.invalid
 	}
 	if r.Outcome() == check.Damaged {
-		s |= a.outcomes.damaged
+		a.status |= a.outcomes.damaged
 	}
-	return s
+	v := checked{app: a, cow: x.COW, report: r, options: x.Options, section: c.section, all: c.All, whole: x}
+	switch {
+	case c.Quiet:
+		return nil
+	case c.Output == "json":
+		return v.json()
+	}
+	return v.human()
 }
 
 // listRules prints the rules.
@@ -159,7 +92,7 @@ func (a *app) listRules() error {
 	for _, r := range check.Rules() {
 		_, err := fmt.Fprintf(a.stdout, "%s (%s)\n  when:   %s\n  kernel: %s\n", r.Name, r.Severity, r.When, r.Kernel)
 		if err == nil && r.Repair != "" {
-			_, err = fmt.Fprintf(a.stdout, "  repair: %s\n", remedy(check.Finding{Rule: r}, "COW"))
+			_, err = fmt.Fprintf(a.stdout, "  repair: %s\n", a.remedy(check.Finding{Rule: r}, "COW"))
 		}
 		if err != nil {
 			return err

@@ -9,6 +9,13 @@ import (
 	"slices"
 
 	"github.com/alecthomas/kong"
+
+	"dmcow/dump"
+	"dmcow/internal/early"
+	"dmcow/internal/process"
+	"dmcow/internal/stdio"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 )
 
 const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
@@ -45,9 +52,10 @@ type exited int
 
 // Main runs dmcow with the given arguments, and returns its exit status.
 func Main(args []string, stdout, stderr io.Writer) (code int) {
-	a := &app{stdout: newOutput(stdout), stderr: newErrors(stderr)}
-	defer a.signals()()
-	defer a.closeSights()
+	ctx, stop := process.Signals()
+	defer stop()
+	a := &app{ctx: ctx, tick: early.Signals, stdout: stdio.NewOutput(stdout), stderr: stdio.NewErrors(stderr)}
+	defer a.end()
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
@@ -59,6 +67,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 		}
 	}()
 	err := a.run(args)
+	a.tell()
 	if monitoring(args) {
 		return int(a.monitored(err))
 	}
@@ -68,10 +77,10 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 
 // printed is the exit status of a run, with that of what could not be printed.
 func (a *app) printed(code int) int {
-	if a.stdout.err == nil {
+	if a.stdout.Err() == nil {
 		return code
 	}
-	a.fail(a.stdout.err)
+	a.fail(a.stdout.Err())
 	return code | int(statusFailed)
 }
 
@@ -87,20 +96,12 @@ func (a *app) run(args []string) error {
 		return err
 	}
 	a.flags = c.globals
-	a.outcomes = exits[k.Selected().Name]
-	a.foreign = foreignHost(k)
-	return k.Run(a)
-}
-
-// foreignHost is the host that --foreign-host names, for a command that has it: volume groups are
-// looked for once in a run.
-func foreignHost(k *kong.Context) string {
-	for _, f := range k.Flags() {
-		if f.Name == "foreign-host" {
-			return k.FlagValue(f).(string)
-		}
+	o, known := exits[k.Selected().Name]
+	if !known {
+		panic(k.Selected().Name + " has no exit statuses")
 	}
-	return ""
+	a.outcomes = o
+	return k.Run(a)
 }
 
 // needlessPV is wrong use: it was said where to look for VG/LV, and nothing is one.
@@ -119,11 +120,11 @@ func needlessPV(k *kong.Context) error {
 		}
 		switch names := v.Target.Interface().(type) {
 		case path:
-			if isVolumeName(string(names)) {
+			if snapshot.IsVolume(string(names)) {
 				return nil
 			}
 		case []path:
-			if slices.ContainsFunc(names, func(n path) bool { return isVolumeName(string(n)) }) {
+			if slices.ContainsFunc(names, func(n path) bool { return snapshot.IsVolume(string(n)) }) {
 				return nil
 			}
 		}
@@ -136,30 +137,31 @@ func needlessPV(k *kong.Context) error {
 
 // monitored ends a run as a monitoring plugin, which has something to say
 // whatever happens.
-func (a *app) monitored(err error) alarm {
+func (a *app) monitored(err error) dump.Alarm {
 	switch {
-	case a.stdout.err != nil: // nobody has got the line
-		a.fail(a.stdout.err)
+	case a.stdout.Err() != nil: // nobody has got the line
+		a.fail(a.stdout.Err())
 	case err == nil && a.alarm != nil:
 		return *a.alarm
 	default:
-		a.fail(a.pluginLine(unknown, err.Error()))
+		_, err := fmt.Fprintln(a.stdout, dump.PluginLine(dump.Unknown, err.Error()))
+		a.fail(err)
 	}
-	return unknown
+	return dump.Unknown
 }
 
 // misuse is the error of a command line that cannot be parsed. What is no such
 // error comes from writing the help.
 func misuse(err error) error {
 	var p *kong.ParseError
-	if errors.As(err, new(*outputError)) || !errors.As(err, &p) {
+	if errors.As(err, new(*stdio.OutputError)) || !errors.As(err, &p) {
 		return err
 	}
 	command := "dmcow"
 	if p.Context != nil && p.Context.Selected() != nil {
 		command += " " + p.Context.Selected().Name
 	}
-	return usageError{fmt.Errorf("%s (see %s --help)", printable(err.Error()), command)}
+	return usageError{fmt.Errorf("%s (see %s --help)", words.Printable(err.Error()), command)}
 }
 
 // usageError is an error of wrong use.
@@ -172,6 +174,7 @@ func newParser(c *cli, stdout, stderr io.Writer) *kong.Kong {
 		kong.Vars{"version": version()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.PostBuild(addManual),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 90}),
 	)
 }

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 
+	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 	"dmcow/view"
 )
 
@@ -18,26 +21,6 @@ type diffCmd struct {
 	SVG     path   `name:"svg" placeholder:"FILE" help:"Draw that to a file, too, as a picture (SVG); - draws it to standard output, in place of text."`
 	Force   bool   `help:"Replace the file of --svg, if it is there."`
 	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
-}
-
-func (diffCmd) Help() string {
-	return `
-Prints where the origin differs from the snapshot, as ranges of bytes: what was written to
-either since the snapshot was made. These are the chunks that the store has; with --content
-their data is compared, and only what differs is left.
-
-  dmcow diff vg0/snap
-  dmcow diff snap.cow --origin origin.img --content --output csv
-  dmcow diff vg0/monday --against vg0/tuesday --content
-  dmcow diff vg0/snap --map --svg changes.svg
-
-With --against the two snapshots are compared with each other. A chunk that both have saved
-is mostly the same in both: --content tells.
-
-The snapshot may be active; with --content that takes --live, and the figures are then those of
-some moment.
-The exit status does not tell whether there are differences.
-`
 }
 
 // Validate tells wrong use that single flags do not show.
@@ -58,29 +41,35 @@ func (c *diffCmd) Validate() error {
 	case c.Live && !c.Content:
 		return errors.New("--live: expected --content: the list alone is read in any case")
 	}
-	return nil
+	return c.viewing.check()
 }
 
 func (c *diffCmd) Run(a *app) error {
-	c.output = []path{c.SVG, c.Against}
-	s, err := a.openSnapshot(c.viewing, c.access())
+	list, err := a.uncertainList(c.viewing, c.SVG, c.Against)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	d := &difference{app: a, diffCmd: c, snapshot: s, Changes: s.view.Changes()}
-	all := []*snapshot{s}
-	other := s.view.Origin()
+	session := a.begin(c.volumes, "")
+	n, err := c.open(session, c.view())
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	if err := list.Write(n.WriteUncertain); err != nil {
+		return err
+	}
+	d := &difference{app: a, flags: c, name: n.COW.Text, of: n, changes: n.View.Changes()}
+	all, other := []*snapshot.Snapshot{n}, n.View.Origin()
 	if c.Against != "" {
-		t, err := c.openOther(a, s)
+		t, err := c.openOther(session, n)
 		if err != nil {
 			return err
 		}
-		defer t.close()
+		defer t.Close()
 		all = append(all, t)
-		d.Changes, d.against, other = view.ChangesBetween(s.view, t.view), t.path, t.view
+		d.changes, d.against, other = view.ChangesBetween(n.View, t.View), t.COW.Text, t.View
 	}
-	picture, err := c.picture(s)
+	picture, err := c.output(a, n)
 	if err != nil {
 		return err
 	}
@@ -89,130 +78,127 @@ func (c *diffCmd) Run(a *app) error {
 			return err
 		}
 	}
-	for _, s := range all {
-		if err := s.quiet(); err != nil && c.Content && !c.Live {
+	for _, n := range all {
+		if err := n.CheckQuiet(); err != nil && c.Content && !c.Live {
 			return err
 		}
 	}
+	a.tell()
 	if err := d.write(); err != nil {
 		return err
 	}
 	return d.draw(picture)
 }
 
-// access is what snapshots are opened for.
-func (c *diffCmd) access() access {
+// open opens a snapshot, for what is asked of it.
+func (c *diffCmd) open(s *snapshot.Session, r snapshot.ViewRequest) (*snapshot.Snapshot, error) {
 	if c.Content {
-		return toRead
+		return s.Read(r)
 	}
-	return toList
+	return s.List(r)
 }
 
 // openOther opens the snapshot to compare with.
-func (c *diffCmd) openOther(a *app, s *snapshot) (*snapshot, error) {
-	v := c.viewing
-	v.COW, v.Uncertain = c.Against, ""
-	if v.Origin == "" {
-		v.Origin = path(s.originName)
+func (c *diffCmd) openOther(s *snapshot.Session, n *snapshot.Snapshot) (*snapshot.Snapshot, error) {
+	r := c.view()
+	r.COW = string(c.Against)
+	if r.Origin == "" {
+		r.Origin = n.Origin.Text
 	}
-	t, err := a.openSnapshot(v, c.access())
+	t, err := c.open(s, r)
 	if err != nil {
 		return nil, err
 	}
-	if t.cow.device.Overlaps(s.cow.device) {
-		t.close()
-		return nil, &failure{t.path, statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected another snapshot", printable(s.path))}
+	if t.COW.Device.Overlaps(n.COW.Device) {
+		t.Close()
+		return nil, &failure{t.COW.Text, statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected another snapshot", words.Printable(n.COW.Text))}
 	}
 	return t, nil
 }
 
 // difference is what a diff has found.
 type difference struct {
-	*app
-	*diffCmd
-	*snapshot
-	*view.Changes
+	app     *app
+	flags   *diffCmd
+	name    string
+	of      *snapshot.Snapshot
+	changes *view.Changes
 	against string // the other snapshot; empty for the origin
 	equal   uint64 // chunks that were left out
 }
 
 // compare leaves out what is equal.
 func (d *difference) compare(other io.ReaderAt) error {
-	p := d.app.newProgress(d.path, "byte", uint64(d.Changes.Bytes()), true)
-	defer p.end()
-	changes, r, err := d.Changes.Compare(d.view, other, p.bytes)
-	p.end()
+	p := d.app.newProgress(d.name, string(snapshot.Bytes), uint64(d.changes.Bytes()))
+	defer p.End()
+	changes, r, err := d.changes.Compare(d.of.View, other, func(b format.Bytes) error { return p.Visit(uint64(b)) })
+	p.End()
 	if err != nil {
-		return ended(d.path, err)
+		return interruptedBy(d.name, err)
 	}
 	if r.Unread > 0 {
-		d.app.fail(d.failed(fmt.Errorf("%w; %s could not be compared, and are taken for different", r.Failure, count(r.Unread, "chunk"))))
+		d.app.fail(d.of.Failed(fmt.Errorf("%w; %s could not be compared, and are taken for different", r.Failure, words.Count(r.Unread, "chunk"))))
 	}
-	d.Changes, d.equal = changes, r.Equal
+	d.changes, d.equal = changes, r.Equal
 	return nil
 }
 
 // write prints the ranges.
 func (d *difference) write() error {
-	if d.SVG == "-" {
+	if d.flags.SVG == "-" {
 		return nil
 	}
-	switch d.Output {
+	x := dump.Diff{
+		Device: d.name, State: d.of.COW.Identity.State.String(), Origin: d.of.Origin.Text, Against: d.against,
+		Changes: d.changes, Content: d.flags.Content, Equal: d.equal,
+	}
+	switch d.flags.Output {
 	case "csv":
-		return d.csv()
+		return dump.DiffCSV(d.app.stdout, x)
 	case "json":
-		return d.json()
+		return dump.DiffJSON(d.app.stdout, x, d.flags.Summary)
 	}
 	return d.human()
 }
 
-// picture is the file for the picture, if there is to be one. The error is the failure of
+// output is the file for the picture, if there is to be one. The error is the refusal of
 // one that is not to be written over.
-func (c *diffCmd) picture(s *snapshot) (*output, error) {
-	if c.SVG == "" {
+func (c *diffCmd) output(a *app, n *snapshot.Snapshot) (*snapshot.Output, error) {
+	r := snapshot.OutputRequest{Name: string(c.SVG), Mode: 0o666, Force: c.Force}
+	switch c.SVG {
+	case "":
 		return nil, nil
+	case "-":
+		r.Stream = a.stream()
 	}
-	if c.SVG == "-" {
-		return &output{name: "-", stream: s.stdout}, nil
-	}
-	o, err := lookAt(string(c.SVG), 0o666)
-	if err == nil {
-		err = o.refuseLoss(c.Force)
-	}
-	if err == nil && o.isBlock {
-		err = &failure{o.name, statusFailed, errors.New("is a block device, expected a file")}
-	}
-	if err == nil {
-		err = o.open(s, 0, overwriting{force: c.Force, dryRun: true})
-	}
-	return o, err
+	return n.Output(r)
 }
 
 // draw writes the picture.
-func (d *difference) draw(o *output) error {
+func (d *difference) draw(o *snapshot.Output) error {
 	if o == nil {
 		return nil
 	}
-	text := []byte(d.svg())
-	defer o.close()
-	if err := o.open(d.snapshot, int64(len(text)), overwriting{force: d.Force}); err != nil {
+	text := []byte(d.picture())
+	defer o.Close()
+	if err := o.Open(int64(len(text))); err != nil {
 		return err
 	}
-	if err := o.write(text, 0); err != nil {
+	if err := o.Write(text, 0); err != nil {
 		return err
 	}
-	return o.finish()
+	return o.Finish()
 }
 
 // title says what was compared with what.
 func (d *difference) title() string {
 	if d.against != "" {
-		return printable(d.path) + " and " + printable(d.against)
+		return words.Printable(d.name) + " and " + words.Printable(d.against)
 	}
-	return printable(d.path) + " and its origin"
+	return words.Printable(d.name) + " and its origin"
 }
 
 // share is how much of the origin differs, in per cent.
 func (d *difference) share(bytes format.Bytes) float64 {
-	return 100 * float64(bytes) / float64(max(d.Changes.Size, 1))
+	return 100 * float64(bytes) / float64(max(d.changes.Size, 1))
 }

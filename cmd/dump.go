@@ -5,22 +5,24 @@ import (
 	"fmt"
 	"strconv"
 
-	"dmcow/check"
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/units"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 	"dmcow/store"
 )
 
 type dumpCmd struct {
-	COW       path        `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Output    dump.Format `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
-	Ranges    bool        `help:"Join runs of exceptions in which old and new chunk both advance by one."`
-	Area      *number     `placeholder:"N" help:"Only the exceptions of metadata area N."`
-	Old       *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the origin."`
-	New       *chunkRange `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
-	Hidden    bool        `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
-	Stale     bool        `help:"Also what earlier lives of the device have left in the areas behind the list, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
-	ChunkSize chunkSize   `placeholder:"SIZE" help:"With --stale, where there is no list: the chunk size of the earlier life. Without it, that is found by its list."`
+	COW       path               `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
+	Output    dump.Format        `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Ranges    bool               `help:"Join runs of exceptions in which old and new chunk both advance by one."`
+	Area      *units.Number      `placeholder:"N" help:"Only the exceptions of metadata area N."`
+	Old       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the origin."`
+	New       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
+	Hidden    bool               `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
+	Stale     bool               `help:"Also what earlier lives of the device have left in the areas behind the list, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
+	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"With --stale, where there is no list: the chunk size of the earlier life. Without it, that is found by its list."`
 	section   `embed:""`
 }
 
@@ -32,100 +34,66 @@ func (c *dumpCmd) Validate() error {
 	return nil
 }
 
-func (dumpCmd) Help() string {
-	return `
-Prints a summary of the store and its exceptions: which chunk of the origin
-has its snapshot content in which chunk of the COW device. Of a damaged store
-it prints what can be read, then what is wrong.
-
-  dmcow dump vg0/snap
-  dmcow dump --ranges --output csv snap.img
-  dmcow dump --old 4096-8191 --output json snap.img | jq .exceptions
-`
-}
-
 func (c *dumpCmd) Run(a *app) error {
-	w, err := a.openCOW(string(c.COW), c.section, 0)
+	session := a.begin(c.volumes, "")
+	w, err := session.Look(c.request(c.COW))
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	s, err := c.write(a, w)
+	defer w.Close()
+	s, err := c.write(a, session, w)
 	if err != nil {
 		return err
 	}
-	a.conclude(w, s)
+	a.conclude(w.Text, s)
 	if c.Output == dump.CSV && (s.State() == store.Invalid || s.State() == store.Uninitialized) {
-		a.say(w.path, "%s", describe(s)) // rows do not tell
+		a.say(w.Text, "%s", describe(s)) // rows do not tell
 	}
 	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) && !c.Stale {
-		a.say(w.path, "there is no area %d in the list, which ends in area %d", *c.Area, last)
+		a.say(w.Text, "there is no area %d in the list, which ends in area %d", *c.Area, last)
 	}
 	return nil
 }
 
 // write writes the store in the format that was asked for, and returns what it
 // found.
-func (c *dumpCmd) write(a *app, w *cow) (store.Survey, error) {
-	earlier, err := c.earlier(a, w)
-	if err != nil {
-		return store.Survey{}, err
+func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (store.Survey, error) {
+	var earlier format.Geometry
+	if c.Stale {
+		var err error
+		if earlier, err = session.Earlier(w, uint32(c.ChunkSize)); err != nil {
+			return store.Survey{}, err
+		}
 	}
+	a.tell()
 	if c.Output == dump.Human {
-		s, err := a.survey(w)
+		s, err := session.Survey(w)
 		if err != nil || s.Identity.State == store.Foreign && earlier.IsZero() {
 			return s, err // of what is no store there is nothing to show
 		}
-		if err := a.table(nil, a.summary(w, s)); err != nil || w.id.Geometry.IsZero() && earlier.IsZero() {
+		if err := a.table(nil, a.summary(w, s)); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
 			return s, err
 		}
 	}
 	d := dump.Store{
-		Device: w.path, Earlier: earlier,
-		Walk: w.walk(),
+		Device: w.Text, Earlier: earlier,
+		Walk: w.Walk(),
 		Verdict: func(end format.End, err error) (string, []string) {
-			s, _ := w.id.Survey(w.walk(), end, err)
+			s, _ := w.Identity.Survey(w.Walk(), end, err)
 			return s.State().String(), s.Faults()
 		},
 	}
-	if w.id.State != store.Uninitialized {
-		d.Header = &w.id.Header
+	if w.Identity.State != store.Uninitialized {
+		d.Header = &w.Identity.Header
 	}
-	p := a.walking(w, !isTerminal(a.stdout.file()))
-	defer p.end()
-	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), p.area)
-	s, err := w.id.Survey(d.Walk, end, err)
-	return s, ended(w.path, err)
-}
-
-// earlier is the geometry of an earlier life of a device that has no list now, zero where
-// nothing speaks for one, or nobody asks.
-func (c *dumpCmd) earlier(a *app, w *cow) (g format.Geometry, err error) {
-	switch {
-	case !c.Stale:
-		return g, nil
-	case !w.id.Geometry.IsZero():
-		if n := w.id.Geometry.ChunkSectors(); c.ChunkSize != 0 && format.Sectors(c.ChunkSize) != n {
-			return g, &failure{w.path, statusWrongUse, fmt.Errorf("--chunk-size: holds a store with chunks of %d sectors, and what is behind its list is read with those", n)}
-		}
-		return g, nil
-	case c.ChunkSize != 0:
-		return format.NewGeometry(uint32(c.ChunkSize))
+	p := a.newProgress(w.Text, string(snapshot.Areas), w.Areas())
+	if isTerminal(a.stdout.File()) {
+		p.bar = nil // it would disturb what is written
 	}
-	p := a.walking(w, true)
-	defer p.end()
-	e, err := check.Probe(w.device, p.area)
-	switch {
-	case errors.Is(err, errInterrupted):
-		return g, ended(w.path, err)
-	case err != nil:
-		return g, a.unreadable(w.path, err)
-	case e == nil:
-		a.say(w.path, "there is no list, and nothing speaks for one of an earlier life (--chunk-size looks without)")
-		return g, nil
-	}
-	a.say(w.path, "there is no list: what an earlier life has left is read with chunks of %d sectors", e.Geometry.ChunkSectors())
-	return e.Geometry, nil
+	defer p.End()
+	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), func(k format.AreaIndex) error { return p.Visit(uint64(k)) })
+	s, err := w.Identity.Survey(d.Walk, end, err)
+	return s, interruptedBy(w.Text, err)
 }
 
 func (c *dumpCmd) selection() dump.Selection {
@@ -137,17 +105,17 @@ func (c *dumpCmd) selection() dump.Selection {
 }
 
 // summary is what there is to say of a store before its exceptions.
-func (a *app) summary(c *cow, s store.Survey) [][]string {
+func (a *app) summary(c *snapshot.COW, s store.Survey) [][]string {
 	rows := [][]string{
-		{"device", printable(c.path) + ", " + sectors(c.size().Sectors())},
+		{"device", words.Printable(c.Text) + ", " + words.Sectors(c.Size().Sectors())},
 		{"state", a.paintState(s.State(), describe(s))},
 	}
 	u := s.Usage
 	if g := u.Geometry; !g.IsZero() {
-		rows = append(rows, []string{"chunk size", sectors(g.ChunkSectors())})
+		rows = append(rows, []string{"chunk size", words.Sectors(g.ChunkSectors())})
 	}
 	switch exceptions := strconv.FormatUint(u.End.Exceptions, 10); {
-	case c.id.Geometry.IsZero():
+	case c.Identity.Geometry.IsZero():
 	case !s.Complete():
 		rows = append(rows, []string{"exceptions", exceptions + " can be read"})
 	case u.End.Beyond != nil:

@@ -3,8 +3,6 @@ package cmd
 import (
 	"fmt"
 	"strings"
-
-	"dmcow/store"
 )
 
 // status is an exit status: a sum of bits, as that of fsck(8).
@@ -48,96 +46,21 @@ type outcomes struct {
 	sound, invalid, damaged, blank, foreign, unreadable status
 }
 
-// exits has the outcomes of every command.
+// exits has the outcomes of every command, as the design's table has them.
 var exits = map[string]outcomes{
-	"dump":       reading,
-	"usage":      reading,
-	"check":      reading,
-	"list":       reading,
-	"initialize": making,
-	"create":     making,
-	"merge":      merges,
-	"merge-step": merges,
-	"export":     views,
-	"diff":       views,
-	"mount":      views,
-	"repair": {
-		sound:      statusOK,
-		invalid:    statusOK,
-		damaged:    statusDamaged, // what is mended does not count
-		blank:      statusOK,
-		foreign:    statusDamaged,
-		unreadable: statusFailed,
-	},
-	"revalidate": {
-		sound:      statusOK,
-		invalid:    statusOK, // once its flag is given
-		damaged:    statusDamaged,
-		blank:      statusFailed,
-		foreign:    statusDamaged,
-		unreadable: statusFailed,
-	},
-	"invalidate": {
-		sound:      statusOK,
-		invalid:    statusOK,
-		damaged:    statusDamaged, // of the header; it does not look at the list
-		blank:      statusFailed,
-		foreign:    statusDamaged,
-		unreadable: statusFailed,
-	},
-}
-
-// making holds for the commands that make a store where there is none.
-var making = outcomes{
-	sound:      statusFailed,
-	invalid:    statusFailed,
-	damaged:    statusFailed,
-	blank:      statusOK,
-	foreign:    statusFailed,
-	unreadable: statusFailed,
-}
-
-// merges holds for the commands that merge.
-var merges = outcomes{
-	sound:      statusOK,
-	invalid:    statusFailed,
-	damaged:    statusDamaged,
-	blank:      statusFailed,
-	foreign:    statusFailed,
-	unreadable: statusFailed,
-}
-
-// views holds for the commands that show what the snapshot held.
-var views = outcomes{
-	sound:      statusOK,
-	invalid:    statusFailed, // without its flag
-	damaged:    statusDamaged,
-	blank:      statusFailed,
-	foreign:    statusFailed,
-	unreadable: statusFailed,
-}
-
-// reading holds for the commands that show what there is.
-var reading = outcomes{
-	sound:      statusOK,
-	invalid:    statusInvalid,
-	damaged:    statusDamaged,
-	blank:      statusOK,
-	foreign:    statusDamaged,
-	unreadable: statusFailed,
-}
-
-// of is the outcome for a device in the given state.
-func (o outcomes) of(s store.State) status {
-	switch s {
-	case store.Valid:
-		return o.sound
-	case store.Invalid:
-		return o.invalid
-	case store.Uninitialized:
-		return o.blank
-	case store.Foreign:
-		return o.foreign
-	}
-	return o.damaged
+	//             sound invalid damaged blank foreign unreadable
+	"dump":       {0, 2, 4, 0, 4, 8},
+	"usage":      {0, 2, 4, 0, 4, 8},
+	"list":       {0, 2, 4, 0, 4, 8},
+	"check":      {0, 2, 4, 0, 4, 8},
+	"initialize": {8, 8, 8, 0, 8, 8}, // without --force
+	"create":     {8, 8, 8, 0, 8, 8},
+	"invalidate": {0, 0, 4, 8, 4, 8}, // damaged is the header's: it does not look at the list
+	"revalidate": {0, 0, 4, 8, 4, 8}, // invalid once its flag is given
+	"merge":      {0, 8, 4, 8, 8, 8},
+	"merge-step": {0, 8, 4, 8, 8, 8},
+	"repair":     {0, 0, 4, 0, 4, 8}, // what is mended does not count
+	"export":     {0, 8, 4, 8, 8, 8}, // invalid without its flag
+	"diff":       {0, 8, 4, 8, 8, 8},
+	"mount":      {0, 8, 4, 8, 8, 8},
 }

@@ -9,12 +9,10 @@ import (
 	"hash"
 	"io"
 	"slices"
-	"sync"
 	"time"
 
-	"dmcow/format"
-	"dmcow/internal/device"
-	"dmcow/view"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 )
 
 type exportCmd struct {
@@ -26,33 +24,12 @@ type exportCmd struct {
 	DryRun   bool     `help:"Print what would be done, and write nothing."`
 }
 
-func (exportCmd) Help() string {
-	return `
-Writes what the snapshot holds as a raw image: the volume as it was. Neither COW nor
-ORIGIN is written to.
-
-  dmcow export vg0/snap that-day.img
-  dmcow export snap.cow --origin origin.img that-day.img --hash sha256
-  dmcow export vg0/snap | zstd >that-day.img.zst
-  dmcow export vg0/snap /dev/vg1/copy
-
-Zeros become holes in a file. A file gets its name when all of it is written and
-durable; what is cut off leaves nothing. One that is there is replaced with --force, and
---yes where nobody can be asked. A block device is refused as by initialize,
-and where it is smaller than the snapshot.
-
-Of a damaged store of which it is not certain what the snapshot holds nothing is written:
-mount shows the rest. With --damaged-ok, all of it is written as the list has it, and
---uncertain FILE gets a list of the stretches that may be wrong.
-`
-}
-
 // Validate tells wrong use that single flags do not show.
 func (c *exportCmd) Validate() error {
 	if c.toStream() && c.Uncertain == "-" {
 		return errors.New("--uncertain: standard output has the image: expected a file")
 	}
-	return nil
+	return c.viewing.check()
 }
 
 // toStream reports whether the image goes to standard output.
@@ -62,136 +39,77 @@ func (c *exportCmd) toStream() bool { return c.File == "" || c.File == "-" }
 var digests = map[string]func() hash.Hash{"sha256": sha256.New, "sha1": sha1.New, "md5": md5.New}
 
 func (c *exportCmd) Run(a *app) error {
-	o, err := c.look(a)
-	if err != nil {
-		return err
-	}
-	c.dryRun, c.output = c.DryRun, []path{c.File}
-	s, err := a.openSnapshot(c.viewing, toRead)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	defer o.close()
+	r := snapshot.ExportRequest{ViewRequest: c.view(), Output: snapshot.OutputRequest{Name: string(c.File), Mode: snapshot.Private, Force: c.Force, DryRun: c.DryRun}}
 	if c.toStream() {
-		if err := a.apartFromOutput(s.cow.device, s.origin); err != nil {
-			return err
+		if isTerminal(a.stdout.File()) && !c.DryRun {
+			return usageError{errors.New("standard output is a terminal: expected FILE, or a pipe")}
 		}
+		r.Output.Stream = a.stream()
 	}
-	if err := s.view.FirstUncertain(); err != nil {
-		return s.failed(fmt.Errorf("refused: %w; --damaged-ok exports it all the same, dmcow mount shows the rest, and dmcow repair --copy-to COPY mends a copy", err))
-	}
-	if err := o.open(s, s.view.Size(), overwriting{c.Force, c.DryRun}); err != nil {
-		return err
-	}
-	if c.DryRun {
-		_, err := fmt.Fprintf(a.stdout, "%s: would write %s of %s\n", printable(o.name), binarySize(format.Bytes(s.view.Size())), printable(s.path))
-		return err
-	}
-	if o.overwrites() {
-		if err := a.ask(o.name, "%swrite the snapshot over it?", o.loss()); err != nil {
-			return err
-		}
-	}
-	return c.write(s, o)
-}
-
-// write writes the snapshot.
-func (c *exportCmd) write(s *snapshot, o *output) error {
-	p := s.newProgress(s.path, "byte", uint64(s.view.Size()), true)
-	defer p.end()
-	if c.Progress {
-		p.every = 10 * time.Second
-	}
-	sum := newChecksums(c.Hash)
-	var buffers device.Buffers
-	defer buffers.Free()
-	err := view.Stream(s.view, s.view.Size(), buffers.New, func(b []byte, offset int64) error {
-		if err := p.visit(uint64(offset)); err != nil {
-			return &failure{s.path, statusInterrupted, fmt.Errorf("%w: %s", err, o.cutOff())}
-		}
-		done := sum.add(b)
-		defer done()
-		return o.write(b, offset)
-	})
-	if err == nil && !c.Live {
-		err = s.quiet()
-	}
-	if err == nil {
-		err = o.finish()
-	}
-	p.end()
+	list, err := a.uncertainList(c.viewing, c.File)
 	if err != nil {
-		return s.failed(err)
+		return err
 	}
-	c.report(s, o, time.Since(p.start))
-	return sum.tell(s.app, o)
+	p, err := a.begin(c.volumes, "").PlanExport(r)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	name := p.Snapshot.COW.Text
+	if c.DryRun {
+		_, err := fmt.Fprintf(a.stdout, "%s: would write %s of %s\n", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(name))
+		return err
+	}
+	if err := list.Write(p.Snapshot.WriteUncertain); err != nil {
+		return err
+	}
+	if p.Output.Replaces {
+		if err := a.permission(false); err != nil {
+			return err
+		}
+		if err := a.ask(p.Output.Name, "%swrite the snapshot over it?", over(p.Output.Loss)); err != nil {
+			return err
+		}
+	}
+	if c.Progress {
+		a.often = 10 * time.Second
+	}
+	var sums []hash.Hash
+	for i, name := range c.Hash {
+		if !slices.Contains(c.Hash[:i], name) {
+			sums = append(sums, digests[name]())
+		}
+	}
+	start := time.Now()
+	if err := p.Do(sums...); err != nil {
+		return err
+	}
+	c.report(a, p, time.Since(start))
+	return a.printSums(p.Output, sums)
 }
 
 // report says what was done, and how fast.
-func (c *exportCmd) report(s *snapshot, o *output, took time.Duration) {
-	size := format.Bytes(s.view.Size())
-	rate := binarySize(format.Bytes(float64(size) / max(took.Seconds(), 0.001)))
-	text := fmt.Sprintf("exported %s: %s in %.1f s (%s/s)", printable(s.path), binarySize(size), took.Seconds(), rate)
-	if o.holes > 0 {
-		text += fmt.Sprintf(", %s of it holes", binarySize(o.holes))
+func (c *exportCmd) report(a *app, p *snapshot.Export, took time.Duration) {
+	size := p.Snapshot.View.Size()
+	rate := words.Size(int64(float64(size) / max(took.Seconds(), 0.001)))
+	text := fmt.Sprintf("exported %s: %s in %.1f s (%s/s)", words.Printable(p.Snapshot.COW.Text), words.Size(size), took.Seconds(), rate)
+	if p.Output.Holes > 0 {
+		text += fmt.Sprintf(", %s of it holes", words.Size(p.Output.Holes))
 	}
-	s.say(o.name, "%s", text)
+	a.say(p.Output.Name, "%s", text)
 }
 
-// checksum is a hash that is computed while what it is of is written.
-type checksum struct{ hash.Hash }
-
-// checksums are several at once.
-type checksums []checksum
-
-func newChecksums(names []string) (all checksums) {
-	for i, name := range names {
-		if !slices.Contains(names[:i], name) {
-			all = append(all, checksum{digests[name]()})
-		}
-	}
-	return all
-}
-
-// add adds to the digests; what it returns waits for that.
-func (all checksums) add(b []byte) (done func()) {
-	var added sync.WaitGroup
-	for _, d := range all {
-		added.Go(func() { d.Write(b) })
-	}
-	return added.Wait
-}
-
-// tell prints the digests, as sha256sum does; where the image went to standard output, on
-// standard error.
-func (all checksums) tell(a *app, o *output) error {
+// printSums prints digests, as sha256sum does; where the image went to standard output, on standard
+// error.
+func (a *app) printSums(o *snapshot.Output, sums []hash.Hash) error {
 	var w io.Writer = a.stdout
-	if o.stream == w {
+	if o.Name == "-" {
 		w = a.stderr
 	}
-	for _, d := range all {
-		if _, err := fmt.Fprintf(w, "%x  %s\n", d.Sum(nil), printable(o.name)); err != nil {
+	for _, d := range sums {
+		if _, err := fmt.Fprintf(w, "%x  %s\n", d.Sum(nil), words.Printable(o.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// look finds out what is to be written to, before anything is read.
-func (c *exportCmd) look(a *app) (*output, error) {
-	if c.toStream() {
-		if isTerminal(a.stdout.file()) && !c.DryRun {
-			return nil, usageError{errors.New("standard output is a terminal: expected FILE, or a pipe")}
-		}
-		return &output{name: "-", stream: a.stdout}, nil
-	}
-	o, err := lookAt(string(c.File), private)
-	if err == nil {
-		err = o.refuseLoss(c.Force)
-	}
-	if err == nil && o.overwrites() {
-		err = a.permission(writing{DryRun: c.DryRun})
-	}
-	return o, err
 }

@@ -255,10 +255,11 @@ func TestDiffPicture(t *testing.T) {
 	if err := xml.Unmarshal(text, &picture); err != nil {
 		t.Fatal(err)
 	}
-	var painted uint64 // a cell is a chunk here
+	const cell, full = 8, "#a63603" // what is painted of a chunk, which a cell is here
+	var painted uint64
 	for _, r := range picture.Rects {
-		if r.Fill == svgFills[len(svgFills)-1] && r.Height == svgCell {
-			painted += uint64(r.Width / svgCell)
+		if r.Fill == full && r.Height == cell {
+			painted += uint64(r.Width / cell)
 		}
 	}
 	if painted != d.Chunks {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -9,54 +8,42 @@ import (
 	"github.com/fatih/color"
 
 	"dmcow/check"
+	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 	"dmcow/store"
 )
 
 // checked is a check to be told.
 type checked struct {
-	*app
-	cow *cow
-	*check.Report
+	app     *app
+	cow     *snapshot.COW
+	report  *check.Report
 	options check.Options
 	section section
-	all     bool // show all findings
+	all     bool              // show all findings, of
+	whole   *snapshot.Checked // a check
 }
 
-// each calls show for the findings of a rule that are to be shown. A report does
-// not keep them all: where they are wanted, the check is done again.
+// each calls show for the findings of a rule that are to be shown.
 func (v *checked) each(t check.Tally, show func(check.Finding) error) error {
-	if !v.all || t.Count <= check.Shown {
-		for _, f := range t.Findings {
-			if err := show(f); err != nil {
-				return err
-			}
-		}
-		return nil
+	if v.all {
+		return v.whole.Each(t, show)
 	}
-	var failed error
-	r, err := check.Run(v.options, func(f check.Finding) error {
-		if f.Rule == t.Rule {
-			failed = show(f)
+	for _, f := range t.Findings {
+		if err := show(f); err != nil {
+			return err
 		}
-		return failed
-	})
-	switch {
-	case failed != nil:
-		return failed
-	case err != nil:
-		return v.checkFailed(v.cow, err)
-	case len(r.Unread) > len(v.Unread):
-		return v.unreadable(v.cow.path, r.Unread[0])
 	}
 	return nil
 }
 
 // human writes the verdict first, in a line, and the next command last.
 func (v *checked) human() error {
-	w := &lines{w: v.stdout}
-	w.line("%s: %s", printable(v.cow.path), v.headline())
-	for _, t := range v.Tallies { // by severity
+	w := &lines{w: v.app.stdout}
+	w.line("%s: %s", words.Printable(v.cow.Text), v.headline())
+	for _, t := range v.report.Tallies { // by severity
 		if err := v.group(w, t); err != nil {
 			return err
 		}
@@ -72,17 +59,17 @@ func (v *checked) human() error {
 
 // notes say what was not tested or not read, and who else is at work.
 func (v *checked) notes() (all []string) {
-	for _, what := range v.Untested {
+	for _, what := range v.report.Untested {
 		all = append(all, "not tested: "+what)
 	}
-	if len(v.Untested) > 0 && v.options.Origin == 0 {
+	if len(v.report.Untested) > 0 && v.options.Origin == 0 {
 		all = append(all, "            (--origin or --origin-size tells)")
 	}
-	if len(v.Unread) > 0 {
+	if len(v.report.Unread) > 0 {
 		all = append(all, "not checked: what could not be read")
 	}
-	if len(v.cow.holders) > 0 {
-		all = append(all, "in use by "+strings.Join(v.cow.holders, ", ")+": figures may move")
+	if len(v.cow.Holders) > 0 {
+		all = append(all, "in use by "+strings.Join(v.cow.Holders, ", ")+": figures may move")
 	}
 	return all
 }
@@ -90,25 +77,25 @@ func (v *checked) notes() (all []string) {
 // headline is the verdict in words.
 func (v *checked) headline() string {
 	var text string
-	switch v.Outcome() {
+	switch v.report.Outcome() {
 	case check.Damaged:
-		fate := fates[v.Fate()]
-		if v.Identity.State == store.Invalid {
+		fate := fates[v.report.Fate()]
+		if v.report.Identity.State == store.Invalid {
 			fate = "the snapshot is marked invalid, and the kernel serves nothing of it"
 		}
-		return fmt.Sprintf("%s: %s; %s", v.paint(color.FgRed, "damaged"), count(v.Count(check.Error), "error"), fate)
+		return fmt.Sprintf("%s: %s; %s", v.app.paint(color.FgRed, "damaged"), words.Count(v.report.Count(check.Error), "error"), fate)
 	case check.Invalid:
-		text = v.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel serves nothing of it"
+		text = v.app.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel serves nothing of it"
 	case check.Uninitialized:
 		text = "uninitialized: the kernel would make a new store here"
 	case check.Sound:
-		text = fmt.Sprintf("sound: %s in %s", count(v.Exceptions, "exception"), count(v.Areas, "area"))
+		text = fmt.Sprintf("sound: %s in %s", words.Count(v.report.Exceptions, "exception"), words.Count(v.report.Areas, "area"))
 	}
-	if len(v.Unread) > 0 {
-		text = fmt.Sprintf("%s, and in what was, %s, there are no errors", v.paint(color.FgRed, "not all could be read"), count(v.Exceptions, "exception"))
+	if len(v.report.Unread) > 0 {
+		text = fmt.Sprintf("%s, and in what was, %s, there are no errors", v.app.paint(color.FgRed, "not all could be read"), words.Count(v.report.Exceptions, "exception"))
 	}
-	if n := v.Count(check.Warning); n > 0 {
-		text += "; " + v.paint(color.FgYellow, count(n, "warning"))
+	if n := v.report.Count(check.Warning); n > 0 {
+		text += "; " + v.app.paint(color.FgYellow, words.Count(n, "warning"))
 	}
 	return text
 }
@@ -122,18 +109,10 @@ var fates = map[check.Fate]string{
 	check.Formats: "the kernel would write an empty store over it",
 }
 
-// count is "1 area", or of many.
-func count(n uint64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // group writes the findings of a rule.
 func (v *checked) group(w *lines, t check.Tally) error {
 	colour := map[check.Severity]color.Attribute{check.Error: color.FgRed, check.Warning: color.FgYellow, check.Info: color.FgCyan}
-	w.line("\n%s %s", v.paint(colour[t.Severity], t.Severity.String()+":"), t.Name)
+	w.line("\n%s %s", v.app.paint(colour[t.Severity], t.Severity.String()+":"), t.Name)
 	err := v.each(t, func(f check.Finding) error {
 		if where := f.Where(); where != "" {
 			w.line("  %s: %s", where, f.Message())
@@ -157,10 +136,10 @@ func (v *checked) group(w *lines, t check.Tally) error {
 
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *checked) next() string {
-	if v.Outcome() == check.Invalid {
+	if v.report.Outcome() == check.Invalid {
 		return "dmcow revalidate --dry-run " + v.target() + " (tells what it costs to take that back)"
 	}
-	for _, t := range v.Tallies {
+	for _, t := range v.report.Tallies {
 		first := t.Findings[0]
 		if t.Severity == check.Info || first.Remedy() == "" {
 			continue
@@ -171,36 +150,18 @@ func (v *checked) next() string {
 }
 
 // remedy is what mends a finding, with the command that does.
-func (v *checked) remedy(f check.Finding) string { return remedy(f, v.target()) }
+func (v *checked) remedy(f check.Finding) string { return v.app.remedy(f, v.target()) }
 
-func remedy(f check.Finding, target string) string {
+func (a *app) remedy(f check.Finding, target string) string {
 	if command := commandOf(f.Rule, target); command != "" {
 		return f.Remedy() + " (" + command + ")"
 	}
 	return f.Remedy()
 }
 
-// shellWord is a text as a shell takes it; one that cannot be printed, as a person reads it.
-func shellWord(s string) string {
-	word := printable(s)
-	if word == s && strings.ContainsAny(word, " \"'\\$`&;|<>()*?[]#~!{}") {
-		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	return word
-}
-
-// asPath is the path of a file as a shell takes it; one that would be taken for VG/LV gets
-// another form.
-func asPath(name string) string {
-	if isVolumeName(name) {
-		name = "./" + name
-	}
-	return shellWord(name)
-}
-
 // target is the store as a command line names it.
 func (v *checked) target() string {
-	word := v.cow.again()
+	word := v.app.again(v.cow.Text)
 	if v.section.Offset != 0 {
 		word += fmt.Sprintf(" --offset %ds", format.Bytes(v.section.Offset).Sectors())
 	}
@@ -233,94 +194,7 @@ func (l *lines) print(format string, args ...any) {
 
 func (l *lines) line(format string, args ...any) { l.print(format+"\n", args...) }
 
-// finding is what programs are told of one: the fields are stable in name and
-// meaning. What a finding is not about is null.
-type finding struct {
-	Rule     string  `json:"rule"`
-	Severity string  `json:"severity"`
-	Area     *uint64 `json:"area"`
-	Index    *uint64 `json:"index"`
-	OldChunk *uint64 `json:"old_chunk"`
-	NewChunk *uint64 `json:"new_chunk"`
-	// Where the exception stands with which this one shares a chunk.
-	OtherArea  *uint64 `json:"other_area"`
-	OtherIndex *uint64 `json:"other_index"`
-	Message    string  `json:"message"`
-	Kernel     string  `json:"kernel"`
-	Repair     string  `json:"repair"`
-}
-
-func (v *checked) record(f check.Finding) finding {
-	r := finding{
-		Rule: f.Name, Severity: f.Severity.String(), Message: f.Message(),
-		Kernel: f.Kernel, Repair: v.remedy(f),
-	}
-	if f.Scope != check.OfStore {
-		r.Area = new(uint64(f.Area))
-	}
-	if f.Scope == check.OfPlace || f.Scope == check.OfException {
-		r.Index = new(uint64(f.Index))
-	}
-	if f.Scope == check.OfException {
-		r.OldChunk, r.NewChunk = new(uint64(f.Old)), new(uint64(f.New))
-	}
-	if f.Other != nil {
-		r.OtherArea, r.OtherIndex = new(uint64(f.Other.Area)), new(uint64(f.Other.Index))
-	}
-	return r
-}
-
-// summary is what programs are told before the findings.
-type summary struct {
-	Device     string            `json:"device"`
-	Result     check.Outcome     `json:"result"`
-	Exceptions uint64            `json:"exceptions"`
-	Areas      uint64            `json:"areas"`
-	Counts     map[string]uint64 `json:"counts"` // findings, by rule
-	Unread     []string          `json:"unread"`
-	Untested   []string          `json:"untested"`
-}
-
-// json writes one object. Findings go out as they come: there may be many.
+// json writes it for programs.
 func (v *checked) json() error {
-	s := summary{
-		Device: v.cow.path, Result: v.Outcome(), Exceptions: v.Exceptions, Areas: v.Areas,
-		Counts: map[string]uint64{}, Unread: []string{}, Untested: append([]string{}, v.Untested...),
-	}
-	for _, t := range v.Tallies {
-		s.Counts[t.Name] = t.Count
-	}
-	for _, err := range v.Unread {
-		s.Unread = append(s.Unread, err.Error())
-	}
-	w := &lines{w: v.stdout}
-	w.print("%s,\n \"findings\": [", strings.TrimSuffix(indented(s, ""), "\n}"))
-	separator := ""
-	var err error
-	for _, t := range v.Tallies {
-		if err = v.each(t, func(f check.Finding) error {
-			w.print("%s\n  %s", separator, indented(v.record(f), "  "))
-			separator = ","
-			return w.err
-		}); err != nil {
-			break
-		}
-	}
-	w.line("\n ]\n}") // it ends whole, whatever happens
-	if w.err != nil {
-		return w.err
-	}
-	return err
-}
-
-// indented is v in JSON, a field a line, each but the first behind the prefix.
-func indented(v any, prefix string) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent(prefix, " ")
-	if err := e.Encode(v); err != nil {
-		panic(err) // strings and numbers can be encoded
-	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.cow.Text, Report: v.report, Each: v.each, Remedy: v.remedy})
 }

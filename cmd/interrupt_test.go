@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/internal/stdio"
 	"dmcow/internal/storespec"
 )
 
@@ -128,9 +129,10 @@ func TestInterruptedAnywhere(t *testing.T) {
 func interrupted(t *testing.T, looks int, args []string) status {
 	t.Helper()
 	var said bytes.Buffer
-	a := &app{ctx: &countdown{t.Context(), looks}, stdout: newOutput(io.Discard), stderr: newErrors(&said)}
-	defer a.closeSights()
+	a := &app{ctx: &countdown{t.Context(), looks}, stdout: stdio.NewOutput(io.Discard), stderr: stdio.NewErrors(&said)}
+	defer a.end()
 	a.fail(a.run(args))
+	a.tell()
 	if a.status&statusInterrupted != 0 && !strings.Contains(said.String(), "interrupted") {
 		t.Errorf("look %d: it says %q", looks, &said)
 	}

@@ -3,7 +3,8 @@ package cmd
 import (
 	"fmt"
 
-	"dmcow/store"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 )
 
 type invalidateCmd struct {
@@ -11,44 +12,31 @@ type invalidateCmd struct {
 	writing `embed:""`
 }
 
-func (invalidateCmd) Help() string {
-	return `
-Marks the snapshot invalid, as the kernel does when its store overflows: it then
-serves nothing of it. Only the header's field "valid" changes; the exceptions
-and their data stay.
-
-  dmcow invalidate vg0/snap
-`
-}
-
 func (c *invalidateCmd) Run(a *app) error {
-	if err := a.permission(c.writing); err != nil {
+	if err := a.permission(c.DryRun); err != nil {
 		return err
 	}
-	t, err := a.openTarget(string(c.COW), c.writing, 0)
+	p, err := a.begin(c.volumes, c.ForeignHost).PlanInvalidate(snapshot.WriteRequest{Request: c.request(c.COW), DryRun: c.DryRun})
 	if err != nil {
 		return err
 	}
-	defer t.close()
-	switch id := t.id; {
-	case id.State == store.Invalid:
-		a.say(t.path, "the snapshot is marked invalid already: nothing to do")
+	defer p.Close()
+	name := p.COW.Text
+	switch {
+	case p.Marked:
+		a.say(name, "the snapshot is marked invalid already: nothing to do")
 		a.status |= a.outcomes.invalid
 		return nil
-	case id.State == store.Uninitialized:
-		return &failure{t.path, a.outcomes.blank, fmt.Errorf("%s: there is no snapshot to mark", store.Uninitialized)}
-	case id.State != store.Valid:
-		return &failure{t.path, a.outcomes.of(id.State), fmt.Errorf("%s", id.Fault)}
 	case c.DryRun:
-		_, err := fmt.Fprintf(a.stdout, "%s: would mark the snapshot invalid\n", printable(t.path))
+		_, err := fmt.Fprintf(a.stdout, "%s: would mark the snapshot invalid\n", words.Printable(name))
 		return err
 	}
-	if err := a.ask(t.path, "mark the snapshot invalid, so that the kernel serves nothing of it?"); err != nil {
+	if err := a.ask(name, "mark the snapshot invalid, so that the kernel serves nothing of it?"); err != nil {
 		return err
 	}
-	if err := a.done(t.path, store.Invalidate(t.out)); err != nil {
+	if err := p.Do(); err != nil {
 		return err
 	}
-	a.say(t.path, "the snapshot is marked invalid")
+	a.say(name, "the snapshot is marked invalid")
 	return nil
 }

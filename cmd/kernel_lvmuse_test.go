@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dmcow/internal/kernellab"
+	"dmcow/snapshot"
 )
 
 // usedGroup is a volume group with a snapshot, and another volume, that is not active but
@@ -212,33 +212,35 @@ func TestKernelLVMLock(t *testing.T) {
 		_, err := exec.Command("lvm", "lvchange", "--config", "global/wait_for_locks=0 global/locking_dir=\""+dir+"\"", "--addtag", "x", "vg0/other").CombinedOutput()
 		return err == nil
 	}
-	a := &app{ctx: t.Context(), stderr: newErrors(io.Discard)}
-	old, err := a.findVolume("vg0/snap", volumes{}, false)
+	session := snapshot.Open(snapshot.Options{})
+	named := snapshot.Request{COW: "vg0/snap"}
+	old, err := session.Look(named)
 	if err != nil || !hasLock() { // which changes the metadata
 		t.Fatalf("to read, the lock is taken; %v", err)
 	}
-	v, err := a.findVolume("vg0/snap", volumes{}, true)
+	v, err := session.Write(snapshot.ViewRequest{Request: named})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if hasLock() {
 		t.Error("LVM has the lock while dmcow should have it")
 	}
-	if v.Group.Seqno <= old.Group.Seqno {
+	if v.COW.Volume.Group.Seqno <= old.Volume.Group.Seqno {
 		t.Error("the metadata was not read again")
 	}
 	refusedWith(t, "dmcow: vg0: LVM's lock of the volume group, "+lock+", is in use", "invalidate", "--yes", "vg0/snap")
 	expect(t, 0, "check", "vg0/snap")
 	for range 2 { // to give it back twice does nothing
-		a.sights[0].Unlock(v.Group)
-		if !hasLock() {
+		if err := v.Unlock(); err != nil || !hasLock() {
 			t.Error("LVM cannot have the lock that dmcow has given back")
 		}
 	}
-	if _, err := a.findVolume("vg0/snap", volumes{}, true); err != nil || hasLock() {
+	v.Close()
+	if v, err = session.Write(snapshot.ViewRequest{Request: named}); err != nil || hasLock() {
 		t.Errorf("the lock is not taken again: %v", err)
 	}
-	a.closeSights()
+	v.Close()
+	session.Close()
 	if _, err := os.Stat(lock); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the lock file stays: %v", err)
 	}
@@ -256,16 +258,19 @@ func TestKernelLVMLock(t *testing.T) {
 	}
 	refusedWith(t, "is in use", "invalidate", "--yes", "vg0/snap")
 	expect(t, 0, "invalidate", "--dry-run", "vg0/snap")
-	var failed *failure
-	lockPatience = time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	waiting := &app{ctx: ctx, stderr: newErrors(io.Discard)}
-	if _, err := waiting.findVolume("vg0/snap", volumes{}, true); !errors.As(err, &failed) || failed.status != statusInterrupted {
+	waiting := snapshot.Open(snapshot.Options{Patience: time.Hour, Interrupted: func() error {
+		if ctx.Err() != nil {
+			return snapshot.ErrInterrupted
+		}
+		return nil
+	}})
+	var refused *snapshot.Refusal
+	if _, err := waiting.Write(snapshot.ViewRequest{Request: named}); !errors.As(err, &refused) || refused.Code != snapshot.Interrupted {
 		t.Errorf("interrupted while it waits for the lock: %v", err)
 	}
-	waiting.closeSights()
-	lockPatience = 0
+	waiting.Close()
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}

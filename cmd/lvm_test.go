@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +18,9 @@ import (
 	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/stdio"
+	"dmcow/internal/volume"
+	"dmcow/lvm"
 	"dmcow/store"
 )
 
@@ -109,17 +111,17 @@ func unzipped(t *testing.T, path string) []byte {
 // volumeContent is what a logical volume on some disks holds.
 func volumeContent(t *testing.T, name string, disks []string) []byte {
 	t.Helper()
-	a := &app{ctx: t.Context(), stderr: newErrors(io.Discard)}
-	defer a.closeSights()
-	var v volumes
-	for _, d := range disks {
-		v.PV = append(v.PV, path(d))
-	}
-	n, err := a.named(name, v, false)
+	sight, err := volume.Look(volume.Options{Given: disks, Tell: func(string, string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := a.open(n)
+	defer sight.Close()
+	group, logical, _ := lvm.SplitName(name)
+	g, err := sight.Group(group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := sight.Volume(name, g, g.Find(logical)).Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,22 +245,16 @@ func TestInterruptedLooking(t *testing.T) {
 	_, disks := lvmImages(t, "striped")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var pv []path
-	for _, d := range disks {
-		pv = append(pv, path(d))
-	}
-	for name, run := range map[string]func(*app) error{
-		"my-vg.1/the-origin.x": func(a *app) error {
-			_, err := a.named("my-vg.1/the-origin.x", volumes{PV: pv}, true)
-			return err
-		},
-		"list": (&listCmd{volumes: volumes{PV: pv}}).Run,
+	for name, args := range map[string][]string{
+		"my-vg.1/the-origin.x": {"check", "my-vg.1/the-origin.x"},
+		"list":                 {"list"},
 	} {
-		a := &app{ctx: ctx, stderr: newErrors(io.Discard), stdout: newOutput(io.Discard), outcomes: reading}
-		var f *failure
-		if err := run(a); !errors.As(err, &f) || f.status != statusInterrupted || f.Error() != name+": interrupted" {
-			t.Errorf("%s: %v", name, err)
+		var said bytes.Buffer
+		a := &app{ctx: ctx, stderr: stdio.NewErrors(&said), stdout: stdio.NewOutput(io.Discard)}
+		a.fail(a.run(append(args, pv(disks)...)))
+		if a.status != statusInterrupted || said.String() != "dmcow: "+name+": interrupted\n" {
+			t.Errorf("%s: exit status %d: %s", name, a.status, &said)
 		}
-		a.closeSights()
+		a.end()
 	}
 }

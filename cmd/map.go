@@ -2,25 +2,22 @@ package cmd
 
 import (
 	"fmt"
-	"html"
 	"os"
 	"strconv"
 	"strings"
 
 	"golang.org/x/term"
 
-	"dmcow/format"
+	"dmcow/dump"
+	"dmcow/internal/words"
 )
 
-// A map has so many rows at most, and its width is that of the terminal, or this.
-const (
-	mapRows  = 16
-	mapWidth = 80
-)
+// mapWidth is how wide a map is where that is not the terminal's width.
+const mapWidth = 80
 
 // width is how many columns there are for a map.
 func (d *difference) width() int {
-	if f := d.stdout.file(); f != nil {
+	if f := d.app.stdout.File(); f != nil {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			return w
 		}
@@ -51,119 +48,10 @@ func signs() []string {
 	return shades.ascii
 }
 
-// shade is the look of a cell of which such a share differs.
-func shade(share float64, looks []string) string {
-	if share <= 0 {
-		return looks[0]
-	}
-	return looks[1+min(int(share*float64(len(looks)-2)), len(looks)-2)]
-}
-
-// grid is the origin, divided into cells of one size, in rows.
-type grid struct {
-	shares  []float64
-	columns int
-	cell    format.Bytes
-}
-
-// newGrid divides the origin into so many rows and columns at most. No cell is smaller than
-// a chunk.
-func (d *difference) newGrid(rows, columns int) grid {
-	columns = max(columns, 1)
-	n := format.Bytes(max(1, rows*columns))
-	cell := (d.Changes.Size + n - 1) / n
-	cell = max(1, (cell+d.Grain-1)/d.Grain) * d.Grain
-	return grid{d.Shares(cell), columns, cell}
-}
-
-// row is where a row begins, and its cells.
-func (g grid) row(i int) (start format.Bytes, shares []float64) {
-	first := i * g.columns
-	return format.Bytes(first) * g.cell, g.shares[first:min(first+g.columns, len(g.shares))]
-}
-
-func (g grid) rows() int { return (len(g.shares) + g.columns - 1) / g.columns }
-
-// drawing is a map in text, of so many columns.
-func (d *difference) drawing(width int) string {
-	const margin = len("1023.99 MiB") + 2
-	g := d.newGrid(mapRows, width-margin)
-	signs := signs()
-	var b strings.Builder
-	for i := range g.rows() {
-		start, shares := g.row(i)
-		fmt.Fprintf(&b, "%*s  ", margin-2, binarySize(start))
-		for _, share := range shares {
-			b.WriteString(shade(share, signs))
-		}
-		b.WriteByte('\n')
-	}
-	fmt.Fprintf(&b, "\neach sign is %s: %s no change  %s to a third  %s to two thirds  %s more  %s all\n",
-		binarySize(g.cell), signs[0], signs[1], signs[2], signs[3], signs[4])
-	return b.String()
-}
-
-// A picture has so many cells in a row, and rows at most. Sizes are in its own units, of
-// which a cell has svgCell each way.
-const (
-	svgColumns = 128
-	svgRows    = 64
-	svgCell    = 8
-	svgMargin  = 100 // to the left of the cells, for offsets
-	svgTop     = 64  // above them
-)
-
-// svg is the map as a picture.
-func (d *difference) svg() string {
-	g := d.newGrid(svgRows, svgColumns)
+// picture is the map as a picture.
+func (d *difference) picture() string {
 	ranges, bytes := d.total()
-	width := svgMargin + svgColumns*svgCell + 20
-	height := svgTop + g.rows()*svgCell + 48
-	title := html.EscapeString("Where " + d.title() + " differ")
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
-	fmt.Fprintf(&b, "<title>%s</title>\n", title)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
-	fmt.Fprintf(&b, `<text x="%d" y="24" font-size="16">%s</text>`+"\n", svgMargin, title)
-	fmt.Fprintf(&b, `<text x="%d" y="46">%s in %s: %s, %.2f%% of %s</text>`+"\n", svgMargin,
-		count(d.Chunks(), "chunk"), count(ranges, "range"), binarySize(bytes), d.share(bytes), binarySize(d.Changes.Size))
-	for i := range g.rows() {
-		g.svgRow(&b, i)
-	}
-	d.svgLegend(&b, g, svgTop+g.rows()*svgCell+24)
-	b.WriteString("</svg>\n")
-	return b.String()
-}
-
-// svgRow draws a row: cells that look alike are one rectangle.
-func (g grid) svgRow(b *strings.Builder, i int) {
-	start, shares := g.row(i)
-	y := svgTop + i*svgCell
-	if i%8 == 0 {
-		fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", svgMargin-8, y+svgCell, binarySize(start))
-	}
-	for at := 0; at < len(shares); {
-		n := 1
-		for at+n < len(shares) && svgFill(shares[at+n]) == svgFill(shares[at]) {
-			n++
-		}
-		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", svgMargin+at*svgCell, y, n*svgCell, svgCell, svgFill(shares[at]))
-		at += n
-	}
-}
-
-// svgFills are the colours of cells, as shades has them.
-var svgFills = []string{"#e8eaed", "#fdd0a2", "#fd8d3c", "#e6550d", "#a63603"}
-
-func svgFill(share float64) string { return shade(share, svgFills) }
-
-// svgLegend says what the colours mean.
-func (d *difference) svgLegend(b *strings.Builder, g grid, y int) {
-	x := svgMargin
-	for i, text := range []string{"no change", "to a third", "to two thirds", "more", "all of it"} {
-		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n",
-			x, y-10, 12, 12, svgFills[i], x+18, y, text)
-		x += 120
-	}
-	fmt.Fprintf(b, `<text x="%d" y="%d">a cell is %s</text>`+"\n", x, y, binarySize(g.cell))
+	text := fmt.Sprintf("%s in %s: %s, %.2f%% of %s",
+		words.Count(d.changes.Chunks(), "chunk"), words.Count(ranges, "range"), words.Size(bytes), d.share(bytes), words.Size(d.changes.Size))
+	return dump.SVG(d.changes, "Where "+d.title()+" differ", text)
 }

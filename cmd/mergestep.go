@@ -5,24 +5,14 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/units"
+	"dmcow/internal/words"
 	"dmcow/store"
-	"dmcow/store/merge"
 )
 
 type mergeStepCmd struct {
 	merging `embed:""`
-	Steps   number `default:"1" placeholder:"N" help:"How many steps. Default: ${default}."`
-}
-
-func (mergeStepCmd) Help() string {
-	return `
-Takes one step of a merge exactly as the kernel takes it: the last run of exceptions
-that are consecutive, within the last area, is copied to the origin, that is flushed,
-and they are cleared with one durable write. The kernel, or merge, can go on from there.
-
-  dmcow merge-step snap.cow --into origin.img
-  dmcow merge-step snap.cow --into origin.img --steps 10 --dry-run
-`
+	Steps   units.Number `default:"1" placeholder:"N" help:"How many steps. Default: ${default}."`
 }
 
 // Validate tells wrong use that single flags do not show.
@@ -30,72 +20,49 @@ func (c *mergeStepCmd) Validate() error {
 	if c.Steps == 0 {
 		return errors.New("--steps 0: expected at least 1")
 	}
-	return nil
+	return c.merging.check()
 }
 
 func (c *mergeStepCmd) Run(a *app) error {
-	j, err := a.openMerge(c.merging, manner{steps: uint64(c.Steps)})
+	if err := a.permission(c.DryRun); err != nil {
+		return err
+	}
+	r := c.plan()
+	r.Steps = uint64(c.Steps)
+	m, err := a.begin(c.volumes, c.ForeignHost).PlanMerge(r)
 	if err != nil {
 		return err
 	}
-	defer j.close()
-	if j.nothing() {
+	defer m.Close()
+	a.tell()
+	t := &mergeText{app: a, flags: &c.merging, merge: m}
+	switch {
+	case t.nothing():
 		return nil
+	case c.DryRun:
+		return m.Preview(t.print("would merge"))
 	}
-	if c.DryRun {
-		j.mentionStore()
-		return j.wrapped(j.plan.Preview(uint64(c.Steps), c.print(j)))
-	}
-	j.announce(fmt.Sprintf("up to %s of %s in %s", count(uint64(c.Steps), "run"), binarySize(j.plan.Bytes), count(j.plan.Chunks, "chunk")))
-	if err := j.confirm(); err != nil {
+	if err := t.ask(fmt.Sprintf("up to %s of %s in %s", words.Count(uint64(c.Steps), "run"), words.Size(m.Bytes), words.Count(m.Chunks, "chunk"))); err != nil {
 		return err
 	}
-	if err := j.begin(); err != nil {
+	if err := m.Step(t.print("merged")); err != nil {
 		return err
 	}
-	return j.undoing.end(c.merge(j))
-}
-
-// merge takes the steps.
-func (c *mergeStepCmd) merge(j *job) error {
-	print, steps := c.print(j), uint64(0)
-	_, err := j.merge.Steps(merge.Options{Memory: merge.MinMemory, Undo: j.undoing.undo}, uint64(c.Steps), func(r store.Run) error {
-		steps++
-		if err := print(r); err != nil {
-			return err
-		}
-		if j.ctx.Err() != nil && steps < uint64(c.Steps) {
-			return errInterrupted
-		}
-		return nil
-	})
-	if err == nil && j.undoing.undo != nil {
-		j.say(j.path, "%s", j.takingBack())
+	if c.Undo != "" {
+		a.say(m.COW.Text, "%s", t.takingBack())
 	}
-	return j.wrapped(err)
-}
-
-// wrapped makes a failure of the error with which steps ended.
-func (j *job) wrapped(err error) error {
-	if err == nil || errors.As(err, new(*outputError)) {
-		return err
-	}
-	return j.failed(err)
+	return nil
 }
 
 // print writes which run was merged, or would be, and which bytes of the origin it
 // replaces.
-func (c *mergeStepCmd) print(j *job) func(store.Run) error {
-	verb := "merged"
-	if c.DryRun {
-		verb = "would merge"
-	}
-	chunk := j.id.Geometry.ChunkBytes()
+func (t *mergeText) print(verb string) func(store.Run) error {
+	chunk := t.merge.COW.Identity.Geometry.ChunkBytes()
 	return func(r store.Run) error {
 		start := format.Bytes(r.Old) * chunk
-		end := min(start+format.Bytes(r.Count)*chunk, j.originSize())
-		_, err := fmt.Fprintf(j.stdout, "%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
-			verb, count(uint64(r.Count), "chunk"), r.Old, r.New, end-start, start)
+		end := min(start+format.Bytes(r.Count)*chunk, t.merge.Size())
+		_, err := fmt.Fprintf(t.app.stdout, "%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
+			verb, words.Count(r.Count, "chunk"), r.Old, r.New, end-start, start)
 		return err
 	}
 }

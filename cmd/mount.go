@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"dmcow/format"
-	"dmcow/internal/device"
+	"dmcow/internal/fuse"
+	"dmcow/internal/process"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 	"dmcow/view"
 )
 
@@ -23,85 +28,64 @@ type mountCmd struct {
 	DryRun     bool `help:"Print what would be mounted, and do not."`
 }
 
-func (mountCmd) Help() string {
-	return `
-Shows the snapshot as a file, DIR/snapshot, which reads as the volume did: mount it through
-a loop device, run fsck -n, debugfs, fls or sha256sum on it. Neither COW nor ORIGIN is
-written to. It lasts until DIR is unmounted, or until Ctrl-C or SIGTERM.
-
-  dmcow mount snap.cow --origin origin.img /mnt/snap &
-  mount -o loop,ro,noload /mnt/snap/snapshot /mnt/files    (XFS: norecovery,nouuid)
-  dmcow mount vg0/snap /mnt/snap --daemon; ...; umount /mnt/snap
-
-With --writable, writes go to the store, as with the kernel's snapshot: each chunk that is
-written for the first time takes a chunk of the COW device. What was written is durable
-after fsync, and when the file is closed; a crash loses nothing else. When the store is full,
-a write gets "no space left on device", and nothing is lost. ORIGIN is never written to.
-
-Where it is not certain what the snapshot holds, since the store is damaged, or a device
-cannot be read, the file gives an I/O error there, and the reason is told on standard error.
-The exit status is 4 or 8 then, also that of --daemon, which has mounted it: mountpoint -q DIR
-tells. --damaged-ok shows it all the same, and --uncertain FILE gets a list of it.
-
-What is mounted cannot be activated or mounted elsewhere meanwhile. Should somebody be able to
-write to it all the same, the file gives I/O errors from then on.
-
-Root needs nothing else; others need fusermount3 (Debian: fuse3).
-`
-}
+// Validate tells wrong use that single flags do not show.
+func (c *mountCmd) Validate() error { return c.viewing.check() }
 
 func (c *mountCmd) Run(a *app) error {
-	if err := c.look(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	var background *os.File
 	if c.Daemon && !c.DryRun {
-		if background = startedBy(); background == nil {
-			return a.startDaemon()
+		if background = process.StartedBy(); background == nil {
+			end, err := process.StartDaemon(a.ctx)
+			if err != nil {
+				return &failure{"daemon", statusFailed, err}
+			}
+			a.status |= status(end)
+			return nil
 		}
 	}
-	to := toRead
-	switch {
-	case c.Writable && c.DryRun:
-		to = toForetell
-	case c.Writable:
-		to = toWrite
-	}
-	c.dryRun = c.DryRun
-	s, err := a.openSnapshot(c.viewing, to)
+	list, err := a.uncertainList(c.viewing)
 	if err != nil {
 		return err
 	}
-	if c.DryRun {
-		defer s.close()
-		_, err := fmt.Fprintf(a.stdout, "%s: would show %s in the file snapshot, %s\n", printable(string(c.Dir)), printable(s.path), sizeInBytes(format.Bytes(s.view.Size())))
+	n, err := c.open(a.begin(c.volumes, c.ForeignHost))
+	if err != nil {
 		return err
 	}
-	if err = s.unlock(); err == nil {
-		err = c.serve(s, background)
+	name := n.COW.Text
+	if c.DryRun {
+		defer n.Close()
+		_, err := fmt.Fprintf(a.stdout, "%s: would show %s in the file snapshot, %s\n", words.Printable(string(c.Dir)), words.Printable(name), words.Bytes(format.Bytes(n.View.Size())))
+		return err
 	}
-	if e := s.close(); e != nil {
-		err = a.both(err, &failure{s.path, statusFailed, fmt.Errorf("some of what was written may be lost: %w", e)})
+	if err = list.Write(n.WriteUncertain); err == nil {
+		err = n.Unlock()
+	}
+	if err == nil {
+		err = c.serve(a, n, background)
+	}
+	if e := n.Close(); e != nil {
+		a.fail(err)
+		err = &failure{name, statusFailed, fmt.Errorf("some of what was written may be lost: %w", e)}
 	}
 	return err
 }
 
-// unlock gives back LVM's lock of the group, for which its commands would wait as long as the mount
-// lasts. The error is a failure.
-func (s *snapshot) unlock() error {
-	v := s.cow.volume
-	if v == nil || v.Group == nil {
-		return nil
+// open opens the snapshot.
+func (c *mountCmd) open(s *snapshot.Session) (*snapshot.Snapshot, error) {
+	switch {
+	case c.Writable && c.DryRun:
+		return s.TryWrite(c.view())
+	case c.Writable:
+		return s.Write(c.view())
 	}
-	seen, err := s.sight(s.where.PV)
-	if err == nil {
-		seen.Unlock(v.Group)
-	}
-	return s.volumeFailure(s.path, err)
+	return s.Read(c.view())
 }
 
-// look makes sure that there can be a mount.
-func (c *mountCmd) look() error {
+// check makes sure that there can be a mount.
+func (c *mountCmd) check() error {
 	info, err := os.Stat(string(c.Dir))
 	if errors.Is(err, syscall.ENOTCONN) {
 		err = errors.New("is still mounted by a process that is gone; umount it first")
@@ -110,12 +94,10 @@ func (c *mountCmd) look() error {
 		err = errors.New("is no directory")
 	}
 	if err == nil && !c.DryRun {
-		if err := device.CanMount(); err != nil {
-			return &failure{string(c.Dir), statusFailed, err}
-		}
+		err = fuse.Check()
 	}
 	if err != nil {
-		return &failure{string(c.Dir), statusFailed, pathless(err)}
+		return &failure{string(c.Dir), statusFailed, words.Pathless(err)}
 	}
 	return nil
 }
@@ -125,59 +107,53 @@ const commitEvery = 5 * time.Second
 
 // serve mounts the snapshot, and serves it until it is unmounted. In the background, it tells
 // who has started it when it is mounted.
-func (c *mountCmd) serve(s *snapshot, background *os.File) error {
+func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) error {
 	dir, err := filepath.Abs(string(c.Dir))
 	if err != nil {
 		return &failure{string(c.Dir), statusFailed, err}
 	}
-	m, f, err := c.mount(s, dir)
+	var worst atomic.Int32
+	v := n.Serve(c.Live, func(x snapshot.Note) {
+		worst.Or(int32(a.ended(x.Code)))
+		a.say(x.Device, "%s", x.Text)
+	})
+	m, err := fuse.Mount(dir, v, fuse.Options{
+		Name: n.COW.Text, File: "snapshot", Writable: c.Writable, AllowOther: c.AllowOther, Log: detailLog{a, n.COW.Text},
+	})
 	if err != nil {
 		return &failure{string(c.Dir), statusFailed, fmt.Errorf("cannot be mounted on: %w", err)}
 	}
+	a.tell()
 	if background != nil {
-		s.detach(background)
+		a.stderr.Become(process.Detach(background, int(a.status)))
 	}
 	ended := make(chan struct{})
 	go func() {
 		m.Wait()
 		close(ended)
 	}()
-	if s.flags.Verbose || isTerminal(s.stderr.file()) {
-		s.say(s.path, "mounted on %s; umount, or Ctrl-C, ends it", printable(dir))
+	if a.flags.Verbose || isTerminal(a.stderr.File()) {
+		a.say(n.COW.Text, "mounted on %s; umount, or Ctrl-C, ends it", words.Printable(dir))
 	}
 	commit := time.NewTicker(commitEvery)
 	defer commit.Stop()
-	stop := s.ctx.Done()
+	stop := a.ctx.Done()
 	for {
 		select {
 		case <-ended:
-			if !c.Live {
-				f.watch() // a last time: what was read so far may have been changed
-			}
-			s.status |= f.worst()
+			v.Watch() // a last time: what was read so far may have been changed
+			a.status |= status(worst.Load())
 			return nil
 		case <-commit.C:
-			s.commit()
-			if !c.Live {
-				f.watch()
-			}
-		case <-s.tick:
-			s.say(s.path, "mounted on %s%s", printable(dir), c.room(s.view))
+			v.Commit()
+			v.Watch()
+		case <-a.tick:
+			a.say(n.COW.Text, "mounted on %s%s", words.Printable(dir), c.room(n.View))
 		case <-stop:
 			stop = nil
-			s.commit()
-			go c.unmount(s, m, dir)
+			v.Commit()
+			go c.unmount(a, n.COW.Text, m, dir)
 		}
-	}
-}
-
-// commit makes durable what was written, and tells if that fails: once, for it fails for ever
-// then.
-func (s *snapshot) commit() {
-	if err := s.view.Sync(); err != nil && s.unsynced == nil {
-		s.unsynced = err
-		s.status |= statusFailed
-		s.say(s.path, "cannot be written any more: %v", err)
 	}
 }
 
@@ -186,17 +162,30 @@ func (c *mountCmd) room(v *view.View) string {
 	if !c.Writable {
 		return ""
 	}
-	return fmt.Sprintf(", room for %s more", count(v.Usage().Free(), "chunk"))
+	return fmt.Sprintf(", room for %s more", words.Count(v.Usage().Free(), "chunk"))
 }
 
 // unmount ends the mount. Where somebody uses it, it goes on for those alone.
-func (c *mountCmd) unmount(s *snapshot, m mounted, dir string) {
+func (c *mountCmd) unmount(a *app, name string, m fuse.Server, dir string) {
 	if m.Unmount() == nil {
 		return
 	}
-	if err := device.Detach(dir); err != nil {
-		s.say(s.path, "%s cannot be unmounted: %v; a second signal ends it at once", printable(dir), err)
+	if err := fuse.Detach(dir); err != nil {
+		a.say(name, "%s cannot be unmounted: %v; a second signal ends it at once", words.Printable(dir), err)
 		return
 	}
-	s.say(s.path, "%s is unmounted; who has the snapshot open can go on until it is closed, and a second signal ends that at once", printable(dir))
+	a.say(name, "%s is unmounted; who has the snapshot open can go on until it is closed, and a second signal ends that at once", words.Printable(dir))
+}
+
+// detailLog takes what only -v asks for.
+type detailLog struct {
+	app  *app
+	name string
+}
+
+func (l detailLog) Write(line []byte) (int, error) {
+	if l.app.flags.Verbose {
+		l.app.say(l.name, "%s", strings.TrimSpace(string(line)))
+	}
+	return len(line), nil
 }

@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"dmcow/internal/device"
+	"dmcow/internal/fuse"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 	"dmcow/internal/storespec"
@@ -26,7 +26,7 @@ import (
 // requireFUSE skips a test where nothing can be mounted through FUSE. In the lab it can.
 func requireFUSE(t *testing.T) {
 	t.Helper()
-	err := device.CanMount()
+	err := fuse.Check()
 	if err == nil && os.Geteuid() != 0 {
 		var f *os.File
 		if f, err = os.OpenFile("/dev/fuse", os.O_RDWR, 0); err == nil {
@@ -66,7 +66,7 @@ func mountSnapshot(t *testing.T, args ...string) *mounting {
 	}
 	t.Cleanup(func() { // of a test that failed
 		_ = m.Process.Kill()
-		_ = device.Detach(dir)
+		_ = fuse.Detach(dir)
 	})
 	if !m.until("mounted on ") {
 		t.Fatalf("%q: %v: %s", args, m.Wait(), &m.said)
@@ -243,14 +243,14 @@ func TestKernelMountDaemon(t *testing.T) {
 	if out, status := mount(cow, "--origin", origin, dir); status != 0 || out != "" {
 		t.Fatalf("exit status %d: %s", status, out)
 	}
-	t.Cleanup(func() { _ = device.Detach(dir) })
+	t.Cleanup(func() { _ = fuse.Detach(dir) })
 	if got := fileDigest(t, filepath.Join(dir, "snapshot")); got != s.ViewSHA256 {
 		t.Errorf("digest %s", got)
 	}
 	if out, status := mount(origin, "--origin", cow, dir); status != 8 || !strings.Contains(out, "no COW store") {
 		t.Errorf("exit status %d: %s", status, out)
 	}
-	if err := device.Detach(dir); err != nil {
+	if err := fuse.Detach(dir); err != nil {
 		t.Error(err)
 	}
 	image := storespec.MustCompile(t, damagedStore)
@@ -260,7 +260,7 @@ func TestKernelMountDaemon(t *testing.T) {
 	if out, status := mount(cow, "--origin", origin, dir); status != 4 || !strings.Contains(out, "damaged: duplicate-old-chunk") {
 		t.Errorf("exit status %d: %s", status, out)
 	}
-	if err := device.Detach(dir); err != nil {
+	if err := fuse.Detach(dir); err != nil {
 		t.Error(err)
 	}
 }

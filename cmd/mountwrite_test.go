@@ -15,6 +15,7 @@ import (
 
 	"dmcow/internal/device"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/fuse"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 )
@@ -168,7 +169,7 @@ func TestKernelMountWritesKilled(t *testing.T) {
 				if want := "dmcow: " + m.dir + ": is still mounted by a process that is gone; umount it first\n"; stderr != want {
 					t.Errorf("mounted again: %q", stderr)
 				}
-				if err := device.Detach(m.dir); err != nil {
+				if err := fuse.Detach(m.dir); err != nil {
 					t.Error(err)
 				}
 				w.sound(origin)
@@ -180,7 +181,7 @@ func TestKernelMountWritesKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = m.Wait()
-			if err := device.Detach(m.dir); err != nil {
+			if err := fuse.Detach(m.dir); err != nil {
 				t.Error(err)
 			}
 			w.sound(origin)

@@ -7,7 +7,8 @@ import (
 
 	"github.com/cheggaaa/pb/v3"
 
-	"dmcow/format"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 )
 
 // patience is how long a command may take before its progress is shown.
@@ -27,26 +28,20 @@ type progress struct {
 	bar   *pb.ProgressBar // nil where there is none to show
 }
 
-// walking is the progress of a walk through a store's metadata. How long the
-// list is shows only at its end, so that the time left is told for the longest
-// that fits the device. Show says whether a bar would not disturb what the
-// command writes.
-func (a *app) walking(c *cow, show bool) *progress {
-	var areas uint64 // on the device
-	if g := c.id.Geometry; !g.IsZero() {
-		areas = g.Areas(g.Chunks(c.size()))
-	}
-	return a.newProgress(c.path, "area", areas, show)
+// watch is the progress of a stretch of work of the session's.
+func (a *app) watch(device string, unit snapshot.Unit, most uint64) snapshot.Watcher {
+	a.tell() // what was found out before it
+	return a.newProgress(device, string(unit), most)
 }
 
 // newProgress starts the clock.
-func (a *app) newProgress(path, unit string, total uint64, show bool) *progress {
-	p := &progress{app: a, path: path, unit: unit, total: total, start: time.Now(), told: time.Now()}
-	if show && isTerminal(a.stderr.file()) && !plainTerminal() {
+func (a *app) newProgress(path, unit string, total uint64) *progress {
+	p := &progress{app: a, path: path, unit: unit, total: total, every: a.often, start: time.Now(), told: time.Now()}
+	if isTerminal(a.stderr.File()) && !plainTerminal() {
 		p.bar = pb.Full.New(int(min(total, math.MaxInt))).
 			SetWriter(a.stderr).
 			SetRefreshRate(100*time.Millisecond).
-			Set("prefix", printable(path)).
+			Set("prefix", words.Printable(path)).
 			Set(pb.Bytes, unit == "byte").
 			Set(pb.Color, false).
 			Set(pb.CleanOnFinish, true)
@@ -54,19 +49,13 @@ func (a *app) newProgress(path, unit string, total uint64, show bool) *progress 
 	return p
 }
 
-// area is called at each step of a walk.
-func (p *progress) area(k format.AreaIndex) error { return p.visit(uint64(k)) }
-
-// bytes is called at each step of a pass through an image.
-func (p *progress) bytes(b format.Bytes) error { return p.visit(uint64(b)) }
-
-// visit is called at each step of the work with how much is done; it ends what
+// Visit is called at each step of the work with how much is done; it ends what
 // was interrupted.
-func (p *progress) visit(done uint64) error {
+func (p *progress) Visit(done uint64) error {
 	p.done = done
 	select {
 	case <-p.app.ctx.Done():
-		return errInterrupted
+		return snapshot.ErrInterrupted
 	case <-p.app.tick:
 		p.line()
 	default:
@@ -81,18 +70,9 @@ func (p *progress) visit(done uint64) error {
 	return nil
 }
 
-// between is visit for work that ends between batches alone: copied is to be told how
-// much more is done, and pause, between two batches, whether to go on.
-func (p *progress) between() (copied func(format.Bytes), pause func() error) {
-	told := false
-	copied = func(n format.Bytes) {
-		if err := p.visit(p.done + uint64(n)); err != nil && !told {
-			told = true
-			p.end()
-			p.app.say(p.path, "ending this batch first; nothing is lost by a second signal, which ends it at once")
-		}
-	}
-	return copied, p.app.interruption
+// Ending says that an interruption was heard.
+func (p *progress) Ending() {
+	p.app.say(p.path, "ending this batch first; nothing is lost by a second signal, which ends it at once")
 }
 
 // line writes how far the work has come.
@@ -106,8 +86,8 @@ func (p *progress) line() {
 	p.app.say(p.path, "%s %d of at most %d, %.0f %ss/s, at most %s left", p.unit, p.done, p.total, rate, p.unit, left)
 }
 
-// end takes the bar off the screen, for good.
-func (p *progress) end() {
+// End takes the bar off the screen, for good.
+func (p *progress) End() {
 	if p.bar != nil {
 		p.bar.Finish()
 		p.bar = nil

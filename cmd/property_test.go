@@ -16,6 +16,7 @@ import (
 
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/snapshot"
 )
 
 // plainStore is a store and its origin, read by the description of the format alone: what is
@@ -341,21 +342,23 @@ func (p *property) exports(what string) string {
 // mounts reads what a mount would show, chunk by chunk.
 func (p *property) mounts() string {
 	p.Helper()
-	a := &app{ctx: p.Context(), stdout: newOutput(io.Discard), stderr: newErrors(io.Discard), outcomes: views}
-	v, err := a.openSnapshot(viewing{COW: path(filepath.Join(p.dir, "cow")), Origin: path(filepath.Join(p.dir, "origin"))}, toRead)
+	session := snapshot.Open(snapshot.Options{})
+	defer session.Close()
+	v, err := session.Read(snapshot.ViewRequest{Request: snapshot.Request{COW: filepath.Join(p.dir, "cow")}, Origin: filepath.Join(p.dir, "origin")})
 	if err != nil {
 		return ""
 	}
-	defer v.close()
+	defer v.Close()
+	good := !slices.ContainsFunc(session.Notes(), func(n snapshot.Note) bool { return n.Code != snapshot.Fine })
 	b := make([]byte, p.chunk)
 	uncertain := false
 	for at := 0; at < len(p.want); at += p.chunk {
-		n, err := v.view.ReadAt(b[:min(p.chunk, len(p.want)-at)], int64(at))
+		n, err := v.View.ReadAt(b[:min(p.chunk, len(p.want)-at)], int64(at))
 		if uncertain = uncertain || err != nil; err == nil && !bytes.Equal(b[:n], p.want[at:at+n]) {
 			return fmt.Sprintf("mounted, chunk %d shows something else", at/p.chunk)
 		}
 	}
-	if uncertain && a.status&^isGood == 0 {
+	if uncertain && good {
 		return "mounted, there are I/O errors, and the exit status is good"
 	}
 	return ""

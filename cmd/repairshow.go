@@ -9,48 +9,46 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
+	"dmcow/internal/words"
 	"dmcow/repair"
 )
 
 // text is where the words go: to standard error, where standard output has something else.
 func (m *mending) text() io.Writer {
-	if m.CopyTo == "-" {
-		return m.stderr
+	if m.flags.CopyTo == "-" {
+		return m.app.stderr
 	}
-	if m.Output == "json" {
+	if m.flags.Output == "json" {
 		return io.Discard
 	}
-	return m.stdout
+	return m.app.stdout
 }
 
 // show writes what is wrong, what is mended, and how.
 func (m *mending) show() error {
-	m.mention(m.path, m.plan.Before)
 	w := &lines{w: m.text()}
-	before := checked{app: m.app, cow: m.cow, Report: &m.plan.Before, options: m.options.Options}
-	w.line("%s: %s", printable(m.path), before.headline())
-	for _, x := range m.plan.Mended {
+	w.line("%s: %s", words.Printable(m.name), m.headline(&m.repair.Plan.Before))
+	for _, x := range m.repair.Plan.Mended {
 		what := "mended"
 		if x.Loses {
 			what = "mended, and something may be lost"
 		}
 		m.showMending(w, what, x)
 	}
-	for _, x := range m.plan.Undecided {
+	for _, x := range m.repair.Plan.Undecided {
 		m.showMending(w, "to be decided", x)
 		w.line("  choose: %s", x.Advice)
 	}
 	m.showLeft(w)
-	if len(m.plan.Steps) == 0 {
+	if len(m.repair.Plan.Steps) == 0 {
 		return w.err
 	}
-	if m.Header != nil {
+	if m.flags.Header != nil {
 		m.showList(w)
 	}
 	m.showSteps(w)
-	after := checked{app: m.app, cow: m.cow, Report: &m.plan.After, options: m.options.Options}
-	w.line("\nthen: %s", after.headline())
-	if m.plan.More {
+	w.line("\nthen: %s", m.headline(&m.repair.Plan.After))
+	if m.repair.Plan.More {
 		w.line("There is more to mend than one plan holds: then run the same command again.")
 	}
 	return w.err
@@ -71,8 +69,8 @@ func (m *mending) showLeft(w *lines) {
 	for _, t := range m.leftOver() {
 		first := t.Findings[0]
 		w.line("\nleft: %s", t.Name)
-		w.line("  %s", told(first))
-		if len(m.plan.Undecided) > 0 {
+		w.line("  %s", first.Told())
+		if len(m.repair.Plan.Undecided) > 0 {
 			w.line("  it waits for what is to be decided")
 		} else if first.Remedy() != "" {
 			w.line("  repair: %s", first.Remedy())
@@ -82,8 +80,8 @@ func (m *mending) showLeft(w *lines) {
 
 // leftOver are the errors that would be left, but for those that wait to be decided.
 func (m *mending) leftOver() (all []check.Tally) {
-	for _, t := range m.plan.After.Tallies {
-		waits := slices.ContainsFunc(m.plan.Undecided, func(x repair.Mending) bool { return x.Rule == t.Rule })
+	for _, t := range m.repair.Plan.After.Tallies {
+		waits := slices.ContainsFunc(m.repair.Plan.Undecided, func(x repair.Mending) bool { return x.Rule == t.Rule })
 		if t.Severity == check.Error && !waits {
 			all = append(all, t)
 		}
@@ -96,7 +94,7 @@ const fewRows = 10
 
 // showList shows what the list would be, behind a header that is written anew.
 func (m *mending) showList(w *lines) {
-	d, g := m.plan.Result(), m.plan.Geometry()
+	d, g := m.repair.Plan.Result(), m.repair.Plan.Geometry()
 	w.line("\nthe list would then be:")
 	rows := 0
 	_, err := format.Each(format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: g}, nil, func(_ *struct{}, b format.Batch) error {
@@ -112,7 +110,7 @@ func (m *mending) showList(w *lines) {
 	case rows == 0:
 		w.line("  empty")
 	case errors.Is(err, errEnoughRows):
-		w.line("  and %d more", m.plan.After.Exceptions-fewRows)
+		w.line("  and %d more", m.repair.Plan.After.Exceptions-fewRows)
 	}
 }
 
@@ -126,23 +124,23 @@ const fewEdits = 20
 func (m *mending) showSteps(w *lines) {
 	w.line("\nwhat is written; each step is durable before the next:")
 	left := fewEdits
-	for i, s := range m.plan.Steps {
-		if left <= 0 && !m.flags.Verbose {
+	for i, s := range m.repair.Plan.Steps {
+		if left <= 0 && !m.app.flags.Verbose {
 			break
 		}
 		w.line("  step %d", i+1)
-		g := m.plan.Geometry()
+		g := m.repair.Plan.Geometry()
 		for _, c := range s.Copies {
 			w.line("    byte %d: chunk %d is copied here from byte %d, chunk %d: %s", g.Offset(c.To), c.To, g.Offset(c.From), c.From, c.Why)
 			left--
 		}
 		for _, e := range s.Edits {
-			if left--; left >= 0 || m.flags.Verbose {
+			if left--; left >= 0 || m.app.flags.Verbose {
 				m.showEdit(w, e)
 			}
 		}
 	}
-	if left < 0 && !m.flags.Verbose {
+	if left < 0 && !m.app.flags.Verbose {
 		w.line("  and %d more writes (-v shows them)", -left)
 	}
 }
@@ -164,7 +162,7 @@ func (m *mending) bytes(p []byte) string {
 	switch {
 	case zeros && len(p) > format.ExceptionSize:
 		return strconv.Itoa(len(p)) + " zeros"
-	case len(p) > few && !m.flags.Verbose:
+	case len(p) > few && !m.app.flags.Verbose:
 		return fmt.Sprintf("% x ... (%d bytes)", p[:few], len(p))
 	}
 	return fmt.Sprintf("% x", p)

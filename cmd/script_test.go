@@ -88,10 +88,24 @@ var contract = map[string]terms{
 // and those that hold for its kind. What it has to exit with is in $SOUND and so
 // on, and its name in $CMD.
 func TestEveryCommand(t *testing.T) {
-	for _, command := range newParser(&cli{}, io.Discard, io.Discard).Model.Children {
-		if contract[command.Name].status == nil {
+	commands := newParser(&cli{}, io.Discard, io.Discard).Model.Children
+	for _, command := range commands {
+		c, known := contract[command.Name]
+		if c.status == nil {
 			t.Errorf("%s: the contract has no exit statuses for it", command.Name)
 		}
+		if !known || c.kind == "" && command.Name != "list" {
+			t.Errorf("%s: there is no bad input for it", command.Name)
+		}
+		if _, known := exits[command.Name]; !known {
+			t.Errorf("%s: it has no row in the table of exit statuses", command.Name)
+		}
+		if command.Detail == "" {
+			t.Errorf("%s: it has no manual text", command.Name)
+		}
+	}
+	if texts, err := manual.ReadDir("manual"); err != nil || len(texts) != len(commands) {
+		t.Errorf("%d commands have %d manual texts, %v", len(commands), len(texts), err)
 	}
 	for name, c := range contract {
 		for _, dir := range []string{"every", c.kind} {

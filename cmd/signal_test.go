@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -49,6 +51,27 @@ func startDump(t *testing.T, shell string) *waiting {
 	return w
 }
 
+// settles waits until the process has taken the signals that it got: it can do nothing but wait for a
+// reader then, or has ended.
+func (w *waiting) settles(t *testing.T) {
+	t.Helper()
+	for asleep := 0; asleep < 3; runtime.Gosched() {
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", w.Process.Pid))
+		if len(tasks) == 0 {
+			t.Skip("there is no /proc to tell what a process does")
+		}
+		asleep++
+		for _, task := range tasks {
+			if status, err := os.ReadFile(task); err == nil && !settled.Match(status) {
+				asleep = 0
+			}
+		}
+	}
+}
+
+// settled matches the status of a thread that has no signal pending, and sleeps or has ended.
+var settled = regexp.MustCompile(`(?s)State:\s+[SZX].*SigPnd:\s+0+\nShdPnd:\s+0+\n`)
+
 // end reads the rest and returns all of the output and the exit status.
 func (w *waiting) end(t *testing.T) ([]byte, int) {
 	t.Helper()
@@ -87,6 +110,7 @@ func TestInterrupted(t *testing.T) {
 		if err := w.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
+		w.settles(t)
 		out, code := w.end(t)
 		var dump struct{ Error string }
 		if err := json.Unmarshal(out, &dump); err != nil || dump.Error != "interrupted" || code != int(statusInterrupted) {

@@ -3,112 +3,34 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"sync"
 	"syscall"
 
 	"golang.org/x/term"
 
-	"dmcow/internal/device"
 	"dmcow/internal/stdio"
+	"dmcow/snapshot"
 )
 
-// outputError is an error of standard output, which is about no device.
-type outputError struct{ error }
-
-func (e *outputError) Error() string { return "standard output: " + e.error.Error() }
-func (e *outputError) Unwrap() error { return e.error }
-
-// errClosed says that the program was started without a standard output.
-var errClosed = errors.New("is closed")
-
-// outputStream is standard output. It keeps the first error, for those who print without asking.
-type outputStream struct {
-	io.Writer
-	closed bool
-	err    error
+// stream is standard output, for what is written to it.
+func (a *app) stream() *snapshot.Stream {
+	return &snapshot.Stream{Writer: a.stdout, File: a.stdout.File()}
 }
 
-func newOutput(w io.Writer) *outputStream {
-	f, ok := w.(*os.File)
-	return &outputStream{Writer: w, closed: ok && stdio.Closed(f)}
+// list is a file for a list, and first the line that it begins with.
+func (a *app) list(name path, first string) snapshot.ListFile {
+	return snapshot.ListFile{Name: string(name), Head: first + "\n", Stdout: a.stdout, Outputs: []*os.File{a.stdout.File(), a.stderr.File()}}
 }
 
-// Write writes p. The error is an [*outputError].
-func (o *outputStream) Write(p []byte) (n int, err error) {
-	if o.closed {
-		err = errClosed
-	} else {
-		n, err = o.Writer.Write(p)
+// uncertainList is the list of the stretches of a snapshot that are not certain, which stands beside the
+// other files that a command reads and writes.
+func (a *app) uncertainList(v viewing, others ...path) (snapshot.ListFile, error) {
+	l := a.list(v.Uncertain, "offset,length")
+	names := []string{string(v.COW), string(v.Origin)}
+	for _, o := range others {
+		names = append(names, string(o))
 	}
-	if err == nil {
-		return n, nil
-	}
-	e := &outputError{pathless(err)}
-	if o.err == nil {
-		o.err = e
-	}
-	return n, e
-}
-
-func (o *outputStream) file() *os.File { return fileOf(o.Writer) }
-
-// errorStream is standard error: several goroutines write to it, and in the background it becomes
-// something else.
-type errorStream struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func newErrors(w io.Writer) *errorStream { return &errorStream{w: w} }
-
-func (e *errorStream) Write(p []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.w.Write(p)
-}
-
-// become has what is written from now on go elsewhere.
-func (e *errorStream) become(w io.Writer) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.w = w
-}
-
-func (e *errorStream) file() *os.File {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return fileOf(e.w)
-}
-
-// fileOf is the file that a stream writes to, nil where it is none.
-func fileOf(w io.Writer) *os.File {
-	f, _ := w.(*os.File)
-	return f
-}
-
-// apartFromOutput refuses a standard output that is one of the devices that are read, or lies on it.
-func (a *app) apartFromOutput(read ...*device.Device) error {
-	f := a.stdout.file()
-	if f == nil {
-		return nil
-	}
-	info, err := f.Stat()
-	if err != nil || isStream(info.Mode()) {
-		return nil
-	}
-	d, err := device.OpenUnlocked(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
-	if err != nil {
-		return nil // what cannot be read is no device that is read
-	}
-	defer d.Close()
-	for _, r := range read {
-		if d.Overlaps(r) {
-			return &failure{r.Path(), statusFailed, errors.New("is to be read, and standard output goes to it")}
-		}
-	}
-	return nil
+	return l, l.Check(names...)
 }
 
 // isTerminal reports whether a file is a terminal; nil is none.
@@ -119,7 +41,7 @@ func plainTerminal() bool { return os.Getenv("TERM") == "" || os.Getenv("TERM") 
 
 // colours reports whether standard output takes colours.
 func (a *app) colours() bool {
-	return isTerminal(a.stdout.file()) && !a.flags.NoColor && os.Getenv("NO_COLOR") == "" && !plainTerminal()
+	return isTerminal(a.stdout.File()) && !a.flags.NoColor && os.Getenv("NO_COLOR") == "" && !plainTerminal()
 }
 
 // fail tells of an error and adds its status. When the reader of standard output has gone away,
@@ -128,9 +50,15 @@ func (a *app) fail(err error) {
 	if err == nil {
 		return
 	}
+	a.tell()
+	text := err.Error()
+	var r *snapshot.Refusal
 	var f *failure
 	var u usageError
 	switch {
+	case errors.As(err, &r):
+		a.status |= a.ended(r.Code)
+		text = a.refusal(r)
 	case errors.As(err, &f):
 		a.status |= f.status
 	case errors.As(err, &u):
@@ -138,11 +66,11 @@ func (a *app) fail(err error) {
 	default:
 		a.status |= statusFailed
 	}
-	if errors.As(err, new(*outputError)) {
+	if errors.As(err, new(*stdio.OutputError)) {
 		told := a.quiet || errors.Is(err, syscall.EPIPE)
 		if a.quiet = true; told {
 			return
 		}
 	}
-	fmt.Fprintf(a.stderr, "dmcow: %v\n", err)
+	fmt.Fprintf(a.stderr, "dmcow: %s\n", text)
 }

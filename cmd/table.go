@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,7 +11,8 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
-	"dmcow/format"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
 	"dmcow/store"
 )
 
@@ -45,20 +47,20 @@ func (a *app) table(header []string, rows [][]string) error {
 }
 
 // usageRows compares stores, a row each.
-func (a *app) usageRows(all []report) [][]string {
+func (a *app) usageRows(all []*snapshot.Used) [][]string {
 	var rows [][]string
 	for i := range all {
-		r := &all[i]
-		row := []string{printable(r.path), a.paintState(r.State(), r.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Usage.Total()), "-", "-"}
-		if r.Complete() && r.State() != store.Damaged {
-			u := r.Usage
+		r := all[i]
+		row := []string{words.Printable(r.COW.Text), a.paintState(r.Survey.State(), r.Survey.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Survey.Usage.Total()), "-", "-"}
+		if r.Survey.Complete() && r.Survey.State() != store.Damaged {
+			u := r.Survey.Usage
 			row[2], row[3], row[4] = a.bar(r, 10), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
 			// Sizes are exact, in the form that LVM's commands take too: nobody is
 			// to shrink a device to a rounded one.
 			if least, ok := u.Minimum(); ok {
 				row[6] = fmt.Sprintf("%ds", least)
 			}
-			if most, ok := r.maximum(); ok {
+			if most, ok := r.Survey.Maximum(r.Origin.Sectors); ok {
 				row[7] = fmt.Sprintf("%ds", most)
 			}
 		}
@@ -69,46 +71,46 @@ func (a *app) usageRows(all []report) [][]string {
 
 // usageSheet is all there is to say of one store. What is not known is left
 // out, and of a damaged store what is only an artefact of the damage.
-func (a *app) usageSheet(r *report) [][]string {
-	u := r.Usage
+func (a *app) usageSheet(r *snapshot.Used) [][]string {
+	u := r.Survey.Usage
 	rows := [][]string{
-		{"device", printable(r.path)},
-		{"state", a.paintState(r.State(), describe(r.Survey))},
-		{"kernel's status", r.statusText()},
-		{"size", sectors(u.Total())},
+		{"device", words.Printable(r.COW.Text)},
+		{"state", a.paintState(r.Survey.State(), describe(r.Survey))},
+		{"kernel's status", statusText(r)},
+		{"size", words.Sectors(u.Total())},
 	}
 	if !u.Geometry.IsZero() {
 		rows = append(rows,
-			[]string{"chunk size", sectors(u.Geometry.ChunkSectors())},
+			[]string{"chunk size", words.Sectors(u.Geometry.ChunkSectors())},
 			[]string{"exceptions", strconv.FormatUint(u.End.Exceptions, 10)})
 	}
-	if r.Complete() && r.State() != store.Damaged {
+	if r.Survey.Complete() && r.Survey.State() != store.Damaged {
 		rows = append(rows, a.room(r)...)
 	}
-	return append(rows, users(r.cow)...)
+	return append(rows, users(r.COW)...)
 }
 
 // statusText is the kernel's status line, or why there is none.
-func (r *report) statusText() string {
-	line, loads := r.Status()
+func statusText(r *snapshot.Used) string {
+	line, loads := r.Survey.Status()
 	switch {
-	case r.Unreadable() != nil && !loads:
+	case r.Survey.Unreadable() != nil && !loads:
 		return "not known: the list cannot be read to its end"
-	case !loads && r.Identity.Leftover:
+	case !loads && r.Survey.Identity.Leftover:
 		return "none: the kernel would write an empty store over it"
 	case !loads:
 		return "none: the kernel refuses it"
-	case !r.Identity.Fresh.IsZero():
+	case !r.Survey.Identity.Fresh.IsZero():
 		return line + ", of the new store that the kernel would make here"
 	}
 	return line
 }
 
 // room is how the space of a store that can be read is used.
-func (a *app) room(r *report) [][]string {
-	u := r.Usage
+func (a *app) room(r *snapshot.Used) [][]string {
+	u := r.Survey.Usage
 	rows := [][]string{{"full", a.bar(r, 20)}}
-	if r.State() == store.Invalid {
+	if r.Survey.State() == store.Invalid {
 		rows[0][1] += fmt.Sprintf(", as lvs shows it; the list fills %.2f%%", u.Percent())
 		return rows // the snapshot is lost: nothing can be won or lost any more
 	}
@@ -120,32 +122,32 @@ func (a *app) room(r *report) [][]string {
 		[]string{"chunks left", left},
 		[]string{"chunks lost", fmt.Sprintf("%d (data chunks that no exception uses)", u.Leaked())})
 	if least, ok := u.Minimum(); ok {
-		rows = append(rows, []string{"can shrink to", sectors(least) + ", and is full then"})
+		rows = append(rows, []string{"can shrink to", words.Sectors(least) + ", and is full then"})
 	}
-	if most, ok := r.maximum(); ok {
-		rows = append(rows, []string{"needs at most", sectors(most) + ", when the whole origin has changed"})
+	if most, ok := r.Survey.Maximum(r.Origin.Sectors); ok {
+		rows = append(rows, []string{"needs at most", words.Sectors(most) + ", when the whole origin has changed"})
 	}
 	return rows
 }
 
 // users is a row on who else has a device open, if somebody has.
-func users(c *cow) [][]string {
-	if len(c.holders) == 0 {
+func users(c *snapshot.COW) [][]string {
+	if len(c.Holders) == 0 {
 		return nil
 	}
-	return [][]string{{"in use by", strings.Join(c.holders, ", ") + ": figures may move"}}
+	return [][]string{{"in use by", strings.Join(c.Holders, ", ") + ": figures may move"}}
 }
 
 // bar is how full a store is, for the eye, in so many cells, and in figures.
-func (a *app) bar(r *report, cells int) string {
-	p := r.percent()
+func (a *app) bar(r *snapshot.Used, cells int) string {
+	p := r.Survey.Percent()
 	full := int(min(max(p, 0), 100) / 100 * float64(cells))
 	if p > 0 {
 		full = max(full, 1)
 	}
 	level := color.FgGreen
 	switch {
-	case p >= 90 || r.Usage.Free() == 0:
+	case p >= 90 || r.Survey.Usage.Free() == 0:
 		level = color.FgRed
 	case p >= 70:
 		level = color.FgYellow
@@ -174,22 +176,39 @@ func (a *app) paint(c color.Attribute, text string) string {
 	return p.Sprint(text)
 }
 
-// sectors is a size, exact and for people.
-func sectors(n format.Sectors) string {
-	unit := "sectors"
-	if n == 1 {
-		unit = "sector"
+// conclude tells what is wrong with a store, and adds the status for what it
+// is.
+func (a *app) conclude(name string, s store.Survey) {
+	a.tell()
+	for _, fault := range s.Faults() {
+		a.say(name, "%s", fault)
 	}
-	return fmt.Sprintf("%d %s (%s)", n, unit, binarySize(n.Bytes()))
+	if err := s.Unreadable(); err != nil {
+		a.fail(&snapshot.Refusal{Device: name, Code: snapshot.Unreadable, Err: err})
+	}
+	// A store can be both damaged and marked invalid.
+	a.status |= a.ended(snapshot.CodeOf(s.Identity.State)) | a.ended(snapshot.CodeOf(s.State()))
 }
 
-// printable is a text on one line that does nothing to a terminal: names of
-// files may hold anything.
-func printable(s string) string {
-	for _, r := range s {
-		if r == '\uFFFD' || !strconv.IsPrint(r) {
-			return strconv.Quote(s)
-		}
+// interruptedBy makes a failure of an interruption, and passes other errors on.
+func interruptedBy(name string, err error) error {
+	if errors.Is(err, snapshot.ErrInterrupted) {
+		return &failure{name, statusInterrupted, err}
 	}
-	return s
+	return err
+}
+
+// describe says what a state means.
+func describe(s store.Survey) string {
+	switch s.State() {
+	case store.Invalid:
+		return "the snapshot is marked invalid: the kernel serves nothing of it"
+	case store.Uninitialized:
+		if s.Identity.Leftover {
+			return "uninitialized: the kernel would make a new store here. The first 4096 bytes are zero and what follows is not: " +
+				"a new LVM snapshot over old blocks, or a header that was wiped"
+		}
+		return "uninitialized: the device is blank, and the kernel would make a new store here"
+	}
+	return s.State().String()
 }

@@ -3,6 +3,9 @@ package dump
 import (
 	"encoding/json"
 	"io"
+
+	"dmcow/format"
+	"dmcow/store"
 )
 
 // Usage is what programs are told of a store's usage: the fields of the JSON
@@ -34,4 +37,46 @@ func UsageJSON(w io.Writer, all []Usage) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
 	return e.Encode(append([]Usage{}, all...))
+}
+
+// Unreadable is the state of what cannot be read.
+const Unreadable = "unreadable"
+
+// UsageOf is what programs are told of a store. origin is the snapshot's size, 0 where that is not
+// known, and unread why some of the store cannot be read, nil where all can. Where the list could not be
+// read to its end, what that would tell is not known.
+func UsageOf(device string, s store.Survey, origin format.Sectors, unread error) Usage {
+	u := s.Usage
+	d := Usage{Device: device, State: s.State().String(), TotalSectors: new(uint64(u.Total()))}
+	if line, ok := s.Status(); ok {
+		d.Status = &line
+	}
+	if unread != nil {
+		d.State, d.Error = Unreadable, new(unread.Error())
+	}
+	if u.Geometry.IsZero() {
+		return d
+	}
+	d.ChunkSectors = new(uint64(u.Geometry.ChunkSectors()))
+	d.Exceptions = new(u.End.Exceptions)
+	if !s.Complete() {
+		return d
+	}
+	d.MetadataSectors = new(uint64(u.Metadata()))
+	d.Areas = new(u.Areas())
+	if u.End.Beyond != nil {
+		return d // the rest would be an artefact of the damage
+	}
+	d.AllocatedSectors = new(uint64(u.Allocated()))
+	d.NextFreeChunk = new(uint64(u.End.NextFree))
+	d.FreeChunks = new(u.Free())
+	d.Percent, d.FilledPercent = new(s.Percent()), new(u.Percent())
+	d.LeakedChunks = new(u.Leaked())
+	if least, ok := u.Minimum(); ok {
+		d.MinimumSectors = new(uint64(least))
+	}
+	if most, ok := s.Maximum(origin); ok {
+		d.MaximumSectors = new(uint64(most))
+	}
+	return d
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 	"dmcow/store"
 )
 
@@ -119,7 +120,7 @@ func (a *applying) blocks(edits []Edit) (all []store.Change, err error) {
 		}
 		if start < end {
 			data := make([]byte, end-start)
-			if err := readFull(a.device, data, start); err != nil {
+			if err := raw.ReadWhere(a.device, data, start); err != nil {
 				return nil, err
 			}
 			if last != nil && last.Offset+format.Bytes(len(last.Data)) == start && len(last.Data) < pieceSize {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // compact drops the exceptions at the given positions, in order, from the list, which ends
@@ -46,9 +47,9 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 
 // put plans to write an exception to a position.
 func (p *planner) put(s *Step, position uint64, x format.Exception, why string) error {
-	raw := make([]byte, format.ExceptionSize)
-	x.Encode(raw)
-	return p.edit(s, p.geometry.SlotOffset(p.place(position)), raw, why)
+	slots := make([]byte, format.ExceptionSize)
+	x.Encode(slots)
+	return p.edit(s, p.geometry.SlotOffset(p.place(position)), slots, why)
 }
 
 // clear plans to clear the slots from position first up to end, the last area first. What
@@ -81,18 +82,18 @@ const perSector = format.SectorSize / format.ExceptionSize
 // clear.
 func (p *planner) clearStretches(s *Step, first, end uint64, why string) error {
 	area := p.place(first).Area
-	raw := make([]byte, 0, 64<<10)
+	slots := make([]byte, 0, 64<<10)
 	for first < end {
-		n := min(end-first, uint64(cap(raw))/format.ExceptionSize-first%perSector)
-		raw = raw[:n*format.ExceptionSize]
+		n := min(end-first, uint64(cap(slots))/format.ExceptionSize-first%perSector)
+		slots = slots[:n*format.ExceptionSize]
 		offset := p.geometry.SlotOffset(p.place(first))
-		if err := readFull(p.image, raw, offset); err != nil {
+		if err := raw.ReadWhere(p.image, slots, offset); err != nil {
 			return err
 		}
 		for at := uint64(0); at < n; {
 			next := min(n, at+perSector-(first+at)%perSector)
 			stop := at
-			for stop < n && nonZero(raw[stop*format.ExceptionSize:next*format.ExceptionSize]) {
+			for stop < n && !raw.IsZero(slots[stop*format.ExceptionSize:next*format.ExceptionSize]) {
 				stop, next = next, min(n, next+perSector)
 			}
 			if stop > at {
@@ -107,13 +108,4 @@ func (p *planner) clearStretches(s *Step, first, end uint64, why string) error {
 		first += n
 	}
 	return nil
-}
-
-func nonZero(p []byte) bool {
-	for _, b := range p {
-		if b != 0 {
-			return true
-		}
-	}
-	return false
 }

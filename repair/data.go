@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 	"dmcow/store"
 )
 
@@ -28,7 +29,7 @@ func digest(d store.Device, g format.Geometry, c format.NewChunk) (sum [sha256.S
 func eachPiece(d io.ReaderAt, g format.Geometry, c format.NewChunk, use func([]byte, format.Bytes) error) error {
 	piece := make([]byte, min(pieceSize, g.ChunkBytes()))
 	for at := format.Bytes(0); at < g.ChunkBytes(); at += format.Bytes(len(piece)) {
-		if err := readFull(d, piece, g.Offset(c)+at); err != nil {
+		if err := raw.ReadWhere(d, piece, int64(g.Offset(c)+at)); err != nil {
 			return err
 		}
 		if err := use(piece, at); err != nil {

@@ -3,10 +3,10 @@ package repair
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"slices"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 	"dmcow/store"
 )
 
@@ -83,7 +83,7 @@ func (m *image) lay(p []byte, offset int64) {
 // change changes bytes, and returns what they were.
 func (m *image) change(offset format.Bytes, new []byte) (old []byte, err error) {
 	old = make([]byte, len(new))
-	if err := readFull(m, old, offset); err != nil {
+	if err := raw.ReadWhere(m, old, offset); err != nil {
 		return nil, err
 	}
 	first := int64(offset.Sectors())
@@ -107,7 +107,7 @@ func (m *image) sector(at int64) (*sector, error) {
 		return s, nil
 	}
 	s := &sector{}
-	if err := readFull(m.Device, s.was[:], format.Sectors(at).Bytes()); err != nil {
+	if err := raw.ReadWhere(m.Device, s.was[:], format.Sectors(at).Bytes()); err != nil {
 		return nil, err
 	}
 	s.is = s.was
@@ -133,7 +133,7 @@ func (m *image) same(d store.Device) error {
 	slices.Sort(numbers)
 	now := make([]byte, format.SectorSize)
 	for _, at := range numbers {
-		if err := readFull(d, now, format.Sectors(at).Bytes()); err != nil {
+		if err := raw.ReadWhere(d, now, int64(format.Sectors(at).Bytes())); err != nil {
 			return err
 		}
 		if !bytes.Equal(now, m.sectors[at].was[:]) {
@@ -141,16 +141,4 @@ func (m *image) same(d store.Device) error {
 		}
 	}
 	return nil
-}
-
-// readFull reads p whole. The error says where.
-func readFull(d io.ReaderAt, p []byte, offset format.Bytes) error {
-	n, err := d.ReadAt(p, int64(offset))
-	if n == len(p) {
-		return nil
-	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("byte %d: %w", int64(offset)+int64(n), err)
 }

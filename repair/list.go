@@ -6,6 +6,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
+	"dmcow/internal/raw"
 	"dmcow/store"
 )
 
@@ -32,14 +33,14 @@ var errEnough = errors.New("enough")
 // is one of reading, or what use returned, but for errEnough.
 func (p *planner) read(first, end uint64, use func(uint64, format.Exception) error) error {
 	const most = 4096
-	raw := make([]byte, min(most, end-min(first, end))*format.ExceptionSize)
+	slots := make([]byte, min(most, end-min(first, end))*format.ExceptionSize)
 	for first < end {
 		n := min(end, (first/p.slots()+1)*p.slots(), first+most) - first
-		if err := readFull(p.image, raw[:n*format.ExceptionSize], p.geometry.SlotOffset(p.place(first))); err != nil {
+		if err := raw.ReadWhere(p.image, slots[:n*format.ExceptionSize], p.geometry.SlotOffset(p.place(first))); err != nil {
 			return err
 		}
 		for i := range n {
-			err := use(first+i, format.DecodeException(raw[i*format.ExceptionSize:]))
+			err := use(first+i, format.DecodeException(slots[i*format.ExceptionSize:]))
 			if errors.Is(err, errEnough) {
 				return nil
 			}
@@ -57,9 +58,9 @@ func (p *planner) read(first, end uint64, use func(uint64, format.Exception) err
 
 // at is the exception at a position.
 func (p *planner) at(position uint64) (format.Exception, error) {
-	raw := make([]byte, format.ExceptionSize)
-	err := readFull(p.image, raw, p.geometry.SlotOffset(p.place(position)))
-	return format.DecodeException(raw), err
+	slots := make([]byte, format.ExceptionSize)
+	err := raw.ReadWhere(p.image, slots, p.geometry.SlotOffset(p.place(position)))
+	return format.DecodeException(slots), err
 }
 
 // mendHidden sees to exceptions behind the list's end in its area.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // areaWindow is the part of the current area that is in memory: all of it, unless chunks are very
@@ -37,7 +38,7 @@ func (s *Store) look(slot int) error {
 	}
 	s.window.first, s.window.there = first, false
 	at := format.Place{Area: s.end.Area, Index: first}
-	if err := readFull(s.device, s.window.slots, int64(s.geometry.SlotOffset(at))); err != nil {
+	if err := raw.ReadFull(s.device, s.window.slots, int64(s.geometry.SlotOffset(at))); err != nil {
 		return &format.AreaError{
 			Area:   at.Area,
 			Chunk:  s.geometry.AreaLocation(at.Area),

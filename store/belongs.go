@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // ForeignUndoError says that an undo log does not belong to a device.
@@ -59,7 +60,7 @@ func firstLabel(d Device, g format.Geometry) (h labelHead, err error) {
 		return h, ErrNoUndo
 	}
 	var x [format.ExceptionSize]byte
-	if err := readFull(d, x[:], int64(g.SlotOffset(format.Place{}))); err != nil {
+	if err := raw.ReadFull(d, x[:], int64(g.SlotOffset(format.Place{}))); err != nil {
 		return h, err
 	}
 	if n := format.DecodeException(x[:]).New; n != 0 && n != g.DataChunk(labelChunks(g)) {
@@ -126,7 +127,7 @@ func (c *undoCheck) whole(end format.End) error {
 	at := end.NextFree // where the area's label is begun
 	if end.Index > 0 {
 		var x [format.ExceptionSize]byte
-		if err := readFull(c.log, x[:], int64(c.geometry.SlotOffset(format.Place{Area: end.Area}))); err != nil {
+		if err := raw.ReadFull(c.log, x[:], int64(c.geometry.SlotOffset(format.Place{Area: end.Area}))); err != nil {
 			return err
 		}
 		chunks, ok := labelAt(c.geometry, format.DecodeException(x[:]).New)
@@ -165,7 +166,7 @@ func changeFlags(log WriteDevice, g format.Geometry, change func(uint32) uint32)
 	}
 	chunk := make([]byte, g.ChunkBytes())
 	at := int64(g.Offset(format.FirstData))
-	if err := readFull(log, chunk, at); err != nil {
+	if err := raw.ReadFull(log, chunk, at); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", at, err)
 	}
 	binary.LittleEndian.PutUint32(chunk[labelFlags:], change(h.flags))
@@ -187,7 +188,7 @@ type undoCheck struct {
 func (c *undoCheck) area(k format.AreaIndex) error {
 	area := make([]byte, c.geometry.ChunkBytes())
 	at := c.geometry.Offset(c.geometry.AreaLocation(k))
-	if err := readFull(c.log, area, int64(at)); err != nil {
+	if err := raw.ReadFull(c.log, area, int64(at)); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", at, err)
 	}
 	var l *label
@@ -217,10 +218,10 @@ func (c *undoCheck) chunk(l *label, i int, x format.Exception, captured, now []b
 	}
 	at := format.Bytes(x.Old) * c.geometry.ChunkBytes()
 	n := min(c.geometry.ChunkBytes(), c.size-at)
-	if err := readFull(c.device, now[:n], int64(at)); err != nil {
+	if err := raw.ReadFull(c.device, now[:n], int64(at)); err != nil {
 		return fmt.Errorf("byte %d: %w", at, err)
 	}
-	if err := readFull(c.log, captured[:n], int64(c.geometry.Offset(x.New))); err != nil {
+	if err := raw.ReadFull(c.log, captured[:n], int64(c.geometry.Offset(x.New))); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", c.geometry.Offset(x.New), err)
 	}
 	for s := format.Bytes(0); s+format.SectorSize <= n; s += format.SectorSize {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // builder writes a store from its beginning to its end, in large pieces: data
@@ -29,14 +30,11 @@ func newBuilder(d WriteDevice, g format.Geometry, grow func(format.Bytes) error)
 		device:   d,
 		geometry: g,
 		grow:     grow,
-		blank:    roundUp(format.Bytes(d.Size()), format.Bytes(d.LogicalBlockSize())),
+		blank:    raw.RoundUp(format.Bytes(d.Size()), format.Bytes(d.LogicalBlockSize())),
 		data:     make([]byte, 0, pieceSize),
 		slots:    make([]byte, min(g.ChunkBytes(), slotsSize)),
 	}
 }
-
-// roundUp is n, or the next multiple of block above it.
-func roundUp(n, block format.Bytes) format.Bytes { return (n + block - 1) / block * block }
 
 // begin takes away what header there is, durably, and leaves the mark of an
 // unfinished store.

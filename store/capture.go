@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // Capture keeps what the device holds where the changes will be written, each
@@ -168,7 +169,7 @@ func (u *Undo) copy(p Pending, c captive, i int) error {
 	data := make([]byte, u.geometry.ChunkBytes())
 	at := format.Bytes(c.old) * u.geometry.ChunkBytes()
 	length := min(u.geometry.ChunkBytes(), u.size-at)
-	if err := readFull(u.origin, data[:length], int64(at)); err != nil {
+	if err := raw.ReadFull(u.origin, data[:length], int64(at)); err != nil {
 		return fmt.Errorf("byte %d of the device to be captured: %w", at, err)
 	}
 	if _, err := u.log.device.WriteAt(data, int64(u.geometry.Offset(p.New))); err != nil {
@@ -193,7 +194,7 @@ func (u *Undo) amend(again map[format.OldChunk][]Change) error {
 	end := u.log.end
 	area := make([]byte, u.geometry.ChunkBytes())
 	for k, n := end.Area, end.Index; len(again) > 0; k, n = k-1, u.log.slots() {
-		if err := readFull(u.log.device, area, u.log.areaOffset(k)); err != nil {
+		if err := raw.ReadFull(u.log.device, area, u.log.areaOffset(k)); err != nil {
 			return fmt.Errorf("byte %d of the undo log: %w", u.log.areaOffset(k), err)
 		}
 		new, err := u.amendArea(k, area[:n*format.ExceptionSize], again)

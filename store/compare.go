@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // Source is one of the two images that a store is created from: a block device
@@ -163,7 +164,7 @@ func (c *comparison) window() *window {
 func (c *comparison) compare(w *window) {
 	w.differ = w.differ[:0]
 	for i, s := range c.source {
-		if w.err[i] = readFull(s, w.data[i], w.offset); w.err[i] != nil {
+		if w.err[i] = raw.ReadFull(s, w.data[i], w.offset); w.err[i] != nil {
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // Creation makes a store whose snapshot of Base reads as Image: it holds the
@@ -118,7 +119,7 @@ func (c Creation) addLarge(b *builder, old format.OldChunk) error {
 	end := min(at+c.Geometry.ChunkBytes(), format.Bytes(c.Image.Size()))
 	for piece := make([]byte, mostWindow); at < end; at += mostWindow {
 		piece = piece[:min(mostWindow, end-at)]
-		if err := readFull(c.Image, piece, int64(at)); err != nil {
+		if err := raw.ReadFull(c.Image, piece, int64(at)); err != nil {
 			return &SourceError{Image: true, Offset: at, Err: err}
 		}
 		if err := b.append(piece); err != nil {

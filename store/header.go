@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // pieceSize is how much is written or compared at a time where a chunk may be
@@ -84,7 +85,7 @@ func Invalidate(d WriteDevice) error {
 // behind them.
 func changeHeader(d WriteDevice, h format.Header) error {
 	block := make([]byte, headerBlock(d))
-	if err := readFull(d, block, 0); err != nil {
+	if err := raw.ReadFull(d, block, 0); err != nil {
 		return fmt.Errorf("header at byte 0: %w", err)
 	}
 	h.Encode(block)
@@ -178,10 +179,10 @@ func markUnfinished(d WriteDevice) error {
 // then it holds no store.
 func clearHeader(d WriteDevice) error {
 	block := make([]byte, headerBlock(d))
-	if err := readFull(d, block, 0); err != nil {
+	if err := raw.ReadFull(d, block, 0); err != nil {
 		return fmt.Errorf("header at byte 0: %w", err)
 	}
-	if zero(block) {
+	if raw.IsZero(block) {
 		return nil
 	}
 	clear(block)

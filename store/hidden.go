@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // Hidden is what stands behind the terminator in its area. The kernel has it in
@@ -33,7 +34,7 @@ func LookBehind(d Device, g format.Geometry, end format.End, each func(format.Pl
 	for i := end.Index; i < g.ExceptionsPerArea(); i += len(buf) / format.ExceptionSize {
 		buf = buf[:min(len(buf), (g.ExceptionsPerArea()-i)*format.ExceptionSize)]
 		at := format.Place{Area: end.Area, Index: i}
-		if err := readFull(d, buf, int64(g.SlotOffset(at))); err != nil {
+		if err := raw.ReadFull(d, buf, int64(g.SlotOffset(at))); err != nil {
 			return l.Hidden, &format.AreaError{
 				Area:   at.Area,
 				Chunk:  g.AreaLocation(at.Area),

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // State is what a device holds.
@@ -89,12 +91,12 @@ func FreshGeometry(d Device) format.Geometry {
 // that the kernel would make of a blank device. The error is one of reading.
 func Identify(d Device, fresh format.Geometry) (Identity, error) {
 	head := make([]byte, min(d.Size(), lvmZeroes))
-	if err := readFull(d, head, 0); err != nil {
+	if err := raw.ReadFull(d, head, 0); err != nil {
 		return Identity{}, fmt.Errorf("header at byte 0: %w", err)
 	}
 	if d.Size() < format.SectorSize {
 		fault := fmt.Sprintf("the device has %d bytes, too short for a header", d.Size())
-		return Identity{State: Damaged, Fault: fault, Blank: zero(head)}, nil
+		return Identity{State: Damaged, Fault: fault, Blank: raw.IsZero(head)}, nil
 	}
 	id := Identity{Header: format.DecodeHeader(head)}
 	if id.Header.Magic == 0 {
@@ -164,7 +166,7 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 	if small == nil {
 		id.Fresh = g
 	}
-	id.Unfinished, id.Blank = isUnfinished(head), zero(head)
+	id.Unfinished, id.Blank = isUnfinished(head), raw.IsZero(head)
 	switch {
 	case id.Unfinished && small == nil:
 		id.State = Uninitialized
@@ -190,7 +192,7 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 // isUnfinished tells whether a device begins with the mark of a creation that
 // was cut off.
 func isUnfinished(head []byte) bool {
-	return zero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(unfinished))
+	return raw.IsZero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(unfinished))
 }
 
 // leftover tells whether anything but zeros stands where header and area 0
@@ -222,34 +224,13 @@ func NonZero(d Device, start, end format.Bytes) (int64, error) {
 	buf := make([]byte, min(end-start, 64<<10))
 	for at := start; at < end; at += format.Bytes(len(buf)) {
 		buf = buf[:min(format.Bytes(len(buf)), end-at)]
-		if err := readFull(d, buf, int64(at)); err != nil {
+		if err := raw.ReadFull(d, buf, int64(at)); err != nil {
 			return -1, fmt.Errorf("byte %d: %w", at, err)
 		}
-		for i, b := range buf {
-			if b != 0 {
-				return int64(at) + int64(i), nil
-			}
+		if raw.IsZero(buf) {
+			continue
 		}
+		return int64(at) + int64(slices.IndexFunc(buf, func(b byte) bool { return b != 0 })), nil
 	}
 	return -1, nil
-}
-
-func readFull(r io.ReaderAt, p []byte, offset int64) error {
-	n, err := r.ReadAt(p, offset)
-	if n == len(p) {
-		return nil
-	}
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-func zero(p []byte) bool {
-	for _, b := range p {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
 }

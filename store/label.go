@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // A label is what an undo log keeps of the change beside the store's own
@@ -122,7 +123,7 @@ func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, erro
 	l := newLabel(g, chunks, 0, 0)
 	size := int(g.ChunkBytes())
 	for i, c := range chunks {
-		if err := readFull(d, l.raw[i*size:][:size], int64(g.Offset(c))); err != nil {
+		if err := raw.ReadFull(d, l.raw[i*size:][:size], int64(g.Offset(c))); err != nil {
 			return nil, fmt.Errorf("byte %d of the undo log: %w", g.Offset(c), err)
 		}
 	}
@@ -136,7 +137,7 @@ func readLabelHead(d Device, g format.Geometry, first format.NewChunk) (h labelH
 		return h, ErrNoUndo
 	}
 	var head [labelSize]byte
-	if err := readFull(d, head[:], int64(g.Offset(first))); err != nil {
+	if err := raw.ReadFull(d, head[:], int64(g.Offset(first))); err != nil {
 		return h, fmt.Errorf("byte %d of the undo log: %w", g.Offset(first), err)
 	}
 	if string(head[:len(labelMagic)]) != labelMagic {
@@ -192,7 +193,7 @@ func (l *label) set(i int, data []byte) {
 func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.ReaderAt) (changed bool, err error) {
 	for _, c := range changes {
 		now := make([]byte, len(c.Data))
-		if err := readFull(device, now, int64(c.Offset)); err != nil {
+		if err := raw.ReadFull(device, now, int64(c.Offset)); err != nil {
 			return changed, fmt.Errorf("byte %d of the device to be captured: %w", c.Offset, err)
 		}
 		sector := int((c.Offset - format.Bytes(old)*l.geometry.ChunkBytes()).Sectors())

@@ -6,6 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/raw"
 )
 
 // Saver gives a snapshot the exceptions that it needs before somebody else than the kernel
@@ -212,7 +213,7 @@ func (c *saving) copyBytes(from, to, length format.Bytes) error {
 		buf := c.buffer[:min(length, format.Bytes(len(c.buffer)))]
 		there := min(format.Bytes(len(buf)), c.origin-min(from, c.origin))
 		clear(buf[there:])
-		if err := readFull(c.from, buf[:there], int64(from)); err != nil {
+		if err := raw.ReadFull(c.from, buf[:there], int64(from)); err != nil {
 			return fmt.Errorf("origin at byte %d: %w", from, err)
 		}
 		if _, err := c.to.WriteAt(buf, int64(to)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // Stream writes the store that [Creation.Write] makes to w, front to back, and returns the number
@@ -69,7 +70,7 @@ func (s *streaming) data(old format.OldChunk) error {
 	length := min(s.Geometry.ChunkBytes(), format.Bytes(s.Image.Size())-at)
 	for done := format.Bytes(0); done < length; done += format.Bytes(len(s.piece)) {
 		p := s.piece[:min(format.Bytes(len(s.piece)), length-done)]
-		if err := readFull(s.Image, p, int64(at+done)); err != nil {
+		if err := raw.ReadFull(s.Image, p, int64(at+done)); err != nil {
 			return &SourceError{Image: true, Offset: at + done, Err: err}
 		}
 		if _, err := s.w.Write(p); err != nil {

@@ -104,3 +104,20 @@ func (s Survey) Status() (line string, ok bool) {
 	}
 	return s.Usage.Status(), true
 }
+
+// Percent is how full lvs shows the snapshot, in per cent: one that is lost is full.
+func (s Survey) Percent() float64 {
+	if s.State() == Invalid {
+		return 100
+	}
+	return s.Usage.Percent()
+}
+
+// Maximum is the size that the store needs at most, for a snapshot of so many sectors; ok is false
+// where that is not known.
+func (s Survey) Maximum(snapshot format.Sectors) (size format.Sectors, ok bool) {
+	if snapshot == 0 || !s.Complete() || s.State() == Damaged {
+		return 0, false
+	}
+	return s.Usage.Maximum(snapshot), true
+}

@@ -8,6 +8,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/raw"
 )
 
 // Undo is an undo log: a persistent store of what a device held before a change
@@ -179,8 +180,8 @@ func (u *Undo) holds(x format.Exception) bool {
 	}
 	n := min(u.geometry.ChunkBytes(), u.size-at)
 	captured, now := make([]byte, n), make([]byte, n)
-	return readFull(u.log.device, captured, int64(u.geometry.Offset(x.New))) == nil &&
-		readFull(u.origin, now, int64(at)) == nil && bytes.Equal(captured, now)
+	return raw.ReadFull(u.log.device, captured, int64(u.geometry.Offset(x.New))) == nil &&
+		raw.ReadFull(u.origin, now, int64(at)) == nil && bytes.Equal(captured, now)
 }
 
 // Kept reports whether all that the log has captured came from changes that left the store

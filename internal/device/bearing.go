@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"dmcow/internal/raw"
 )
 
 // A Bearing is what tells that a device is a part of something, or has parts itself: who writes
@@ -103,7 +105,7 @@ func (d bearer) gptTables() (all []Bearing, err error) {
 			number, size := binary.LittleEndian.Uint32(b[80:]), binary.LittleEndian.Uint32(b[84:])
 			all = append(all, Bearing{"gpt partition table", lba * block, block})
 			if at <= uint64(d.size/block) {
-				all = append(all, Bearing{"gpt partition table", int64(at) * block, roundUp(int64(min(uint64(number)*uint64(size), 1<<40)), block)})
+				all = append(all, Bearing{"gpt partition table", int64(at) * block, raw.RoundUp(int64(min(uint64(number)*uint64(size), 1<<40)), block)})
 			}
 		}
 	}

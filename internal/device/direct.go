@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"dmcow/internal/raw"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -55,7 +57,7 @@ func (m *medium) read(p []byte, offset int64) (int, error) {
 	for done < len(p) {
 		at := offset + int64(done)
 		skip := at % m.block
-		want := min(roundUp(skip+int64(len(p)-done), m.block), bounceSize)
+		want := min(raw.RoundUp(skip+int64(len(p)-done), m.block), bounceSize)
 		n, err := readBlocks(m.file, (*buf)[:want], at-skip, m.block)
 		if int64(n) <= skip {
 			return done, err
@@ -114,8 +116,6 @@ func AlignedBuffer(n int) []byte {
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bounceSize
 	return b[skip:][:n:n]
 }
-
-func roundUp(n, block int64) int64 { return (n + block - 1) / block * block }
 
 // numberOf is the number of a block device.
 func numberOf(info os.FileInfo) Number {

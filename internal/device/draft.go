@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"dmcow/internal/raw"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -43,7 +45,7 @@ func NewDraft(path string, size int64, mode fs.FileMode) (*Draft, error) {
 	d := &Draft{out: newWritable(path), path: path, size: size, mode: mode}
 	err := d.open()
 	if err == nil {
-		d.out.size = roundUp(size, draftBlock)
+		d.out.size = raw.RoundUp(size, draftBlock)
 		err = d.out.file.Truncate(d.out.size)
 	}
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"os"
 
+	"dmcow/internal/raw"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -111,5 +113,5 @@ func alignment(fd int) int64 {
 func (m *medium) dropCache(offset, length int64) {
 	page := int64(os.Getpagesize())
 	start := offset / page * page
-	_ = unix.Fadvise(int(m.file.Fd()), start, roundUp(offset+length, page)-start, unix.FADV_DONTNEED)
+	_ = unix.Fadvise(int(m.file.Fd()), start, raw.RoundUp(offset+length, page)-start, unix.FADV_DONTNEED)
 }

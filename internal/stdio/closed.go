@@ -1,4 +1,5 @@
-// Package stdio knows of a standard stream whether whoever started the program has closed it.
+// Package stdio has standard output and standard error, and knows whether whoever started the program has
+// closed them.
 package stdio
 
 import (

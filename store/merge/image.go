@@ -1,9 +1,8 @@
 package merge
 
 import (
-	"bytes"
-
 	"dmcow/format"
+	"dmcow/internal/raw"
 )
 
 // What can be done where the origin is an image file.
@@ -66,18 +65,13 @@ func (c *copier) share(w *window) error {
 	return c.readPieces(w, false)
 }
 
-// holeBlock is the least that becomes a hole, in bytes, as most file systems have
-// it.
-const holeBlock = 4096
-
-var zeros [holeBlock]byte
-
 // makeHoles makes holes on the origin where blocks of the data are zero, and returns
 // the rest.
 func (c *copier) makeHoles(bufs [][]byte, offsets []int64) (rest [][]byte, at []int64, err error) {
 	for i, data := range bufs {
 		for start := 0; start < len(data); {
-			end, zero := stretch(data, start)
+			n, zero := raw.Stretch(data[start:])
+			end := start + n
 			offset := offsets[i] + int64(start)
 			if !zero {
 				rest, at = append(rest, data[start:end]), append(at, offset)
@@ -90,17 +84,4 @@ func (c *copier) makeHoles(bufs [][]byte, offsets []int64) (rest [][]byte, at []
 		}
 	}
 	return rest, at, nil
-}
-
-// stretch is where the blocks end that are all zero, as the one at start is, or all
-// not.
-func stretch(data []byte, start int) (end int, zero bool) {
-	isZero := func(at int) bool {
-		block := data[at:min(at+holeBlock, len(data))]
-		return bytes.Equal(block, zeros[:len(block)])
-	}
-	zero = isZero(start)
-	for end = start + holeBlock; end < len(data) && isZero(end) == zero; end += holeBlock {
-	}
-	return min(end, len(data)), zero
 }

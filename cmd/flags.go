@@ -1,0 +1,113 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/alecthomas/kong"
+
+	"dmcow/format"
+	"dmcow/internal/units"
+	"dmcow/snapshot"
+)
+
+// volumes says where to look for volume groups of LVM.
+type volumes struct {
+	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where VG/LV is looked for: a physical volume, or a disk or an image with one in a partition. May be given several times. Default: all block devices."`
+}
+
+// section names a COW store inside a larger image.
+type section struct {
+	Offset  units.Size  `placeholder:"SIZE" help:"The store begins at this offset of the device or image."`
+	Size    *units.Size `placeholder:"SIZE" help:"The store is this large, not all that follows the offset."`
+	volumes `embed:""`
+}
+
+func (s section) given() bool { return s.part().IsGiven() }
+
+// part is the part of the device that the flags name.
+func (s section) part() snapshot.Part {
+	return snapshot.Part{Offset: format.Bytes(s.Offset), Size: (*format.Bytes)(s.Size)}
+}
+
+// request names a COW device, with the part that the flags say.
+func (s section) request(cow path) snapshot.Request {
+	return snapshot.Request{COW: string(cow), Part: s.part()}
+}
+
+// writing is the flags of every command that writes.
+type writing struct {
+	section    `embed:""`
+	writingLVM `embed:""`
+	DryRun     bool `help:"Print what would be done, and write nothing."`
+}
+
+// writingLVM is the flags of what writes to a volume group of LVM.
+type writingLVM struct {
+	ForeignHost string `placeholder:"NAME" help:"Write also to a volume group that belongs to the host with this system ID."`
+}
+
+// theOrigin names the snapshot's origin, or tells its size.
+type theOrigin struct {
+	Origin     path        `placeholder:"DEV" help:"The snapshot's origin: its size and its data tell what the list does not. It is only read."`
+	OriginSize *units.Size `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
+}
+
+// check says what is wrong with the flags.
+func (o theOrigin) check() error {
+	switch {
+	case o.Origin != "" && o.OriginSize != nil:
+		return errors.New("--origin and --origin-size: expected one of them")
+	case o.OriginSize != nil && *o.OriginSize == 0:
+		return errors.New("--origin-size 0: expected the size of an origin")
+	}
+	return nil
+}
+
+// base is what the flags say of the origin.
+func (o theOrigin) base() snapshot.BaseRequest {
+	return snapshot.BaseRequest{Origin: string(o.Origin), Size: (*format.Bytes)(o.OriginSize)}
+}
+
+// viewing is the flags of the commands that show what a snapshot holds.
+type viewing struct {
+	COW       path `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
+	Origin    path `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it. Of VG/LV it is known."`
+	InvalidOK bool `name:"invalid-ok" help:"Show a snapshot that is marked invalid, too: what was written to the origin since it was lost shows in it."`
+	DamagedOK bool `name:"damaged-ok" help:"Show also what is not certain, for the store is damaged or the origin does not fit: as the list has it, and else as the origin does. The exit status is 4."`
+	Uncertain path `placeholder:"FILE" help:"Write a list of the stretches that are not certain, as CSV."`
+	Live      bool `help:"Read also what somebody else is using: what is written meanwhile shows in part."`
+	section   `embed:""`
+}
+
+// view is the snapshot that the flags name.
+func (v viewing) view() snapshot.ViewRequest {
+	return snapshot.ViewRequest{
+		Request: v.request(v.COW), Origin: string(v.Origin), InvalidOK: v.InvalidOK, DamagedOK: v.DamagedOK, Live: v.Live,
+	}
+}
+
+// check says which flag is missing.
+func (v viewing) check() error {
+	if v.Origin == "" && !snapshot.IsVolume(string(v.COW)) {
+		return errors.New("missing flags: --origin=ORIGIN (of VG/LV, in place of a path, it is known)")
+	}
+	return nil
+}
+
+// path names a device or an image on the command line, byte for byte: names
+// that are not UTF-8 would not survive kong's own strings.
+type path string
+
+// Decode takes the next word of the command line as it is.
+func (p *path) Decode(ctx *kong.DecodeContext) error {
+	word, ok := ctx.Scan.Pop().Value.(string)
+	if !ok {
+		return fmt.Errorf("expected a device or an image")
+	}
+	if word == "" {
+		return errors.New("an empty name, expected a device or an image")
+	}
+	*p = path(word)
+	return nil
+}

@@ -1,0 +1,174 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"dmcow/dump"
+	"dmcow/format"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
+	"dmcow/store"
+	"dmcow/store/merge"
+)
+
+// merging is the flags of the commands that merge.
+type merging struct {
+	COW     path     `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
+	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to. Of VG/LV it is known."`
+	Undo    path     `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
+	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; into an origin that begins, or then would, as a COW store does, that loses a partition table or a label by it, or has not the origin's size; and what is left of a store with exceptions past the origin's end."`
+	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin, where both are logical volumes: it is marked invalid. May be given several times."`
+	writing `embed:""`
+}
+
+// plan is the merge that the flags ask for.
+func (m *merging) plan() snapshot.MergeRequest {
+	return snapshot.MergeRequest{Request: m.request(m.COW), Into: string(m.Into), Undo: string(m.Undo), Force: m.Force, Lost: m.Lose, DryRun: m.DryRun}
+}
+
+// check says which flag is missing.
+func (m *merging) check() error {
+	if m.Into == "" && !snapshot.IsVolume(string(m.COW)) {
+		return errors.New("missing flags: --into=ORIGIN (of VG/LV, in place of a path, it is known)")
+	}
+	return nil
+}
+
+// mergeText is a merge in words.
+type mergeText struct {
+	app   *app
+	flags *merging
+	merge *snapshot.Merge
+	keeps bool // the list is left as it is
+}
+
+// nothing tells that there is nothing to merge, where that is so.
+func (t *mergeText) nothing() bool {
+	if !t.merge.IsEmpty() {
+		return false
+	}
+	t.app.say(t.merge.COW.Text, "the store is empty: there is nothing to merge")
+	return true
+}
+
+// ask says what will be written to what, and what that means for others, and asks. What is said of
+// what the origin bears stands in the question, unless nobody is asked.
+func (t *mergeText) ask(what string) error {
+	m, cow, into := t.merge, words.Printable(t.merge.COW.Text), t.merge.Origin.Text
+	t.tellRest()
+	if bears := t.bears(); bears != "" && t.app.flags.Yes {
+		t.app.say(into, "%s", bears)
+	}
+	others := "Other snapshots of this origin, which cannot be seen from here, would lose what they kept"
+	if x, ok := m.Origin.Device.Target(); ok && x.Type == "snapshot-origin" {
+		others = "Of its other snapshots, those that are active keep what they show, as with any write to this device; others would lose it"
+	}
+	switch {
+	case m.IsUndo:
+		t.app.say(into, "%s will be again what it was before the change that %s was kept of", what, cow)
+	case m.Seen:
+		t.app.say(into, "%s will be replaced by what the snapshot %s holds; the file system gets back the UUID that it had", what, cow)
+	default:
+		t.app.say(into, "%s will be replaced by what the snapshot on %s holds. %s; the file system gets back the UUID that it had", what, cow, others)
+	}
+	t.tellOthers()
+	back := "this cannot be taken back, without --undo FILE, which keeps what is overwritten: "
+	if t.flags.Undo != "" {
+		back = fmt.Sprintf("this can be taken back, for %s keeps what is overwritten: ", words.Printable(string(t.flags.Undo)))
+	}
+	return t.app.ask(into, "%s%smerge %s into it?", over(t.bears()), back, cow)
+}
+
+// bears says what the origin bears; it is empty for nothing.
+func (t *mergeText) bears() string {
+	switch m := t.merge; {
+	case m.Replaced != "":
+		return fmt.Sprintf("it bears %s, which the merge removes or replaces", m.Replaced)
+	case m.Bears != "":
+		return "it bears " + m.Bears
+	}
+	return ""
+}
+
+// tellRest says what stays in the store, and what is cleared without being merged.
+func (t *mergeText) tellRest() {
+	if n := t.merge.Hidden; n > 0 && !t.keeps {
+		entries := fmt.Sprintf("%d entries", n)
+		if n == 1 {
+			entries = "1 entry"
+		}
+		t.app.say(t.merge.COW.Text, "%s behind the list's end, which a torn commit has left and which change nothing, will be cleared", entries)
+	}
+	if n := t.merge.Beyond; n > 0 {
+		t.app.say(t.merge.COW.Text, "%s past the end of the snapshot will be left in the store", words.Count(n, "exception"))
+	}
+}
+
+// tellOthers says what becomes of the other snapshots.
+func (t *mergeText) tellOthers() {
+	for _, o := range t.merge.Others {
+		switch name := o.COW.Text; {
+		case o.Lost && o.COW.Identity.State == store.Damaged:
+			t.app.say(name, "is given up: the kernel refuses to load it as it is")
+		case o.Lost:
+			t.app.say(name, "is given up: it will be marked invalid")
+		case o.Saving.Chunks > 0:
+			t.app.say(name, "gets %s first, and goes on showing what it shows", words.Count(o.Saving.Chunks, "exception"))
+		}
+	}
+}
+
+// foretell says what a merge would do.
+func (t *mergeText) foretell(what string) error {
+	t.tellRest()
+	if bears := t.bears(); bears != "" {
+		t.app.say(t.merge.Origin.Text, "%s", bears)
+	}
+	w := &lines{w: t.app.stdout}
+	w.line("%s: would replace %s by what %s holds", words.Printable(t.merge.Origin.Text), what, words.Printable(t.merge.COW.Text))
+	for _, o := range t.merge.Others {
+		if o.Lost {
+			w.line("%s: would be given up", words.Printable(o.COW.Text))
+		} else {
+			w.line("%s: would get %s first", words.Printable(o.COW.Text), words.Count(o.Saving.Chunks, "exception"))
+		}
+	}
+	return w.err
+}
+
+// takingBack says how a merge with an undo log is taken back.
+func (t *mergeText) takingBack() string {
+	text := fmt.Sprintf("dmcow merge %s --into %s", asPath(string(t.flags.Undo)), t.app.again(t.merge.Origin.Text))
+	for _, name := range t.flags.Lose {
+		text += " --lose-snapshot " + words.Shell(name)
+	}
+	text += " takes this back"
+	switch {
+	case t.merge.UndoKept():
+		return text + ", and nothing is lost"
+	case t.merge.Seen:
+		return text + "; the snapshot gets back what it held"
+	}
+	return text + "; what the snapshot held is gone then, unless that has an --undo of its own"
+}
+
+// mostShown is how many chunks that cannot be read are named on standard error.
+const mostShown = 10
+
+// tellFailed names the chunks that could not be read, and writes them to the file that was asked
+// for.
+func (t *mergeText) tellFailed(r merge.Result, list snapshot.ListFile) error {
+	chunk := t.merge.COW.Identity.Geometry.ChunkSectors()
+	sectorOf := func(old format.OldChunk) format.Sectors { return format.Sectors(old) * chunk }
+	for i, x := range r.Failed {
+		if i == mostShown {
+			t.app.say(t.merge.COW.Text, "and %d chunks more cannot be read", len(r.Failed)-i)
+			break
+		}
+		t.app.say(t.merge.COW.Text, "chunk %d cannot be read: sectors %d to %d of the origin are not merged",
+			x.New, sectorOf(x.Old), min(sectorOf(x.Old+1), t.merge.Size().Sectors())-1)
+	}
+	return list.Write(func(w io.Writer) error { return dump.FailedCSV(w, r.Failed, chunk) })
+}

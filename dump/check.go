@@ -1,0 +1,112 @@
+package dump
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"dmcow/check"
+)
+
+// finding is what programs are told of one: the fields are stable in name and
+// meaning. What a finding is not about is null.
+type finding struct {
+	Rule     string  `json:"rule"`
+	Severity string  `json:"severity"`
+	Area     *uint64 `json:"area"`
+	Index    *uint64 `json:"index"`
+	OldChunk *uint64 `json:"old_chunk"`
+	NewChunk *uint64 `json:"new_chunk"`
+	// Where the exception stands with which this one shares a chunk.
+	OtherArea  *uint64 `json:"other_area"`
+	OtherIndex *uint64 `json:"other_index"`
+	Message    string  `json:"message"`
+	Kernel     string  `json:"kernel"`
+	Repair     string  `json:"repair"`
+}
+
+// Check is a check for programs.
+type Check struct {
+	Device string
+	Report *check.Report
+	// Each calls show with the findings of a rule that are to be told.
+	Each func(t check.Tally, show func(check.Finding) error) error
+	// Remedy is what mends a finding, in words.
+	Remedy func(check.Finding) string
+}
+
+func (c Check) record(f check.Finding) finding {
+	r := finding{
+		Rule: f.Name, Severity: f.Severity.String(), Message: f.Message(),
+		Kernel: f.Kernel, Repair: c.Remedy(f),
+	}
+	if f.Scope != check.OfStore {
+		r.Area = new(uint64(f.Area))
+	}
+	if f.Scope == check.OfPlace || f.Scope == check.OfException {
+		r.Index = new(uint64(f.Index))
+	}
+	if f.Scope == check.OfException {
+		r.OldChunk, r.NewChunk = new(uint64(f.Old)), new(uint64(f.New))
+	}
+	if f.Other != nil {
+		r.OtherArea, r.OtherIndex = new(uint64(f.Other.Area)), new(uint64(f.Other.Index))
+	}
+	return r
+}
+
+// summary is what programs are told before the findings.
+type summary struct {
+	Device     string            `json:"device"`
+	Result     check.Outcome     `json:"result"`
+	Exceptions uint64            `json:"exceptions"`
+	Areas      uint64            `json:"areas"`
+	Counts     map[string]uint64 `json:"counts"` // findings, by rule
+	Unread     []string          `json:"unread"`
+	Untested   []string          `json:"untested"`
+}
+
+// CheckJSON writes one object. Findings go out as they come: there may be many.
+func CheckJSON(w io.Writer, c Check) error {
+	s := summary{
+		Device: c.Device, Result: c.Report.Outcome(), Exceptions: c.Report.Exceptions, Areas: c.Report.Areas,
+		Counts: map[string]uint64{}, Unread: []string{}, Untested: append([]string{}, c.Report.Untested...),
+	}
+	for _, t := range c.Report.Tallies {
+		s.Counts[t.Name] = t.Count
+	}
+	for _, err := range c.Report.Unread {
+		s.Unread = append(s.Unread, err.Error())
+	}
+	if _, err := fmt.Fprintf(w, "%s,\n \"findings\": [", strings.TrimSuffix(indented(s, ""), "\n}")); err != nil {
+		return err
+	}
+	separator := ""
+	var failed error
+	for _, t := range c.Report.Tallies {
+		if failed = c.Each(t, func(f check.Finding) error {
+			_, err := fmt.Fprintf(w, "%s\n  %s", separator, indented(c.record(f), "  "))
+			separator = ","
+			return err
+		}); failed != nil {
+			break
+		}
+	}
+	if _, err := fmt.Fprint(w, "\n ]\n}\n"); err != nil { // it ends whole, whatever happens
+		return err
+	}
+	return failed
+}
+
+// indented is v in JSON, a field a line, each but the first behind the prefix.
+func indented(v any, prefix string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent(prefix, " ")
+	if err := e.Encode(v); err != nil {
+		panic(err) // strings and numbers can be encoded
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

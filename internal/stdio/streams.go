@@ -1,0 +1,98 @@
+package stdio
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+
+	"dmcow/internal/words"
+)
+
+// OutputError is an error of standard output, which is about no device.
+type OutputError struct{ Err error }
+
+// Error is the error with what it is about.
+func (e *OutputError) Error() string { return "standard output: " + e.Err.Error() }
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// errClosed says that the program was started without a standard output.
+var errClosed = errors.New("is closed")
+
+// Output is standard output. It keeps the first error, for those who print without asking.
+type Output struct {
+	io.Writer
+	closed bool
+	err    error
+}
+
+// Err is the first error of a write, an [*OutputError], nil where there was none.
+func (o *Output) Err() error {
+	if o.err == nil {
+		return nil
+	}
+	return o.err
+}
+
+// NewOutput is standard output.
+func NewOutput(w io.Writer) *Output {
+	f, ok := w.(*os.File)
+	return &Output{Writer: w, closed: ok && Closed(f)}
+}
+
+// Write writes p. The error is an [*OutputError].
+func (o *Output) Write(p []byte) (n int, err error) {
+	if o.closed {
+		err = errClosed
+	} else {
+		n, err = o.Writer.Write(p)
+	}
+	if err == nil {
+		return n, nil
+	}
+	e := &OutputError{words.Pathless(err)}
+	if o.err == nil {
+		o.err = e
+	}
+	return n, e
+}
+
+// File is the file behind it, nil where there is none.
+func (o *Output) File() *os.File { return fileOf(o.Writer) }
+
+// Errors is standard error: several goroutines write to it, and in the background it becomes
+// something else.
+type Errors struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// NewErrors is standard error.
+func NewErrors(w io.Writer) *Errors { return &Errors{w: w} }
+
+// Write writes p.
+func (e *Errors) Write(p []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.w.Write(p)
+}
+
+// Become has what is written from now on go elsewhere.
+func (e *Errors) Become(w io.Writer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.w = w
+}
+
+// File is the file behind it, nil where there is none.
+func (e *Errors) File() *os.File {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return fileOf(e.w)
+}
+
+// fileOf is the file that a stream writes to, nil where it is none.
+func fileOf(w io.Writer) *os.File {
+	f, _ := w.(*os.File)
+	return f
+}

@@ -1,0 +1,75 @@
+// Package words has what every message of the program is written with: names that do nothing to a
+// terminal or a shell, numbers of things, and sizes.
+package words
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Printable is a text on one line that does nothing to a terminal: names of files may hold
+// anything.
+func Printable(s string) string {
+	for _, r := range s {
+		if r == '\uFFFD' || !strconv.IsPrint(r) {
+			return strconv.Quote(s)
+		}
+	}
+	return s
+}
+
+// Shell is a text as a shell takes it; one that cannot be printed, as a person reads it.
+func Shell(s string) string {
+	word := Printable(s)
+	if word == s && strings.ContainsAny(word, " \"'\\$`&;|<>()*?[]#~!{}") {
+		word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}
+
+// Count is "1 area", or of many.
+func Count[N ~int | ~uint64 | ~uint32](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Size is a size in bytes for people, rounded to hundredths: "8 MiB", "2.06 MiB".
+func Size[N ~int64 | ~uint64](bytes N) string {
+	n, unit := float64(bytes), "bytes"
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"} {
+		if n < 1024 {
+			break
+		}
+		n, unit = n/1024, u
+	}
+	return strconv.FormatFloat(math.Round(n*100)/100, 'f', -1, 64) + " " + unit
+}
+
+// Pathless strips the operation and the path off an error of package os: messages name the file
+// themselves.
+func Pathless(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// Bytes is a size in bytes, exact and for people: "2048 bytes (2 KiB)".
+func Bytes[N ~int64 | ~uint64](n N) string {
+	if n < 1024 {
+		return Count(uint64(n), "byte")
+	}
+	return fmt.Sprintf("%s (%s)", Count(uint64(n), "byte"), Size(n))
+}
+
+// Sectors is a number of sectors, exact and for people: "8 sectors (4 KiB)".
+func Sectors[N ~int64 | ~uint64](n N) string {
+	return fmt.Sprintf("%s (%s)", Count(uint64(n), "sector"), Size(uint64(n)*512))
+}

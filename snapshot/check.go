@@ -1,0 +1,111 @@
+package snapshot
+
+import (
+	"errors"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device"
+)
+
+// CheckRequest says which store is to be checked, and what is known of its origin.
+type CheckRequest struct {
+	Request
+	Base BaseRequest
+}
+
+// Checked is a store that was checked.
+type Checked struct {
+	COW     *COW
+	Report  check.Report
+	Options check.Options // as it was checked
+	base    Base
+	session *Session
+}
+
+// Check checks a store. The error is a [*Refusal].
+func (s *Session) Check(r CheckRequest) (*Checked, error) {
+	n, err := s.find(r.COW, false)
+	if err != nil {
+		return nil, err
+	}
+	s.readRecord(n)
+	base, err := s.baseOf(r.Base, n)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.look(n, r.Request)
+	if err != nil {
+		base.Close()
+		return nil, err
+	}
+	x := &Checked{COW: c, base: base, session: s, Options: check.Options{
+		Device: c.Device, Origin: base.Size, Content: base.content(c), Recorded: format.Sectors(c.Recorded()),
+		Live: len(c.Holders) > 0, Words: device.Words,
+	}}
+	if c.Container != "" {
+		err = refuse(c.Text, Foreign, errors.New(c.Container))
+	} else {
+		err = x.run()
+	}
+	if err != nil {
+		x.Close()
+		return nil, err
+	}
+	return x, nil
+}
+
+func (x *Checked) run() (err error) {
+	s := x.session
+	w := s.walking(x.COW)
+	defer w.end()
+	o := x.Options
+	o.Visit = w.area
+	if x.Report, err = check.Make(o); err != nil {
+		return failed(x.COW.Text, Unreadable, err)
+	}
+	for _, err := range x.Report.Unread {
+		s.note(x.COW.Text, Unreadable, "%v", err)
+	}
+	if v := x.COW.Volume; v != nil && v.Gone != nil { // it was told
+		x.Report.Unread = append(x.Report.Unread, v.Gone)
+	}
+	return nil
+}
+
+// Each calls show with all findings of a rule. A report does not keep them all: where there are more,
+// the check is done again. The error is show's, or a [*Refusal].
+func (x *Checked) Each(t check.Tally, show func(check.Finding) error) error {
+	if t.Count <= check.Shown {
+		for _, f := range t.Findings {
+			if err := show(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := x.session.walking(x.COW)
+	defer w.end()
+	o := x.Options
+	o.Visit = w.area
+	var failure error
+	r, err := check.Run(o, func(f check.Finding) error {
+		if f.Rule == t.Rule {
+			failure = show(f)
+		}
+		return failure
+	})
+	switch {
+	case failure != nil:
+		return failure
+	case err == nil && len(r.Unread) > len(x.Report.Unread):
+		err = r.Unread[0]
+	}
+	return failed(x.COW.Text, Unreadable, err)
+}
+
+// Close closes COW device and origin.
+func (x *Checked) Close() {
+	x.COW.Close()
+	x.base.Close()
+}

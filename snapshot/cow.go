@@ -1,0 +1,307 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/internal/words"
+	"dmcow/lvm"
+	"dmcow/store"
+)
+
+// Part is a COW store inside a larger device or image.
+type Part struct {
+	Offset format.Bytes
+	Size   *format.Bytes // nil for all that follows
+}
+
+// IsGiven reports whether it is not the whole device.
+func (p Part) IsGiven() bool { return p.Offset != 0 || p.Size != nil }
+
+// COW is a COW device that was opened, and what its start says.
+type COW struct {
+	Name
+	Device   *device.Device
+	Identity store.Identity
+	Fresh    format.Geometry // of a new store, by the chunk size that was asked for
+	Holders  []string        // who else has it open
+	// Container says what the file is, where it keeps a disk, but not as that is.
+	Container string
+	Part      Part
+}
+
+// Request names a COW device.
+type Request struct {
+	COW  string // a path, or VG/LV
+	Part Part
+	// ChunkSectors is the chunk size of the store that the kernel would make of a blank device; 0
+	// for its own, or LVM's.
+	ChunkSectors uint32
+}
+
+// Look opens a COW device for reading, whatever is on it. The error is a [*Refusal].
+func (s *Session) Look(r Request) (*COW, error) {
+	n, err := s.find(r.COW, false)
+	if err != nil {
+		return nil, err
+	}
+	return s.look(n, r)
+}
+
+// look opens a COW device of which it is known what its name stands for.
+func (s *Session) look(n Name, r Request) (*COW, error) {
+	if err := checkCOWName(n, r.Part); err != nil {
+		return nil, err
+	}
+	d, err := s.open(n)
+	if err != nil {
+		return nil, err
+	}
+	c := &COW{Name: n, Device: d, Holders: d.Holders(), Part: r.Part}
+	if err = s.identify(c, r.ChunkSectors); err == nil {
+		s.noteLVM(c)
+		err = s.noteMerging(c)
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	if !d.AccessTimeKept() {
+		s.detail(n.Text, "its access time may change: only its owner and root can prevent that")
+	}
+	how := "read through the page cache"
+	if d.Direct() {
+		how = "read with O_DIRECT"
+	}
+	s.detail(n.Text, "%d bytes, logical blocks of %d bytes, %s", d.Size(), d.LogicalBlockSize(), how)
+	if len(c.Holders) > 0 {
+		s.detail(n.Text, "in use by %s: figures may move", strings.Join(c.Holders, ", "))
+	}
+	return c, nil
+}
+
+// Close closes the device.
+func (c *COW) Close() { c.Device.Close() }
+
+// Size is the size of the COW device, or of its part.
+func (c *COW) Size() format.Bytes { return format.Bytes(c.Device.Size()) }
+
+// Walk is the way through the store's metadata.
+func (c *COW) Walk() format.Walk {
+	w := c.Identity.Walk(c.Device)
+	w.Live = len(c.Holders) > 0
+	return w
+}
+
+// Recorded is the chunk size that LVM has on record, in sectors, 0 where it has none, or that is
+// not known.
+func (c *COW) Recorded() uint32 {
+	if c.Volume == nil {
+		return 0
+	}
+	return uint32(min(c.Volume.ChunkSectors, math.MaxUint32)) // which is no chunk size
+}
+
+// Survey walks through the store's metadata. The error is the refusal of an interruption.
+func (s *Session) Survey(c *COW) (store.Survey, error) {
+	w := s.walking(c)
+	defer w.end()
+	survey, err := c.Identity.Examine(c.Walk(), w.area)
+	return survey, failed(c.Text, Unreadable, err)
+}
+
+// checkCOWName refuses a name that cannot be that of a COW device.
+func checkCOWName(n Name, p Part) error {
+	switch {
+	case n.Volume == nil:
+		return nil
+	case p.IsGiven():
+		return refusef(n.Text, WrongUse, "expected a device or an image, not VG/LV").about(ThePart)
+	}
+	return ofVolume(n.Text, n.Volume.NoSnapshot())
+}
+
+// noteLVM says that a device that holds no store has physical volumes of LVM: those may have some.
+func (s *Session) noteLVM(c *COW) {
+	if c.Volume != nil || c.Identity.State != store.Foreign {
+		return
+	}
+	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
+		s.note(c.Text, Fine, "there is a physical volume of LVM on it: dmcow list --pv %s shows its snapshots", words.Shell(c.Text))
+	}
+}
+
+// noteMerging says how far a merge is that LVM has begun. The error is the refusal of an
+// interruption.
+func (s *Session) noteMerging(c *COW) error {
+	if c.Volume == nil || !c.Volume.Merging {
+		return nil
+	}
+	survey, err := s.Survey(c)
+	if err != nil {
+		return err
+	}
+	left := "how far it has come cannot be read"
+	if survey.Complete() {
+		left = "left to merge: " + words.Count(survey.Usage.End.Exceptions, "exception")
+	}
+	if c.Volume.Active != nil {
+		s.note(c.Text, Fine, "the kernel is merging it into its origin; %s", left)
+		return nil
+	}
+	s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.Volume.OriginName(), left)
+	return nil
+}
+
+// identify narrows the device down to its part and finds out what that holds. chunk is as in
+// [Request].
+func (s *Session) identify(c *COW, chunk uint32) (err error) {
+	if what := misdirection(c.Device); what != "" {
+		return refuse(c.Text, Unable, errors.New(what))
+	}
+	if chunk == 0 {
+		chunk = uint32(store.FreshGeometry(c.Device).ChunkSectors())
+		if n := c.Recorded(); format.CheckChunkSectors(n, format.Bytes(c.Device.LogicalBlockSize())) == nil {
+			chunk = n
+		}
+	}
+	if c.Fresh, err = freshGeometry(c.Device, c.Text, chunk); err != nil {
+		return err
+	}
+	if c.Container, err = containerOf(c.Device); err != nil {
+		return refuse(c.Text, Unreadable, err)
+	}
+	length := int64(-1)
+	if c.Part.Size != nil {
+		length = int64(*c.Part.Size)
+	}
+	part, err := c.Device.Section(int64(c.Part.Offset), length)
+	if err != nil {
+		return refuse(c.Text, WrongUse, err)
+	}
+	c.Device = part
+	if c.Part.IsGiven() && c.Size() == 0 {
+		return refusef(c.Text, WrongUse, "nothing is left of it at offset %d", c.Part.Offset)
+	}
+	if c.Identity, err = store.Identify(c.Device, c.Fresh); err != nil {
+		return refuse(c.Text, Unreadable, err)
+	}
+	if c.Container != "" {
+		c.Identity = store.Identity{State: store.Foreign, Header: c.Identity.Header, Fault: c.Container}
+		return nil
+	}
+	return s.probeWiped(c)
+}
+
+// containerOf says what a file is that holds a disk in another format than the disk's own; it is
+// empty for others. The error is one of reading.
+func containerOf(d *device.Device) (string, error) {
+	name, err := d.Container()
+	if name == "" {
+		return "", err
+	}
+	return device.AboutContainer(name), nil
+}
+
+// probeWiped takes a device that is blank as far as LVM blanks a new one, and has a list behind
+// that, for a store whose header was wiped. The error says that it was interrupted.
+func (s *Session) probeWiped(c *COW) error {
+	if !c.Identity.Leftover || c.Identity.Unfinished || c.Identity.State != store.Uninitialized {
+		return nil
+	}
+	w := s.walking(c)
+	defer w.end()
+	e, err := check.Probe(c.Device, w.area)
+	switch {
+	case errors.Is(err, ErrInterrupted):
+		return failed(c.Text, Unreadable, err)
+	case err != nil || e == nil: // what cannot be read speaks for nothing
+		return nil
+	}
+	c.Identity.State, c.Identity.Fresh = store.Damaged, format.Geometry{}
+	c.Identity.Fault = fmt.Sprintf("the first 4096 bytes are zero, and behind them stands the list of a store with chunks of %d sectors, with %s: "+
+		"its header was wiped, and the kernel would write an empty store over it: do not activate it, dmcow repair --header %ds --valid 0|1 writes the header anew; "+
+		"or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one (dmcow initialize --force makes it that)",
+		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "exception"), e.Geometry.ChunkSectors())
+	return nil
+}
+
+// freshGeometry is the geometry of a new store with chunks of so many sectors. The error is the
+// refusal of a chunk size that the kernel would not take for the sake of the device, COW device or
+// origin.
+func freshGeometry(d *device.Device, name string, chunk uint32) (format.Geometry, error) {
+	block := format.Bytes(d.LogicalBlockSize())
+	g, err := format.NewGeometry(chunk)
+	if err == nil {
+		err = format.CheckChunkSectors(chunk, block)
+	}
+	if err != nil {
+		return g, refusef(name, WrongUse, "%d sectors: %w (%d bytes)", chunk, err, block).about(TheChunkSize)
+	}
+	return g, nil
+}
+
+// misdirection says what a device is that is not the store of a snapshot but the snapshot itself,
+// or its origin. What those hold is not looked at: it may be anything. It is empty for other
+// devices.
+func misdirection(d *device.Device) string {
+	t, ok := d.Target()
+	switch {
+	case ok && t.Type == "snapshot" && len(t.Args) > 1:
+		return "is the snapshot's view, not its store: the COW device is " + deviceName(t.Args[1])
+	case ok && t.Type == "snapshot-merge" && len(t.Args) > 1:
+		return "is an origin that a snapshot is being merged into: the snapshot's COW device is " + deviceName(t.Args[1])
+	case ok && t.Type == "snapshot-origin":
+		return "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper"
+	}
+	return ""
+}
+
+// deviceName is the path of a device that a device-mapper table names by its number.
+func deviceName(number string) string {
+	n, ok := device.ParseNumber(number)
+	if !ok {
+		return number
+	}
+	return n.Name()
+}
+
+// Areas is how many metadata areas fit the device, at most.
+func (c *COW) Areas() uint64 {
+	g := c.Identity.Geometry
+	if g.IsZero() {
+		return 0
+	}
+	return g.Areas(g.Chunks(c.Size()))
+}
+
+// Earlier is the geometry of an earlier life of a device that has no list now, zero where nothing
+// speaks for one. chunk is its chunk size in sectors, 0 where that is to be found by its list. The
+// error is a [*Refusal].
+func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
+	switch now := c.Identity.Geometry; {
+	case !now.IsZero() && chunk != 0 && format.Sectors(chunk) != now.ChunkSectors():
+		return g, refusef(c.Text, WrongUse, "holds a store with chunks of %d sectors, and what is behind its list is read with those", now.ChunkSectors()).about(TheChunkSize)
+	case !now.IsZero():
+		return g, nil
+	case chunk != 0:
+		return format.NewGeometry(chunk)
+	}
+	w := s.walking(c)
+	defer w.end()
+	e, err := check.Probe(c.Device, w.area)
+	switch {
+	case err != nil:
+		return g, failed(c.Text, Unreadable, err)
+	case e == nil:
+		s.note(c.Text, Fine, "there is no list, and nothing speaks for one of an earlier life, whose chunk size would have to be told")
+		return g, nil
+	}
+	s.note(c.Text, Fine, "there is no list: what an earlier life has left is read with chunks of %d sectors", e.Geometry.ChunkSectors())
+	return e.Geometry, nil
+}

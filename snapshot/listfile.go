@@ -1,0 +1,178 @@
+package snapshot
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"dmcow/internal/device"
+	"dmcow/internal/words"
+)
+
+// ListFile is a list that is written beside other work: to a file, in place of an older one of
+// its kind, or to standard output.
+type ListFile struct {
+	Name    string // empty for none, - for standard output
+	Head    string // its first line, by which an older one is known
+	Stdout  io.Writer
+	Outputs []*os.File // that are written to meanwhile, as standard output is
+}
+
+// Check refuses a file that holds something else, or cannot be made, and a name under which the
+// command reads or writes something else.
+func (l ListFile) Check(others ...string) error {
+	if l.Name == "" || l.Name == "-" {
+		return nil
+	}
+	for _, o := range others {
+		if o != "" && place(o) == place(l.Name) {
+			return refuse(l.Name, Unable, errors.New("is needed for something else: expected a file for the list alone"))
+		}
+	}
+	if err := l.checkContent(); err != nil {
+		return refuse(l.Name, Unable, words.Pathless(err))
+	}
+	return nil
+}
+
+func (l ListFile) checkContent() error {
+	name := l.Name
+	info, err := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return device.Creatable(name)
+	case err != nil:
+		return err
+	case isStream(info.Mode()):
+		return nil
+	case l.isOutput(info):
+		return errors.New("is where standard output or standard error goes")
+	case !info.Mode().IsRegular():
+		return errors.New("is no file, expected one for the list")
+	case info.Size() == 0:
+		return nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, len(l.Head))
+	if n, _ := io.ReadFull(f, head); string(head[:n]) != l.Head {
+		return errors.New("holds something else than such a list, and is not written over")
+	}
+	return nil
+}
+
+// isOutput reports whether a file is the one of standard output, or of standard error.
+func (l ListFile) isOutput(file fs.FileInfo) bool {
+	for _, f := range l.Outputs {
+		if f == nil {
+			continue
+		}
+		if info, err := f.Stat(); err == nil && os.SameFile(info, file) {
+			return true
+		}
+	}
+	return false
+}
+
+// Write writes the list; rows writes what comes behind its first line, and may be called twice. A
+// file gets its name when it is whole. The error is a failure, or one of standard output.
+func (l ListFile) Write(rows func(io.Writer) error) error {
+	name := l.Name
+	switch name {
+	case "":
+		return nil
+	case "-":
+		return l.writeTo(l.Stdout, rows)
+	}
+	var err error
+	if info, e := os.Stat(name); e == nil && isStream(info.Mode()) {
+		err = l.writeStream(rows)
+	} else {
+		err = l.writeFile(rows)
+	}
+	if err != nil {
+		return refuse(name, Unable, words.Pathless(err))
+	}
+	return nil
+}
+
+// isStream reports whether a file of a mode is a pipe, or a character device as a terminal is.
+func isStream(mode fs.FileMode) bool {
+	return mode&(fs.ModeNamedPipe|fs.ModeCharDevice) != 0
+}
+
+func (l ListFile) writeStream(rows func(io.Writer) error) error {
+	f, err := os.OpenFile(l.Name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.writeTo(f, rows), f.Close())
+}
+
+func (l ListFile) writeFile(rows func(io.Writer) error) error {
+	var size counter
+	if err := l.writeTo(&size, rows); err != nil {
+		return err
+	}
+	d, err := device.NewDraft(l.Name, int64(size), 0o666)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := l.writeTo(&drafting{draft: d}, rows); err != nil {
+		return err
+	}
+	return d.Keep()
+}
+
+// counter counts what is written to it, in bytes.
+type counter int64
+
+func (c *counter) Write(b []byte) (int, error) {
+	*c += counter(len(b))
+	return len(b), nil
+}
+
+// drafting writes to a draft, from its beginning on.
+type drafting struct {
+	draft *device.Draft
+	at    int64
+}
+
+func (d *drafting) Write(b []byte) (int, error) {
+	if _, err := d.draft.WriteMany([][]byte{b}, []int64{d.at}); err != nil {
+		return 0, err
+	}
+	d.at += int64(len(b))
+	return len(b), nil
+}
+
+func (l ListFile) writeTo(to io.Writer, rows func(io.Writer) error) error {
+	w := bufio.NewWriterSize(to, 64<<10) // a draft takes whole blocks
+	_, err := w.WriteString(l.Head)
+	if err == nil {
+		err = rows(w)
+	}
+	if err != nil {
+		return err
+	}
+	return w.Flush()
+}
+
+// place is a path without symbolic links on the way to its last name.
+func place(path string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return path
+	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return filepath.Join(dir, filepath.Base(path))
+}

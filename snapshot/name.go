@@ -1,0 +1,155 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/internal/volume"
+	"dmcow/lvm"
+)
+
+// Name is a device as people name it: by its path, or as VG/LV, a volume of LVM.
+type Name struct {
+	Text   string
+	Volume *volume.Volume // nil where it is a path
+}
+
+// IsVolume reports whether a name has the form VG/LV.
+func IsVolume(name string) bool {
+	_, _, ok := lvm.SplitName(name)
+	return ok
+}
+
+// sees looks at LVM, once. The error is of a place that was given, or of an interruption:
+// [ofVolume] makes a refusal of it.
+func (s *Session) sees() (*volume.Sight, error) {
+	if s.sight == nil {
+		s.sight, s.unseen = volume.Look(volume.Options{
+			Given: s.options.Where, Foreign: s.options.Host, Visit: s.interrupted,
+			Tell: func(about, text string) { s.note(about, Fine, "%s", text) },
+		})
+	}
+	return s.sight, s.unseen
+}
+
+// find finds out what a name stands for:
+//   - what has not the form VG/LV is a path;
+//   - so is what a file has as its name, where it was not said where to look for volumes.
+//
+// writes is for what is going to be written to: LVM's lock of the group is taken then. The error is
+// a refusal.
+func (s *Session) find(name string, writes bool) (Name, error) {
+	n := Name{Text: name}
+	group, logical, ok := lvm.SplitName(name)
+	if !ok || len(s.options.Where) == 0 && exists(name) {
+		return n, nil
+	}
+	if len(s.options.Where) == 0 {
+		n.Volume = volume.ActiveSnapshot(name, group, logical)
+	}
+	if n.Volume != nil {
+		return n, nil
+	}
+	var err error
+	n.Volume, err = s.recorded(name, group, logical, writes)
+	return n, err
+}
+
+// recorded is a volume as the metadata has it. The error is a refusal.
+func (s *Session) recorded(name, group, logical string, writes bool) (*volume.Volume, error) {
+	sight, err := s.sees()
+	if err != nil {
+		return nil, ofVolume(name, err)
+	}
+	g, err := sight.Group(group)
+	if err == nil && writes {
+		if err = sight.Lock(g, s.options.Patience); err == nil {
+			g, err = sight.Group(group) // as it is now
+		}
+	}
+	if err != nil {
+		return nil, s.noSuch(name, err)
+	}
+	l := g.Find(logical)
+	if l == nil {
+		return nil, refuse(name, Unreadable, &lvm.NoVolumeError{Group: g, Name: logical})
+	}
+	return sight.Volume(name, g, l), nil
+}
+
+// noSuch is the refusal of a name that is no path either.
+func (s *Session) noSuch(name string, err error) error {
+	switch none := errors.As(err, new(*lvm.NoGroupError)); {
+	case none && exists(name):
+		return refusef(name, Unreadable, "%w; a file has that name, and is ./%s", err, name)
+	case !none || len(s.options.Where) > 0:
+		return ofVolume(name, err)
+	}
+	return refuse(name, Unreadable, fmt.Errorf("no such file or directory, and no logical volume: %w", err), LookElsewhere)
+}
+
+// readRecord finds out what LVM has on record of a snapshot that is active, if its metadata can be
+// read.
+func (s *Session) readRecord(n Name) {
+	if n.Volume == nil || n.Volume.Active == nil {
+		return
+	}
+	group, logical, _ := lvm.SplitName(n.Text)
+	v, err := s.recorded(n.Text, group, logical, false)
+	if err != nil {
+		s.detail(n.Text, "what LVM has on record of it is not known: %v", errors.Unwrap(err))
+		return
+	}
+	n.Volume.ChunkSectors = v.ChunkSectors
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// beside is another volume of the group.
+func (n Name) beside(l *lvm.Logical) Name {
+	v := n.Volume.Beside(l)
+	return Name{Text: v.Name, Volume: v}
+}
+
+// ownSize is the size of a snapshot of LVM, 0 where it is none, or that is not known.
+func (n Name) ownSize() format.Bytes {
+	if n.Volume == nil {
+		return 0
+	}
+	return format.Bytes(n.Volume.SnapshotSize)
+}
+
+// open opens the device for reading. The error is a refusal.
+func (s *Session) open(n Name) (*device.Device, error) {
+	open := func() (*device.Device, error) { return device.Open(n.Text) }
+	if n.Volume != nil {
+		open = n.Volume.Open
+	}
+	d, err := open()
+	if err != nil {
+		return nil, refuse(n.Text, Unreadable, err)
+	}
+	if n.Volume != nil && n.Volume.Gone != nil {
+		s.note(n.Text, Unreadable, "") // the volume has said why
+	}
+	return d, nil
+}
+
+// openToWrite opens the device for writing. The error is a refusal.
+func (n Name) openToWrite() (*device.Writable, error) {
+	open := func() (*device.Writable, error) { return device.OpenWritable(n.Text) }
+	if n.Volume != nil {
+		open = n.Volume.OpenWritable
+	}
+	d, err := open()
+	if err != nil {
+		return nil, refuse(n.Text, Unable, err)
+	}
+	return d, nil
+}

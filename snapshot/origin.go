@@ -1,0 +1,157 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/internal/words"
+)
+
+// Origin is the origin of a snapshot, or an image of it, open for reading.
+type Origin struct {
+	Name
+	Device *device.Device
+}
+
+// Close closes the device.
+func (o *Origin) Close() { o.Device.Close() }
+
+// LookAtOrigin opens an origin for reading. The error is a [*Refusal].
+func (s *Session) LookAtOrigin(name string) (*Origin, error) {
+	n, err := s.find(name, false)
+	if err != nil {
+		return nil, err
+	}
+	return s.lookAtOrigin(n)
+}
+
+func (s *Session) lookAtOrigin(n Name) (*Origin, error) {
+	d, err := s.open(n)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOrigin(d, n.Text); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return &Origin{n, d}, nil
+}
+
+var errSwapped = errors.New("holds a COW store, expected an origin: are the two swapped?")
+
+// checkOrigin refuses a device that can be no origin. One that cannot be read where a COW store has
+// its header may be one: the rest of it is as good as before.
+func checkOrigin(d *device.Device, name string) error {
+	if d.Size() < format.SectorSize {
+		return refusef(name, Unable, "has %d bytes, expected an origin", d.Size())
+	}
+	head := make([]byte, format.HeaderSize)
+	if _, err := d.ReadAt(head, 0); err == nil && format.DecodeHeader(head).Magic == format.Magic {
+		return refuse(name, Unable, errSwapped)
+	}
+	if what, err := containerOf(d); err == nil && what != "" {
+		return refuse(name, Unable, errors.New(what))
+	}
+	return nil
+}
+
+// checkTarget refuses a device that shows a snapshot, or an origin while one is merged into it.
+func checkTarget(d *device.Device, name string) error {
+	if t, ok := d.Target(); ok && (t.Type == "snapshot" || t.Type == "snapshot-merge") {
+		return refusef(name, Unable, "is a device of the %s target, expected the snapshot's origin", t.Type)
+	}
+	return nil
+}
+
+// checkOtherOrigin refuses a logical volume that is not the origin of the snapshot.
+func checkOtherOrigin(cow, origin Name) error {
+	v, o := cow.Volume, origin.Volume
+	if v == nil || o == nil || v.Snapshot == nil || o.Group == nil || v.Group.UUID == o.Group.UUID && v.Snapshot.Origin.Name == o.Logical.Name {
+		return nil
+	}
+	return refusef(origin.Text, Unable, "refused: is not the origin of %s, which is %s", words.Printable(cow.Text), v.OriginName())
+}
+
+// errNoOrigin says that nothing tells which origin a snapshot has.
+var errNoOrigin = errors.New("its origin is not known: of VG/LV, in place of a path, it is")
+
+// originOf finds out which origin a snapshot has: the one that is named, or of a logical volume the
+// one that is known. The error is a refusal.
+func (s *Session) originOf(cow Name, named string) (Name, error) {
+	switch {
+	case named != "":
+		origin, err := s.find(named, false)
+		if err == nil {
+			err = checkOtherOrigin(cow, origin)
+		}
+		return origin, err
+	case cow.Volume == nil:
+		return Name{}, refuse(cow.Text, WrongUse, errNoOrigin, NameOrigin)
+	case cow.Volume.Active != nil:
+		return Name{Text: deviceName(cow.Volume.OriginNumber)}, nil
+	}
+	return cow.beside(cow.Volume.Snapshot.Origin), nil
+}
+
+// Base is what is known of the origin of a snapshot that is judged.
+type Base struct {
+	Size   format.Bytes   // of the snapshot: its own, which may be less than the origin's; 0 where it is not known
+	device *device.Device // the origin; nil where it cannot be read
+}
+
+// BaseRequest says what is known of it.
+type BaseRequest struct {
+	Origin string        // its name, or
+	Size   *format.Bytes // its size
+}
+
+// baseOf finds out about the origin of a snapshot. What was said of it comes first; of a volume of
+// LVM it is known. The error is a refusal.
+func (s *Session) baseOf(r BaseRequest, cow Name) (b Base, err error) {
+	var o *Origin
+	switch v := cow.Volume; {
+	case r.Size != nil:
+		b.Size = *r.Size
+	case r.Origin != "":
+		if o, err = s.LookAtOrigin(r.Origin); err != nil {
+			return b, err
+		}
+		b.device, b.Size = o.Device, format.Bytes(o.Device.Size())
+	case v != nil && v.Snapshot != nil && v.Active == nil:
+		if o, err = s.lookAtOrigin(cow.beside(v.Snapshot.Origin)); err == nil {
+			b.device = o.Device
+		} else {
+			s.detail(cow.Text, "what its origin holds is not known: %v", err)
+		}
+	}
+	if v := cow.Volume; v != nil && (b.Size == 0 || b.Size == format.Bytes(v.OriginSize)) {
+		b.Size = cow.ownSize()
+	}
+	return b, nil
+}
+
+// Close closes the origin, where it is open.
+func (b Base) Close() {
+	if b.device != nil {
+		b.device.Close()
+	}
+}
+
+// content is the origin, where its data can be relied on: nobody writes to it, or adds to the store.
+func (b Base) content(c *COW) io.ReaderAt {
+	if b.device == nil || len(c.Holders) > 0 || len(b.device.Writers()) > 0 {
+		return nil
+	}
+	return b.device
+}
+
+// overlapping refuses two devices that share bytes.
+func overlapping(name string, d, other *device.Device, otherName, expected string) error {
+	if !d.Overlaps(other) {
+		return nil
+	}
+	return refuse(name, Unable, fmt.Errorf("is kept on the same bytes as %s, expected %s", words.Printable(otherName), expected))
+}

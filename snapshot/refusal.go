@@ -1,0 +1,168 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+
+	"dmcow/check"
+	"dmcow/format"
+	"dmcow/internal/volume"
+	"dmcow/internal/words"
+	"dmcow/store"
+)
+
+// Code is what kind of thing a [Refusal] or a [Note] is about. A command line makes an exit status
+// of it.
+type Code int
+
+// The codes.
+const (
+	Fine        Code = iota
+	Invalid          // the snapshot is marked invalid
+	Damaged          // the store has faults, or its origin does not fit it
+	Blank            // there is no store, and the kernel would make one
+	Foreign          // there is something else than a store
+	Unreadable       // a device cannot be read, or some of it
+	Unable           // it cannot be done, or not safely: in use, no room, the wrong device
+	WrongUse         // it was asked for in a way that makes no sense
+	Interrupted      // what reports progress has ended it
+)
+
+// CodeOf is the code of what a device holds. A valid store is [Fine].
+func CodeOf(s store.State) Code {
+	switch s {
+	case store.Valid:
+		return Fine
+	case store.Invalid:
+		return Invalid
+	case store.Uninitialized:
+		return Blank
+	case store.Foreign:
+		return Foreign
+	}
+	return Damaged
+}
+
+// Refusal is why something is not done. Nothing was written then.
+type Refusal struct {
+	Device   string // which device or file it is about, as it was named
+	Code     Code
+	Input    Input // what of the request it is about, if that is more than the device
+	Err      error // what is wrong with it
+	Remedies []Remedy
+}
+
+func (r *Refusal) Error() string { return words.Printable(r.Device) + ": " + r.Err.Error() }
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Remedy is what can be done about a refusal.
+type Remedy struct {
+	Do Deed
+	// Name is the device or snapshot that it is done to, and Origin its origin, where they are not
+	// the refusal's own.
+	Name, Origin string
+	Sectors      format.Sectors // where Do is Extend
+	Finding      *check.Finding // where Do is Mend
+}
+
+// Deed is what a remedy does: a field of the request that allows it, or another command.
+type Deed int
+
+// The deeds.
+const (
+	AllowLive     Deed = iota + 1 // read also what somebody may be writing to
+	AllowInvalid                  // show a snapshot that is marked invalid
+	AllowDamaged                  // show what is not certain
+	Keep                          // keep the list of what is merged
+	Assume                        // say that the origin was not written
+	Force                         // do it all the same
+	ForceOver                     // write over what is there
+	ForceReplace                  // replace the file that is there
+	ForceBeyond                   // merge what lies on the snapshot, and leave the rest
+	Rescue                        // go on with a merge that leaves what cannot be read
+	RescueRest                    // merge the others, and leave what cannot be read
+	Mend                          // mend what a check has found
+	EndMerge                      // first end a merge of the undo log that was cut off
+	Extend                        // make the volume of that name as large as the number of sectors says
+	GiveUp                        // give up the other snapshot of that name
+	LookElsewhere                 // name the physical volumes
+	NameOrigin                    // name the origin
+	NoUndo                        // name an undo log, or have none
+	RunCheck                      // the command that tells more
+	RunRepair
+	RunRevalidate
+	MountRest  // mount shows what is certain
+	RepairCopy // mend a copy
+)
+
+// Input is a part of a request.
+type Input int
+
+// The inputs.
+const (
+	TheDevice Input = iota
+	ThePart
+	TheChunkSize
+	TheHeader
+	TheLost
+	TheSparse
+	TheRescue
+)
+
+// about is the refusal of a part of a request.
+func (r *Refusal) about(i Input) *Refusal {
+	r.Input = i
+	return r
+}
+
+// refuse is a refusal.
+func refuse(device string, code Code, err error, remedies ...Deed) *Refusal {
+	r := &Refusal{Device: device, Code: code, Err: err}
+	for _, d := range remedies {
+		r.Remedies = append(r.Remedies, Remedy{Do: d})
+	}
+	return r
+}
+
+// refusef is a refusal in words.
+func refusef(device string, code Code, format string, args ...any) *Refusal {
+	return refuse(device, code, fmt.Errorf(format, args...))
+}
+
+// ErrInterrupted is the error with which progress ends what is interrupted.
+var ErrInterrupted = errors.New("interrupted")
+
+// failed is the refusal of an error about a device, unless it is one. An interruption is one by its code; what
+// then is to be known of the device may be added to it.
+func failed(device string, code Code, err error, then ...string) error {
+	var r *Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &r):
+		return err
+	case errors.Is(err, ErrInterrupted):
+		for _, text := range then {
+			err = fmt.Errorf("%w: %s", ErrInterrupted, text)
+		}
+		return refuse(device, Interrupted, err)
+	}
+	return refuse(device, code, err)
+}
+
+// nothingWritten is what is to be known after most interruptions.
+const nothingWritten = "nothing was written"
+
+// ofVolume is the refusal of an error about a logical volume, or whatever else that says it is about.
+func ofVolume(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrInterrupted) {
+		return refuse(name, Interrupted, ErrInterrupted)
+	}
+	if e, ok := err.(*volume.Error); ok { // and not one that the error mentions
+		return refuse(e.About, Unreadable, e.Err)
+	}
+	return refuse(name, Unreadable, err)
+}

@@ -1,0 +1,152 @@
+package snapshot
+
+import (
+	"fmt"
+	"time"
+
+	"dmcow/format"
+	"dmcow/internal/volume"
+)
+
+// Options say where a session looks, and who is told how far it has come.
+type Options struct {
+	// Where has the physical volumes, disks or images on which volumes of LVM are looked for: all
+	// block devices of the machine where there are none.
+	Where []string
+	// Host is the system ID of another host, whose volume groups are written to, too.
+	Host string
+	// Patience is how long a lock of LVM's is waited for.
+	Patience time.Duration
+	// Watch begins a stretch of work: what it is about, what is counted, and how many there are at
+	// most. It may be nil.
+	Watch func(device string, unit Unit, most uint64) Watcher
+	// Interrupted is asked now and then where nothing is counted, and ends the work with its error,
+	// [ErrInterrupted]. It may be nil.
+	Interrupted func() error
+}
+
+// Unit is what is counted of work.
+type Unit string
+
+// The units.
+const (
+	Areas  Unit = "area"
+	Bytes  Unit = "byte"
+	Chunks Unit = "chunk"
+	Steps  Unit = "step"
+)
+
+// Watcher is told how far a stretch of work has come.
+type Watcher interface {
+	Visit(done uint64) error // its error, [ErrInterrupted], ends the work
+	Ending()                 // Visit's error was heard, and the batch comes to its end first
+	End()                    // may be called more than once
+}
+
+// Session is a look at a machine. What a name stands for is found out once, so that it is the same
+// device throughout; what LVM has is looked at once. It is not for several goroutines.
+type Session struct {
+	options Options
+	sight   *volume.Sight
+	unseen  error // why it is not all
+	notes   []Note
+}
+
+// Open begins a session.
+func Open(o Options) *Session { return &Session{options: o} }
+
+// Close gives back locks, and closes what is kept on volumes of LVM.
+func (s *Session) Close() {
+	if s.sight != nil {
+		s.sight.Close()
+		s.sight = nil
+	}
+}
+
+// Note is something that a user should know of a device.
+type Note struct {
+	Device string
+	Text   string
+	Code   Code // other than [Fine] where it bears on how the work ends
+	Detail bool // only who wants to know everything is told
+}
+
+// Notes are the notes since they were asked for last.
+func (s *Session) Notes() []Note {
+	all := s.notes
+	s.notes = nil
+	return all
+}
+
+// note notes something about a device.
+func (s *Session) note(device string, code Code, format string, args ...any) {
+	s.notes = append(s.notes, Note{Device: device, Text: fmt.Sprintf(format, args...), Code: code})
+}
+
+// detail notes what few want to know.
+func (s *Session) detail(device, format string, args ...any) {
+	s.notes = append(s.notes, Note{Device: device, Text: fmt.Sprintf(format, args...), Detail: true})
+}
+
+// watch begins a stretch of work.
+func (s *Session) watch(device string, unit Unit, most uint64) *stretch {
+	if s.options.Watch == nil {
+		return &stretch{}
+	}
+	return &stretch{watcher: s.options.Watch(device, unit, most)}
+}
+
+// walking watches a walk through a store's metadata. How long the list is shows only at its end.
+func (s *Session) walking(c *COW) *stretch {
+	return s.watch(c.Text, Areas, c.Areas())
+}
+
+// interrupted reports whether the session is to end.
+func (s *Session) interrupted() error {
+	if s.options.Interrupted == nil {
+		return nil
+	}
+	return s.options.Interrupted()
+}
+
+// stretch is a stretch of work, which nobody may be watching.
+type stretch struct {
+	watcher Watcher
+	done    uint64
+}
+
+func (w *stretch) visit(done uint64) error {
+	w.done = done
+	if w.watcher == nil {
+		return nil
+	}
+	return w.watcher.Visit(done)
+}
+
+func (w *stretch) area(k format.AreaIndex) error { return w.visit(uint64(k)) }
+func (w *stretch) bytes(b format.Bytes) error    { return w.visit(uint64(b)) }
+
+func (w *stretch) end() {
+	if w.watcher != nil {
+		w.watcher.End()
+	}
+}
+
+// between is visit for work that ends between batches alone: copied is told how much more is done,
+// and pause, between two batches, says whether to go on.
+func (w *stretch) between() (copied func(format.Bytes), pause func() error) {
+	var ended error
+	copied = func(n format.Bytes) {
+		if err := w.visit(w.done + uint64(n)); err != nil && ended == nil {
+			ended = err
+			w.end()
+			w.watcher.Ending()
+		}
+	}
+	return copied, func() error {
+		if ended != nil {
+			return ended
+		}
+		return w.visit(w.done)
+	}
+}

@@ -1,0 +1,218 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"dmcow/format"
+	"dmcow/internal/device"
+	"dmcow/internal/words"
+	"dmcow/store"
+)
+
+// undoing is the undo log of a change: there is none where its name is empty.
+type undoing struct {
+	session  *Session
+	name     string
+	changed  *device.Device   // what is going to be changed
+	apart    []*device.Device // what else it must not be kept on
+	geometry format.Geometry  // of a new one
+	chunks   uint64           // how many it captures, at most
+	kept     bool             // the change leaves the store that it merges as it is
+	missing  bool             // there was no file for it
+
+	undo *store.Undo // nil where there is none
+	log  *Target
+	made bool // the log, by this session
+	done bool // the change has been made
+}
+
+// ofUndo is the refusal of an error about an undo log, if it is one.
+func ofUndo(name string, err error) error { return failed(name, Unable, err) }
+
+// check refuses a file or device in which no undo log of the change can be kept. It looks only;
+// what is not there yet can be made.
+func (u *undoing) check() error {
+	if u.name == "" {
+		return nil
+	}
+	if _, err := os.Stat(u.name); errors.Is(err, fs.ErrNotExist) {
+		u.missing = true
+		return ofUndo(u.name, device.Creatable(u.name))
+	}
+	c, err := u.session.look(Name{Text: u.name}, Request{}) // a path, whatever it looks like
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for _, d := range append([]*device.Device{u.changed}, u.apart...) {
+		if c.Device.Overlaps(d) {
+			return refusef(u.name, Unable, "is kept on the same bytes as %s", words.Printable(d.Path()))
+		}
+	}
+	isUndo, err := store.IsUndo(c.Device)
+	switch {
+	case err != nil:
+		return ofUndo(u.name, err)
+	case isUndo:
+		return u.session.checkBelongs(c, u.changed, true)
+	}
+	what, err := (&Target{COW: c}).holds()
+	if err == nil && what != "" {
+		err = errors.New(what)
+	}
+	need := store.UndoSize(u.geometry, u.chunks)
+	if c.Device.IsBlock() && c.Size() < need {
+		return refusef(u.name, Unable, "too small for the undo log, which takes up to %d sectors: it has %d", need.Sectors(), c.Size().Sectors())
+	}
+	if err != nil {
+		err = fmt.Errorf("refused: is no undo log, and not to be written over: %w", err)
+	}
+	return ofUndo(u.name, err)
+}
+
+// nameIt gives the log of a change of a device, which nobody has named, a name that begins with
+// base: of a new file, or of the log of an earlier change of the same device, which goes on.
+func (u *undoing) nameIt(of *COW) error {
+	const most = 1000
+	base := of.logName()
+	for n := 0; ; n++ {
+		u.name = base + ".undo"
+		if n > 0 {
+			u.name = fmt.Sprintf("%s.%d.undo", base, n)
+		}
+		err := u.check()
+		if u.missing && err != nil || n == most {
+			return refuse(u.name, Unable, errors.Unwrap(err), NoUndo)
+		}
+		if err == nil {
+			if !u.missing {
+				u.session.note(of.Text, Fine, "goes on with %s, the undo log of an earlier change of it", words.Printable(u.name))
+			}
+			return nil
+		}
+	}
+}
+
+// logName is the beginning of a log's name, in the current directory: the name of a file there, and
+// of others all of the path, with dashes in place of slashes and dashes doubled, so that the logs of
+// two paths never have the same one. Of a logical volume it is what device-mapper would name it.
+// (Where that is the name of another's log, that one is not taken for its own, and it gets the next
+// free name.)
+func (c *COW) logName() string {
+	flat := strings.NewReplacer("-", "--", "/", "-")
+	if c.Volume != nil {
+		return flat.Replace(c.Text)
+	}
+	whole, err := filepath.Abs(c.Text)
+	here, herr := os.Getwd()
+	if err != nil || herr != nil || filepath.Dir(whole) == here {
+		return filepath.Base(c.Text)
+	}
+	return flat.Replace(strings.TrimPrefix(whole, "/"))
+}
+
+// open opens the undo log, or makes one. to is what is going to be changed.
+func (u *undoing) open(to *device.Writable) error {
+	if u.name == "" {
+		return nil
+	}
+	d, created, err := device.CreateWritable(u.name)
+	if err != nil {
+		return ofUndo(u.name, err)
+	}
+	if u.missing && !created {
+		d.Close()
+		return refusef(u.name, Unable, "was not there before, and is now: somebody else has made it")
+	}
+	if u.log, err = u.session.targetOn(&COW{Name: Name{Text: u.name}}, d, 0); err != nil {
+		return err
+	}
+	u.made = created
+	isUndo, err := store.IsUndo(u.log.COW.Device)
+	switch {
+	case err != nil:
+	case isUndo:
+		u.undo, err = u.resume(d, to)
+	default:
+		u.undo, err = store.NewUndo(d, to, u.geometry, store.UndoOptions{Grow: growing(d), Kept: u.kept})
+	}
+	return failed(u.name, Unable, err, "nothing was changed")
+}
+
+// resume opens a log that is there.
+func (u *undoing) resume(d, to *device.Writable) (*store.Undo, error) {
+	w := u.session.walking(u.log.COW)
+	defer w.end()
+	return store.OpenUndo(d, to, store.UndoOptions{Grow: growing(d), Kept: u.kept, Visit: w.area})
+}
+
+// end notes in the log that it has all that there is to keep of a change, which ended with an error
+// or without. The error is that, or a refusal.
+func (u *undoing) end(err error) error {
+	if u.undo == nil {
+		return err
+	}
+	u.done = err == nil
+	closed := ofUndo(u.name, u.undo.Close())
+	if err == nil {
+		return closed
+	}
+	if closed != nil {
+		u.session.note(u.name, Unable, "%v", errors.Unwrap(closed))
+	}
+	return err
+}
+
+// isUnused reports whether a log was made for a change that then did not begin.
+func (u *undoing) isUnused() bool { return u.made && !u.done && (u.undo == nil || u.undo.IsEmpty()) }
+
+// close closes the log. One that is unused is removed.
+func (u *undoing) close() {
+	switch {
+	case u.log == nil:
+	case u.isUnused():
+		if err := u.log.out.Abandon(); err != nil {
+			u.session.note(u.name, Fine, "nothing was captured in it, and it cannot be removed: %v", err)
+		}
+	default:
+		u.log.Close()
+	}
+}
+
+// checkBelongs refuses a device that an undo log does not belong to. With sample, it looks at some
+// of the log.
+func (s *Session) checkBelongs(log *COW, to *device.Device, sample bool, remedies ...Deed) error {
+	w := s.walking(log)
+	defer w.end()
+	err := store.Belongs(log.Device, to, sample, w.area)
+	switch {
+	case errors.As(err, new(*store.CutOffUndoError)):
+		return refuse(log.Text, Damaged, fmt.Errorf("refused: %w", err), remedies...)
+	case errors.As(err, new(*store.ForeignUndoError)):
+		return refuse(to.Path(), Unable, fmt.Errorf("refused: %w", err), remedies...)
+	}
+	return failed(log.Text, Unreadable, err, nothingWritten)
+}
+
+// growing makes an image file as large as it has to be; it is nil for a block device.
+func growing(d *device.Writable) func(format.Bytes) error {
+	if d.IsBlock() {
+		return nil
+	}
+	return func(size format.Bytes) error { return d.Grow(max(int64(size), d.Size())) }
+}
+
+// undoGeometry is the geometry of an undo log with chunks of so many sectors, as far as it may have
+// them.
+func undoGeometry(n format.Sectors) format.Geometry {
+	g, err := format.NewGeometry(uint32(min(n, store.MaxUndoChunk)))
+	if err != nil {
+		panic(err) // both are powers of two
+	}
+	return g
+}

@@ -1,0 +1,106 @@
+package snapshot
+
+import (
+	"cmp"
+	"fmt"
+
+	"dmcow/format"
+	"dmcow/internal/volume"
+	"dmcow/store"
+)
+
+// OriginFacts are what is known of the origin of snapshots.
+type OriginFacts struct {
+	Name    string         // as a table of device-mapper has it; empty where it is not known
+	Sectors format.Sectors // of the snapshot, which may be fewer than the origin has; 0 when not known
+	Whole   format.Sectors // of the origin itself; 0 when not known
+	Block   format.Bytes   // its logical block
+}
+
+// OriginFacts finds out about an origin. The error is a [*Refusal].
+func (s *Session) OriginFacts(r BaseRequest) (OriginFacts, error) {
+	if r.Origin == "" {
+		f := OriginFacts{Block: format.SectorSize}
+		if r.Size != nil {
+			f.Sectors, f.Whole = r.Size.Sectors(), r.Size.Sectors()
+		}
+		return f, nil
+	}
+	o, err := s.LookAtOrigin(r.Origin)
+	if err != nil {
+		return OriginFacts{}, err
+	}
+	defer o.Close()
+	sectors := format.Bytes(o.Device.Size()).Sectors()
+	return OriginFacts{o.Device.TableName(), sectors, sectors, format.Bytes(o.Device.LogicalBlockSize())}, nil
+}
+
+// of are the facts of a snapshot of LVM, where nothing was said of its origin: the snapshot may be
+// smaller than that.
+func (f OriginFacts) of(v *volume.Volume) OriginFacts {
+	if v == nil {
+		return f
+	}
+	whole := format.Bytes(v.OriginSize).Sectors()
+	if f.Whole == 0 {
+		f.Whole = whole
+		f.Name = cmp.Or(v.OriginName(), v.OriginNumber, f.Name)
+	}
+	if f.Whole == whole {
+		f.Sectors = format.Bytes(v.SnapshotSize).Sectors()
+	}
+	return f
+}
+
+// Used is how the space of a COW device is used.
+type Used struct {
+	COW    *COW // closed
+	Survey store.Survey
+	Origin OriginFacts
+}
+
+// Usage finds out how a COW device is used. The error is a [*Refusal].
+func (s *Session) Usage(r Request, origin OriginFacts) (*Used, error) {
+	c, err := s.Look(r)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	survey, err := s.Survey(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Used{c, survey, origin.of(c.Volume)}, nil
+}
+
+// Used is how a store that is listed is used; nil where it cannot be read.
+func (l *Listed) Used() *Used {
+	if l.COW == nil {
+		return nil
+	}
+	return &Used{l.COW, l.Survey, OriginFacts{Name: l.Origin, Sectors: l.Sectors}}
+}
+
+// Unread is why some of the store could not be read, nil where all could.
+func (u *Used) Unread() error {
+	if err := u.Survey.Unreadable(); err != nil || u.COW.Volume == nil {
+		return err
+	}
+	return u.COW.Volume.Gone
+}
+
+// Unfit says why the kernel cannot load the store, or not with this origin; it is empty where it can.
+func (u *Used) Unfit() string {
+	g := u.Survey.Usage.Geometry
+	switch {
+	case u.Survey.Unreadable() != nil:
+		return "the list cannot be read"
+	case u.COW.Volume != nil && u.COW.Volume.Gone != nil:
+		return "some of the volume is missing"
+	case u.Origin.Sectors == 0:
+		return "the origin is not known"
+	case g.ChunkBytes()%u.Origin.Block != 0:
+		return fmt.Sprintf("%v of the origin (%d bytes)", format.ErrNotBlockSized, u.Origin.Block)
+	}
+	return ""
+}
