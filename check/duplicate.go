@@ -103,7 +103,7 @@ func (s *chunkSet) addHigh(n uint64) (had uint64) {
 }
 
 // addNew adds the count numbers from first on, if none of them is there yet and
-// all are low, and tells whether it did.
+// all are low, and reports whether it did.
 func (s *chunkSet) addNew(first, count uint64) bool {
 	return first < lowChunks && first+count <= lowChunks && s.low.AddNew(first, count)
 }

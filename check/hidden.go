@@ -46,7 +46,7 @@ func (s *scan) void() bool {
 }
 
 // lookBehind looks at what stands behind the list's end, and whether that is void. The error is
-// one of reading, or that of Options.Visit.
+// one of reading, or Options.Visit's.
 func (s *scan) lookBehind() (err error) {
 	s.behind, err = store.LookBehind(s.device, s.geometry, s.list.end, nil)
 	if err != nil || s.behind.Count == 0 || s.behind.Why != "" {

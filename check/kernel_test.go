@@ -100,7 +100,7 @@ func kernelWords(err error) string {
 
 // after has the kernel write through the snapshot, to the chunk of exception 5
 // where that is one on the origin, and to some that have no exception yet; it
-// loads the store again, and tells whether all is as listed.
+// loads the store again, and reports whether all is as listed.
 func (p *patient) after(want []byte) string {
 	p.Helper()
 	chunk := chunkBytes(p.image)
@@ -165,7 +165,7 @@ func (p *patient) fresh() (chunks []uint64) {
 	return chunks
 }
 
-// merge has the kernel merge the store, and tells whether the origin is then as
+// merge has the kernel merge the store, and reports whether the origin is then as
 // the snapshot was.
 func (p *patient) merge(want []byte) string {
 	p.Helper()

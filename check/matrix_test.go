@@ -135,7 +135,7 @@ func matrixOptions(image []byte, chunk int) check.Options {
 	return check.Options{Device: devicetest.Of(image), Origin: format.Bytes(matrixOrigin * chunk * 512)}
 }
 
-// reported tells whether a report says of a store that something is wrong with it
+// reported reports whether a report says of a store that something is wrong with it
 // which another did not say.
 func reported(base, r check.Report) bool {
 	if r.Outcome() != base.Outcome() {

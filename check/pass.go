@@ -65,7 +65,7 @@ func (s *scan) newPass(skip uint64) *pass {
 func (p *pass) close() { p.free() }
 
 // walk walks, once. The error is a [*format.AreaError] where the list cannot be read
-// to its end, or that of tell or progress.
+// to its end, or tell or progress's.
 func (p *pass) walk() (err error) {
 	p.end, err = format.Each(p.walking, p.judge, p.deliver)
 	if e := p.flushGarbage(); e != nil {
@@ -206,7 +206,7 @@ func (p *pass) mark(j judgement, piece format.Piece) (hits int) {
 }
 
 // markSome is mark for a piece in which exceptions break rules by themselves. It
-// tells whether others have a chunk that one before them has.
+// reports whether others have a chunk that one before them has.
 func (p *pass) markSome(piece format.Piece) (some bool) {
 	for i := range p.flags {
 		x := piece.At(i)

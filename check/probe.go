@@ -35,7 +35,7 @@ func (s *scan) evidence() string {
 
 // Probe finds what speaks for a store on a device, whatever its header says: the
 // chunk size whose list has the most exceptions. It is nil where nothing does. The error
-// is one of reading, or that of visit.
+// is one of reading, or visit's.
 func Probe(d store.Device, visit func(format.AreaIndex) error) (*Evidence, error) {
 	s := &scan{options: Options{Visit: visit}, device: d, size: format.Bytes(d.Size())}
 	e := s.probe()
@@ -71,8 +71,8 @@ func (s *scan) probe() *Evidence {
 // errImplausible ends a walk through what is no list.
 var errImplausible = errors.New("not plausible")
 
-// examine is the evidence for a store of one geometry, nil where there is none. The
-// error is one of reading, or that of Options.Visit.
+// examine is the evidence for a store of one geometry, nil if there is none. The
+// error is one of reading, or Options.Visit's.
 //
 // A list is plausible when its exceptions are possible, name each chunk once, and
 // lie as close together as a kernel gives chunks out; some may be damaged. A few
@@ -117,7 +117,7 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 
 // behindList looks at what stands from the terminator on in its area, or in the
 // beginning of that: zeros, and what a torn commit or a damaged entry has hidden. It
-// tells whether it is nothing but zeros.
+// reports whether it is nothing but zeros.
 func (s *scan) behindList(p *plausibility, end format.Place) (blank bool, err error) {
 	const most = 64 << 10
 	raw := make([]byte, min(most, (p.geometry.ExceptionsPerArea()-end.Index)*format.ExceptionSize))

@@ -24,7 +24,7 @@ type Tally struct {
 	Meaning  Meaning   // of all of them together
 }
 
-// Make checks a device. The error is that of [Run].
+// Make checks a device. The error is [Run]'s.
 func Make(o Options) (Report, error) {
 	var r Report
 	var err error

@@ -48,7 +48,7 @@ type Rule struct {
 	// How it is found: by one of these, unless finding it takes more than a look
 	// (at many exceptions together).
 	header    func(*scan) *Finding                             // before the walk; nil where all is well
-	exception func(facts, format.Place, format.Exception) bool // tells whether an exception has the fault
+	exception func(facts, format.Place, format.Exception) bool // reports whether an exception has the fault
 	list      func(*scan) *Finding                             // after the walk; nil where all is well
 	say       func(Finding) string                             // says what is wrong with an exception that has it
 }

@@ -212,7 +212,7 @@ func (s *scan) suggestLast() *Suggestion {
 const farthest = format.SectorSize / format.ExceptionSize
 
 // suggest is what an exception was before it was damaged, nil where nothing says so. The rule that
-// it breaks tells whether it is its new chunk that is damaged, and the old one may be right.
+// it breaks reports whether it is its new chunk that is damaged, and the old one may be right.
 func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
 	middle := position(s.geometry, at)
 	first := middle - min(middle, farthest)

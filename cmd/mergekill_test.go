@@ -17,7 +17,7 @@ import (
 )
 
 // killed starts dmcow, waits until it says what it is going to do, kills it after
-// that time, and tells whether it was still running. Without a time it runs to its
+// that time, and reports whether it was still running. Without a time it runs to its
 // end. It returns how long it ran from then on.
 func killed(t *testing.T, after *time.Duration, args ...string) (ran time.Duration, was bool) {
 	t.Helper()

@@ -74,7 +74,7 @@ func mountSnapshot(t *testing.T, args ...string) *mounting {
 	return m
 }
 
-// until reads what dmcow says up to a line that has a text in it, and tells whether there was one.
+// until reads what dmcow says up to a line that has a text in it, and reports whether there was one.
 func (m *mounting) until(text string) bool {
 	m.Helper()
 	for {

@@ -25,7 +25,7 @@ type progress struct {
 	start time.Time
 	every time.Duration   // how often a line is written without being asked for; 0 for never
 	told  time.Time       // when one was
-	bar   *pb.ProgressBar // nil where there is none to show
+	bar   *pb.ProgressBar // nil if there is none to show
 }
 
 // watch is the progress of a stretch of work of the session's.

@@ -18,7 +18,7 @@ type Selection struct {
 	Ranges bool              // a row for each run of chunks
 }
 
-// states tells whether rows say what an exception is to the store.
+// states reports whether rows say what an exception is to the store.
 func (s *Selection) states() bool { return s.Hidden || s.Stale }
 
 func (s *Selection) takesArea(k format.AreaIndex) bool { return s.Area == nil || *s.Area == k }
@@ -28,14 +28,14 @@ func (s *Selection) takes(x format.Exception) bool {
 	return x.New != 0 && s.Old.takes(uint64(x.Old)) && s.New.takes(uint64(x.New))
 }
 
-// everything tells whether s takes every live exception.
+// everything reports whether s takes every live exception.
 func (s *Selection) everything() bool { return s.Old == nil && s.New == nil && !s.Hidden }
 
 // joiner joins exceptions to runs in which old and new chunk advance by one
 // from each to the next.
 type joiner struct {
 	layout *layout
-	run    entry // chunks is 0 where there is none yet
+	run    entry // chunks is 0 if there is none yet
 }
 
 // appendPiece appends a row for each run that ends in p.

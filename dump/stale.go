@@ -43,7 +43,7 @@ func (s *stale) each(w format.Walk, first, end format.AreaIndex, use func(format
 	})
 }
 
-// mostlyPlausible tells whether a piece looks like exceptions.
+// mostlyPlausible reports whether a piece looks like exceptions.
 func (s *stale) mostlyPlausible(p format.Piece) bool {
 	n, plausible := 0, 0
 	for i := range p.Len() {
@@ -71,14 +71,14 @@ func (s *stale) grade(p format.Piece, i int) kind {
 	return good
 }
 
-// fits tells whether an exception's data chunk lies about where chunks were given out when
+// fits reports whether an exception's data chunk lies about where chunks were given out when
 // its area was filled: behind the area or behind one next to it.
 func (s *stale) fits(k format.AreaIndex, x format.Exception) bool {
 	stripe := uint64(x.New-1) / s.geometry.Stride()
 	return stripe+1 >= uint64(k) && stripe <= uint64(k)+1
 }
 
-// hasNeighbour tells whether the exception before or behind in the area has a data chunk
+// hasNeighbour reports whether the exception before or behind in the area has a data chunk
 // close by, as chunks are given out; one that stands alone needs none.
 func (s *stale) hasNeighbour(p format.Piece, i int) bool {
 	alone := true

@@ -80,7 +80,7 @@ func (b Batch) at(i int) Place {
 func (b Batch) cut(i, j int) []byte { return b.raw[i*ExceptionSize : j*ExceptionSize] }
 
 // find is the place of the first live exception whose new chunk is limit or
-// more, nil where there is none.
+// more, nil if there is none.
 func (b Batch) find(limit uint64) *Place {
 	for i := range b.live {
 		if uint64(DecodeException(b.cut(i, i+1)).New) >= limit {

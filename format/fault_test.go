@@ -104,7 +104,7 @@ func placeOf(g format.Geometry, offset int64) format.Place {
 	}
 }
 
-// needed tells whether a walk has to read the exception at p. The kernel reads
+// needed reports whether a walk has to read the exception at p. The kernel reads
 // areas whole; a walk that nobody asked for hidden ones leaves out the parts of
 // 64 KiB behind the terminator's, in the areas that are larger.
 func needed(w format.Walk, p, terminator format.Place) bool {

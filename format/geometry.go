@@ -27,7 +27,7 @@ const (
 	ErrTooHigh       ChunkSizeError = "Chunk size is too high"
 )
 
-// CheckChunkSectors tells whether the kernel takes a chunk size of n sectors
+// CheckChunkSectors reports whether the kernel takes a chunk size of n sectors
 // on a device whose logical blocks are of block bytes (512 where there is
 // none, as for an image file). The error is one of [ErrNotPowerOf2],
 // [ErrNotBlockSized], [ErrTooHigh], tested in the kernel's order.
@@ -60,7 +60,7 @@ func NewGeometry(n uint32) (Geometry, error) {
 	return Geometry{chunk: chunk, stride: uint64(chunk)/ExceptionSize + 1}, nil
 }
 
-// IsZero tells whether g is the geometry of no store.
+// IsZero reports whether g is the geometry of no store.
 func (g Geometry) IsZero() bool { return g.chunk == 0 }
 
 // ChunkBytes is the size of a chunk, and so of an area.
@@ -99,7 +99,7 @@ func (g Geometry) SlotOffset(p Place) Bytes {
 	return g.Offset(g.AreaLocation(p.Area)) + Bytes(p.Index)*ExceptionSize
 }
 
-// IsMetadata tells whether chunk c is a metadata area.
+// IsMetadata reports whether chunk c is a metadata area.
 func (g Geometry) IsMetadata(c NewChunk) bool { return uint64(c)%g.stride == 1 }
 
 // SkipMetadata is the first chunk from c on that is not a metadata area
@@ -125,20 +125,20 @@ func (g Geometry) DataChunk(i uint64) NewChunk {
 	return NewChunk(FirstData + i + i/(g.stride-1))
 }
 
-// Plausible tells whether an exception can be one of a store on a device of n chunks:
+// Plausible reports whether an exception can be one of a store on a device of n chunks:
 // its new chunk is a data chunk on the device, and its old one lies on some device.
 func (g Geometry) Plausible(n uint64, x Exception) bool {
 	return x.New >= FirstData && uint64(x.New) < n && !g.IsMetadata(x.New) && g.OnAnyDevice(x)
 }
 
-// OnAnyDevice tells whether there can be devices, origin and COW device, on which the
+// OnAnyDevice reports whether there can be devices, origin and COW device, on which the
 // chunks of an exception lie.
 func (g Geometry) OnAnyDevice(x Exception) bool {
 	most := uint64(LargestDevice / g.chunk)
 	return uint64(x.New) < most && x.New>>56 == 0 && uint64(x.Old) < most
 }
 
-// Near tells whether two exceptions of an area have new chunks as close to each other as
+// Near reports whether two exceptions of an area have new chunks as close to each other as
 // the kernel gives them out one after the other, copies in parallel and all.
 func Near(a, b Exception) bool {
 	const near = 16

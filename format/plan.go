@@ -121,5 +121,5 @@ func (p *plan) take() (j job, ok bool) {
 	return j, true
 }
 
-// grown tells whether jobs have come to be as large as they get.
+// grown reports whether jobs have come to be as large as they get.
 func (p *plan) grown() bool { return p.count == batchBytes/ExceptionSize }

@@ -79,7 +79,7 @@ func (r *reader) end(j job, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-// readMany reads j's slots into buf, all areas at once, and tells whether it could:
+// readMany reads j's slots into buf, all areas at once, and reports whether it could:
 // where one of them cannot be read, only reading them in order shows how far that goes.
 func (r *reader) readMany(l layout, j job, buf []byte) bool {
 	var p [][]byte

@@ -110,7 +110,7 @@ func (r *runner[T]) wait() *request[T] {
 	return q
 }
 
-// outdated tells whether a batch's first area is another than when it was read.
+// outdated reports whether a batch's first area is another than when it was read.
 // The kernel clears an area before it fills the one before it. A batch read
 // ahead of the one before it may have been read before that; what it holds is
 // then of an earlier life of the device. Within a batch areas are read in

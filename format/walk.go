@@ -40,7 +40,7 @@ type End struct {
 	// slot that would have come next.
 	Place
 	NextFree NewChunk // the kernel's next_free after loading
-	Highest  NewChunk // highest new chunk of an exception, 0 where there is none
+	Highest  NewChunk // highest new chunk of an exception, 0 if there is none
 	// Beyond is the first exception whose new chunk does not lie wholly on the
 	// device, nil where all do.
 	Beyond *Place

@@ -1,6 +1,6 @@
 package lvm
 
-// Wraps tells whether the text in a volume's first area goes on at the area's beginning.
+// Wraps reports whether the text in a volume's first area goes on at the area's beginning.
 func Wraps(f *Found) bool {
 	l, err := locate(f.device(), "", f.Metadata[0])
 	return err == nil && l.start+l.size > l.Size

@@ -71,7 +71,7 @@ func Find(d Disk, name string) (all []*Found, errs []error) {
 	return all, errs
 }
 
-// endsWithArray tells whether a device ends with a superblock of md, of version 1.0 or 0.90.
+// endsWithArray reports whether a device ends with a superblock of md, of version 1.0 or 0.90.
 func endsWithArray(d Disk) bool {
 	const magic = 0xa92b4efc
 	sectors := d.Size() / SectorSize
@@ -201,7 +201,7 @@ func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
 	return all
 }
 
-// isExtended tells whether a partition holds others: types 5, 0xf and 0x85.
+// isExtended reports whether a partition holds others: types 5, 0xf and 0x85.
 func isExtended(t mbr.Type) bool { return t == 0x05 || t == 0x0f || t == 0x85 }
 
 // mostLogical is how many logical partitions there are at most.

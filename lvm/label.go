@@ -155,12 +155,12 @@ func dashed(s string) string {
 	return strings.Join(groups, "-")
 }
 
-// isLetter tells whether a character may stand in a UUID (lib/uuid/uuid.c).
+// isLetter reports whether a character may stand in a UUID (lib/uuid/uuid.c).
 func isLetter(r rune) bool {
 	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '!' || r == '#'
 }
 
-// isUUID tells whether a text is a UUID as LVM prints it.
+// isUUID reports whether a text is a UUID as LVM prints it.
 func isUUID(s string) bool {
 	return s != "" && dashed(string(bytes.ReplaceAll([]byte(s), []byte("-"), nil))) == s
 }

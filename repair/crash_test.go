@@ -305,7 +305,7 @@ func TestFaults(t *testing.T) {
 
 var errBroken = errors.New("broken")
 
-// fault has one operation fail, and tells whether there was one.
+// fault has one operation fail, and reports whether there was one.
 func fault(t *testing.T, p patient, f *devicetest.NthOp) bool {
 	t.Helper()
 	image := p.image(t)

@@ -39,5 +39,5 @@ func eachPiece(d io.ReaderAt, g format.Geometry, c format.NewChunk, use func([]b
 	return nil
 }
 
-// isCut tells whether a walk ended where the list leads past the device's end.
+// isCut reports whether a walk ended where the list leads past the device's end.
 func isCut(err error) bool { return errors.Is(err, format.ErrBeyondDevice) }

@@ -176,7 +176,7 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 	return nil
 }
 
-// wouldMove tells whether, of an old chunk with several exceptions of which none was chosen
+// wouldMove reports whether, of an old chunk with several exceptions of which none was chosen
 // yet, one stands behind the new end of the list: what is kept of that moves, and when it is
 // cut off, another may be the first or the last.
 func (p *planner) wouldMove(undecided map[format.OldChunk]*several, drops []uint64, kept uint64) bool {

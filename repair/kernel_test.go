@@ -72,7 +72,7 @@ func TestKernelServesTheMatrix(t *testing.T) {
 }
 
 // serveMended mends a store whose origin has so many sectors, and has the kernel load it,
-// where something was mended and it is sound. It tells whether it was.
+// where something was mended and it is sound. It reports whether it was.
 func serveMended(t *testing.T, image []byte, origin int64, c repair.Choices) bool {
 	d := devicetest.Of(image)
 	p, err := repair.Make(options(d, format.Sectors(origin).Bytes(), c))

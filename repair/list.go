@@ -172,7 +172,7 @@ func (p *planner) onlyCopies(h store.Hidden) (bool, error) {
 	return true, p.clear(first, end, "the entries behind the list's end")
 }
 
-// before is the exception before a position, the zero value where there is none.
+// before is the exception before a position, the zero value if there is none.
 func (p *planner) before(position uint64) (format.Exception, error) {
 	if position == 0 {
 		return format.Exception{}, nil

@@ -79,7 +79,7 @@ func (p picture) gapless() (all []entry) {
 	}
 }
 
-// any tells whether an area has any exceptions.
+// any reports whether an area has any exceptions.
 func (p picture) any(area uint64) bool {
 	for i := range p.perArea() {
 		if x, _ := p.slot(area*p.perArea() + i); x.new != 0 {
@@ -89,7 +89,7 @@ func (p picture) any(area uint64) bool {
 	return false
 }
 
-// good tells whether an exception can be served.
+// good reports whether an exception can be served.
 func (p picture) good(x entry) bool {
 	return x.new >= 2 && x.new < p.chunks() && x.new%(p.perArea()+1) != 1 && x.old < p.origin &&
 		(uint32(x.old) != format.Magic || uint32(x.new) != 1)

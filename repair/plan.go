@@ -52,7 +52,7 @@ type planner struct {
 }
 
 // Make plans the repair of a device. The error is one of reading, a [*HeaderError],
-// or that of Options.Visit.
+// or Options.Visit's.
 func Make(o Options) (*Plan, error) {
 	p := &planner{
 		Options: o,
@@ -101,7 +101,7 @@ func (p *planner) isFull() bool {
 }
 
 // mend plans to mend some of the faults, those first on which the others hang, and
-// tells whether it did.
+// reports whether it did.
 func (p *planner) mend(f *faults) (changed bool, err error) {
 	p.geometry = f.Identity.Geometry
 	for _, mend := range []func(*faults) (bool, error){
@@ -213,7 +213,7 @@ func (p *planner) look() (*faults, error) {
 	return f, err
 }
 
-// has is the first finding of a rule, nil where there is none.
+// has is the first finding of a rule, nil if there is none.
 func (f *faults) has(rule *check.Rule) *check.Finding {
 	for _, t := range f.Tallies {
 		if t.Rule == rule {

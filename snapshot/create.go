@@ -14,7 +14,7 @@ import (
 
 // CreateRequest says which images a store is made of, and where.
 type CreateRequest struct {
-	Request         // an image file is made where there is none
+	Request         // an image file is made if there is none
 	Stream  *Stream // or the store goes to a stream
 	Base    string  // what the snapshot's origin holds
 	Image   string  // what the snapshot is to read as
@@ -134,7 +134,7 @@ func (c *Create) openStream() error {
 	return err
 }
 
-// openOrMake opens the COW device; where there is none, it makes an image file, or in a dry run does
+// openOrMake opens the COW device; if there is none, it makes an image file, or in a dry run does
 // as if there were an empty one.
 func (c *Create) openOrMake() (err error) {
 	r, s := c.request, c.session

@@ -14,7 +14,7 @@ import (
 // Listed is a COW store in sight.
 type Listed struct {
 	Name      string         // VG/LV, or what device-mapper calls the snapshot
-	COWDevice string         // its path, empty where there is none
+	COWDevice string         // its path, empty if there is none
 	Active    bool           // the kernel has the snapshot
 	Merging   bool           // it is being merged into its origin
 	Origin    string         // its name
@@ -25,7 +25,7 @@ type Listed struct {
 	Err    error // why it cannot be read
 
 	volume  *volume.Volume
-	mapping *device.Mapping // the COW device, nil where there is none or it is no mapping
+	mapping *device.Mapping // the COW device, nil if there is none or it is no mapping
 }
 
 // Recorded is what LVM has on record of a snapshot, zero where it has nothing: its size, and the

@@ -308,6 +308,10 @@ func TestVolumes(t *testing.T) {
 			func() error { return done(r.PlanMerge(MergeRequest{Request: name, Into: "vg0/snap", DryRun: true})) },
 			wanted{Unable, "vg0/snap", "is not the origin of vg0/snap, which is vg0/origin", nil},
 		},
+		"another origin, to read": {
+			func() error { return done2(r.Read(ViewRequest{Request: name, Origin: "vg0/snap"})) },
+			wanted{Unable, "vg0/snap", "is not the origin of vg0/snap, which is vg0/origin", nil},
+		},
 		"an origin of another size": {
 			func() error { return done(r.PlanMerge(MergeRequest{Request: name, Into: "origin", DryRun: true})) },
 			wanted{Unable, "origin", "refused: it has 131072 bytes, and the origin of vg0/snap has", []Deed{Force}},
@@ -340,6 +344,33 @@ func TestVolumes(t *testing.T) {
 	if !bytes.Equal(r.read("disk"), disk) {
 		t.Error("the disk was written to")
 	}
+}
+
+// TestReadUndoLog: an undo log shows what its device was, and no other device.
+func TestReadUndoLog(t *testing.T) {
+	r := newRig(t)
+	m, err := r.PlanMerge(into(func(m *MergeRequest) { m.Undo, m.Keep = "log", true }))
+	if err == nil {
+		_, err = m.Do(manner)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	n, err := r.Read(of("log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := make([]byte, originLength)
+	if _, err := n.View.ReadAt(was, 0); err != nil && err != io.EOF || !n.IsUndo || !bytes.Equal(was, make([]byte, originLength)) {
+		t.Errorf("it shows something else, %v", err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.refused(done2(r.Write(of("log"))), wanted{Unable, "log", "is an undo log, which can only be read", nil})
+	r.file("origin", bytes.Repeat([]byte{7}, originLength))
+	r.refused(done2(r.Read(of("log"))), wanted{Unable, "origin", "refused: ", nil})
 }
 
 // TestUndoLogIsAFile: an undo log is a file also where its path looks like VG/LV, and volumes are looked

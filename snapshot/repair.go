@@ -86,7 +86,7 @@ func (p *planned) apply(to *device.Writable, then string) error {
 	return written(p.target.COW.Text, p.plan.Apply(to, p.capture(), visit), then)
 }
 
-// capture keeps what is overwritten in the undo log, nil where there is none. The log is about the
+// capture keeps what is overwritten in the undo log, nil if there is none. The log is about the
 // whole device.
 func (p *planned) capture() func(...store.Change) error {
 	undo := p.undoing.undo
@@ -102,7 +102,7 @@ func (p *planned) capture() func(...store.Change) error {
 	}
 }
 
-// undoName is the name of the undo log that takes back what was written, empty where there is none.
+// undoName is the name of the undo log that takes back what was written, empty if there is none.
 func (p *planned) undoName() string {
 	if p.undoing.isUnused() {
 		return ""
@@ -146,7 +146,7 @@ type mended struct {
 type Mended struct {
 	Report  check.Report // of what was written
 	Written string       // the device, or the copy
-	Undo    string       // the undo log, empty where there is none
+	Undo    string       // the undo log, empty if there is none
 	Faults  uint64       // that were mended
 	Loses   bool         // something may be lost by it
 	More    bool         // there is more to mend than one plan holds

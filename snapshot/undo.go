@@ -25,7 +25,7 @@ type undoing struct {
 	kept     bool             // the change leaves the store that it merges as it is
 	missing  bool             // there was no file for it
 
-	undo *store.Undo // nil where there is none
+	undo *store.Undo // nil if there is none
 	log  *Target
 	made bool // the log, by this session
 	done bool // the change has been made

@@ -213,7 +213,7 @@ func (u *Undo) amend(again map[format.OldChunk][]Change) error {
 }
 
 // amendArea is amend for area k, which holds the exceptions in raw. It takes out of
-// again what it finds, and tells whether a label was written.
+// again what it finds, and reports whether a label was written.
 func (u *Undo) amendArea(k format.AreaIndex, raw []byte, again map[format.OldChunk][]Change) (changed bool, err error) {
 	l := u.label
 	if k != u.log.end.Area {

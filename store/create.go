@@ -79,7 +79,7 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 // through the images, and when that is durable the header: whenever it is cut
 // off, there is no store, but the mark of an unfinished one (see
 // [Identity.Unfinished]). The error is [ErrOtherSize], [ErrNoRoom], a
-// [*SourceError], one of writing, or that of Visit or Confirm.
+// [*SourceError], one of writing, or Visit or Confirm's.
 func (c Creation) Write(d WriteDevice, grow func(format.Bytes) error) (chunks uint64, err error) {
 	if c.Base.Size() != c.Image.Size() {
 		return 0, ErrOtherSize

@@ -126,7 +126,7 @@ func writeHeader(d WriteDevice, block []byte) error {
 // header that is there goes before all else: cut off in between, its list would
 // be another.
 //
-// The error is a [*TooSmallError], one of reading or writing, or that of visit.
+// The error is a [*TooSmallError], one of reading or writing, or visit's.
 func Initialize(d WriteDevice, g format.Geometry, visit func() error) error {
 	return initialize(d, g, visit, nil)
 }

@@ -107,7 +107,7 @@ func Identify(d Device, fresh format.Geometry) (Identity, error) {
 }
 
 // Loadable identifies a store of which the kernel serves a snapshot. The error is
-// [ErrInvalid] or a [*StateError] where there is none, or one of reading.
+// [ErrInvalid] or a [*StateError] if there is none, or one of reading.
 func Loadable(d Device) (Identity, error) {
 	id, err := Identify(d, FreshGeometry(d))
 	switch {
@@ -121,7 +121,7 @@ func Loadable(d Device) (Identity, error) {
 	return id, nil
 }
 
-// Survives tells whether all fields of a header but the magic look as they should, and
+// Survives reports whether all fields of a header but the magic look as they should, and
 // nothing but zeros stands behind them in their sector: then the magic alone is lost.
 func (id Identity) Survives(d Device) bool {
 	h := id.Header
@@ -189,13 +189,13 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 	return id, nil
 }
 
-// isUnfinished tells whether a device begins with the mark of a creation that
+// isUnfinished reports whether a device begins with the mark of a creation that
 // was cut off.
 func isUnfinished(head []byte) bool {
 	return raw.IsZero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(unfinished))
 }
 
-// leftover tells whether anything but zeros stands where header and area 0
+// leftover reports whether anything but zeros stands where header and area 0
 // would be. Of chunks larger than any of LVM's it looks at the beginning, where
 // the header's fields and the first exceptions stand: nobody waits for
 // gigabytes of zeros.
@@ -209,14 +209,14 @@ func leftover(d Device, g format.Geometry) (bool, error) {
 	return false, nil
 }
 
-// blank tells whether length bytes are all zeros.
+// blank reports whether length bytes are all zeros.
 func blank(d Device, offset, length format.Bytes) (bool, error) {
 	at, err := NonZero(d, offset, offset+length)
 	return at < 0 && err == nil, err
 }
 
 // NonZero is the first byte of a device, from start up to end, that is not zero, -1
-// where there is none. The error is one of reading, and says where.
+// if there is none. The error is one of reading, and says where.
 func NonZero(d Device, start, end format.Bytes) (int64, error) {
 	if start >= end {
 		return -1, nil

@@ -187,7 +187,7 @@ func (l *label) set(i int, data []byte) {
 	}
 }
 
-// amend notes changes of exception i's chunk, and tells whether they were not
+// amend notes changes of exception i's chunk, and reports whether they were not
 // known. What the device holds now it learns from the device: of what was to be
 // written before, some may never have been.
 func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.ReaderAt) (changed bool, err error) {

@@ -118,7 +118,7 @@ func (s *Saver) leaveOut(b format.Batch) {
 // shows what it showed, and the same can be done again.
 //
 // buffer gives out memory for the copies. The error is one of [Store.PrepareException], one
-// of reading or writing, or that of visit.
+// of reading or writing, or visit's.
 func (s *Saver) Save(d WriteDevice, origin io.ReaderAt, buffer func(bytes int) []byte, visit func(saved uint64) error) error {
 	if s.count == 0 {
 		return nil

@@ -11,7 +11,7 @@ import (
 // of its exceptions: each area goes out before its exceptions' data, which is read for the
 // second time then. Cut off, it leaves a part of a store.
 //
-// The error is [ErrOtherSize], a [*SourceError], one of writing, or that of Visit or Confirm, which
+// The error is [ErrOtherSize], a [*SourceError], one of writing, or Visit or Confirm's, which
 // is called before the last area goes out.
 func (c Creation) Stream(w io.Writer) (chunks uint64, err error) {
 	s := &streaming{Creation: c, w: w, piece: make([]byte, min(c.Geometry.ChunkBytes(), mostWindow))}

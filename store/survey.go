@@ -10,7 +10,7 @@ import (
 // there, as far as that could be read.
 type Survey struct {
 	Identity Identity
-	// Usage is that of a fresh store where there is none yet. Where Err is not
+	// Usage is that of a fresh store if there is none yet. Where Err is not
 	// nil, it is that of the exceptions before the place that Err names: their
 	// number holds, and little else.
 	Usage Usage
@@ -57,7 +57,7 @@ func (s Survey) State() State {
 	return s.Identity.State
 }
 
-// cut tells whether the list leads past the end of the device.
+// cut reports whether the list leads past the end of the device.
 func (s Survey) cut() bool {
 	return s.Err != nil && errors.Is(s.Err, format.ErrBeyondDevice)
 }
@@ -86,7 +86,7 @@ func (s Survey) Faults() []string {
 	return all
 }
 
-// Complete tells whether all of the list was read, so that the figures of
+// Complete reports whether all of the list was read, so that the figures of
 // Usage hold.
 func (s Survey) Complete() bool { return !s.Usage.Geometry.IsZero() && s.Err == nil }
 

@@ -144,7 +144,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// served tells whether all data lies on the device.
+// served reports whether all data lies on the device.
 func served(list []uint64, chunks uint64) bool {
 	for _, chunk := range list {
 		if chunk >= chunks {

@@ -269,7 +269,7 @@ func (w *comparison) read(p pair, offset format.Bytes) error {
 	return nil
 }
 
-// equal tells whether the devices hold the same in a stretch.
+// equal reports whether the devices hold the same in a stretch.
 func (w *comparison) equal(r Range) (bool, error) {
 	whole := newPair(min(r.Length, comparedAtOnce))
 	for at := format.Bytes(0); at < r.Length; at += comparedAtOnce {

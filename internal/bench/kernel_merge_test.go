@@ -124,7 +124,7 @@ func kernelMerge(b *testing.B, wait func(*testing.B, time.Time)) time.Duration {
 // target is the name of the device by which the kernel merges.
 const target = "merging"
 
-// merged tells whether the kernel's merge has come to an end.
+// merged reports whether the kernel's merge has come to an end.
 func merged(b *testing.B) bool {
 	b.Helper()
 	var allocated, total, metadata uint64

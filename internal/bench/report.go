@@ -40,7 +40,7 @@ var commands = []command{
 	{"check", []string{"check", "--output", "json"}, []limit{{1 << 22, 1.5}, {1 << 24, 2}, {1 << 28, 3}}, 2},
 }
 
-// ratio is the limit for a store of n exceptions; ok is false where there is none.
+// ratio is the limit for a store of n exceptions; ok is false if there is none.
 func (c command) ratio(n uint64) (ratio float64, ok bool) {
 	for _, l := range c.limits {
 		if n >= l.from {
@@ -155,7 +155,7 @@ func head() {
 }
 
 // row prints how a command compares with the floor, and with a limit, which is 0
-// where there is none.
+// if there is none.
 func row(s storeFile, c command, pairs []pair, limit float64) {
 	floor := median(each(pairs, func(p pair) time.Duration { return p.floor.elapsed }))
 	elapsed := median(each(pairs, func(p pair) time.Duration { return p.command.elapsed }))

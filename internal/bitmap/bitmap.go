@@ -39,7 +39,7 @@ func (s *Set) Add(n uint64) (had uint64) {
 
 // AddEach adds numbers: of each 16 bytes of raw, the first 8, little-endian; most
 // is no less than any of them. Of those that were there before it sets the bit in
-// flags, which has an element for each number, and it tells whether there are any.
+// flags, which has an element for each number, and it reports whether there are any.
 //
 // Most words are far from the processor. Looking at all of them first, in a loop
 // that does nothing else, has many on their way at once.
@@ -75,7 +75,7 @@ func look(words []uint64, raw []byte) (sum uint64) {
 }
 
 // AddNew adds the count numbers from first on, if none of them is there yet, and
-// tells whether it did. count is no less than 1.
+// reports whether it did. count is no less than 1.
 func (s *Set) AddNew(first, count uint64) bool {
 	s.reach(first + count - 1)
 	for n, left := first, count; left > 0; {
@@ -103,12 +103,12 @@ func span(n, count uint64) (mask, covered uint64) {
 // Remove takes n, which is in the set, out of it.
 func (s *Set) Remove(n uint64) { s.words[n/64] &^= 1 << (n % 64) }
 
-// Has tells whether n is in the set.
+// Has reports whether n is in the set.
 func (s *Set) Has(n uint64) bool {
 	return n/64 < uint64(len(s.words)) && s.words[n/64]>>(n%64)&1 != 0
 }
 
-// Next is the lowest number of the set from n on; ok is false where there is none.
+// Next is the lowest number of the set from n on; ok is false if there is none.
 func (s *Set) Next(n uint64) (next uint64, ok bool) {
 	for i := n / 64; i < uint64(len(s.words)); i++ {
 		word := s.words[i]

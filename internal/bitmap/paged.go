@@ -23,7 +23,7 @@ const (
 
 type page [pageWords]uint64
 
-// page is the page of a number, made where there is none.
+// page is the page of a number, made if there is none.
 func (s *Paged) page(n uint64) *page {
 	key := n / pageBits
 	if s.last != nil && s.key == key {

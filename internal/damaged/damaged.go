@@ -58,9 +58,9 @@ type Verdict struct {
 	// Formatted is true where it wrote an empty store over it.
 	Formatted bool   `json:"formatted,omitempty"`
 	Status    string `json:"status,omitempty"`
-	// View tells whether the snapshot read as the list says. After tells the same
+	// View reports whether the snapshot read as the list says. After tells the same
 	// after a write to one chunk and another load, of the other chunks and of the
-	// list. Merge tells whether the origin read as the list says after a merge.
+	// list. Merge reports whether the origin read as the list says after a merge.
 	View  string `json:"view,omitempty"`
 	After string `json:"after,omitempty"`
 	Merge string `json:"merge,omitempty"`
@@ -75,7 +75,7 @@ const (
 	Failed    = "failed"
 )
 
-// Right tells whether the kernel did well by the store, as far as was tried.
+// Right reports whether the kernel did well by the store, as far as was tried.
 func (v Verdict) Right() bool {
 	return v.Refused == "" && !v.Formatted && v.View == AsListed && v.After == AsListed && v.Merge == AsListed
 }

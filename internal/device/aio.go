@@ -22,7 +22,7 @@ const aioDepth = 1024
 // event is one of that call, and nothing is under way when the file is closed.
 type aio struct {
 	mu      sync.Mutex
-	context uintptr // zero where there is none
+	context uintptr // zero if there is none
 	tried   bool    // whether there is one is known
 
 	// Of the call that uses it. They are used again: new memory for each call would
@@ -85,7 +85,7 @@ func (a *aio) request(opcode uint16, f *os.File) {
 	}
 }
 
-// ready tells whether there is asynchronous I/O. The caller holds the lock.
+// ready reports whether there is asynchronous I/O. The caller holds the lock.
 func (a *aio) ready() bool {
 	if !a.tried {
 		a.tried = true

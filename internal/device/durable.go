@@ -138,7 +138,7 @@ func (o *order) copyOf(p []byte) []byte {
 	return o.buf[:copy(o.buf, p)]
 }
 
-// unknownFlag tells whether a write failed because the kernel or the driver
+// unknownFlag reports whether a write failed because the kernel or the driver
 // does not know durable writes.
 func unknownFlag(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL)

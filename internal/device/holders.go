@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A match tells whether a file or block device is the one that is asked for.
+// A match reports whether a file or block device is the one that is asked for.
 type match func(fs.FileInfo) bool
 
 // isOneOf matches the block devices of these numbers.

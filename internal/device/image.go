@@ -80,7 +80,7 @@ func (w *Writable) Share(from *Device, source, offset, length int64) error {
 	return err
 }
 
-// cannotShare tells whether the kernel has refused to share extents, before it
+// cannotShare reports whether the kernel has refused to share extents, before it
 // changed anything (ioctl_ficlonerange(2)).
 func cannotShare(err error) bool {
 	for _, refused := range []error{

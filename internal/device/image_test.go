@@ -140,7 +140,7 @@ func TestFailedSyncForgets(t *testing.T) {
 	}
 }
 
-// onDisk tells whether a file is kept elsewhere than in the page cache.
+// onDisk reports whether a file is kept elsewhere than in the page cache.
 func (w *Writable) onDisk(t *testing.T) bool {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(w.file.Fd()), &st); err != nil {

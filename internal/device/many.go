@@ -25,7 +25,7 @@ func (d *Device) ReadMany(p [][]byte, at []int64) (failed int, err error) {
 	})
 }
 
-// ReadsMany tells whether [Device.ReadMany] is faster than one read after the other.
+// ReadsMany reports whether [Device.ReadMany] is faster than one read after the other.
 func (d *Device) ReadsMany() bool { return d.Direct() }
 
 // WriteMany writes each p[i] at byte at[i], as [Writable.WriteAt] does, but in no
@@ -128,7 +128,7 @@ func (a *aio) plan(d *Device, p [][]byte, at []int64) {
 	}
 }
 
-// takes tells whether piece i, of size bytes at an offset in the file, goes on where
+// takes reports whether piece i, of size bytes at an offset in the file, goes on where
 // the vector ends.
 func (v *vector) takes(i int, offset, size int64) bool {
 	return i == v.first+len(v.pieces) && offset == v.offset+v.size &&

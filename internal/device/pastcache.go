@@ -72,7 +72,7 @@ func (m *medium) droppingCache() (*medium, error) {
 // random: the areas of a store, at even distances, are there already.
 const cacheSamples = 64
 
-// Cached tells whether most of an image file, as a few places show, is in the page
+// Cached reports whether most of an image file, as a few places show, is in the page
 // cache. It is true where that cannot be told, and false for what is read directly.
 func (d *Device) Cached() bool {
 	if direct := d.Direct(); direct || d.size == 0 {

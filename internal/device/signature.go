@@ -9,7 +9,7 @@ import (
 )
 
 // Signature names what the device holds by the signatures that it bears: a file
-// system, a partition table, swap and so on; it is empty where there is none.
+// system, a partition table, swap and so on; it is empty if there is none.
 // It asks the blkid program where that is installed, and else looks for the
 // commonest ones itself. The error is one of reading.
 func (d *Device) Signature() (string, error) {

@@ -19,7 +19,7 @@ type span struct {
 // all is the span of the whole of a place, whatever its size.
 func (p place) all() span { return span{p, 0, math.MaxInt64} }
 
-// meet tells whether some of the spans of one list share bytes with some of the
+// meet reports whether some of the spans of one list share bytes with some of the
 // other.
 func meet(a, b []span) bool {
 	a, b = inOrder(a), inOrder(b)

@@ -97,7 +97,7 @@ func (w *Writable) Abandon() error {
 	return errors.Join(cause(err), w.Close())
 }
 
-// Creatable is why [CreateWritable] could not make a file where there is none, as
+// Creatable is why [CreateWritable] could not make a file if there is none, as
 // far as a look can tell.
 func Creatable(path string) error {
 	if _, err := os.Lstat(path); err == nil {

@@ -42,7 +42,7 @@ func Require(t testing.TB) {
 	}
 }
 
-// InLab tells whether the test may count on a kernel for itself, in which it
+// InLab reports whether the test may count on a kernel for itself, in which it
 // can even name a volume group without fear that there is one already.
 func InLab() bool { return os.Getenv("DMCOW_KERNEL") == "require" }
 

@@ -57,7 +57,7 @@ func (o *Output) Write(p []byte) (n int, err error) {
 	return n, e
 }
 
-// File is the file behind it, nil where there is none.
+// File is the file behind it, nil if there is none.
 func (o *Output) File() *os.File { return fileOf(o.Writer) }
 
 // Errors is standard error: several goroutines write to it, and in the background it becomes
@@ -84,7 +84,7 @@ func (e *Errors) Become(w io.Writer) {
 	e.w = w
 }
 
-// File is the file behind it, nil where there is none.
+// File is the file behind it, nil if there is none.
 func (e *Errors) File() *os.File {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -118,7 +118,7 @@ func (p *Percent) UnmarshalText(text []byte) error {
 // Reached reports whether there is a threshold, and a value has reached it.
 func (p *Percent) Reached(v float64) bool { return p != nil && v >= float64(*p) }
 
-// String is the number; it is empty where there is none.
+// String is the number; it is empty if there is none.
 func (p *Percent) String() string {
 	if p == nil {
 		return ""

@@ -10,7 +10,7 @@ import (
 	"dmcow/lvm"
 )
 
-// Mapping is the COW device of a snapshot of the metadata, nil where there is none. Its UUID
+// Mapping is the COW device of a snapshot of the metadata, nil if there is none. Its UUID
 // alone does not tell: the metadata may be that of a copy.
 func (v *Volume) Mapping(all []device.Mapping) *device.Mapping {
 	uuid := lvm.MappingUUID(v.Group, v.Logical) + "-cow"

@@ -35,7 +35,7 @@ func skipping(_ *rig, o *Options) { o.SkipIdentical = true }
 func cached(_ *rig, o *Options)   { o.Cached = true }
 
 // withUndo merges with an undo log, which is begun with chunks of so many sectors
-// where there is none.
+// if there is none.
 func withUndo(batch uint64, chunk uint32) way {
 	return func(r *rig) error {
 		u, err := r.undo(chunk)

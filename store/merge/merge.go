@@ -95,7 +95,7 @@ type Merge struct {
 // COW device and old ones on the origin is made sure of once more.
 //
 // The error is a [*SyncError], one of [store.Loadable], a [*BadExceptionError], a
-// [*store.HiddenError], a [*format.AreaError], or that of Visit.
+// [*store.HiddenError], a [*format.AreaError], or Visit's.
 func Open(cow COW, origin Origin, o Opening) (*Merge, error) {
 	// A run that was killed may have left in the page cache what it never synced.
 	for _, d := range []interface{ Sync() error }{origin, cow} {

@@ -62,7 +62,7 @@ func (m *Prospect) target(p piece) format.Bytes {
 	return format.Bytes(p.Old)*m.geometry.ChunkBytes() + p.skip
 }
 
-// fill cuts the next pieces for a window, and tells whether there were any.
+// fill cuts the next pieces for a window, and reports whether there were any.
 func (c *cutter) fill(w *window) bool {
 	w.all = w.all[:0]
 	at, size := format.Bytes(0), format.Bytes(len(w.data))

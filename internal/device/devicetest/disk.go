@@ -102,7 +102,7 @@ func (d *disk) settle(first, end int64) {
 	})
 }
 
-// first tells whether the state of this choice was not there before.
+// first reports whether the state of this choice was not there before.
 func (d *disk) first(c choice) bool {
 	s := state{d.sum, len(d.marks)}
 	for i, u := range d.unsynced {

@@ -55,7 +55,7 @@ func (f *NthOp) Fault(op Op) (int, error) {
 	return f.Part, f.Err
 }
 
-// Failed tells whether there were as many operations.
+// Failed reports whether there were as many operations.
 func (f *NthOp) Failed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

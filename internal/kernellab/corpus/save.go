@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// updating tells whether the test is to write its stores to DMCOW_LAB_OUT.
+// updating reports whether the test is to write its stores to DMCOW_LAB_OUT.
 func updating() bool { return os.Getenv("DMCOW_UPDATE") != "" }
 
 // save writes the store's files to DMCOW_LAB_OUT, and its entry to kernel.json

@@ -150,7 +150,7 @@ func copyGrowing(to io.Writer, path string, done <-chan struct{}) {
 	}
 }
 
-// sameFile tells whether both are one file, so that the order of what goes to
+// sameFile reports whether both are one file, so that the order of what goes to
 // them can be seen and must be kept.
 func sameFile(a, b *os.File) bool {
 	fa, errA := a.Stat()
