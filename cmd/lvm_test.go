@@ -82,30 +82,12 @@ func lvmImages(t *testing.T, name string) (f lvmFacts, paths []string) {
 	dir := t.TempDir()
 	for _, d := range f.Disks {
 		path := filepath.Join(dir, strings.TrimSuffix(d, ".gz"))
-		if err := os.WriteFile(path, unzipped(t, filepath.Join(sourceDir, "../testdata/lvm", d)), 0o666); err != nil {
+		if err := os.WriteFile(path, devicetest.Unzip(t, filepath.Join(sourceDir, "../testdata/lvm", d)), 0o666); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, path)
 	}
 	return f, paths
-}
-
-func unzipped(t *testing.T, path string) []byte {
-	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
 }
 
 // volumeContent is what a logical volume on some disks holds.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"dmcow/check"
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
 )
 
@@ -54,7 +55,7 @@ func TestReadmeSession(t *testing.T) {
 	if err := os.WriteFile(dir+"/origin.img", corpus.Load(t)["lvm-ext4"].Origin(t), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dir+"/disk.img", unzipped(t, "../testdata/lvm/linear.0.gz"), 0o666); err != nil {
+	if err := os.WriteFile(dir+"/disk.img", devicetest.Unzip(t, "../testdata/lvm/linear.0.gz"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)

@@ -2,15 +2,14 @@ package lvm_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/pvimage"
 	"dmcow/lvm"
 )
@@ -60,20 +59,7 @@ func real(t testing.TB, name string) (f facts, disks []image) {
 		t.Fatal(err)
 	}
 	for _, d := range f.Disks {
-		z, err := os.Open(filepath.Join(dir, d))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer z.Close()
-		r, err := gzip.NewReader(z)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		disks = append(disks, content)
+		disks = append(disks, devicetest.Unzip(t, filepath.Join(dir, d)))
 	}
 	return f, disks
 }

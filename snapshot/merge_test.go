@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"dmcow/format"
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 	"dmcow/store/merge"
@@ -253,20 +253,7 @@ func TestMergeSteps(t *testing.T) {
 // lvmDisk is an image of a physical volume that LVM has made, with vg0/origin and vg0/snap.
 func lvmDisk(t *testing.T) []byte {
 	t.Helper()
-	f, err := os.Open(filepath.Join("..", "testdata", "lvm", "linear.0.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	disk, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return disk
+	return devicetest.Unzip(t, filepath.Join("..", "testdata", "lvm", "linear.0.gz"))
 }
 
 // TestVolumes: by a name of LVM, a snapshot's origin and its other snapshots are known; what does

@@ -1,9 +1,7 @@
 package device
 
 import (
-	"compress/gzip"
 	"encoding/hex"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 )
 
@@ -159,22 +158,8 @@ func TestNoContainer(t *testing.T) {
 // unpacked is a file of testdata, unpacked.
 func unpacked(t *testing.T, packed string) (path string) {
 	t.Helper()
-	f, err := os.Open(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	path = filepath.Join(t.TempDir(), "unpacked")
-	out, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
-	if _, err := io.Copy(out, z); err != nil {
+	if err := os.WriteFile(path, devicetest.Unzip(t, packed), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -1,15 +1,14 @@
 package volume_test
 
 import (
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/volume"
 )
 
@@ -18,19 +17,7 @@ import (
 func disks(t *testing.T, cut ...int64) (paths []string) {
 	t.Helper()
 	for i, size := range cut {
-		f, err := os.Open(fmt.Sprintf("../../testdata/lvm/striped.%d.gz", i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(z)
-		if err != nil {
-			t.Fatal(err)
-		}
+		content := devicetest.Unzip(t, fmt.Sprintf("../../testdata/lvm/striped.%d.gz", i))
 		if size > 0 {
 			content = content[:size]
 		}
