@@ -195,6 +195,9 @@ func (c *Create) measure() (err error) {
 
 // Do writes the store. The error is a [*Refusal], or of the stream.
 func (c *Create) Do() (err error) {
+	if err := foretold(c.COW.Text, c.request.DryRun); err != nil {
+		return err
+	}
 	w := c.session.watch(c.COW.Text, Bytes, uint64(c.image.Device.Size()))
 	defer w.end()
 	c.job.Visit = w.bytes

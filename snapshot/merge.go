@@ -182,6 +182,9 @@ type Manner struct {
 
 // begin opens the undo log, and does to others what has to be done before anything is overwritten.
 func (m *Merge) begin() error {
+	if err := foretold(m.COW.Text, m.request.DryRun); err != nil {
+		return err
+	}
 	if err := m.undoing.open(m.into); err != nil {
 		return err
 	}

@@ -54,9 +54,8 @@ type OutputRequest struct {
 // Output is what is written to: a stream, a file that is on its way, or a block device.
 type Output struct {
 	Name     string
-	Loss     string // what of worth is lost by writing; empty for nothing
-	Replaces bool   // it is a block device, or something is lost
-	IsStream bool
+	Loss     string       // what of worth is lost by writing; empty for nothing
+	Replaces bool         // it is a block device, or something is lost
 	Holes    format.Bytes // in a file
 
 	request OutputRequest
@@ -82,7 +81,7 @@ const (
 func (s *Session) lookAt(r OutputRequest) (*Output, error) {
 	o := &Output{Name: r.Name, request: r, session: s}
 	if r.Stream != nil {
-		o.Name, o.kind, o.IsStream = "-", stream, true
+		o.Name, o.kind = "-", stream
 		return o, nil
 	}
 	info, err := os.Stat(r.Name)
@@ -100,7 +99,7 @@ func (s *Session) lookAt(r OutputRequest) (*Output, error) {
 	case info.Mode().Type() == fs.ModeDevice:
 		o.kind, o.Replaces = blockDevice, true
 	default: // a pipe, /dev/null
-		o.kind, o.IsStream = stream, true
+		o.kind = stream
 	}
 	if o.Loss != "" && !r.Force {
 		return nil, refuse(r.Name, Unable, fmt.Errorf("refused: %s", o.Loss), ForceReplace)
@@ -185,6 +184,9 @@ func (o *Output) checkBlock(size int64) (err error) {
 
 // Open opens it to be written, with so many bytes. The error is a [*Refusal].
 func (o *Output) Open(size int64) (err error) {
+	if err := foretold(o.Name, o.request.DryRun); err != nil {
+		return err
+	}
 	switch {
 	case o.kind == stream && o.request.Stream == nil:
 		return o.openStream()

@@ -150,6 +150,14 @@ func failed(device string, code Code, err error, then ...string) error {
 	return refuse(device, code, err)
 }
 
+// foretold refuses to do what was planned as a dry run.
+func foretold(device string, dryRun bool) error {
+	if !dryRun {
+		return nil
+	}
+	return refusef(device, WrongUse, "was planned as a dry run, which opens nothing for writing")
+}
+
 // nothingWritten is what is to be known after most interruptions.
 const nothingWritten = "nothing was written"
 

@@ -134,6 +134,7 @@ type Repair struct {
 	request RepairRequest
 	options repair.Options
 	before  mended // by the plans before this one
+	checked bool   // Check has found nothing
 }
 
 // mended is what was mended.
@@ -187,15 +188,19 @@ func (m *Repair) Writes() bool {
 }
 
 // Check refuses what the plan cannot be done to: an undo log that cannot be kept, or a store that
-// cannot be copied.
-func (m *Repair) Check() error {
+// cannot be copied. Do does it where nobody has.
+func (m *Repair) Check() (err error) {
 	switch {
+	case m.checked:
+	case m.request.DryRun:
+		err = foretold(m.COW.Text, true)
 	case m.request.copies():
-		return m.checkCopy()
+		err = m.checkCopy()
 	case !m.request.NoUndo:
-		return m.planned.keep(m.request.Undo)
+		err = m.planned.keep(m.request.Undo)
 	}
-	return nil
+	m.checked = err == nil
+	return err
 }
 
 // makePlan plans the repair of the device, or of the copy of it.
@@ -215,6 +220,9 @@ func (m *Repair) makePlan(d *device.Device) (err error) {
 // Do applies the plan, and checks what came of it. The error is a [*Refusal], or of the stream. In
 // any case the result names the undo log that takes back what was written.
 func (m *Repair) Do() (Mended, error) {
+	if err := m.Check(); err != nil {
+		return Mended{}, err
+	}
 	switch {
 	case m.request.Stream != nil:
 		return m.stream()

@@ -27,6 +27,7 @@ type Revalidate struct {
 
 	planned *planned
 	request RevalidateRequest
+	checked bool // Check has found nothing
 }
 
 // PlanRevalidate looks at what is to be marked. The error is a [*Refusal].
@@ -79,15 +80,20 @@ func (v *Revalidate) makePlan() (err error) {
 }
 
 // Check refuses to mark it where the caller has not said what nobody else can know, or where no
-// undo log can be kept.
+// undo log can be kept. Do does it where nobody has.
 func (v *Revalidate) Check() error {
 	switch {
+	case v.checked:
+		return nil
 	case !v.request.OriginUnchanged:
 		return refuse(v.COW.Text, Unable, errors.New("refused: nothing on the COW device tells whether the origin was written after the snapshot was lost"), Assume)
-	case v.request.Undo == "" || v.request.DryRun:
-		return nil
+	case v.request.Undo != "" && !v.request.DryRun:
+		if err := v.planned.keep(v.request.Undo); err != nil {
+			return err
+		}
 	}
-	return v.planned.keep(v.request.Undo)
+	v.checked = true
+	return nil
 }
 
 // Close closes the device.
@@ -96,6 +102,12 @@ func (v *Revalidate) Close() { v.planned.close() }
 // Do marks the snapshot. The error is a [*Refusal]; undo names the log that takes back what was
 // written.
 func (v *Revalidate) Do() (undo string, err error) {
+	if err = foretold(v.COW.Text, v.request.DryRun); err == nil {
+		err = v.Check()
+	}
+	if err != nil {
+		return "", err
+	}
 	err = v.planned.write()
 	return v.planned.undoName(), err
 }

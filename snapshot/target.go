@@ -184,6 +184,9 @@ func (p *Initialize) Close() { p.target.Close() }
 
 // Do writes the store. The error is a [*Refusal].
 func (p *Initialize) Do() error {
+	if err := foretold(p.COW.Text, p.target.out == nil); err != nil {
+		return err
+	}
 	err := store.Initialize(p.target.out, p.COW.Fresh, p.session.interrupted)
 	return written(p.COW.Text, err, noStore)
 }
@@ -225,4 +228,9 @@ func (s *Session) PlanInvalidate(r WriteRequest) (*Invalidate, error) {
 func (p *Invalidate) Close() { p.target.Close() }
 
 // Do marks the snapshot. The error is a [*Refusal].
-func (p *Invalidate) Do() error { return written(p.COW.Text, store.Invalidate(p.target.out)) }
+func (p *Invalidate) Do() error {
+	if err := foretold(p.COW.Text, p.target.out == nil); err != nil {
+		return err
+	}
+	return written(p.COW.Text, store.Invalidate(p.target.out))
+}
