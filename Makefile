@@ -55,7 +55,7 @@ kernel-test:
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
 # a C compiler (Debian: gcc libc6-dev).
 race:
-	$(GO) test -race -short -timeout=20m ./format ./store ./store/merge ./view ./internal/device ./internal/stdio
+	$(GO) test -race -short -timeout=20m ./format ./store ./store/merge ./view ./internal/device
 	$(GO) test -race -short -timeout=20m -run 'Mount|Export|Signal|InterruptedPipe|Question|Progress' ./cmd
 
 # Whole-process figures, as ratios. BENCH=-huge adds a store of 2^28

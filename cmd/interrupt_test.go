@@ -129,7 +129,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 func interrupted(t *testing.T, looks int, args []string) status {
 	t.Helper()
 	var said bytes.Buffer
-	a := &app{ctx: &countdown{t.Context(), looks}, stdout: stdio.NewOutput(io.Discard), stderr: stdio.NewErrors(&said)}
+	a := &app{ctx: &countdown{t.Context(), looks}, stdout: stdio.NewOutput(io.Discard, false), stderr: stdio.NewErrors(&said)}
 	defer a.end()
 	a.fail(a.run(args))
 	a.tell()

@@ -232,7 +232,7 @@ func TestInterruptedLooking(t *testing.T) {
 		"list":                 {"list"},
 	} {
 		var said bytes.Buffer
-		a := &app{ctx: ctx, stderr: stdio.NewErrors(&said), stdout: stdio.NewOutput(io.Discard)}
+		a := &app{ctx: ctx, stderr: stdio.NewErrors(&said), stdout: stdio.NewOutput(io.Discard, false)}
 		a.fail(a.run(append(args, pv(disks)...)))
 		if a.status != statusInterrupted || said.String() != "dmcow: "+name+": interrupted\n" {
 			t.Errorf("%s: exit status %d: %s", name, a.status, &said)

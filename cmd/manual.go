@@ -19,7 +19,10 @@ func addManual(k *kong.Kong) error {
 		if err != nil {
 			return err
 		}
-		command.Detail = strings.TrimSpace(strings.ReplaceAll(string(text), "{rules}", ruleNames()))
+		command.Detail = strings.TrimSpace(string(text))
+		if strings.Contains(command.Detail, "{rules}") {
+			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", ruleNames())
+		}
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestReadme(t *testing.T) {
 			t.Errorf("README.md lacks the row %q", row)
 		}
 	}
-	for _, c := range newParser(&cli{}, io.Discard, io.Discard).Model.Children {
+	for _, c := range newParser(&cli{}, nil, io.Discard, io.Discard).Model.Children {
 		if !strings.Contains(readme, "\n| `"+c.Name+" ") {
 			t.Errorf("README.md lacks the command %s", c.Name)
 		}

@@ -88,7 +88,7 @@ var contract = map[string]terms{
 // and those that hold for its kind. What it has to exit with is in $SOUND and so
 // on, and its name in $CMD.
 func TestEveryCommand(t *testing.T) {
-	commands := newParser(&cli{}, io.Discard, io.Discard).Model.Children
+	commands := newParser(&cli{}, nil, io.Discard, io.Discard).Model.Children
 	for _, command := range commands {
 		c, known := contract[command.Name]
 		if c.status == nil {

@@ -166,26 +166,3 @@ func TestInterruptedPipe(t *testing.T) {
 		t.Errorf("exit status %d: %s", got, rest)
 	}
 }
-
-// TestLittleAddressSpace: where the Go runtime cannot even begin, the program that is built as the
-// Makefile does says so itself.
-func TestLittleAddressSpace(t *testing.T) {
-	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
-		t.Skip("there is no entry of our own on ", runtime.GOARCH)
-	}
-	program := filepath.Join(t.TempDir(), "dmcow")
-	build := exec.Command("go", "build", "-ldflags", "-E dmcow_entry", "-o", program, "dmcow")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for limit, want := range map[string]int{"200000": 8, "1000000": 8, "unlimited": 0} {
-		var said bytes.Buffer
-		c := exec.Command("sh", "-c", "ulimit -v "+limit+"; exec \"$0\" --version", program)
-		c.Stderr = &said
-		_ = c.Run()
-		if got := c.ProcessState.ExitCode(); got != want || (want == 8) != strings.Contains(said.String(), "needs 1.5 GiB of address space") {
-			t.Errorf("ulimit -v %s: exit status %d: %s", limit, got, &said)
-		}
-	}
-}

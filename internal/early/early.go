@@ -23,3 +23,13 @@ var Signals = func() <-chan os.Signal {
 // SIGABRT: the exit status 2, which the Go runtime has for it otherwise, means something
 // else.
 func init() { debug.SetTraceback("crash") }
+
+// outputClosed is set by the entry, before the runtime begins.
+var outputClosed bool
+
+// OutputClosed reports whether standard output was closed when the program was started. The Go
+// runtime opens /dev/null then, for reading and writing, so that no other file gets the stream's
+// number: what is written goes nowhere, and nobody would know. Afterwards it cannot be told from a /dev/null
+// that a program has given (Python's subprocess.DEVNULL is one for reading and writing, too), so a
+// program without the entry takes the stream for one that was given.
+func OutputClosed() bool { return outputClosed }

@@ -27,6 +27,15 @@ TEXT dmcow_entry(SB), NOSPLIT|NOFRAME, $0
 	MOVL	$8, DI
 	SYSCALL
 start:
+	// The runtime opens /dev/null where standard output is closed: see OutputClosed.
+	MOVL	$72, AX // fcntl
+	MOVL	$1, DI
+	MOVL	$1, SI // F_GETFD
+	SYSCALL
+	CMPQ	AX, $-9 // EBADF
+	JNE	open
+	MOVB	$1, ·outputClosed(SB)
+open:
 	JMP	_rt0_amd64_linux(SB)
 
 DATA	tooLittle<>+0(SB)/8, $"dmcow: n"

@@ -26,6 +26,16 @@ TEXT dmcow_entry(SB), NOSPLIT|NOFRAME, $0
 	MOVD	$8, R0
 	SVC
 start:
+	// The runtime opens /dev/null where standard output is closed: see OutputClosed.
+	MOVD	$25, R8 // fcntl
+	MOVD	$1, R0
+	MOVD	$1, R1 // F_GETFD
+	SVC
+	CMN	$9, R0 // EBADF
+	BNE	open
+	MOVD	$1, R2
+	MOVB	R2, ·outputClosed(SB)
+open:
 	JMP	_rt0_arm64_linux(SB)
 
 DATA	tooLittle<>+0(SB)/8, $"dmcow: n"

@@ -1,3 +1,4 @@
+// Package stdio has standard output and standard error, and does not lose an error of either.
 package stdio
 
 import (
@@ -34,11 +35,8 @@ func (o *Output) Err() error {
 	return o.err
 }
 
-// NewOutput is standard output.
-func NewOutput(w io.Writer) *Output {
-	f, ok := w.(*os.File)
-	return &Output{Writer: w, closed: ok && Closed(f)}
-}
+// NewOutput is standard output. Closed says that the program was started without one.
+func NewOutput(w io.Writer, closed bool) *Output { return &Output{Writer: w, closed: closed} }
 
 // Write writes p. The error is an [*OutputError].
 func (o *Output) Write(p []byte) (n int, err error) {
