@@ -45,7 +45,7 @@ kernel-test:
 	@if internal/kernellab/install; then \
 		set -ex; \
 		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
-		DMCOW_LAB_TIMEOUT=20m $(GO) test -p=1 -count=1 -timeout=20m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
+		DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
 	elif [ "$$CI" = true ]; then \
 		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
 	else \

@@ -112,7 +112,7 @@ func (p *pairing) meet(t *testing.T, rounds int, all bool) {
 		}
 	}
 	t.Logf("%d commands have ended well, %d were refused", ended, refused)
-	if refused == 0 || ended == 0 {
+	if all && refused == 0 || ended == 0 {
 		t.Error("they have not met")
 	}
 }
