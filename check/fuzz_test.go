@@ -11,6 +11,7 @@ import (
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // FuzzCheck checks stores that are mutated in a few places. Where it calls one
@@ -46,7 +47,7 @@ func FuzzCheck(f *testing.F) {
 				}
 			}
 		}
-		if state := r.Identity.State; (state == store.Damaged || state == store.Foreign) && r.Count(check.Error) == 0 {
+		if state := r.Identity.State; (state == look.Damaged || state == look.Foreign) && r.Count(check.Error) == 0 {
 			t.Errorf("%s, and no error is told", state)
 		}
 		if r.Outcome() == check.Sound {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // headerRules look at what stands before the list: the header, and where the
@@ -33,7 +33,7 @@ var BadMagic = &Rule{
 	Repair:   "make sure that this is the device you mean; where there is evidence of a store, write its header anew, with the chunk size that it speaks for",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	header: func(s *scan) *Finding {
-		if s.id.State != store.Foreign || s.id.Header.Magic == 0 {
+		if s.id.State != look.Foreign || s.id.Header.Magic == 0 {
 			return nil
 		}
 		f := &Finding{
@@ -182,11 +182,11 @@ var TooSmall = &Rule{
 		case s.size < format.SectorSize:
 			return &Finding{detail: fmt.Sprintf("the device has %d bytes, too short for a header", s.size)}
 		case (s.id.Blank || s.id.Unfinished) && s.id.Fresh.IsZero():
-			g = store.FreshGeometry(s.device)
+			g = look.FreshGeometry(s.device)
 		case !s.hasHeader() || g.IsZero():
 			return nil
 		}
-		if err := store.Fits(s.device, g); err != nil {
+		if err := look.Fits(s.device, g); err != nil {
 			return &Finding{detail: err.Error()}
 		}
 		return nil
@@ -259,7 +259,7 @@ func (s *scan) rewrite(first string) string {
 
 // fits reports whether the header has a chunk size with which there can be a list.
 func (s *scan) fits() bool {
-	return !s.id.Geometry.IsZero() && store.Fits(s.device, s.id.Geometry) == nil
+	return !s.id.Geometry.IsZero() && look.Fits(s.device, s.id.Geometry) == nil
 }
 
 // hasHeader reports whether the device begins with a header's magic.
@@ -271,5 +271,5 @@ func (s *scan) headless() bool {
 	return s.size >= format.SectorSize && s.id.Header.Magic == 0 && !s.id.Unfinished
 }
 
-// survives is [store.Identity.Survives].
+// survives is [look.Identity.Survives].
 func (s *scan) survives() bool { return s.id.Survives(s.device) }

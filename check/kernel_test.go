@@ -13,7 +13,7 @@ import (
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // TestKernelVerdicts has the kernel load each damaged store, serve it, go on with
@@ -139,7 +139,7 @@ func (p *patient) after(want []byte) string {
 func (p *patient) fresh() (chunks []uint64) {
 	p.Helper()
 	d := devicetest.Of(p.image)
-	id, err := store.Identify(d, store.FreshGeometry(d))
+	id, err := look.Identify(d, look.FreshGeometry(d))
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func (p *patient) fresh() (chunks []uint64) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	h, err := store.LookBehind(d, id.Geometry, s.Usage.End, nil)
+	h, err := look.LookBehind(d, id.Geometry, s.Usage.End, nil)
 	if err != nil {
 		p.Fatal(err)
 	}

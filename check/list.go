@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // wholeRules ask whether the list is where the header says, and all of it there:
@@ -140,7 +140,7 @@ var Full = &Rule{
 	list: func(s *scan) *Finding {
 		u := s.usage()
 		switch {
-		case !s.whole || u.Free() > 0 || u.End.NextFree < format.FirstData || s.id.State == store.Invalid: // then it is lost already
+		case !s.whole || u.Free() > 0 || u.End.NextFree < format.FirstData || s.id.State == look.Invalid: // then it is lost already
 			return nil
 		case u.End.Beyond != nil:
 			return &Finding{
@@ -205,8 +205,8 @@ var OlderStore = &Rule{
 }
 
 // usage is the kernel's accounting of the list.
-func (s *scan) usage() store.Usage {
-	return store.Usage{Geometry: s.geometry, Size: s.size, End: s.list.end}
+func (s *scan) usage() look.Usage {
+	return look.Usage{Geometry: s.geometry, Size: s.size, End: s.list.end}
 }
 
 // sound reports whether nothing was found that makes figures of the list an

@@ -6,7 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Evidence is what speaks for a store of some chunk size where no header says
@@ -36,7 +36,7 @@ func (s *scan) evidence() string {
 // Probe finds what speaks for a store on a device, whatever its header says: the
 // chunk size whose list has the most exceptions. It is nil where nothing does. The error
 // is one of reading, or visit's.
-func Probe(d store.Device, visit func(format.AreaIndex) error) (*Evidence, error) {
+func Probe(d look.Device, visit func(format.AreaIndex) error) (*Evidence, error) {
 	s := &scan{options: Options{Visit: visit}, device: d, size: format.Bytes(d.Size())}
 	e := s.probe()
 	if s.stopped != nil || len(s.result.Unread) == 0 {
@@ -108,7 +108,7 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 		return nil, err
 	}
 	if e.Exceptions < fewExceptions {
-		if stray, err := store.NonZero(s.device, format.HeaderSize, g.ChunkBytes()); err != nil || stray >= 0 {
+		if stray, err := look.NonZero(s.device, format.HeaderSize, g.ChunkBytes()); err != nil || stray >= 0 {
 			return nil, err
 		}
 	}

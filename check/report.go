@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Shown is how many findings of a rule a report keeps.
@@ -116,11 +116,11 @@ const (
 // judged by what was read.
 func (r Report) Outcome() Outcome {
 	switch {
-	case r.Count(Error) > 0, r.Identity.State == store.Damaged, r.Identity.State == store.Foreign:
+	case r.Count(Error) > 0, r.Identity.State == look.Damaged, r.Identity.State == look.Foreign:
 		return Damaged
-	case r.Identity.State == store.Uninitialized:
+	case r.Identity.State == look.Uninitialized:
 		return Uninitialized
-	case r.Identity.State == store.Invalid:
+	case r.Identity.State == look.Invalid:
 		return Invalid
 	}
 	return Sound

@@ -7,12 +7,12 @@ import (
 	"slices"
 
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Options say what to check.
 type Options struct {
-	Device store.Device
+	Device look.Device
 	Origin format.Bytes // size of the snapshot, which is its origin's or less; 0 where it is not known
 	// Content is the origin, where its data may tell what the list does not: nobody writes to
 	// it meanwhile. It may be nil, and means nothing where the size is not known.
@@ -37,7 +37,7 @@ type Options struct {
 
 // Result is what a check has come to, beside its findings.
 type Result struct {
-	Identity store.Identity
+	Identity look.Identity
 	// Exceptions and Areas are those of the list, as far as it could be read.
 	Exceptions, Areas uint64
 	// Unread says what could not be read, and so was not checked.
@@ -60,13 +60,13 @@ func Run(o Options, found func(Finding) error) (Result, error) {
 type scan struct {
 	facts
 	options Options
-	device  store.Device
+	device  look.Device
 	size    format.Bytes
 	found   func(Finding) error
 	stopped error // what Options.Visit has returned
 	result  Result
 
-	id    store.Identity
+	id    look.Identity
 	stray int64 // the first byte of chunk 0 behind the header's fields that is not zero, else -1
 	best  *Evidence
 	asked bool // for best
@@ -79,7 +79,7 @@ type scan struct {
 	doubted map[format.Place]bool
 	cut     *format.AreaError // the list leads past the device's end
 	whole   bool              // the list was read to its end
-	behind  store.Hidden      // behind its end, where it was read to that
+	behind  look.Hidden       // behind its end, where it was read to that
 	proof   proof             // of that
 	next    nextArea
 }
@@ -128,12 +128,12 @@ func (s *scan) tellOf(r *Rule, f *Finding) error {
 
 // identify reads the header.
 func (s *scan) identify() (err error) {
-	if s.id, err = store.Identify(s.device, store.FreshGeometry(s.device)); err != nil {
+	if s.id, err = look.Identify(s.device, look.FreshGeometry(s.device)); err != nil {
 		return err
 	}
 	s.result.Identity = s.id
 	s.facts = newFacts(s.id.Geometry, s.size, s.options.Origin)
-	if s.stray, err = store.NonZero(s.device, format.HeaderSize, min(s.geometry.ChunkBytes(), s.size)); err != nil {
+	if s.stray, err = look.NonZero(s.device, format.HeaderSize, min(s.geometry.ChunkBytes(), s.size)); err != nil {
 		s.unread(err)
 	}
 	return nil

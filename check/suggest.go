@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Lost and damaged exceptions leave evidence: the kernel gives chunks out in order, and what is
@@ -97,7 +97,7 @@ func (s *scan) suggestGap() *Suggestion {
 func (s *scan) hides(x *Suggestion) bool {
 	errHas := errors.New("has one of the chunks")
 	last := x.At(x.Count - 1)
-	_, err := store.LookBehind(s.device, s.geometry, s.list.end, func(_ format.Place, h format.Exception) error {
+	_, err := look.LookBehind(s.device, s.geometry, s.list.end, func(_ format.Place, h format.Exception) error {
 		if h.Old >= x.First.Old && h.Old <= last.Old || h.New >= x.First.New && h.New <= last.New {
 			return errHas
 		}

@@ -7,7 +7,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 type checkCmd struct {
@@ -71,7 +71,7 @@ func (c *checkCmd) Run(a *app) error {
 	}
 	defer x.Close()
 	r := &x.Report
-	if r.Identity.State == store.Invalid {
+	if r.Identity.State == look.Invalid {
 		a.status |= a.outcomes.invalid
 	}
 	if r.Outcome() == check.Damaged {

@@ -10,7 +10,7 @@ import (
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 type dumpCmd struct {
@@ -46,7 +46,7 @@ func (c *dumpCmd) Run(a *app) error {
 		return err
 	}
 	a.conclude(w.Text, s)
-	if c.Output == dump.CSV && (s.State() == store.Invalid || s.State() == store.Uninitialized) {
+	if c.Output == dump.CSV && (s.State() == look.Invalid || s.State() == look.Uninitialized) {
 		a.say(w.Text, "%s", describe(s)) // rows do not tell
 	}
 	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) && !c.Stale {
@@ -57,18 +57,18 @@ func (c *dumpCmd) Run(a *app) error {
 
 // write writes the store in the format that was asked for, and returns what it
 // found.
-func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (store.Survey, error) {
+func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (look.Survey, error) {
 	var earlier format.Geometry
 	if c.Stale {
 		var err error
 		if earlier, err = session.Earlier(w, uint32(c.ChunkSize)); err != nil {
-			return store.Survey{}, err
+			return look.Survey{}, err
 		}
 	}
 	a.tell()
 	if c.Output == dump.Human {
 		s, err := session.Survey(w)
-		if err != nil || s.Identity.State == store.Foreign && earlier.IsZero() {
+		if err != nil || s.Identity.State == look.Foreign && earlier.IsZero() {
 			return s, err // of what is no store there is nothing to show
 		}
 		if err := a.table(nil, a.summary(w, s)); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
@@ -83,7 +83,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (sto
 			return s.State().String(), s.Faults()
 		},
 	}
-	if w.Identity.State != store.Uninitialized {
+	if w.Identity.State != look.Uninitialized {
 		d.Header = &w.Identity.Header
 	}
 	p := a.newProgress(w.Text, string(snapshot.Areas), w.Areas())
@@ -105,7 +105,7 @@ func (c *dumpCmd) selection() dump.Selection {
 }
 
 // summary is what there is to say of a store before its exceptions.
-func (a *app) summary(c *snapshot.COW, s store.Survey) [][]string {
+func (a *app) summary(c *snapshot.COW, s look.Survey) [][]string {
 	rows := [][]string{
 		{"device", words.Printable(c.Text) + ", " + words.Sectors(c.Size().Sectors())},
 		{"state", a.paintState(s.State(), describe(s))},

@@ -12,7 +12,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // checked is a check to be told.
@@ -80,7 +80,7 @@ func (v *checked) headline() string {
 	switch v.report.Outcome() {
 	case check.Damaged:
 		fate := fates[v.report.Fate()]
-		if v.report.Identity.State == store.Invalid {
+		if v.report.Identity.State == look.Invalid {
 			fate = "the snapshot is marked invalid, and the kernel serves nothing of it"
 		}
 		return fmt.Sprintf("%s: %s; %s", v.app.paint(color.FgRed, "damaged"), words.Count(v.report.Count(check.Error), "error"), fate)

@@ -10,7 +10,7 @@ import (
 	"dmcow/dump"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 type listCmd struct {
@@ -138,7 +138,7 @@ func (a *app) listRows(all []*snapshot.Listed) (rows [][]string) {
 		if l.COW != nil {
 			state := l.Survey.State()
 			row[1] = a.paintState(state, state.String())
-			if l.Survey.Complete() && state != store.Damaged {
+			if l.Survey.Complete() && state != look.Damaged {
 				row[3] = a.bar(l.Used(), 10)
 			}
 		}

@@ -21,7 +21,7 @@ import (
 	"dmcow/internal/stdio"
 	"dmcow/internal/volume"
 	"dmcow/lvm"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // partition writes a GPT with one partition to an image.
@@ -118,7 +118,7 @@ func volumeContent(t *testing.T, name string, disks []string) []byte {
 func lvmView(t *testing.T, name, origin string, disks []string) []byte {
 	t.Helper()
 	view, cow := volumeContent(t, origin, disks), devicetest.Of(volumeContent(t, name, disks))
-	id, err := store.Loadable(cow)
+	id, err := look.Loadable(cow)
 	if err != nil {
 		t.Fatal(err)
 	}

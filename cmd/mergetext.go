@@ -9,7 +9,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 	"dmcow/store/merge"
 )
 
@@ -110,7 +110,7 @@ func (t *mergeText) tellRest() {
 func (t *mergeText) tellOthers() {
 	for _, o := range t.merge.Others {
 		switch name := o.COW.Text; {
-		case o.Lost && o.COW.Identity.State == store.Damaged:
+		case o.Lost && o.COW.Identity.State == look.Damaged:
 			t.app.say(name, "is given up: the kernel refuses to load it as it is")
 		case o.Lost:
 			t.app.say(name, "is given up: it will be marked invalid")

@@ -5,7 +5,7 @@ import (
 
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 type revalidateCmd struct {
@@ -66,7 +66,7 @@ func (a *app) tellUndo(name, undo string) {
 }
 
 // tellCost tells, from what there is to see, what it may cost to take the snapshot back.
-func (a *app) tellCost(name string, u store.Usage) error {
+func (a *app) tellCost(name string, u look.Usage) error {
 	w := &lines{w: a.stdout}
 	w.line("%s: invalid: %s in %s, the store is %.2f%% full", words.Printable(name),
 		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())

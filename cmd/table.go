@@ -13,7 +13,7 @@ import (
 
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // table writes rows, under a header where there is one, and a blank line
@@ -52,7 +52,7 @@ func (a *app) usageRows(all []*snapshot.Used) [][]string {
 	for i := range all {
 		r := all[i]
 		row := []string{words.Printable(r.COW.Text), a.paintState(r.Survey.State(), r.Survey.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Survey.Usage.Total()), "-", "-"}
-		if r.Survey.Complete() && r.Survey.State() != store.Damaged {
+		if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 			u := r.Survey.Usage
 			row[2], row[3], row[4] = a.bar(r, 10), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
 			// Sizes are exact, in the form that LVM's commands take too: nobody is
@@ -84,7 +84,7 @@ func (a *app) usageSheet(r *snapshot.Used) [][]string {
 			[]string{"chunk size", words.Sectors(u.Geometry.ChunkSectors())},
 			[]string{"exceptions", strconv.FormatUint(u.End.Exceptions, 10)})
 	}
-	if r.Survey.Complete() && r.Survey.State() != store.Damaged {
+	if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 		rows = append(rows, a.room(r)...)
 	}
 	return append(rows, users(r.COW)...)
@@ -110,7 +110,7 @@ func statusText(r *snapshot.Used) string {
 func (a *app) room(r *snapshot.Used) [][]string {
 	u := r.Survey.Usage
 	rows := [][]string{{"full", a.bar(r, 20)}}
-	if r.Survey.State() == store.Invalid {
+	if r.Survey.State() == look.Invalid {
 		rows[0][1] += fmt.Sprintf(", as lvs shows it; the list fills %.2f%%", u.Percent())
 		return rows // the snapshot is lost: nothing can be won or lost any more
 	}
@@ -157,9 +157,9 @@ func (a *app) bar(r *snapshot.Used, cells int) string {
 }
 
 // paintState colours a text that tells a state.
-func (a *app) paintState(s store.State, text string) string {
+func (a *app) paintState(s look.State, text string) string {
 	switch s {
-	case store.Valid, store.Uninitialized:
+	case look.Valid, look.Uninitialized:
 		return text
 	}
 	return a.paint(color.FgRed, text)
@@ -178,7 +178,7 @@ func (a *app) paint(c color.Attribute, text string) string {
 
 // conclude tells what is wrong with a store, and adds the status for what it
 // is.
-func (a *app) conclude(name string, s store.Survey) {
+func (a *app) conclude(name string, s look.Survey) {
 	a.tell()
 	for _, fault := range s.Faults() {
 		a.say(name, "%s", fault)
@@ -199,11 +199,11 @@ func interruptedBy(name string, err error) error {
 }
 
 // describe says what a state means.
-func describe(s store.Survey) string {
+func describe(s look.Survey) string {
 	switch s.State() {
-	case store.Invalid:
+	case look.Invalid:
 		return "the snapshot is marked invalid: the kernel serves nothing of it"
-	case store.Uninitialized:
+	case look.Uninitialized:
 		if s.Identity.Leftover {
 			return "uninitialized: the kernel would make a new store here. The first 4096 bytes are zero and what follows is not: " +
 				"a new LVM snapshot over old blocks, or a header that was wiped"

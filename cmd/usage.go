@@ -9,7 +9,7 @@ import (
 	"dmcow/dump"
 	"dmcow/internal/units"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 type usageCmd struct {
@@ -75,7 +75,7 @@ func (c *usageCmd) Run(a *app) error {
 			return err
 		}
 		a.conclude(u.COW.Text, u.Survey)
-		if u.Survey.Identity.Leftover && u.Survey.State() == store.Uninitialized {
+		if u.Survey.Identity.Leftover && u.Survey.State() == look.Uninitialized {
 			a.say(u.COW.Text, "%s", describe(u.Survey))
 		}
 		if err := u.Unread(); err != nil {

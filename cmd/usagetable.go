@@ -9,7 +9,7 @@ import (
 	"dmcow/internal/words"
 	"dmcow/lvm"
 	"dmcow/snapshot"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // tables writes device-mapper tables for the stores that are fit to be loaded,
@@ -20,7 +20,7 @@ func (a *app) tables(all []*snapshot.Used) error {
 		origin := cmp.Or(u.Origin.Name, "ORIGIN")
 		why := u.Unfit()
 		switch {
-		case u.Survey.State() != store.Valid:
+		case u.Survey.State() != look.Valid:
 			why = describe(u.Survey)
 		case why == "" && strings.ContainsAny(origin+u.COW.Device.TableName(), " \t\n\\"):
 			why = "a table cannot name a file with blanks"

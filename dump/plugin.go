@@ -7,7 +7,7 @@ import (
 
 	"dmcow/internal/units"
 	"dmcow/internal/words"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // service is the name by which the monitoring plugin's line goes.
@@ -39,7 +39,7 @@ func worse(a, b Alarm) Alarm {
 // Monitored is a store that is monitored.
 type Monitored struct {
 	Name   string
-	Survey store.Survey
+	Survey look.Survey
 	Err    error // why it could not be read, nil where it could
 }
 
@@ -56,7 +56,7 @@ func Plugin(all []Monitored, warn, crit *units.Percent) (line string, level Alar
 		}
 		level = worse(level, l)
 		texts[l] = append(texts[l], text)
-		if m.Err == nil && m.Survey.Complete() && m.Survey.State() != store.Damaged {
+		if m.Err == nil && m.Survey.Complete() && m.Survey.State() != look.Damaged {
 			label := strings.NewReplacer("'", "''", "=", "_", "|", "_").Replace(words.Printable(m.Name))
 			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, m.Survey.Percent(), warn, crit))
 		}
@@ -76,10 +76,10 @@ func PluginLine(level Alarm, text string, data ...string) string {
 
 // judge is the alarm for one store, and why. A store without room for one more
 // exception is critical at any per cent.
-func judge(s store.Survey, warn, crit *units.Percent) (Alarm, string) {
+func judge(s look.Survey, warn, crit *units.Percent) (Alarm, string) {
 	switch s.State() {
-	case store.Valid, store.Uninitialized:
-	case store.Invalid:
+	case look.Valid, look.Uninitialized:
+	case look.Invalid:
 		return Critical, "is invalid"
 	default:
 		return Critical, "is damaged: " + strings.Join(s.Faults(), ", ")

@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Usage is what programs are told of a store's usage: the fields of the JSON
@@ -45,7 +45,7 @@ const Unreadable = "unreadable"
 // UsageOf is what programs are told of a store. origin is the snapshot's size, 0 where that is not
 // known, and unread why some of the store cannot be read, nil where all can. Where the list could not be
 // read to its end, what that would tell is not known.
-func UsageOf(device string, s store.Survey, origin format.Sectors, unread error) Usage {
+func UsageOf(device string, s look.Survey, origin format.Sectors, unread error) Usage {
 	u := s.Usage
 	d := Usage{Device: device, State: s.State().String(), TotalSectors: new(uint64(u.Total()))}
 	if line, ok := s.Status(); ok {

@@ -145,3 +145,14 @@ func Near(a, b Exception) bool {
 	step := int64(a.New - b.New)
 	return step != 0 && -near <= step && step <= near
 }
+
+// ChunksFor is the number of chunks of a store with so many exceptions, for which
+// so many data chunks were given out, one after the other: header, areas and data,
+// with the area in which the list ends.
+func (g Geometry) ChunksFor(exceptions, data uint64) uint64 {
+	last := g.AreaLocation(AreaIndex(exceptions / uint64(g.ExceptionsPerArea())))
+	if data > 0 {
+		last = max(last, g.DataChunk(data-1))
+	}
+	return uint64(last) + 1
+}

@@ -9,6 +9,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/raw"
 	"dmcow/store"
+	"dmcow/store/undo"
 )
 
 // Apply applies a plan to the device that it was made for, or to a copy of it. First it
@@ -20,7 +21,7 @@ import (
 // The error is a [*MovedError], one of reading, writing or syncing, or that of capture or
 // visit. What was written then is what a power cut could have left: the repair can be
 // run again.
-func (p *Plan) Apply(d store.WriteDevice, capture func(...store.Change) error, visit func() error) error {
+func (p *Plan) Apply(d store.WriteDevice, capture func(...undo.Change) error, visit func() error) error {
 	if len(p.Steps) == 0 {
 		return nil
 	}
@@ -78,14 +79,14 @@ type applying struct {
 	device   store.WriteDevice
 	geometry format.Geometry
 	block    format.Bytes // the least that is written
-	capture  func(...store.Change) error
+	capture  func(...undo.Change) error
 }
 
 // step writes a step: its copies durably first.
 func (a *applying) step(s Step) error {
 	for _, c := range s.Copies {
 		err := eachPiece(a.device, a.geometry, c.From, func(piece []byte, at format.Bytes) error {
-			return a.write(store.Change{Offset: a.geometry.Offset(c.To) + at, Data: piece})
+			return a.write(undo.Change{Offset: a.geometry.Offset(c.To) + at, Data: piece})
 		})
 		if err != nil {
 			return err
@@ -107,13 +108,13 @@ func (a *applying) step(s Step) error {
 }
 
 // blocks are the blocks of the device that edits change, as they will be, in order.
-func (a *applying) blocks(edits []Edit) (all []store.Change, err error) {
+func (a *applying) blocks(edits []Edit) (all []undo.Change, err error) {
 	edits = slices.Clone(edits)
 	slices.SortStableFunc(edits, func(x, y Edit) int { return cmp.Compare(x.Offset, y.Offset) })
 	for _, e := range edits {
 		start := e.Offset / a.block * a.block
 		end := (e.Offset + format.Bytes(len(e.New)) + a.block - 1) / a.block * a.block
-		var last *store.Change
+		var last *undo.Change
 		if n := len(all); n > 0 {
 			last = &all[n-1]
 			start = max(start, last.Offset+format.Bytes(len(last.Data)))
@@ -126,7 +127,7 @@ func (a *applying) blocks(edits []Edit) (all []store.Change, err error) {
 			if last != nil && last.Offset+format.Bytes(len(last.Data)) == start && len(last.Data) < pieceSize {
 				last.Data = append(last.Data, data...)
 			} else {
-				all = append(all, store.Change{Offset: start, Data: data})
+				all = append(all, undo.Change{Offset: start, Data: data})
 			}
 		}
 		if err := patch(all, e); err != nil {
@@ -137,7 +138,7 @@ func (a *applying) blocks(edits []Edit) (all []store.Change, err error) {
 }
 
 // patch makes an edit in changes whose end covers it.
-func patch(all []store.Change, e Edit) error {
+func patch(all []undo.Change, e Edit) error {
 	for i := len(all) - 1; i >= 0 && all[i].Offset+format.Bytes(len(all[i].Data)) > e.Offset; i-- {
 		c := all[i]
 		from, to := max(e.Offset, c.Offset), min(e.Offset+format.Bytes(len(e.New)), c.Offset+format.Bytes(len(c.Data)))
@@ -151,7 +152,7 @@ func patch(all []store.Change, e Edit) error {
 }
 
 // write keeps what stands in the place of changes, and writes them.
-func (a *applying) write(changes ...store.Change) error {
+func (a *applying) write(changes ...undo.Change) error {
 	if a.capture != nil {
 		if err := a.capture(changes...); err != nil {
 			return err

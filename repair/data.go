@@ -7,14 +7,14 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/raw"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // pieceSize is how much data is read or written at a time, in bytes.
 const pieceSize = 1 << 20
 
 // digest is the SHA-256 of what a chunk of a device holds.
-func digest(d store.Device, g format.Geometry, c format.NewChunk) (sum [sha256.Size]byte, err error) {
+func digest(d look.Device, g format.Geometry, c format.NewChunk) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
 	err = eachPiece(d, g, c, func(piece []byte, _ format.Bytes) error {
 		_, err := h.Write(piece)

@@ -6,7 +6,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Edit is a change of some bytes of the COW device.
@@ -81,7 +81,7 @@ func (p *Plan) Bytes() (n format.Bytes) {
 func (p *Plan) Geometry() format.Geometry { return p.geometry }
 
 // Result is the device as it will be, for reading.
-func (p *Plan) Result() store.Device {
+func (p *Plan) Result() look.Device {
 	r := &result{image: p.image, geometry: p.geometry, from: map[format.NewChunk]format.NewChunk{}}
 	for _, s := range p.Steps {
 		for _, c := range s.Copies {

@@ -5,7 +5,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // HeaderError says that a header that was to be written is not that of the list.
@@ -54,9 +54,9 @@ func (p *planner) mendHeader(f *faults) (bool, error) {
 	case found != nil:
 		p.undecided(found, found.Message())
 		p.blocked = true
-	case p.Header != nil && (p.geometry.IsZero() || f.Identity.State == store.Uninitialized):
+	case p.Header != nil && (p.geometry.IsZero() || f.Identity.State == look.Uninitialized):
 		return false, &HeaderError{"nothing speaks for a store here"}
-	case p.geometry.IsZero(), f.Identity.State == store.Uninitialized, f.has(check.TooSmall) != nil:
+	case p.geometry.IsZero(), f.Identity.State == look.Uninitialized, f.has(check.TooSmall) != nil:
 		p.blocked = true // there is no list
 	case p.Header != nil && p.geometry != p.Header.Geometry:
 		return false, &HeaderError{"the header is sound, and nothing speaks for another one"}
@@ -67,7 +67,7 @@ func (p *planner) mendHeader(f *faults) (bool, error) {
 }
 
 // isMarked reports whether a header, damaged as it is, marks the snapshot invalid.
-func isMarked(id store.Identity, d store.Device) bool {
+func isMarked(id look.Identity, d look.Device) bool {
 	return id.Header.Valid == 0 && (id.Header.Magic == format.Magic || id.Survives(d))
 }
 
@@ -160,7 +160,7 @@ func (p *planner) clearPadding(s *Step, found *check.Finding) error {
 	end := p.geometry.ChunkBytes()
 	cleared := format.Bytes(0)
 	for at := format.Bytes(format.HeaderSize); at < end; {
-		stray, err := store.NonZero(p.image, at, end)
+		stray, err := look.NonZero(p.image, at, end)
 		if err != nil {
 			return err
 		}

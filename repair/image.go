@@ -7,24 +7,24 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/raw"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // image is a device as it will be: what is to be changed stands in memory, sector by
 // sector.
 type image struct {
-	store.Device
+	look.Device
 	sectors map[int64]*sector // by number
 }
 
 // sector is one that is changed.
 type sector struct{ was, is [format.SectorSize]byte }
 
-func newImage(d store.Device) *image { return &image{Device: d, sectors: map[int64]*sector{}} }
+func newImage(d look.Device) *image { return &image{Device: d, sectors: map[int64]*sector{}} }
 
 // current is the device to be looked at: the real one as long as nothing is changed,
 // which is faster to read.
-func (m *image) current() store.Device {
+func (m *image) current() look.Device {
 	if len(m.sectors) == 0 {
 		return m.Device
 	}
@@ -125,7 +125,7 @@ func (e *MovedError) Error() string {
 
 // same wants each changed sector of a device to be what it was. The error is a
 // [*MovedError], or one of reading.
-func (m *image) same(d store.Device) error {
+func (m *image) same(d look.Device) error {
 	numbers := make([]int64, 0, len(m.sectors))
 	for at := range m.sectors {
 		numbers = append(numbers, at)

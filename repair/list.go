@@ -7,7 +7,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/raw"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Places in the list are positions here: the number of slots before them, over all
@@ -73,7 +73,7 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	h, err := store.LookBehind(p.image, p.geometry, end, nil)
+	h, err := look.LookBehind(p.image, p.geometry, end, nil)
 	if err != nil {
 		return false, err
 	}
@@ -108,7 +108,7 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 // closeGap brings back what hides behind the list's end. The slots in between become
 // copies of an exception next to them: the list is whole then and in its order, and what
 // stands in it twice is dropped like any other repeated exception.
-func (p *planner) closeGap(found *check.Finding, h store.Hidden) error {
+func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 	first := p.position(h.Place)
 	before, err := p.before(first)
 	if err != nil {
@@ -143,7 +143,7 @@ func (p *planner) closeGap(found *check.Finding, h store.Hidden) error {
 // onlyCopies clears what hides behind the list's end if a commit that was torn explains it
 // and all of it stands in the list as well: so a repair that was cut off leaves it. It tells
 // whether it was so.
-func (p *planner) onlyCopies(h store.Hidden) (bool, error) {
+func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if h.Why != "" || h.Count > mostEdits {
 		return false, nil
 	}

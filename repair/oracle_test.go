@@ -10,7 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/repair"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // The oracle reads images straight from the description of the format, and knows
@@ -139,7 +139,7 @@ func everything(keep repair.Keep) repair.Choices {
 	return repair.Choices{Warnings: true, Hidden: repair.KeepHidden, Drop: true, Keep: keep, Unshare: true, Truncate: true}
 }
 
-func options(d store.Device, origin format.Bytes, c repair.Choices) repair.Options {
+func options(d look.Device, origin format.Bytes, c repair.Choices) repair.Options {
 	return repair.Options{Options: check.Options{Device: d, Origin: origin}, Choices: c}
 }
 

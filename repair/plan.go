@@ -6,7 +6,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Report is what a check says.
@@ -249,4 +249,4 @@ func (p *planner) size() format.Bytes { return format.Bytes(p.image.Size()) }
 // chunks is the number of whole chunks on the device.
 func (p *planner) chunks() uint64 { return p.geometry.Chunks(p.size()) }
 
-var _ store.Device = (*image)(nil)
+var _ look.Device = (*image)(nil)

@@ -6,7 +6,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // ErrNotInvalid says that a snapshot is not marked invalid.
@@ -41,11 +41,11 @@ func Revalidate(o check.Options) (*Plan, error) {
 		return nil, r.Unread[0]
 	case r.Count(check.Error) > 0:
 		return nil, &UnsoundError{r}
-	case r.Identity.State != store.Invalid:
+	case r.Identity.State != look.Invalid:
 		return nil, ErrNotInvalid
 	}
 	p := planner{Plan: &Plan{Before: r, After: r, image: newImage(o.Device), geometry: r.Identity.Geometry}}
-	p.After.Identity.State = store.Valid
+	p.After.Identity.State = look.Valid
 	raw := make([]byte, format.HeaderSize)
 	h := r.Identity.Header
 	h.Valid = 1

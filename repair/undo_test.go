@@ -12,8 +12,8 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
-	"dmcow/store"
 	"dmcow/store/merge"
+	"dmcow/store/undo"
 )
 
 // logged is a COW device and its undo log, two devices in one memory.
@@ -42,24 +42,24 @@ func (l *logged) in(all *devicetest.Memory) *logged { return onDevice(all, l.cow
 func (l *logged) content() []byte { return l.all.Image()[:l.cow.Size()] }
 
 // open opens the log, or makes one.
-func (l *logged) open() (*store.Undo, error) {
+func (l *logged) open() (*undo.Log, error) {
 	grow := func(size format.Bytes) error {
 		*l.grown = max(*l.grown, int64(size))
 		l.log.Resize(*l.grown)
 		return nil
 	}
-	is, err := store.IsUndo(l.log)
+	is, err := undo.IsLog(l.log)
 	switch {
 	case err != nil:
 		return nil, err
 	case is:
-		return store.OpenUndo(l.log, l.cow, store.UndoOptions{Grow: grow})
+		return undo.Open(l.log, l.cow, undo.Options{Grow: grow})
 	}
 	g, err := format.NewGeometry(1)
 	if err != nil {
 		return nil, err
 	}
-	return store.NewUndo(l.log, l.cow, g, store.UndoOptions{Grow: grow})
+	return undo.New(l.log, l.cow, g, undo.Options{Grow: grow})
 }
 
 // mend mends with the log.
@@ -78,7 +78,7 @@ func (l *logged) mend(o repair.Options) error {
 
 // takeBack merges the log, where there is one.
 func (l *logged) takeBack() error {
-	is, err := store.IsUndo(l.log)
+	is, err := undo.IsLog(l.log)
 	if err != nil || !is {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 
 	"dmcow/internal/device"
 	"dmcow/lvm"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // What is read must not be written meanwhile: it would be of several moments, and nobody could
@@ -62,7 +62,7 @@ func (n *Snapshot) claimDevice(name Name, d *device.Device, reads bool) error {
 // CheckQuiet refuses a snapshot that came into use while it was read: what was read of it may be of
 // several moments.
 func (n *Snapshot) CheckQuiet() error {
-	if by := n.COW.Device.NewHolders(); n.out == nil && len(by) > 0 && n.COW.Identity.State == store.Valid {
+	if by := n.COW.Device.NewHolders(); n.out == nil && len(by) > 0 && n.COW.Identity.State == look.Valid {
 		return cameIntoUse(n.COW.Text, by)
 	}
 	return checkQuiet(n.Origin.Device)

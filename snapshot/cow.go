@@ -11,7 +11,7 @@ import (
 	"dmcow/internal/device"
 	"dmcow/internal/words"
 	"dmcow/lvm"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Part is a COW store inside a larger device or image.
@@ -27,7 +27,7 @@ func (p Part) IsGiven() bool { return p.Offset != 0 || p.Size != nil }
 type COW struct {
 	Name
 	Device   *device.Device
-	Identity store.Identity
+	Identity look.Identity
 	Fresh    format.Geometry // of a new store, by the chunk size that was asked for
 	Holders  []string        // who else has it open
 	// Container says what the file is, where it keeps a disk, but not as that is.
@@ -108,7 +108,7 @@ func (c *COW) Recorded() uint32 {
 }
 
 // Survey walks through the store's metadata. The error is the refusal of an interruption.
-func (s *Session) Survey(c *COW) (store.Survey, error) {
+func (s *Session) Survey(c *COW) (look.Survey, error) {
 	w := s.walking(c)
 	defer w.end()
 	survey, err := c.Identity.Examine(c.Walk(), w.area)
@@ -128,7 +128,7 @@ func checkCOWName(n Name, p Part) error {
 
 // noteLVM says that a device that holds no store has physical volumes of LVM: those may have some.
 func (s *Session) noteLVM(c *COW) {
-	if c.Volume != nil || c.Identity.State != store.Foreign {
+	if c.Volume != nil || c.Identity.State != look.Foreign {
 		return
 	}
 	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
@@ -165,7 +165,7 @@ func (s *Session) identify(c *COW, chunk uint32) (err error) {
 		return refuse(c.Text, Unable, errors.New(what))
 	}
 	if chunk == 0 {
-		chunk = uint32(store.FreshGeometry(c.Device).ChunkSectors())
+		chunk = uint32(look.FreshGeometry(c.Device).ChunkSectors())
 		if n := c.Recorded(); format.CheckChunkSectors(n, format.Bytes(c.Device.LogicalBlockSize())) == nil {
 			chunk = n
 		}
@@ -188,11 +188,11 @@ func (s *Session) identify(c *COW, chunk uint32) (err error) {
 	if c.Part.IsGiven() && c.Size() == 0 {
 		return refusef(c.Text, WrongUse, "nothing is left of it at offset %d", c.Part.Offset)
 	}
-	if c.Identity, err = store.Identify(c.Device, c.Fresh); err != nil {
+	if c.Identity, err = look.Identify(c.Device, c.Fresh); err != nil {
 		return refuse(c.Text, Unreadable, err)
 	}
 	if c.Container != "" {
-		c.Identity = store.Identity{State: store.Foreign, Header: c.Identity.Header, Fault: c.Container}
+		c.Identity = look.Identity{State: look.Foreign, Header: c.Identity.Header, Fault: c.Container}
 		return nil
 	}
 	return s.probeWiped(c)
@@ -211,7 +211,7 @@ func containerOf(d *device.Device) (string, error) {
 // probeWiped takes a device that is blank as far as LVM blanks a new one, and has a list behind
 // that, for a store whose header was wiped. The error says that it was interrupted.
 func (s *Session) probeWiped(c *COW) error {
-	if !c.Identity.Leftover || c.Identity.Unfinished || c.Identity.State != store.Uninitialized {
+	if !c.Identity.Leftover || c.Identity.Unfinished || c.Identity.State != look.Uninitialized {
 		return nil
 	}
 	w := s.walking(c)
@@ -223,7 +223,7 @@ func (s *Session) probeWiped(c *COW) error {
 	case err != nil || e == nil: // what cannot be read speaks for nothing
 		return nil
 	}
-	c.Identity.State, c.Identity.Fresh = store.Damaged, format.Geometry{}
+	c.Identity.State, c.Identity.Fresh = look.Damaged, format.Geometry{}
 	c.Identity.Fault = fmt.Sprintf("the first 4096 bytes are zero, and behind them stands the list of a store with chunks of %d sectors, with %s: "+
 		"its header was wiped, and the kernel would write an empty store over it: do not activate it, dmcow repair --header %ds --valid 0|1 writes the header anew; "+
 		"or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one (dmcow initialize --force makes it that)",

@@ -9,7 +9,8 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/words"
-	"dmcow/store"
+	"dmcow/store/create"
+	"dmcow/store/look"
 )
 
 // CreateRequest says which images a store is made of, and where.
@@ -37,7 +38,7 @@ type Create struct {
 	request     CreateRequest
 	base, image *Origin
 	target      *Target
-	job         store.Creation
+	job         create.Creation
 }
 
 // PlanCreate opens two images and looks at what is to hold the store. In a dry run, and where the
@@ -69,7 +70,7 @@ func (c *Create) openImages() (err error) {
 	}
 	base, image := c.base.Device, c.image.Device
 	if base.Size() != image.Size() {
-		return refusef(c.image.Text, Unable, "%w: it has %d bytes, and %s has %d", store.ErrOtherSize, image.Size(), words.Printable(c.base.Text), base.Size())
+		return refusef(c.image.Text, Unable, "%w: it has %d bytes, and %s has %d", create.ErrOtherSize, image.Size(), words.Printable(c.base.Text), base.Size())
 	}
 	if c.request.Live {
 		return nil
@@ -85,7 +86,7 @@ func (c *Create) openImages() (err error) {
 // openTarget opens or makes the COW device, and refuses one that is not to be written over.
 func (c *Create) openTarget() (err error) {
 	base := c.base.Device
-	if least := uint32(store.FreshGeometry(base).ChunkSectors()); c.request.ChunkSectors == 0 && least > format.DefaultChunkSectors {
+	if least := uint32(look.FreshGeometry(base).ChunkSectors()); c.request.ChunkSectors == 0 && least > format.DefaultChunkSectors {
 		c.request.ChunkSectors = least
 	}
 	if c.request.Stream != nil {
@@ -116,7 +117,7 @@ func (c *Create) openTarget() (err error) {
 	if _, err := freshGeometry(base, c.base.Text, uint32(c.ChunkSectors)); err != nil {
 		return err
 	}
-	c.job = store.Creation{Base: base, Image: c.image.Device, Geometry: t.COW.Fresh, Confirm: c.checkQuiet}
+	c.job = create.Creation{Base: base, Image: c.image.Device, Geometry: t.COW.Fresh, Confirm: c.checkQuiet}
 	return nil
 }
 
@@ -222,7 +223,7 @@ func (c *Create) Do() (err error) {
 // failed makes a refusal of the error with which a comparison or a creation ended, and says which
 // device it is about.
 func (c *Create) failed(err error, then string) error {
-	var source *store.SourceError
+	var source *create.SourceError
 	var out *streamError
 	switch {
 	case errors.As(err, &source) && source.Image:

@@ -8,7 +8,7 @@ import (
 	"dmcow/internal/device"
 	"dmcow/internal/volume"
 	"dmcow/lvm"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Listed is a COW store in sight.
@@ -21,7 +21,7 @@ type Listed struct {
 	Sectors   format.Sectors // of the snapshot itself, which may be fewer than the origin has
 
 	COW    *COW // closed; nil where it cannot be read
-	Survey store.Survey
+	Survey look.Survey
 	Err    error // why it cannot be read
 
 	volume  *volume.Volume
@@ -152,10 +152,10 @@ func (s *Session) Examine(l *Listed) error {
 	return nil
 }
 
-func (s *Session) examine(l *Listed) (*COW, store.Survey, error) {
+func (s *Session) examine(l *Listed) (*COW, look.Survey, error) {
 	d, err := l.open()
 	if err != nil {
-		return nil, store.Survey{}, refuse(l.Name, Unreadable, err)
+		return nil, look.Survey{}, refuse(l.Name, Unreadable, err)
 	}
 	defer d.Close()
 	if l.COWDevice == "" && l.volume.Gone != nil {
@@ -163,7 +163,7 @@ func (s *Session) examine(l *Listed) (*COW, store.Survey, error) {
 	}
 	c := &COW{Name: Name{Text: l.Name, Volume: l.volume}, Device: d, Holders: d.Holders()}
 	if err := s.identify(c, 0); err != nil {
-		return nil, store.Survey{}, err
+		return nil, look.Survey{}, err
 	}
 	survey, err := s.Survey(c)
 	return c, survey, err

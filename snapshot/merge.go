@@ -10,6 +10,7 @@ import (
 	"dmcow/internal/volume"
 	"dmcow/store"
 	"dmcow/store/merge"
+	"dmcow/store/undo"
 )
 
 // MergeRequest says what is to be merged into what, and how.
@@ -194,7 +195,7 @@ func (m *Merge) begin() error {
 	if !m.IsUndo || m.request.Keep {
 		return nil
 	}
-	return written(m.COW.Text, store.BeginTakingBack(m.target.out))
+	return written(m.COW.Text, undo.BeginTakingBack(m.target.out))
 }
 
 // run is Do when all else is ready.

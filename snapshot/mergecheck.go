@@ -10,8 +10,9 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/words"
-	"dmcow/store"
+	"dmcow/store/look"
 	"dmcow/store/merge"
+	"dmcow/store/undo"
 )
 
 // check refuses a merge that must not be begun. It looks only.
@@ -20,11 +21,11 @@ func (m *Merge) check() error {
 		return err
 	}
 	switch id := m.COW.Identity; id.State {
-	case store.Valid:
-	case store.Invalid:
+	case look.Valid:
+	case look.Invalid:
 		return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, "+
 			"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
-	case store.Uninitialized:
+	case look.Uninitialized:
 		return refusef(m.COW.Text, Blank, "%s: there is nothing to merge", id.State)
 	default:
 		return refuse(m.COW.Text, CodeOf(id.State), errors.New(id.Fault))
@@ -105,7 +106,7 @@ func (m *Merge) checkNested() error {
 // checkOrigin refuses an origin that is none, or to which an undo log does not belong. An undo log
 // may be one of a COW device.
 func (m *Merge) checkOrigin() (err error) {
-	if m.IsUndo, err = store.IsUndo(m.COW.Device); err != nil {
+	if m.IsUndo, err = undo.IsLog(m.COW.Device); err != nil {
 		return refuse(m.COW.Text, Unreadable, err)
 	}
 	if m.IsUndo {

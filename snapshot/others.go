@@ -14,17 +14,19 @@ import (
 	"dmcow/internal/words"
 	"dmcow/lvm"
 	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/save"
 )
 
 // Other is another snapshot of the origin that is merged into. It must have an exception for every
 // chunk of the origin that is going to be overwritten, as the kernel gives it one, or is given up.
 type Other struct {
 	COW    *COW
-	Lost   bool         // is given up
-	Saving store.Saving // what it gets, where it is not
+	Lost   bool        // is given up
+	Saving save.Saving // what it gets, where it is not
 
 	target *Target
-	saver  *store.Saver
+	saver  *save.Saver
 	free   func() // the saver's memory
 }
 
@@ -125,7 +127,7 @@ func (m *Merge) openOther(other lvm.Snapshot) error {
 	if bits == nil && chunks > few {
 		return refusef(o.COW.Text, Unable, "there is no memory for a bit for each of the origin's %d chunks", chunks)
 	}
-	o.saver, err = store.NewSaver(o.COW.Device, o.COW.Fresh, shown, r.HiddenVoid(), bits)
+	o.saver, err = save.New(o.COW.Device, o.COW.Fresh, shown, r.HiddenVoid(), bits)
 	return m.against(o, err)
 }
 
@@ -243,7 +245,7 @@ func (m *Merge) keepOther(o *Other) error {
 // checkGivingUp refuses a snapshot that cannot be marked invalid, and that the kernel would take for
 // a new one: it would show what it never was.
 func (o *Other) checkGivingUp() error {
-	if o.COW.Identity.State != store.Uninitialized && o.COW.Identity.Header.Magic == 0 {
+	if o.COW.Identity.State != look.Uninitialized && o.COW.Identity.Header.Magic == 0 {
 		return refusef(o.COW.Text, Unable, "refused: it cannot be given up, for it has no header to be marked; remove it first, or mend it")
 	}
 	return nil
@@ -254,12 +256,12 @@ func (o *Other) checkGivingUp() error {
 // kernel refuses to load needs no mark.
 func (o *Other) giveUp() error {
 	state := o.COW.Identity.State
-	if state == store.Uninitialized {
+	if state == look.Uninitialized {
 		if err := store.Initialize(o.target.out, o.COW.Fresh, nil); err != nil {
 			return written(o.COW.Text, err)
 		}
 	}
-	if state == store.Uninitialized || state == store.Valid {
+	if state == look.Uninitialized || state == look.Valid {
 		return written(o.COW.Text, store.Invalidate(o.target.out))
 	}
 	return nil

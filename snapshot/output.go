@@ -10,7 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/words"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Stream is a stream that is written to, and the file behind it, nil where that is not known: it must
@@ -173,8 +173,8 @@ func (o *Output) checkBlock(size int64) (err error) {
 	if block := d.LogicalBlockSize(); size%block != 0 {
 		return refusef(o.Name, Unable, "the snapshot has %d bytes, which are no whole logical blocks of %d bytes", size, block)
 	}
-	t := &Target{COW: &COW{Name: Name{Text: o.Name}, Device: d, Fresh: store.FreshGeometry(d)}}
-	if t.COW.Identity, err = store.Identify(d, t.COW.Fresh); err != nil && !o.request.Force {
+	t := &Target{COW: &COW{Name: Name{Text: o.Name}, Device: d, Fresh: look.FreshGeometry(d)}}
+	if t.COW.Identity, err = look.Identify(d, t.COW.Fresh); err != nil && !o.request.Force {
 		return refuse(o.Name, Unreadable, err)
 	}
 	err = t.checkWorth(o.request.Force)

@@ -11,7 +11,8 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/words"
-	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/undo"
 	"dmcow/view"
 )
 
@@ -109,8 +110,8 @@ func (n *Snapshot) openCOW(name Name, r ViewRequest, how access) (err error) {
 		return err
 	}
 	switch id := n.COW.Identity; id.State {
-	case store.Valid:
-	case store.Invalid:
+	case look.Valid:
+	case look.Invalid:
 		if writes {
 			return refuse(name.Text, Invalid, errors.New("refused: the snapshot is marked invalid, and can only be read"), AllowInvalid)
 		}
@@ -118,12 +119,12 @@ func (n *Snapshot) openCOW(name Name, r ViewRequest, how access) (err error) {
 			return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy"), AllowInvalid, RunRevalidate)
 		}
 		n.session.note(name.Text, Fine, "the snapshot is marked invalid: what was written to the origin since it was lost shows in it, and nobody can tell where")
-	case store.Uninitialized:
+	case look.Uninitialized:
 		return refuse(name.Text, Blank, fmt.Errorf("%s: there is no snapshot to be seen", id.State), RunCheck)
 	default:
 		return refuse(name.Text, CodeOf(id.State), errors.New(id.Fault), RunCheck)
 	}
-	if how != toList && !r.Live && len(n.COW.Holders) > 0 && n.COW.Identity.State == store.Valid {
+	if how != toList && !r.Live && len(n.COW.Holders) > 0 && n.COW.Identity.State == look.Valid {
 		return inUse(name.Text, n.COW.Holders)
 	}
 	return nil
@@ -145,7 +146,7 @@ func (n *Snapshot) openOrigin(name Name) error {
 	if name.Volume != nil && name.Volume.Snapshot != nil {
 		return refusef(name.Text, Unable, "is a snapshot, expected an origin")
 	}
-	if n.IsUndo, err = store.IsUndo(n.COW.Device); err != nil {
+	if n.IsUndo, err = undo.IsLog(n.COW.Device); err != nil {
 		return refuse(n.COW.Text, Unreadable, err)
 	}
 	if n.IsUndo {

@@ -8,7 +8,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/volume"
 	"dmcow/internal/words"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Code is what kind of thing a [Refusal] or a [Note] is about. A command line makes an exit status
@@ -29,15 +29,15 @@ const (
 )
 
 // CodeOf is the code of what a device holds. A valid store is [Fine].
-func CodeOf(s store.State) Code {
+func CodeOf(s look.State) Code {
 	switch s {
-	case store.Valid:
+	case look.Valid:
 		return Fine
-	case store.Invalid:
+	case look.Invalid:
 		return Invalid
-	case store.Uninitialized:
+	case look.Uninitialized:
 		return Blank
-	case store.Foreign:
+	case look.Foreign:
 		return Foreign
 	}
 	return Damaged

@@ -10,7 +10,8 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/repair"
-	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/undo"
 )
 
 // planned is a plan of edits, and the COW device that it is for.
@@ -88,17 +89,17 @@ func (p *planned) apply(to *device.Writable, then string) error {
 
 // capture keeps what is overwritten in the undo log, nil if there is none. The log is about the
 // whole device.
-func (p *planned) capture() func(...store.Change) error {
-	undo := p.undoing.undo
-	if undo == nil {
+func (p *planned) capture() func(...undo.Change) error {
+	log := p.undoing.undo
+	if log == nil {
 		return nil
 	}
-	return func(changes ...store.Change) error {
-		whole := make([]store.Change, len(changes))
+	return func(changes ...undo.Change) error {
+		whole := make([]undo.Change, len(changes))
 		for i, c := range changes {
-			whole[i] = store.Change{Offset: p.target.COW.Part.Offset + c.Offset, Data: c.Data}
+			whole[i] = undo.Change{Offset: p.target.COW.Part.Offset + c.Offset, Data: c.Data}
 		}
-		return ofUndo(p.undoing.name, undo.Capture(whole...))
+		return ofUndo(p.undoing.name, log.Capture(whole...))
 	}
 }
 
@@ -251,7 +252,7 @@ func (m *Repair) sum() mended {
 func (m *Repair) Faults() uint64 { return m.sum().faults }
 
 // conclude checks what was written, and says what has come of the repair.
-func (m *Repair) conclude(d store.Device, name string) (Mended, error) {
+func (m *Repair) conclude(d look.Device, name string) (Mended, error) {
 	all := m.sum()
 	done := Mended{Written: name, Undo: m.planned.undoName(), Faults: all.faults, Loses: all.loses, More: m.Plan.More}
 	w := m.planned.session.walking(m.COW)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"dmcow/repair"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // RevalidateRequest says which snapshot is to be marked valid again.
@@ -22,8 +22,8 @@ type RevalidateRequest struct {
 // Revalidate is a snapshot that is to be marked valid.
 type Revalidate struct {
 	COW    *COW
-	Marked bool        // valid already
-	Usage  store.Usage // of the store, where it is not
+	Marked bool       // valid already
+	Usage  look.Usage // of the store, where it is not
 
 	planned *planned
 	request RevalidateRequest
@@ -48,8 +48,8 @@ func (s *Session) PlanRevalidate(r RevalidateRequest) (*Revalidate, error) {
 func (v *Revalidate) look() error {
 	name := v.COW.Text
 	switch id := v.COW.Identity; id.State {
-	case store.Valid, store.Invalid:
-	case store.Uninitialized:
+	case look.Valid, look.Invalid:
+	case look.Uninitialized:
 		return refusef(name, Blank, "%s: there is no snapshot to mark", id.State)
 	default:
 		return refuse(name, CodeOf(id.State), errors.New(id.Fault))

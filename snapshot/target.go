@@ -7,6 +7,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Target is a COW device that is to be written. In a dry run it is open for reading only.
@@ -76,7 +77,7 @@ func (t *Target) Close() { t.COW.Close() }
 
 // checkRoom refuses a target that is too small for a new store.
 func (t *Target) checkRoom() error {
-	if err := store.Fits(t.COW.Device, t.COW.Fresh); err != nil && !t.growable {
+	if err := look.Fits(t.COW.Device, t.COW.Fresh); err != nil && !t.growable {
 		return refuse(t.COW.Text, Damaged, err)
 	}
 	return nil
@@ -104,11 +105,11 @@ func (t *Target) holds() (string, error) {
 	switch id := t.COW.Identity; {
 	case id.Unfinished:
 		return "", nil // whatever the data that were written before look like
-	case id.State == store.Valid, id.State == store.Invalid:
+	case id.State == look.Valid, id.State == look.Invalid:
 		return fmt.Sprintf("it holds a COW store, %s", id.State), nil
-	case id.State == store.Uninitialized:
+	case id.State == look.Uninitialized:
 		blank = !id.Leftover
-	case id.State == store.Damaged && id.Header.Magic != 0:
+	case id.State == look.Damaged && id.Header.Magic != 0:
 		return "it holds a damaged COW store: " + id.Fault, nil
 	}
 	if t.COW.Container != "" {
@@ -130,7 +131,7 @@ func (t *Target) holds() (string, error) {
 
 // written makes a refusal of the error with which writing ended, if it is one.
 func written(name string, err error, then ...string) error {
-	var s *store.StateError
+	var s *look.StateError
 	if errors.As(err, &s) {
 		return refuse(name, CodeOf(s.State), err)
 	}
@@ -210,12 +211,12 @@ func (s *Session) PlanInvalidate(r WriteRequest) (*Invalidate, error) {
 	}
 	p := &Invalidate{COW: t.COW, target: t}
 	switch id := t.COW.Identity; id.State {
-	case store.Valid:
+	case look.Valid:
 		return p, nil
-	case store.Invalid:
+	case look.Invalid:
 		p.Marked = true
 		return p, nil
-	case store.Uninitialized:
+	case look.Uninitialized:
 		err = refusef(t.COW.Text, Blank, "%s: there is no snapshot to mark", id.State)
 	default:
 		err = refuse(t.COW.Text, CodeOf(id.State), errors.New(id.Fault))

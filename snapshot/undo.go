@@ -11,7 +11,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/words"
-	"dmcow/store"
+	"dmcow/store/undo"
 )
 
 // undoing is the undo log of a change: there is none where its name is empty.
@@ -25,7 +25,7 @@ type undoing struct {
 	kept     bool             // the change leaves the store that it merges as it is
 	missing  bool             // there was no file for it
 
-	undo *store.Undo // nil if there is none
+	undo *undo.Log // nil if there is none
 	log  *Target
 	made bool // the log, by this session
 	done bool // the change has been made
@@ -54,7 +54,7 @@ func (u *undoing) check() error {
 			return refusef(u.name, Unable, "is kept on the same bytes as %s", words.Printable(d.Path()))
 		}
 	}
-	isUndo, err := store.IsUndo(c.Device)
+	isUndo, err := undo.IsLog(c.Device)
 	switch {
 	case err != nil:
 		return ofUndo(u.name, err)
@@ -65,7 +65,7 @@ func (u *undoing) check() error {
 	if err == nil && what != "" {
 		err = errors.New(what)
 	}
-	need := store.UndoSize(u.geometry, u.chunks)
+	need := undo.Size(u.geometry, u.chunks)
 	if c.Device.IsBlock() && c.Size() < need {
 		return refusef(u.name, Unable, "too small for the undo log, which takes up to %d sectors: it has %d", need.Sectors(), c.Size().Sectors())
 	}
@@ -133,22 +133,22 @@ func (u *undoing) open(to *device.Writable) error {
 		return err
 	}
 	u.made = created
-	isUndo, err := store.IsUndo(u.log.COW.Device)
+	isUndo, err := undo.IsLog(u.log.COW.Device)
 	switch {
 	case err != nil:
 	case isUndo:
 		u.undo, err = u.resume(d, to)
 	default:
-		u.undo, err = store.NewUndo(d, to, u.geometry, store.UndoOptions{Grow: growing(d), Kept: u.kept})
+		u.undo, err = undo.New(d, to, u.geometry, undo.Options{Grow: growing(d), Kept: u.kept})
 	}
 	return failed(u.name, Unable, err, "nothing was changed")
 }
 
 // resume opens a log that is there.
-func (u *undoing) resume(d, to *device.Writable) (*store.Undo, error) {
+func (u *undoing) resume(d, to *device.Writable) (*undo.Log, error) {
 	w := u.session.walking(u.log.COW)
 	defer w.end()
-	return store.OpenUndo(d, to, store.UndoOptions{Grow: growing(d), Kept: u.kept, Visit: w.area})
+	return undo.Open(d, to, undo.Options{Grow: growing(d), Kept: u.kept, Visit: w.area})
 }
 
 // end notes in the log that it has all that there is to keep of a change, which ended with an error
@@ -189,11 +189,11 @@ func (u *undoing) close() {
 func (s *Session) checkBelongs(log *COW, to *device.Device, sample bool, remedies ...Deed) error {
 	w := s.walking(log)
 	defer w.end()
-	err := store.Belongs(log.Device, to, sample, w.area)
+	err := undo.Belongs(log.Device, to, sample, w.area)
 	switch {
-	case errors.As(err, new(*store.CutOffUndoError)):
+	case errors.As(err, new(*undo.CutOffError)):
 		return refuse(log.Text, Damaged, fmt.Errorf("refused: %w", err), remedies...)
-	case errors.As(err, new(*store.ForeignUndoError)):
+	case errors.As(err, new(*undo.ForeignError)):
 		return refuse(to.Path(), Unable, fmt.Errorf("refused: %w", err), remedies...)
 	}
 	return failed(log.Text, Unreadable, err, nothingWritten)
@@ -210,7 +210,7 @@ func growing(d *device.Writable) func(format.Bytes) error {
 // undoGeometry is the geometry of an undo log with chunks of so many sectors, as far as it may have
 // them.
 func undoGeometry(n format.Sectors) format.Geometry {
-	g, err := format.NewGeometry(uint32(min(n, store.MaxUndoChunk)))
+	g, err := format.NewGeometry(uint32(min(n, undo.MaxChunk)))
 	if err != nil {
 		panic(err) // both are powers of two
 	}

@@ -6,7 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/volume"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // OriginFacts are what is known of the origin of snapshots.
@@ -55,7 +55,7 @@ func (f OriginFacts) of(v *volume.Volume) OriginFacts {
 // Used is how the space of a COW device is used.
 type Used struct {
 	COW    *COW // closed
-	Survey store.Survey
+	Survey look.Survey
 	Origin OriginFacts
 }
 

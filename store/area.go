@@ -14,7 +14,7 @@ type areaWindow struct {
 }
 
 // windowSlots is how many slots a window has at most.
-const windowSlots = pieceSize / format.ExceptionSize
+const windowSlots = 1 << 20 / format.ExceptionSize
 
 // forget has the window be read again.
 func (w *areaWindow) forget() { w.there = false }

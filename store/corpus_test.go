@@ -7,7 +7,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // TestStoresOfTheKernel: for each store that a kernel made, the kernel's status
@@ -18,13 +18,13 @@ func TestStoresOfTheKernel(t *testing.T) {
 	for name, s := range corpus.Load(t) {
 		d := devicetest.Of(s.COW(t))
 		id, u := usageOf(t, d)
-		if id.State == store.Invalid {
+		if id.State == look.Invalid {
 			if s.Status != "Invalid" {
 				t.Errorf("%s: invalid, the kernel has %s", name, s.Status)
 			}
 			continue
 		}
-		if id.State != store.Valid || u.Status() != s.Status || id.Geometry.ChunkSectors() != format.Sectors(s.ChunkSectors) {
+		if id.State != look.Valid || u.Status() != s.Status || id.Geometry.ChunkSectors() != format.Sectors(s.ChunkSectors) {
 			t.Errorf("%s: %s, %s, the kernel has %s", name, id.State, u.Status(), s.Status)
 		}
 		if s.Exceptions != nil && u.End.Exceptions != uint64(*s.Exceptions) {
@@ -58,9 +58,9 @@ func TestFullByKernel(t *testing.T) {
 	}
 }
 
-func usageOf(t testing.TB, d *devicetest.Memory) (store.Identity, store.Usage) {
+func usageOf(t testing.TB, d *devicetest.Memory) (look.Identity, look.Usage) {
 	t.Helper()
-	id, err := store.Identify(d, geometry(t, 8))
+	id, err := look.Identify(d, geometry(t, 8))
 	if err != nil || id.Geometry.IsZero() {
 		t.Fatalf("%+v, %v", id, err)
 	}
@@ -70,5 +70,5 @@ func usageOf(t testing.TB, d *devicetest.Memory) (store.Identity, store.Usage) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return id, store.Usage{Geometry: id.Geometry, Size: size, End: end}
+	return id, look.Usage{Geometry: id.Geometry, Size: size, End: end}
 }

@@ -11,6 +11,8 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/create"
+	"dmcow/store/look"
 )
 
 // A command is one that writes, seen from outside: what it begins with, and what
@@ -109,8 +111,8 @@ func TestCommandsFault(t *testing.T) {
 	}
 }
 
-func identify(d store.Device, g format.Geometry) (store.Identity, error) {
-	id, err := store.Identify(d, g)
+func identify(d look.Device, g format.Geometry) (look.Identity, error) {
+	id, err := look.Identify(d, g)
 	if err != nil {
 		return id, fmt.Errorf("identify: %w", err)
 	}
@@ -118,7 +120,7 @@ func identify(d store.Device, g format.Geometry) (store.Identity, error) {
 }
 
 // exceptions are those that the kernel would load; the error is why it could not.
-func exceptions(d store.Device, id store.Identity) (all []format.Exception, err error) {
+func exceptions(d look.Device, id look.Identity) (all []format.Exception, err error) {
 	_, err = format.Each(id.Walk(d), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
 			all = append(all, x)
@@ -131,7 +133,7 @@ func exceptions(d store.Device, id store.Identity) (all []format.Exception, err 
 // oldOrNone wants the store that was there, header and list unchanged, or none.
 func oldOrNone(before, now *devicetest.Memory, fresh format.Geometry) (none bool, err error) {
 	id, err := identify(now, fresh)
-	if err != nil || id.State != store.Valid {
+	if err != nil || id.State != look.Valid {
 		return err == nil, err
 	}
 	was, err := identify(before, fresh)
@@ -158,7 +160,7 @@ func initializing(t *testing.T, spec string, chunk uint32) command {
 	g := geometry(t, chunk)
 	empty := func(d *devicetest.Memory) error {
 		id, err := identify(d, g)
-		if err != nil || id.State != store.Valid || id.Geometry != g {
+		if err != nil || id.State != look.Valid || id.Geometry != g {
 			return fmt.Errorf("%+v, %v: want an empty store", id, err)
 		}
 		if list, err := exceptions(d, id); len(list) > 0 || err != nil {
@@ -220,7 +222,7 @@ func creating(t *testing.T, spec string, chunk uint32) command {
 			image[i] ^= 0x55
 		}
 	}
-	c := store.Creation{Base: plain(base), Image: plain(image), Geometry: g}
+	c := create.Creation{Base: plain(base), Image: plain(image), Geometry: g}
 	return command{
 		spec: spec,
 		run: func(d store.WriteDevice) error {
@@ -236,7 +238,7 @@ func creating(t *testing.T, spec string, chunk uint32) command {
 				return err
 			}
 			id, err := identify(now, g)
-			if was, _ := identify(before, g); err == nil && was.State == store.Valid && !id.Unfinished {
+			if was, _ := identify(before, g); err == nil && was.State == look.Valid && !id.Unfinished {
 				err = fmt.Errorf("%+v: want the mark of an unfinished store", id)
 			}
 			return err
@@ -246,9 +248,9 @@ func creating(t *testing.T, spec string, chunk uint32) command {
 }
 
 // reads wants the snapshot of base to read as image.
-func reads(d store.Device, base, image []byte) error {
-	id, err := identify(d, store.FreshGeometry(d))
-	if err != nil || id.State != store.Valid {
+func reads(d look.Device, base, image []byte) error {
+	id, err := identify(d, look.FreshGeometry(d))
+	if err != nil || id.State != look.Valid {
 		return fmt.Errorf("%+v, %v: want a store", id, err)
 	}
 	list, err := exceptions(d, id)

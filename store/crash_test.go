@@ -11,6 +11,7 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // The marks of a record: what was promised or begun by then.
@@ -188,7 +189,7 @@ func (h *history) check(c devicetest.Crash, twice bool) error {
 	d := c.Device()
 	p := promised(c.Marks)
 	if p.lost {
-		if id, err := store.Identify(d, geometry(h.t, 8)); err != nil || id.State != store.Valid && id.State != store.Invalid {
+		if id, err := look.Identify(d, geometry(h.t, 8)); err != nil || id.State != look.Valid && id.State != look.Invalid {
 			return fmt.Errorf("%+v, %v", id, err)
 		}
 		return nil

@@ -10,6 +10,8 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
+	"dmcow/store/create"
+	"dmcow/store/look"
 )
 
 // holey is an image that tells its holes, and where reading fails.
@@ -114,7 +116,7 @@ func TestCreation(t *testing.T) {
 		}
 		base, image := images(rng, size)
 		visited := format.Bytes(0)
-		c := store.Creation{Base: base, Image: image, Geometry: geometry(t, sectors), Visit: func(b format.Bytes) error {
+		c := create.Creation{Base: base, Image: image, Geometry: geometry(t, sectors), Visit: func(b format.Bytes) error {
 			if b < visited || b > format.Bytes(size) {
 				return fmt.Errorf("visited %d after %d", b, visited)
 			}
@@ -203,41 +205,41 @@ func TestCreationFails(t *testing.T) {
 		base.data[i], image.data[i] = true, true
 	}
 	for name, c := range map[string]struct {
-		change func(*store.Creation)
+		change func(*create.Creation)
 		want   func(error) bool
 	}{
 		"another size": {
-			func(c *store.Creation) { c.Image = plain(image.plain[1:]) },
-			func(err error) bool { return errors.Is(err, store.ErrOtherSize) },
+			func(c *create.Creation) { c.Image = plain(image.plain[1:]) },
+			func(err error) bool { return errors.Is(err, create.ErrOtherSize) },
 		},
 		"a bad sector of the base": {
-			func(c *store.Creation) { c.Base = &holey{base.plain, base.data, 2 << 20} },
+			func(c *create.Creation) { c.Base = &holey{base.plain, base.data, 2 << 20} },
 			func(err error) bool {
-				var s *store.SourceError
+				var s *create.SourceError
 				return errors.As(err, &s) && !s.Image && s.Offset == 2<<20 && errors.Is(err, errBroken)
 			},
 		},
 		"a bad sector of the image": {
-			func(c *store.Creation) { c.Image = &holey{image.plain, image.data, 2<<20 + 5} },
+			func(c *create.Creation) { c.Image = &holey{image.plain, image.data, 2<<20 + 5} },
 			func(err error) bool {
-				var s *store.SourceError
+				var s *create.SourceError
 				return errors.As(err, &s) && s.Image && s.Offset == 2<<20 && errors.Is(err, errBroken)
 			},
 		},
 		"an interruption": {
-			func(c *store.Creation) {
+			func(c *create.Creation) {
 				c.Visit = func(b format.Bytes) error { return errBroken }
 			},
 			func(err error) bool { return err == errBroken },
 		},
 	} {
-		creation := store.Creation{Base: base, Image: image, Geometry: geometry(t, 8)}
+		creation := create.Creation{Base: base, Image: image, Geometry: geometry(t, 8)}
 		c.change(&creation)
 		d := devicetest.New(8 << 20)
 		if _, err := creation.Write(d, nil); !c.want(err) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if id, err := store.Identify(d, creation.Geometry); err != nil || id.State == store.Valid {
+		if id, err := look.Identify(d, creation.Geometry); err != nil || id.State == look.Valid {
 			t.Errorf("%s: %+v, %v", name, id, err)
 		}
 		if _, err := creation.Measure(); !c.want(err) {

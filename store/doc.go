@@ -2,11 +2,6 @@
 // kernel makes of a COW device on loading it, how it accounts for its space,
 // and how it changes it.
 //
-// # Reading
-//
-// [Identify] tells what a device holds by its header, [Identity.Examine] by its
-// list too. [Usage] is the kernel's accounting.
-//
 // # The engine
 //
 // [Open] loads a store as the kernel does (persistent_read_metadata), and a
@@ -29,12 +24,10 @@
 //   - After a failed write a Store does nothing more: what is on the device is
 //     what was acknowledged, and opening it again goes on from there.
 //
-// # Creation, undo logs
+// # Beside it
 //
-// A [Creation] writes a store of two images in one pass, with the header last. An
-// [Undo] is a store of what a device held before a change, written by the engine;
-// what it keeps beside that, in chunks that no exception names, tells it from
-// logs of other devices ([Belongs]).
+// Package look reads alone: what is on a device, how its space is used, what the list hides. Packages create,
+// merge, save and undo write stores, or use one, for dmcow's commands.
 //
 // # Why a power cut loses nothing
 //

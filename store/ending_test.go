@@ -9,6 +9,7 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // wantEnded wants a store to do nothing more, and to say why, without another
@@ -56,14 +57,14 @@ func TestDropIsTheEnd(t *testing.T) {
 		t.Errorf("%d callers were told", len(heard))
 	}
 	for _, err := range heard {
-		if !errors.Is(err, store.ErrInvalid) {
+		if !errors.Is(err, look.ErrInvalid) {
 			t.Errorf("told %v", err)
 		}
 	}
 	if _, known := s.Lookup(100); known {
 		t.Error("an exception that was not written is in the table")
 	}
-	wantEnded(t, s, d, store.ErrInvalid)
+	wantEnded(t, s, d, look.ErrInvalid)
 	if s.Status() != "Invalid" {
 		t.Errorf("status %q", s.Status())
 	}
@@ -246,7 +247,7 @@ func TestInitializeSizes(t *testing.T) {
 	for sectors, fits := range map[int64]bool{1: false, 8: false, 15: false, 16: true, 17: true} {
 		d := devicetest.New(sectors * 512)
 		d.Put(0, []byte("something"))
-		var small *store.TooSmallError
+		var small *look.TooSmallError
 		err := store.Initialize(d, geometry(t, 8), nil)
 		if fits != (err == nil) || err != nil && !errors.As(err, &small) {
 			t.Errorf("%d sectors: %v", sectors, err)
@@ -264,7 +265,7 @@ func TestInitializeStops(t *testing.T) {
 	if err := store.Initialize(d, geometry(t, 8), func() error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("%v", err)
 	}
-	if id, err := store.Identify(d, geometry(t, 8)); err != nil || id.Header.Magic != 0 {
+	if id, err := look.Identify(d, geometry(t, 8)); err != nil || id.Header.Magic != 0 {
 		t.Errorf("%+v, %v", id, err)
 	}
 }

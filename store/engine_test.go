@@ -13,6 +13,7 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // open opens the store on d with a table; the test ends where that fails.
@@ -65,8 +66,8 @@ func add(s *store.Store, d *devicetest.Memory, olds ...format.OldChunk) (first e
 // list is what the kernel would load.
 func list(t testing.TB, d *devicetest.Memory) []format.Exception {
 	t.Helper()
-	id, err := store.Identify(d, geometry(t, 8))
-	if err != nil || id.State != store.Valid {
+	id, err := look.Identify(d, geometry(t, 8))
+	if err != nil || id.State != look.Valid {
 		t.Fatalf("%+v, %v", id, err)
 	}
 	all, err := exceptions(d, id)
@@ -91,7 +92,7 @@ func (o unwritten) ReadAt(p []byte, offset int64) (int, error) {
 
 // errorsOf are the errors that a check finds, but for what a torn commit has left and does not
 // matter: the kernel lets nothing be written to the origin whose exception is not committed.
-func errorsOf(d store.Device, g format.Geometry) (faults []string) {
+func errorsOf(d look.Device, g format.Geometry) (faults []string) {
 	_, err := check.Run(check.Options{Device: d, Origin: g.ChunkBytes() << 30, Content: unwritten{g}}, func(f check.Finding) error {
 		if f.Severity == check.Error && (f.Rule != check.HiddenExceptions || !f.Meaning().Certain()) {
 			faults = append(faults, fmt.Sprintf("%s: %s: %s", f.Name, f.Where(), f.Message()))

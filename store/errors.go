@@ -20,8 +20,6 @@ var (
 
 // Why nothing can be done with a store.
 var (
-	// ErrInvalid: valid is 0, the snapshot is lost.
-	ErrInvalid = errors.New("the snapshot is marked invalid")
 	// ErrCopyFailed is what the caller told about its own copy.
 	ErrCopyFailed = errors.New("the chunk was not copied")
 	// ErrMergeFailed: a step of the merge has failed before.
@@ -29,26 +27,6 @@ var (
 	// ErrInFlight: a merge cannot begin before all exceptions are committed.
 	ErrInFlight = errors.New("exceptions are still in flight")
 )
-
-// StateError says that a device holds no store that can be opened.
-type StateError struct {
-	State State
-	Fault string // as in Identity
-}
-
-func (e *StateError) Error() string {
-	if e.Fault != "" {
-		return e.Fault
-	}
-	return "no store: the device is " + string(e.State)
-}
-
-// TooSmallError says that a device cannot hold header and area 0.
-type TooSmallError struct{ Sectors, Least format.Sectors }
-
-func (e *TooSmallError) Error() string {
-	return fmt.Sprintf("too small for a store: %d sectors, expected at least %d, two chunks", e.Sectors, e.Least)
-}
 
 // ExistsError says that an old chunk has an exception already, which two of
 // them must not: the kernel looks one of them up, and nobody can tell which.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"dmcow/format"
+	"dmcow/store/internal/header"
+	"dmcow/store/look"
 )
 
 // Pending is an exception that was prepared: the caller copies the old chunk's
@@ -61,10 +63,10 @@ func (s *Store) room() error {
 	return nil
 }
 
-// skip gives out n data chunks that no exception will name: to the kernel they
+// Skip gives out n data chunks that no exception will name: to the kernel they
 // are lost. The first of the exceptions behind them keeps them from being given
 // out again. Where it fails, some may be given out all the same.
-func (s *Store) skip(n uint64) (chunks []format.NewChunk, err error) {
+func (s *Store) Skip(n uint64) (chunks []format.NewChunk, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.makeAddable(); err != nil {
@@ -212,9 +214,47 @@ func (s *Store) fail(err error) {
 // clearArea writes zeros to area k (zero_disk_area).
 func (s *Store) clearArea(k format.AreaIndex) error {
 	at := s.geometry.AreaLocation(k)
-	err := writeZeros(s.device, s.geometry.Offset(at), s.geometry.ChunkBytes(), nil)
+	err := header.WriteZeros(s.device, s.geometry.Offset(at), s.geometry.ChunkBytes(), nil)
 	if err != nil {
 		return &AreaWriteError{Area: k, Chunk: at, Clear: true, Err: err}
 	}
 	return nil
+}
+
+// makeAddable makes the current area fit to take exceptions, or says why none
+// can be added.
+func (s *Store) makeAddable() error {
+	if s.failed != nil {
+		return s.failed
+	}
+	if s.state == moved {
+		if err := s.load(); err != nil {
+			return err
+		}
+	}
+	if s.state == unlooked {
+		if err := s.clearHidden(); err != nil {
+			return err
+		}
+		s.state = addable
+	}
+	return s.look(s.end.Index)
+}
+
+// clearHidden clears the entries behind the terminator in its area, durably, where a torn
+// commit explains them and the caller knows that they change nothing: they must be gone
+// before the first exception is added, since the write that adds it may be torn in its turn.
+// It refuses others with a [*HiddenError].
+func (s *Store) clearHidden() error {
+	h, err := look.LookBehind(s.device, s.geometry, s.end, nil)
+	switch {
+	case err != nil:
+		return err
+	case h.Count == 0:
+		return nil
+	case h.Why != "" || !s.options.HiddenVoid:
+		return &HiddenError{Place: h.Place, First: h.First, Why: h.Why}
+	}
+	s.fail(s.clearSlots(s.end.Index, h.Last+1))
+	return s.failed
 }

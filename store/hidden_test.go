@@ -11,6 +11,7 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // TestHidden has entries behind the terminator of all kinds: those that a torn
@@ -78,10 +79,10 @@ func TestHidden(t *testing.T) {
 }
 
 // behind is what stands behind the list of the store on d.
-func behind(t *testing.T, d *devicetest.Memory) store.Hidden {
+func behind(t *testing.T, d *devicetest.Memory) look.Hidden {
 	t.Helper()
 	u := surveyed(t, d).Usage
-	h, err := store.LookBehind(d, u.Geometry, u.End, nil)
+	h, err := look.LookBehind(d, u.Geometry, u.End, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,18 +191,18 @@ func TestReloadFails(t *testing.T) {
 func TestLookBehind(t *testing.T) {
 	for _, c := range []struct {
 		spec string
-		want store.Hidden
+		want look.Hidden
 	}{
-		{"fill 5", store.Hidden{Blank: true}},
-		{"fill 5\nex 5 9 0", store.Hidden{Old: 9, Why: "entry 5 has an old chunk and no new one"}},
-		{"fill 5\nex 7 9 0", store.Hidden{Why: "entry 7 has an old chunk and no new one"}},
-		{"fill 5\nex 32 50 40\nex 33 51 41", store.Hidden{Count: 2, First: 32, Last: 33}},
-		{"fill 5\nex 32 50 40\nex 40 9 0", store.Hidden{Count: 1, First: 32, Last: 32, Why: "entry 40 has an old chunk and no new one"}},
-		{"fill 5\nex 7 50 40\nex 33 51 41", store.Hidden{Count: 2, First: 7, Last: 33, Why: "exception 7 is in the sector where the list ends"}},
-		{"fill 5\nex 33 50 40\nex 40 51 41", store.Hidden{Count: 2, First: 33, Last: 40, Why: "exception 33 comes after a gap that does not end with a sector"}},
-		{"fill 5\nex 32 50 40\nex 40 51 41", store.Hidden{Count: 2, First: 32, Last: 40, Why: "exception 40 comes after a gap that does not end with a sector"}},
-		{"fill 70\nex 101 50 90", store.Hidden{Count: 1, First: 37, Last: 37, Why: "exception 37 comes after a gap that does not end with a sector"}},
-		{"fill 70\nex 96 50 90", store.Hidden{Count: 1, First: 32, Last: 32}},
+		{"fill 5", look.Hidden{Blank: true}},
+		{"fill 5\nex 5 9 0", look.Hidden{Old: 9, Why: "entry 5 has an old chunk and no new one"}},
+		{"fill 5\nex 7 9 0", look.Hidden{Why: "entry 7 has an old chunk and no new one"}},
+		{"fill 5\nex 32 50 40\nex 33 51 41", look.Hidden{Count: 2, First: 32, Last: 33}},
+		{"fill 5\nex 32 50 40\nex 40 9 0", look.Hidden{Count: 1, First: 32, Last: 32, Why: "entry 40 has an old chunk and no new one"}},
+		{"fill 5\nex 7 50 40\nex 33 51 41", look.Hidden{Count: 2, First: 7, Last: 33, Why: "exception 7 is in the sector where the list ends"}},
+		{"fill 5\nex 33 50 40\nex 40 51 41", look.Hidden{Count: 2, First: 33, Last: 40, Why: "exception 33 comes after a gap that does not end with a sector"}},
+		{"fill 5\nex 32 50 40\nex 40 51 41", look.Hidden{Count: 2, First: 32, Last: 40, Why: "exception 40 comes after a gap that does not end with a sector"}},
+		{"fill 70\nex 101 50 90", look.Hidden{Count: 1, First: 37, Last: 37, Why: "exception 37 comes after a gap that does not end with a sector"}},
+		{"fill 70\nex 96 50 90", look.Hidden{Count: 1, First: 32, Last: 32}},
 	} {
 		d := devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=2\n"+c.spec))
 		got := behind(t, d)
@@ -228,7 +229,7 @@ func TestLookBehind(t *testing.T) {
 	d.Fault = devicetest.BadByte(66*1024+600, errBroken)
 	end := format.End{Exceptions: 70, Place: format.Place{Area: 1, Index: 6}}
 	var failed *format.AreaError
-	if _, err := store.LookBehind(d, geometry(t, 2), end, nil); !errors.As(err, &failed) || failed.Area != 1 || failed.Read != 70 || !errors.Is(err, errBroken) {
+	if _, err := look.LookBehind(d, geometry(t, 2), end, nil); !errors.As(err, &failed) || failed.Area != 1 || failed.Read != 70 || !errors.Is(err, errBroken) {
 		t.Errorf("%v", err)
 	}
 }

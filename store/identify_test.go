@@ -10,7 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 func TestIdentify(t *testing.T) {
@@ -18,58 +18,58 @@ func TestIdentify(t *testing.T) {
 		name, spec string
 		block      int64  // logical; 0 for 512
 		chunk      uint32 // of a new store; 0 for 8
-		state      store.State
+		state      look.State
 		leftover   bool
 		geometry   format.Sectors // 0 for none
 		fresh      format.Sectors
 		fault      string
 	}{
-		{name: "valid", spec: "device 40\nheader", state: store.Valid, geometry: 8},
-		{name: "valid is 7", spec: "device 40\nheader valid=7", state: store.Valid, geometry: 8},
-		{name: "invalid", spec: "device 40\nheader valid=0", state: store.Invalid, geometry: 8},
-		{name: "its own chunk size", spec: "device 40\nheader chunk=1", state: store.Valid, geometry: 1},
-		{name: "padding", spec: "device 40\nheader\nraw 16 ff*4080", state: store.Valid, geometry: 8},
-		{name: "largest chunk", spec: "device 40\nheader chunk=2097152", state: store.Valid, geometry: 2097152},
-		{name: "one sector", spec: "device 1\nheader", state: store.Valid, geometry: 8},
-		{name: "4096-byte blocks", spec: "device 40\nheader", block: 4096, state: store.Valid, geometry: 8},
+		{name: "valid", spec: "device 40\nheader", state: look.Valid, geometry: 8},
+		{name: "valid is 7", spec: "device 40\nheader valid=7", state: look.Valid, geometry: 8},
+		{name: "invalid", spec: "device 40\nheader valid=0", state: look.Invalid, geometry: 8},
+		{name: "its own chunk size", spec: "device 40\nheader chunk=1", state: look.Valid, geometry: 1},
+		{name: "padding", spec: "device 40\nheader\nraw 16 ff*4080", state: look.Valid, geometry: 8},
+		{name: "largest chunk", spec: "device 40\nheader chunk=2097152", state: look.Valid, geometry: 2097152},
+		{name: "one sector", spec: "device 1\nheader", state: look.Valid, geometry: 8},
+		{name: "4096-byte blocks", spec: "device 40\nheader", block: 4096, state: look.Valid, geometry: 8},
 
-		{name: "other magic", spec: "device 40\nheader magic=snap", state: store.Foreign,
+		{name: "other magic", spec: "device 40\nheader magic=snap", state: look.Foreign,
 			fault: "no COW store: magic is 0x70616e73, expected 0x70416e53 (SnAp)"},
-		{name: "all ones", spec: "device 40\nraw 0 ff*20480", state: store.Foreign, fault: "0xffffffff"},
-		{name: "version 2", spec: "device 40\nheader version=2", state: store.Damaged, geometry: 8,
+		{name: "all ones", spec: "device 40\nraw 0 ff*20480", state: look.Foreign, fault: "0xffffffff"},
+		{name: "version 2", spec: "device 40\nheader version=2", state: look.Damaged, geometry: 8,
 			fault: "header: version is 2, expected 1"},
-		{name: "version 0, invalid", spec: "device 40\nheader version=0 valid=0", state: store.Damaged, geometry: 8,
+		{name: "version 0, invalid", spec: "device 40\nheader version=0 valid=0", state: look.Damaged, geometry: 8,
 			fault: "header: version is 0"},
-		{name: "chunk 0", spec: "device 40\nheader chunk=0", state: store.Damaged,
+		{name: "chunk 0", spec: "device 40\nheader chunk=0", state: look.Damaged,
 			fault: "header: chunk size is 0 sectors: Chunk size is not a power of 2"},
-		{name: "chunk 3, version 2", spec: "device 40\nheader chunk=3 version=2", state: store.Damaged,
+		{name: "chunk 3, version 2", spec: "device 40\nheader chunk=3 version=2", state: look.Damaged,
 			fault: "chunk size is 3 sectors: Chunk size is not a power of 2"},
-		{name: "chunk too high", spec: "device 40\nheader chunk=4194304", state: store.Damaged,
+		{name: "chunk too high", spec: "device 40\nheader chunk=4194304", state: look.Damaged,
 			fault: "chunk size is 4194304 sectors: Chunk size is too high"},
-		{name: "chunk smaller than a block", spec: "device 40\nheader chunk=4", block: 4096, state: store.Damaged, geometry: 4,
+		{name: "chunk smaller than a block", spec: "device 40\nheader chunk=4", block: 4096, state: look.Damaged, geometry: 4,
 			fault: "chunk size is 4 sectors: Chunk size is not a multiple of device blocksize"},
 
-		{name: "blank", spec: "device 16", state: store.Uninitialized, fresh: 8},
-		{name: "blank, chunk 1", spec: "device 2", chunk: 1, state: store.Uninitialized, fresh: 1},
-		{name: "blank, old data behind area 0", spec: "device 40\nraw 8192 1", state: store.Uninitialized, fresh: 8},
-		{name: "leftover", spec: "device 40\nraw 4096 1", state: store.Uninitialized, leftover: true, fresh: 8},
-		{name: "leftover at the end of area 0", spec: "device 40\nraw 8191 1", state: store.Uninitialized, leftover: true, fresh: 8},
-		{name: "leftover behind 64 KiB", spec: "device 3000\nraw 0x5ffff 1", chunk: 512, state: store.Uninitialized, leftover: true, fresh: 512},
-		{name: "blank, chunk larger than 4 KiB", spec: "device 3000\nraw 0x80000 1", chunk: 512, state: store.Uninitialized, fresh: 512},
-		{name: "content that starts with zeros", spec: "device 40\nraw 4 1", state: store.Foreign, fresh: 8,
+		{name: "blank", spec: "device 16", state: look.Uninitialized, fresh: 8},
+		{name: "blank, chunk 1", spec: "device 2", chunk: 1, state: look.Uninitialized, fresh: 1},
+		{name: "blank, old data behind area 0", spec: "device 40\nraw 8192 1", state: look.Uninitialized, fresh: 8},
+		{name: "leftover", spec: "device 40\nraw 4096 1", state: look.Uninitialized, leftover: true, fresh: 8},
+		{name: "leftover at the end of area 0", spec: "device 40\nraw 8191 1", state: look.Uninitialized, leftover: true, fresh: 8},
+		{name: "leftover behind 64 KiB", spec: "device 3000\nraw 0x5ffff 1", chunk: 512, state: look.Uninitialized, leftover: true, fresh: 512},
+		{name: "blank, chunk larger than 4 KiB", spec: "device 3000\nraw 0x80000 1", chunk: 512, state: look.Uninitialized, fresh: 512},
+		{name: "content that starts with zeros", spec: "device 40\nraw 4 1", state: look.Foreign, fresh: 8,
 			fault: "no COW store: magic is 0, and yet it is not blank"},
-		{name: "content at the end of 4 KiB", spec: "device 40\nraw 4095 1", state: store.Foreign, fresh: 8,
+		{name: "content at the end of 4 KiB", spec: "device 40\nraw 4095 1", state: look.Foreign, fresh: 8,
 			fault: "magic is 0"},
-		{name: "blank, too small", spec: "device 15", state: store.Damaged,
+		{name: "blank, too small", spec: "device 15", state: look.Damaged,
 			fault: "blank, and too small for a store: 15 sectors, expected at least 16, two chunks"},
-		{name: "content, too small", spec: "device 15\nraw 9 1", state: store.Foreign, fault: "magic is 0"},
-		{name: "empty", spec: "device 0", state: store.Damaged, fault: "0 bytes, too short for a header"},
-		{name: "less than a sector", spec: "device 511b\nheader", state: store.Damaged, fault: "511 bytes"},
+		{name: "content, too small", spec: "device 15\nraw 9 1", state: look.Foreign, fault: "magic is 0"},
+		{name: "empty", spec: "device 0", state: look.Damaged, fault: "0 bytes, too short for a header"},
+		{name: "less than a sector", spec: "device 511b\nheader", state: look.Damaged, fault: "511 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
 			d.Block = c.block
-			id, err := store.Identify(d, geometry(t, cmp.Or(c.chunk, 8)))
+			id, err := look.Identify(d, geometry(t, cmp.Or(c.chunk, 8)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestIdentify(t *testing.T) {
 			if id.Geometry.ChunkSectors() != c.geometry || id.Fresh.ChunkSectors() != c.fresh {
 				t.Errorf("geometry %+v, fresh %+v", id.Geometry, id.Fresh)
 			}
-			if !strings.Contains(id.Fault, c.fault) || (id.Fault == "") == (id.State == store.Damaged || id.State == store.Foreign) {
+			if !strings.Contains(id.Fault, c.fault) || (id.Fault == "") == (id.State == look.Damaged || id.State == look.Foreign) {
 				t.Errorf("fault %q, want %q", id.Fault, c.fault)
 			}
 			head := make([]byte, format.HeaderSize)
@@ -100,7 +100,7 @@ func TestIdentifyFaults(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, spec))
 			fault := &devicetest.NthOp{N: i, Err: medium}
 			d.Fault = fault.Fault
-			id, err := store.Identify(d, geometry(t, 512))
+			id, err := look.Identify(d, geometry(t, 512))
 			failed = fault.Failed()
 			if failed != errors.Is(err, medium) || failed == (i == reads) {
 				t.Errorf("%q, read %d fails %v: %v, %v", spec, i, failed, id.State, err)
@@ -112,7 +112,7 @@ func TestIdentifyFaults(t *testing.T) {
 // TestIdentifyShrunk: a device that ends before its size is an error too.
 func TestIdentifyShrunk(t *testing.T) {
 	d := larger{devicetest.New(600)}
-	if _, err := store.Identify(d, geometry(t, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := look.Identify(d, geometry(t, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // More than rapid does by itself: a store gets interesting where areas end. The
@@ -271,8 +272,8 @@ func (m *model) twice(t *rapid.T) {
 
 // compare reads the whole store and compares it with the model.
 func (m *model) compare(t *rapid.T) {
-	id, err := store.Identify(m.d, store.FreshGeometry(m.d))
-	if err != nil || id.State != store.Valid {
+	id, err := look.Identify(m.d, look.FreshGeometry(m.d))
+	if err != nil || id.State != look.Valid {
 		t.Fatalf("%+v, %v", id, err)
 	}
 	list, err := exceptions(m.d, id)

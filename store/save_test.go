@@ -12,6 +12,8 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/save"
 )
 
 // stretch is what is going to be overwritten on an origin, in bytes.
@@ -27,12 +29,12 @@ func originOf(sectors int) []byte {
 }
 
 // saver is for the store on d, whose origin is going to be overwritten in these places.
-func saver(d store.Device, fresh uint32, origin []byte, all []stretch) (*store.Saver, error) {
+func saver(d look.Device, fresh uint32, origin []byte, all []stretch) (*save.Saver, error) {
 	g, err := format.NewGeometry(fresh)
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.NewSaver(d, g, format.Bytes(len(origin)), true, nil)
+	s, err := save.New(d, g, format.Bytes(len(origin)), true, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -42,11 +44,11 @@ func saver(d store.Device, fresh uint32, origin []byte, all []stretch) (*store.S
 	return s, nil
 }
 
-// save saves what is going to be overwritten.
-func save(d store.WriteDevice, fresh uint32, origin []byte, all []stretch) (store.Saving, error) {
+// saveAll saves what is going to be overwritten.
+func saveAll(d store.WriteDevice, fresh uint32, origin []byte, all []stretch) (save.Saving, error) {
 	s, err := saver(d, fresh, origin, all)
 	if err != nil {
-		return store.Saving{}, err
+		return save.Saving{}, err
 	}
 	need, err := s.Need(nil)
 	if err != nil || need.Enough > 0 {
@@ -57,13 +59,13 @@ func save(d store.WriteDevice, fresh uint32, origin []byte, all []stretch) (stor
 }
 
 // viewOf is what a snapshot shows of an origin, and the old chunks that have an exception.
-func viewOf(d store.Device, origin []byte) (view []byte, kept map[format.OldChunk]bool, err error) {
+func viewOf(d look.Device, origin []byte) (view []byte, kept map[format.OldChunk]bool, err error) {
 	view, kept = slices.Clone(origin), map[format.OldChunk]bool{}
-	id, err := identify(d, store.FreshGeometry(d))
-	if err != nil || id.State == store.Uninitialized {
+	id, err := identify(d, look.FreshGeometry(d))
+	if err != nil || id.State == look.Uninitialized {
 		return view, kept, err
 	}
-	if id.State != store.Valid {
+	if id.State != look.Valid {
 		return nil, nil, fmt.Errorf("%s: %s", id.State, id.Fault)
 	}
 	all, err := exceptions(d, id)
@@ -105,7 +107,7 @@ func saving(t *testing.T, spec string, fresh uint32, origin []byte, all []stretc
 	return command{
 		spec: spec,
 		run: func(d store.WriteDevice) error {
-			need, err := save(d, fresh, origin, all)
+			need, err := saveAll(d, fresh, origin, all)
 			if err == nil && need.Enough > 0 {
 				err = fmt.Errorf("no room: %+v", need)
 			}
@@ -120,7 +122,7 @@ func saving(t *testing.T, spec string, fresh uint32, origin []byte, all []stretc
 			if err != nil {
 				return err
 			}
-			id, err := identify(now, store.FreshGeometry(now))
+			id, err := identify(now, look.FreshGeometry(now))
 			if err != nil {
 				return err
 			}
@@ -178,7 +180,7 @@ func TestSave(t *testing.T) {
 		for _, less := range []format.Sectors{0, 1} {
 			d := devicetest.Of(image)
 			d.Resize(int64((need.Enough - less).Bytes()))
-			again, err := save(d, chunk, origin, all)
+			again, err := saveAll(d, chunk, origin, all)
 			if fits := again.Enough == 0; err != nil || fits != (less == 0) {
 				t.Fatalf("%s, %v: with %d sectors %+v, %v", spec, all, need.Enough-less, again, err)
 			}
@@ -196,14 +198,14 @@ func TestSaveRefuses(t *testing.T) {
 		spec string
 		want func(error) bool
 	}{
-		{"device 200\nheader chunk=1 valid=0\nfill 3", func(err error) bool { return errors.Is(err, store.ErrInvalid) }},
-		{"device 200\nheader chunk=1 version=2", func(err error) bool { return errors.As(err, new(*store.StateError)) }},
+		{"device 200\nheader chunk=1 valid=0\nfill 3", func(err error) bool { return errors.Is(err, look.ErrInvalid) }},
+		{"device 200\nheader chunk=1 version=2", func(err error) bool { return errors.As(err, new(*look.StateError)) }},
 		{"device 200\nheader chunk=1\nfill 3\nex 5 15 20", func(err error) bool { return errors.As(err, new(*store.HiddenError)) }},
 		{"device 33\nheader chunk=1\nfill 32", func(err error) bool { return errors.As(err, new(*format.AreaError)) }},
 	} {
 		image := storespec.MustCompile(t, c.spec)
 		d := devicetest.Of(image)
-		if _, err := save(d, 8, origin, all); !c.want(err) {
+		if _, err := saveAll(d, 8, origin, all); !c.want(err) {
 			t.Errorf("%s: %v", c.spec, err)
 		}
 		if !bytes.Equal(d.Image(), image) {
@@ -256,7 +258,7 @@ func TestSaveShortChunk(t *testing.T) {
 	const chunks = 300 // more than are copied at once
 	origin := originOf(8*chunks + 3)
 	d := devicetest.Of(storespec.MustCompile(t, "device 3000\nheader chunk=8\ndata 7"))
-	if _, err := save(d, 8, origin, []stretch{{0, 1 << 30}}); err != nil {
+	if _, err := saveAll(d, 8, origin, []stretch{{0, 1 << 30}}); err != nil {
 		t.Fatal(err)
 	}
 	last := d.Image()[(2+chunks+1)*4096:][:4096] // behind area 1

@@ -6,13 +6,14 @@ import (
 	"sync"
 
 	"dmcow/format"
+	"dmcow/store/look"
 )
 
 // WriteDevice is a device that the engine writes to. Offsets and lengths of
 // writes are multiples of its logical block, in bytes; a write is done whole or
 // returns an error.
 type WriteDevice interface {
-	Device
+	look.Device
 	// WriteAt writes what becomes durable with the next Sync or WriteDurable.
 	io.WriterAt
 	// Sync makes durable what was written.
@@ -95,7 +96,7 @@ const (
 // [*StateError], a [*format.AreaError] where the list cannot be read to its
 // end, with Options.Table an [*ExistsError], or one of reading.
 func Open(d WriteDevice, o Options) (*Store, error) {
-	id, err := Loadable(d)
+	id, err := look.Loadable(d)
 	if err != nil {
 		return nil, err
 	}
@@ -146,10 +147,6 @@ func tabulate(table map[format.OldChunk]format.NewChunk, b format.Batch) error {
 	return nil
 }
 
-func (s *Store) areaOffset(k format.AreaIndex) int64 {
-	return int64(s.geometry.Offset(s.geometry.AreaLocation(k)))
-}
-
 func (s *Store) size() format.Bytes { return format.Bytes(s.device.Size()) }
 
 // slots is the number of exceptions in an area.
@@ -158,6 +155,13 @@ func (s *Store) slots() int { return s.geometry.ExceptionsPerArea() }
 // Geometry is where things lie in the store. Data is read and written straight
 // on the device, at the Offset of a new chunk.
 func (s *Store) Geometry() format.Geometry { return s.geometry }
+
+// End is where the list ends, with what was gathered, and the next chunk that is given out.
+func (s *Store) End() format.End {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end
+}
 
 // Lookup returns the new chunk of an exception, committed or in flight. The
 // store must have been opened with Options.Table.
@@ -175,10 +179,10 @@ func (s *Store) Lookup(old format.OldChunk) (n format.NewChunk, ok bool) {
 // given out to exceptions not committed yet (persistent_usage). In a merge its
 // figures are the kernel's, which suppose that chunks were given out in the
 // list's order. Once a write has failed they mean nothing.
-func (s *Store) Usage() Usage {
+func (s *Store) Usage() look.Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Usage{Geometry: s.geometry, Size: s.size(), End: s.end}
+	return look.Usage{Geometry: s.geometry, Size: s.size(), End: s.end}
 }
 
 // Status is what the kernel's status line would have behind the target's name
@@ -188,7 +192,7 @@ func (s *Store) Status() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case errors.Is(s.failed, ErrInvalid):
+	case errors.Is(s.failed, look.ErrInvalid):
 		return "Invalid"
 	case s.mergeFailed:
 		return "Merge failed"

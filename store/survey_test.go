@@ -9,12 +9,12 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
-func surveyed(t *testing.T, d *devicetest.Memory) store.Survey {
+func surveyed(t *testing.T, d *devicetest.Memory) look.Survey {
 	t.Helper()
-	id, err := store.Identify(d, geometry(t, 8))
+	id, err := look.Identify(d, geometry(t, 8))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,22 +30,22 @@ func surveyed(t *testing.T, d *devicetest.Memory) store.Survey {
 func TestSurvey(t *testing.T) {
 	for _, c := range []struct {
 		name, spec string
-		state      store.State
+		state      look.State
 		faults     []string // how they begin
 		complete   bool
 		status     string // empty where the kernel refuses it
 	}{
-		{"sound", "device 200\nheader chunk=1\nfill 40", store.Valid, nil, true, "43/200 3"},
-		{"invalid", "device 200\nheader chunk=1 valid=0\nfill 40", store.Invalid, nil, true, "Invalid"},
-		{"blank", "device 200", store.Uninitialized, nil, true, "16/200 16"},
-		{"foreign", "device 200\nraw 0 31 32 33 34", store.Foreign, []string{"no COW store"}, false, ""},
+		{"sound", "device 200\nheader chunk=1\nfill 40", look.Valid, nil, true, "43/200 3"},
+		{"invalid", "device 200\nheader chunk=1 valid=0\nfill 40", look.Invalid, nil, true, "Invalid"},
+		{"blank", "device 200", look.Uninitialized, nil, true, "16/200 16"},
+		{"foreign", "device 200\nraw 0 31 32 33 34", look.Foreign, []string{"no COW store"}, false, ""},
 		// The kernel makes a new store of it.
-		{"lost header", "device 200\nheader magic=0 chunk=1\nfill 40", store.Foreign, []string{"no COW store"}, false, "16/200 16"},
-		{"version", "device 200\nheader chunk=1 version=2\nfill 40", store.Damaged, []string{"header: version"}, true, ""},
-		{"cut", "device 34\nheader chunk=1\nfill 32", store.Damaged, []string{"area 1"}, false, ""},
-		{"cut and invalid", "device 34\nheader chunk=1 valid=0\nfill 32", store.Damaged, []string{"area 1"}, false, "Invalid"},
-		{"data off the device", "device 200\nheader chunk=1\nex 0 1 5000", store.Damaged, []string{"area 0, exception 0"}, true, "5001/200 2"},
-		{"both", "device 34\nheader chunk=1\nfill 32\nex 4 1 77", store.Damaged, []string{"area 1", "area 0, exception 4"}, false, ""},
+		{"lost header", "device 200\nheader magic=0 chunk=1\nfill 40", look.Foreign, []string{"no COW store"}, false, "16/200 16"},
+		{"version", "device 200\nheader chunk=1 version=2\nfill 40", look.Damaged, []string{"header: version"}, true, ""},
+		{"cut", "device 34\nheader chunk=1\nfill 32", look.Damaged, []string{"area 1"}, false, ""},
+		{"cut and invalid", "device 34\nheader chunk=1 valid=0\nfill 32", look.Damaged, []string{"area 1"}, false, "Invalid"},
+		{"data off the device", "device 200\nheader chunk=1\nex 0 1 5000", look.Damaged, []string{"area 0, exception 0"}, true, "5001/200 2"},
+		{"both", "device 34\nheader chunk=1\nfill 32\nex 4 1 77", look.Damaged, []string{"area 1", "area 0, exception 4"}, false, ""},
 	} {
 		s := surveyed(t, devicetest.Of(storespec.MustCompile(t, c.spec)))
 		if s.State() != c.state || s.Complete() != c.complete || s.Unreadable() != nil {
@@ -70,7 +70,7 @@ func TestSurveyUnreadable(t *testing.T) {
 	d := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 40"))
 	d.Fault = devicetest.BadByte(34*512, medium)
 	s := surveyed(t, d)
-	if !errors.Is(s.Unreadable(), medium) || s.Complete() || s.State() != store.Valid || s.Faults() != nil {
+	if !errors.Is(s.Unreadable(), medium) || s.Complete() || s.State() != look.Valid || s.Faults() != nil {
 		t.Errorf("%+v", s)
 	}
 	if line, ok := s.Status(); ok || s.Usage.End.Exceptions != 32 {
@@ -82,7 +82,7 @@ func TestSurveyUnreadable(t *testing.T) {
 func TestSurveyStops(t *testing.T) {
 	enough := errors.New("enough")
 	d := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 100"))
-	id, err := store.Identify(d, geometry(t, 8))
+	id, err := look.Identify(d, geometry(t, 8))
 	if err != nil {
 		t.Fatal(err)
 	}

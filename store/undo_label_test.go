@@ -10,13 +10,15 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/undo"
 )
 
 // ended is a log whose change has been made.
-func ended(t *testing.T, o store.UndoOptions) *changed {
+func ended(t *testing.T, o undo.Options) *changed {
 	t.Helper()
 	c := newChanged(t, 8, false)
-	u, err := store.NewUndo(c.log, c.device, c.g, o)
+	u, err := undo.New(c.log, c.device, c.g, o)
 	if err == nil {
 		err = c.run(u)
 	}
@@ -32,7 +34,7 @@ func ended(t *testing.T, o store.UndoOptions) *changed {
 // inLog is how many exceptions a log has.
 func inLog(t *testing.T, c *changed) uint64 {
 	t.Helper()
-	id, err := store.Identify(c.log, c.g)
+	id, err := look.Identify(c.log, c.g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,34 +53,34 @@ func (c *changed) clear(i uint64) {
 // TestUndoLogCutOff: a log that lost the end of its list is told from one that ends there, by all who
 // open it; one that is being taken back has a shorter list, and belongs.
 func TestUndoLogCutOff(t *testing.T) {
-	var cut *store.CutOffUndoError
-	all := inLog(t, ended(t, store.UndoOptions{}))
+	var cut *undo.CutOffError
+	all := inLog(t, ended(t, undo.Options{}))
 	for left := range all {
-		c := ended(t, store.UndoOptions{})
+		c := ended(t, undo.Options{})
 		for i := left; i < all; i++ {
 			c.clear(i)
 		}
 		for _, sample := range []bool{true, false} {
-			if err := store.Belongs(c.log, c.device, sample, nil); !errors.As(err, &cut) || cut.Count != all {
+			if err := undo.Belongs(c.log, c.device, sample, nil); !errors.As(err, &cut) || cut.Count != all {
 				t.Errorf("%d of %d are left: %v", left, all, err)
 			}
 		}
-		if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{}); !errors.As(err, &cut) {
+		if _, err := undo.Open(c.log, c.device, undo.Options{}); !errors.As(err, &cut) {
 			t.Errorf("%d of %d are left, to go on: %v", left, all, err)
 		}
 	}
-	c := ended(t, store.UndoOptions{})
-	if err := store.BeginTakingBack(c.log); err != nil {
+	c := ended(t, undo.Options{})
+	if err := undo.BeginTakingBack(c.log); err != nil {
 		t.Fatal(err)
 	}
 	for i := all / 2; i < all; i++ {
 		c.clear(i)
 	}
-	if err := store.Belongs(c.log, c.device, false, nil); err != nil {
+	if err := undo.Belongs(c.log, c.device, false, nil); err != nil {
 		t.Errorf("taken back in part: %v", err)
 	}
 	// To go on with the change makes it a log like any other again, of what is left and what comes.
-	u, err := store.OpenUndo(c.log, c.device, store.UndoOptions{})
+	u, err := undo.Open(c.log, c.device, undo.Options{})
 	if err == nil {
 		err = c.captureMore(u, 0)
 	}
@@ -86,19 +88,19 @@ func TestUndoLogCutOff(t *testing.T) {
 		err = u.Close()
 	}
 	if err == nil {
-		err = store.Belongs(c.log, c.device, false, nil)
+		err = undo.Belongs(c.log, c.device, false, nil)
 	}
 	if err != nil {
 		t.Errorf("taken back in part, and gone on with: %v", err)
 	}
 	c.clear(all / 2)
-	if err := store.Belongs(c.log, c.device, false, nil); !errors.As(err, &cut) {
+	if err := undo.Belongs(c.log, c.device, false, nil); !errors.As(err, &cut) {
 		t.Errorf("gone on with, and cut off: %v", err)
 	}
 }
 
 // captureMore captures a chunk that the change does not touch.
-func (c *changed) captureMore(u *store.Undo, n int64) error {
+func (c *changed) captureMore(u *undo.Log, n int64) error {
 	first := 200 + 8*n
 	return u.Capture(write{first, first + 1, 9}.change())
 }
@@ -109,15 +111,15 @@ func TestUndoOverOlderLog(t *testing.T) {
 	c := newChanged(t, 1, false)
 	var err error
 	for _, chunks := range []int64{50, 31, 32, 33} { // of 32 an area
-		var u *store.Undo
-		if u, err = store.NewUndo(c.log, c.device, c.g, store.UndoOptions{}); err == nil {
+		var u *undo.Log
+		if u, err = undo.New(c.log, c.device, c.g, undo.Options{}); err == nil {
 			err = u.Capture(write{0, chunks, 1}.change())
 		}
 		if err == nil {
 			err = u.Close()
 		}
 		if err == nil {
-			err = store.Belongs(c.log, c.device, false, nil)
+			err = undo.Belongs(c.log, c.device, false, nil)
 		}
 		if err != nil {
 			t.Fatalf("%d chunks: %v", chunks, err)
@@ -131,9 +133,9 @@ func TestUndoKept(t *testing.T) {
 	for _, c := range []struct{ first, second, want bool }{
 		{true, true, true}, {false, true, false}, {true, false, false}, {false, false, false},
 	} {
-		log := ended(t, store.UndoOptions{Kept: c.first})
+		log := ended(t, undo.Options{Kept: c.first})
 		for n := range int64(2) { // that it is opened again changes nothing
-			u, err := store.OpenUndo(log.log, log.device, store.UndoOptions{Kept: c.second})
+			u, err := undo.Open(log.log, log.device, undo.Options{Kept: c.second})
 			if err == nil {
 				err = log.captureMore(u, n)
 			}
@@ -148,7 +150,7 @@ func TestUndoKept(t *testing.T) {
 			}
 		}
 		if c.first && !c.second {
-			u, err := store.OpenUndo(log.log, log.device, store.UndoOptions{Kept: true})
+			u, err := undo.Open(log.log, log.device, undo.Options{Kept: true})
 			if err != nil || u.Kept() {
 				t.Errorf("%+v, and once more with a store that is left: %v", c, err)
 			}
@@ -161,7 +163,7 @@ func TestUndoKept(t *testing.T) {
 func TestUndoClosedAtAnyTime(t *testing.T) {
 	c := newChanged(t, 1, false)
 	record := c.both.Record()
-	u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
+	u, err := undo.New(c.log, c.device, c.g, undo.Options{})
 	if err == nil {
 		err = c.run(u)
 	}
@@ -175,11 +177,11 @@ func TestUndoClosedAtAnyTime(t *testing.T) {
 	for crash := range record.Crashes(6, rand.New(rand.NewPCG(devicetest.Seed(t), 18))) {
 		states++
 		now := on(t, crash.Device(), 1, false)
-		is, err := store.IsUndo(now.log)
+		is, err := undo.IsLog(now.log)
 		if err != nil || !is {
 			continue
 		}
-		if err := store.Belongs(now.log, now.device, false, nil); err != nil {
+		if err := undo.Belongs(now.log, now.device, false, nil); err != nil {
 			t.Fatalf("%v: %v", crash, err)
 		}
 	}
@@ -228,7 +230,7 @@ func TestSaveLargeChunk(t *testing.T) {
 	for _, sectors := range []int{chunk + 3, 2*chunk + 2049, 3*chunk - 1, 2*chunk + 1} {
 		origin := originOf(sectors)
 		d := devicetest.Of(storespec.MustCompile(t, "device 24576\nheader chunk=4096\ndata 7"))
-		if _, err := save(d, chunk, origin, []stretch{{0, 1 << 40}}); err != nil {
+		if _, err := saveAll(d, chunk, origin, []stretch{{0, 1 << 40}}); err != nil {
 			t.Fatalf("%d sectors: %v", sectors, err)
 		}
 		whole := sectors / chunk

@@ -10,12 +10,14 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/undo"
 )
 
 // TestUndoOfAnotherDevice: a log is neither gone on with nor applied where the
 // device is another one, or was written to by somebody else.
 func TestUndoOfAnotherDevice(t *testing.T) {
-	var foreign *store.ForeignUndoError
+	var foreign *undo.ForeignError
 	made := func() *changed {
 		c := newChanged(t, 8, false)
 		if err := c.goOn(); err != nil {
@@ -25,23 +27,23 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 	}
 	c := made()
 	c.device.Resize(c.device.Size() - 512)
-	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{}); !errors.As(err, &foreign) {
+	if _, err := undo.Open(c.log, c.device, undo.Options{}); !errors.As(err, &foreign) {
 		t.Errorf("a smaller device: %v", err)
 	}
-	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Force: true}); err != nil {
+	if _, err := undo.Open(c.log, c.device, undo.Options{Force: true}); err != nil {
 		t.Errorf("a smaller device, by force: %v", err)
 	}
 	for _, s := range []int64{0, 3, 41, 100, 300} {
 		c = made()
 		c.both.Put(s*512, version(s, 77))
-		if err := store.Belongs(c.log, c.device, false, nil); !errors.As(err, &foreign) || foreign.Offset != format.Bytes(s)*512 {
+		if err := undo.Belongs(c.log, c.device, false, nil); !errors.As(err, &foreign) || foreign.Offset != format.Bytes(s)*512 {
 			t.Errorf("sector %d was written to: %v", s, err)
 		}
 	}
 	// What lies in no chunk that was captured may be anything.
 	c = made()
 	c.both.Put(250*512, version(250, 77))
-	if err := store.Belongs(c.log, c.device, false, nil); err != nil {
+	if err := undo.Belongs(c.log, c.device, false, nil); err != nil {
 		t.Error(err)
 	}
 	// A store that is none
@@ -49,13 +51,13 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 	if err := store.Initialize(other.log, other.g, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Belongs(other.log, other.device, true, nil); !errors.Is(err, store.ErrNoUndo) {
+	if err := undo.Belongs(other.log, other.device, true, nil); !errors.Is(err, undo.ErrNoLog) {
 		t.Errorf("an empty store: %v", err)
 	}
-	if is, err := store.IsUndo(other.log); is || err != nil {
+	if is, err := undo.IsLog(other.log); is || err != nil {
 		t.Errorf("an empty store is an undo log: %v, %v", is, err)
 	}
-	if _, err := store.OpenUndo(other.log, other.device, store.UndoOptions{}); !errors.Is(err, store.ErrNoUndo) {
+	if _, err := undo.Open(other.log, other.device, undo.Options{}); !errors.Is(err, undo.ErrNoLog) {
 		t.Errorf("an empty store: %v", err)
 	}
 }
@@ -64,16 +66,16 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 // device, and says when there is no room; the device may then not be written.
 func TestUndoRefuses(t *testing.T) {
 	sector := make([]byte, 512)
-	for name, changes := range map[string][]store.Change{
-		"not in order":       {{1024, sector}, {0, sector}},
-		"overlapping":        {{0, make([]byte, 1024)}, {512, sector}},
-		"no sector":          {{256, sector}},
-		"no whole sector":    {{0, sector[:100]}},
-		"beyond the device":  {{deviceSectors * 512, sector}},
-		"reaching beyond it": {{(deviceSectors - 1) * 512, make([]byte, 1024)}},
+	for name, changes := range map[string][]undo.Change{
+		"not in order":       {{Offset: 1024, Data: sector}, {Offset: 0, Data: sector}},
+		"overlapping":        {{Offset: 0, Data: make([]byte, 1024)}, {Offset: 512, Data: sector}},
+		"no sector":          {{Offset: 256, Data: sector}},
+		"no whole sector":    {{Offset: 0, Data: sector[:100]}},
+		"beyond the device":  {{Offset: deviceSectors * 512, Data: sector}},
+		"reaching beyond it": {{Offset: (deviceSectors - 1) * 512, Data: make([]byte, 1024)}},
 	} {
 		c := newChanged(t, 1, false)
-		u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
+		u, err := undo.New(c.log, c.device, c.g, undo.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +85,7 @@ func TestUndoRefuses(t *testing.T) {
 	}
 	c := newChanged(t, 1, false)
 	c.log.Resize(60 * 512)
-	u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
+	u, err := undo.New(c.log, c.device, c.g, undo.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func TestUndoForce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Force: true}); !errors.Is(err, store.ErrNoUndo) {
+	if _, err := undo.Open(c.log, c.device, undo.Options{Force: true}); !errors.Is(err, undo.ErrNoLog) {
 		t.Errorf("a store that is no log: %v", err)
 	}
 }
@@ -128,7 +130,7 @@ func TestIsUndoIsCheap(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if is, err := store.IsUndo(d); is || err != nil {
+	if is, err := undo.IsLog(d); is || err != nil {
 		t.Errorf("%v, %v", is, err)
 	}
 	runtime.ReadMemStats(&after)
@@ -146,20 +148,20 @@ func TestUndoOfManyAreas(t *testing.T) {
 	for s := range int64(sectors) {
 		both.Put(s*512, version(s, 0))
 	}
-	u, err := store.NewUndo(log, device, geometry(t, 1), store.UndoOptions{})
+	u, err := undo.New(log, device, geometry(t, 1), undo.Options{})
 	for s := int64(0); err == nil && s < sectors; s += 10 {
 		ch := write{s, s + 10, 1}.change()
 		if err = u.Capture(ch); err == nil {
 			_, err = device.WriteAt(ch.Data, int64(ch.Offset))
 		}
 		if err == nil && s%30 == 0 {
-			u, err = store.OpenUndo(log, device, store.UndoOptions{})
+			u, err = undo.Open(log, device, undo.Options{})
 		}
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := store.Identify(log, store.FreshGeometry(log))
+	id, err := look.Identify(log, look.FreshGeometry(log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +177,7 @@ func TestUndoOfManyAreas(t *testing.T) {
 		}
 	}
 	for _, sample := range []bool{false, true} {
-		if err := store.Belongs(log, device, sample, nil); err != nil {
+		if err := undo.Belongs(log, device, sample, nil); err != nil {
 			t.Errorf("sample %v: %v", sample, err)
 		}
 	}
@@ -184,9 +186,9 @@ func TestUndoOfManyAreas(t *testing.T) {
 		s := int64(all[area*32].Old)
 		both.Put(s*512, version(s, 9))
 		for _, sample := range []bool{false, true} {
-			var foreign *store.ForeignUndoError
+			var foreign *undo.ForeignError
 			want := !sample || bySample
-			if err := store.Belongs(log, device, sample, nil); errors.As(err, &foreign) != want {
+			if err := undo.Belongs(log, device, sample, nil); errors.As(err, &foreign) != want {
 				t.Errorf("a sector of area %d changed, sample %v: %v", area, sample, err)
 			}
 		}
@@ -213,18 +215,18 @@ func TestUndoHostile(t *testing.T) {
 			t.Fatal(err)
 		}
 		spoil(c)
-		if err := store.Belongs(c.log, c.device, false, nil); err == nil {
+		if err := undo.Belongs(c.log, c.device, false, nil); err == nil {
 			t.Errorf("%s: it belongs to the device", name)
 		}
-		if u, err := store.OpenUndo(c.log, c.device, store.UndoOptions{}); err == nil {
+		if u, err := undo.Open(c.log, c.device, undo.Options{}); err == nil {
 			t.Errorf("%s: it was opened: %v", name, u != nil)
 		}
-		if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Force: true}); err == nil && !strings.HasPrefix(name, "old chunk") {
+		if _, err := undo.Open(c.log, c.device, undo.Options{Force: true}); err == nil && !strings.HasPrefix(name, "old chunk") {
 			t.Errorf("%s: it was opened by force", name)
 		}
 	}
 	c := newChanged(t, 1, false)
-	if _, err := store.NewUndo(c.log, c.device, geometry(t, 256), store.UndoOptions{}); !errors.Is(err, store.ErrUndoChunk) {
+	if _, err := undo.New(c.log, c.device, geometry(t, 256), undo.Options{}); !errors.Is(err, undo.ErrChunk) {
 		t.Errorf("chunks of 256 sectors: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/undo"
 )
 
 // changed is a device that is changed, and the undo log of that. Content tells
@@ -45,7 +47,7 @@ func on(t testing.TB, both *devicetest.Memory, chunk uint32, grows bool) *change
 	}
 	if grows {
 		c.log.Resize(0)
-		if id, err := store.Identify(both.Part(deviceSectors*512, logSectors*512), c.g); err == nil && id.State == store.Valid {
+		if id, err := look.Identify(both.Part(deviceSectors*512, logSectors*512), c.g); err == nil && id.State == look.Valid {
 			c.log.Resize(logSectors * 512)
 		}
 	}
@@ -77,12 +79,12 @@ type write struct {
 	v          byte
 }
 
-func (w write) change() store.Change {
+func (w write) change() undo.Change {
 	var data []byte
 	for s := w.first; s < w.end; s++ {
 		data = append(data, version(s, w.v)...)
 	}
-	return store.Change{Offset: format.Bytes(w.first) * 512, Data: data}
+	return undo.Change{Offset: format.Bytes(w.first) * 512, Data: data}
 }
 
 // steps are a change as merge and repair make them: captured in batches, and
@@ -99,9 +101,9 @@ var steps = [][]write{
 }
 
 // run makes the change, from whichever step: to begin again does no harm.
-func (c *changed) run(u *store.Undo) error {
+func (c *changed) run(u *undo.Log) error {
 	for _, batch := range steps {
-		var changes []store.Change
+		var changes []undo.Change
 		for _, w := range batch {
 			changes = append(changes, w.change())
 		}
@@ -122,22 +124,22 @@ func (c *changed) run(u *store.Undo) error {
 
 // goOn runs the change with the log that is there, or begins one.
 func (c *changed) goOn() error {
-	id, err := store.Identify(c.log, store.FreshGeometry(c.log))
+	id, err := look.Identify(c.log, look.FreshGeometry(c.log))
 	if err != nil {
 		return err
 	}
-	var u *store.Undo
-	if id.State == store.Valid {
+	var u *undo.Log
+	if id.State == look.Valid {
 		// No cut leaves a store that does not say that it is a log, or of what.
-		if err := store.Belongs(c.log, c.device, false, nil); err != nil {
+		if err := undo.Belongs(c.log, c.device, false, nil); err != nil {
 			return fmt.Errorf("belongs: %w", err)
 		}
-		if u, err = store.OpenUndo(c.log, c.device, store.UndoOptions{Grow: c.grow()}); err != nil {
+		if u, err = undo.Open(c.log, c.device, undo.Options{Grow: c.grow()}); err != nil {
 			return fmt.Errorf("open: %w", err)
 		}
 	}
 	if u == nil {
-		if u, err = store.NewUndo(c.log, c.device, c.g, store.UndoOptions{Grow: c.grow()}); err != nil {
+		if u, err = undo.New(c.log, c.device, c.g, undo.Options{Grow: c.grow()}); err != nil {
 			return fmt.Errorf("new: %w", err)
 		}
 	}
@@ -149,11 +151,11 @@ func (c *changed) goOn() error {
 func (c *changed) takeBack() error {
 	content := make([]byte, deviceSectors*512)
 	c.both.Peek(content, 0)
-	id, err := store.Identify(c.log, store.FreshGeometry(c.log))
+	id, err := look.Identify(c.log, look.FreshGeometry(c.log))
 	if err != nil {
 		return err
 	}
-	if id.State == store.Valid {
+	if id.State == look.Valid {
 		list, err := exceptions(c.log, id)
 		if err != nil {
 			return err
@@ -185,11 +187,11 @@ func TestUndoTakesBack(t *testing.T) {
 				t.Errorf("chunk %d: %v", chunk, err)
 			}
 			for _, sample := range []bool{true, false} {
-				if err := store.Belongs(c.log, c.device, sample, nil); err != nil {
+				if err := undo.Belongs(c.log, c.device, sample, nil); err != nil {
 					t.Errorf("chunk %d: %v", chunk, err)
 				}
 			}
-			if is, err := store.IsUndo(c.log); !is || err != nil {
+			if is, err := undo.IsLog(c.log); !is || err != nil {
 				t.Errorf("chunk %d: is an undo log: %v, %v", chunk, is, err)
 			}
 			// To go on with the same captures nothing new, and changes nothing.
@@ -211,19 +213,19 @@ func TestUndoBeginsAgain(t *testing.T) {
 	for _, chunk := range []uint32{1, 2, 8, 16} {
 		c := newChanged(t, chunk, false)
 		record := c.both.Record()
-		if _, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{Grow: c.grow()}); err != nil {
+		if _, err := undo.New(c.log, c.device, c.g, undo.Options{Grow: c.grow()}); err != nil {
 			t.Fatal(err)
 		}
 		unfinished := 0
 		for crash := range record.Crashes(50, rand.New(rand.NewPCG(devicetest.Seed(t), 0))) {
 			now := on(t, crash.Device(), chunk, false)
-			id, err := store.Identify(now.log, now.g)
+			id, err := look.Identify(now.log, now.g)
 			if err != nil {
 				t.Fatal(err)
 			}
-			is, err := store.IsUndo(now.log)
+			is, err := undo.IsLog(now.log)
 			switch {
-			case err != nil || is != (id.State == store.Valid):
+			case err != nil || is != (id.State == look.Valid):
 				t.Errorf("chunk %d, %v: %+v, an undo log: %v, %v", chunk, crash, id, is, err)
 			case id.Unfinished:
 				unfinished++
@@ -249,7 +251,7 @@ func TestOpenUndoSyncs(t *testing.T) {
 	if _, err := c.log.WriteAt(version(1, 1), last); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.OpenUndo(c.log, c.device, store.UndoOptions{Grow: c.grow(), Force: true}); err != nil {
+	if _, err := undo.Open(c.log, c.device, undo.Options{Grow: c.grow(), Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	record.Mark("opened")
@@ -351,11 +353,11 @@ func TestUndoFaults(t *testing.T) {
 // TestUndoIsSticky: after a failure to capture, the log captures nothing more.
 func TestUndoIsSticky(t *testing.T) {
 	var c *changed
-	var u *store.Undo
+	var u *undo.Log
 	var err error
 	for _, kind := range []devicetest.Kind{devicetest.Sync, devicetest.Read} { // the read is of the device
 		c = newChanged(t, 1, false)
-		if u, err = store.NewUndo(c.log, c.device, c.g, store.UndoOptions{}); err != nil {
+		if u, err = undo.New(c.log, c.device, c.g, undo.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		c.both.Fault = (&devicetest.NthOp{Kinds: kind, Err: errBroken}).Fault
@@ -376,9 +378,9 @@ func TestUndoSize(t *testing.T) {
 				continue
 			}
 			c := newChanged(t, chunk, false)
-			size := store.UndoSize(c.g, uint64(n))
+			size := undo.Size(c.g, uint64(n))
 			c.log.Resize(int64(size))
-			u, err := store.NewUndo(c.log, c.device, c.g, store.UndoOptions{})
+			u, err := undo.New(c.log, c.device, c.g, undo.Options{})
 			if err == nil {
 				err = u.Capture(write{0, n * int64(chunk), 1}.change())
 			}

@@ -9,7 +9,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // kernel is a store in the kernel's memory, as far as room goes. It counts
@@ -74,10 +74,10 @@ func geometry(t testing.TB, sectors uint32) format.Geometry {
 }
 
 // usage is that of a store with a list of new chunks.
-func usage(g format.Geometry, chunks uint64, list []uint64) store.Usage {
+func usage(g format.Geometry, chunks uint64, list []uint64) look.Usage {
 	e := uint64(g.ExceptionsPerArea())
 	k, _ := load(e, chunks, list)
-	u := store.Usage{Geometry: g, Size: format.Bytes(chunks)*g.ChunkBytes() + g.ChunkBytes()/2}
+	u := look.Usage{Geometry: g, Size: format.Bytes(chunks)*g.ChunkBytes() + g.ChunkBytes()/2}
 	u.End = format.End{Exceptions: uint64(len(list)), NextFree: format.NewChunk(k.next)}
 	u.End.Place = format.Place{Area: format.AreaIndex(k.area), Index: int(k.committed)}
 	for _, chunk := range list {
@@ -154,7 +154,7 @@ func served(list []uint64, chunks uint64) bool {
 	return true
 }
 
-func checkLeaked(t *testing.T, u store.Usage, e uint64, list []uint64) {
+func checkLeaked(t *testing.T, u look.Usage, e uint64, list []uint64) {
 	t.Helper()
 	named := map[uint64]bool{}
 	for _, chunk := range list {
@@ -198,7 +198,7 @@ func TestStrideFull(t *testing.T) {
 		g := geometry(t, sectors)
 		for k := uint64(1); k < 4; k++ {
 			chunks := k*g.Stride() + 1
-			u := store.FreshUsage(g, format.Bytes(chunks)*g.ChunkBytes())
+			u := look.FreshUsage(g, format.Bytes(chunks)*g.ChunkBytes())
 			if got, want := u.Free(), k*(g.Stride()-1)-1; got != want {
 				t.Errorf("chunk %d, %d chunks: %d free, want %d", sectors, chunks, got, want)
 			}
@@ -265,7 +265,7 @@ func TestPercent(t *testing.T) {
 		{3, 0, 8, 0, 100},
 		{0, 0, 8, 5600, 0}, // wrapped
 	} {
-		u := store.Usage{Geometry: geometry(t, c.chunk), Size: c.total.Bytes()}
+		u := look.Usage{Geometry: geometry(t, c.chunk), Size: c.total.Bytes()}
 		u.End.NextFree, u.End.Area = format.NewChunk(c.next), format.AreaIndex(c.area)
 		if got := u.Percent(); got != c.want {
 			t.Errorf("%s: %v%%, want %v", u.Status(), got, c.want)
@@ -277,7 +277,7 @@ func TestPercent(t *testing.T) {
 // kernel counts: in 64 bits.
 func TestUsageOfDamage(t *testing.T) {
 	g := geometry(t, 8)
-	u := store.FreshUsage(g, 800*4096)
+	u := look.FreshUsage(g, 800*4096)
 	u.End.Exceptions, u.End.Index = 1, 1
 	u.End.NextFree, u.End.Highest = 0, math.MaxUint64
 	u.End.Beyond = &format.Place{Area: 3, Index: 7}
@@ -316,7 +316,7 @@ func TestEnough(t *testing.T) {
 	for _, chunk := range []int{1, 2} {
 		for n := range 200 {
 			d := devicetest.Of(storespec.MustCompile(t, fmt.Sprintf("device 1000\nheader chunk=%d\nfill %d", chunk, n)))
-			id, err := store.Identify(d, store.FreshGeometry(d))
+			id, err := look.Identify(d, look.FreshGeometry(d))
 			if err != nil {
 				t.Fatal(err)
 			}

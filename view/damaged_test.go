@@ -11,7 +11,7 @@ import (
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // damage is a store with faults, of chunks of one sector, whose origin has 256; and what is
@@ -193,9 +193,9 @@ func TestDamagedStores(t *testing.T) {
 			r := newRig(t, "device 2", damaged.OriginSectors*sector)
 			r = rigOf(c.Image, r.originImage())
 			v, err := Open(r.options())
-			var state *store.StateError
+			var state *look.StateError
 			switch {
-			case errors.Is(err, store.ErrInvalid), errors.As(err, &state):
+			case errors.Is(err, look.ErrInvalid), errors.As(err, &state):
 				return
 			case err != nil:
 				t.Fatal(err)
@@ -223,15 +223,15 @@ func TestDamagedStores(t *testing.T) {
 // TestRefused: what is no store that can be shown is refused.
 func TestRefused(t *testing.T) {
 	for spec, want := range map[string]any{
-		"device 200":                            store.Uninitialized,
-		"device 200\nheader chunk=1 valid=0":    store.ErrInvalid,
-		"device 200\nheader chunk=1 version=2":  store.Damaged,
-		"device 200\nheader chunk=3":            store.Damaged,
-		"device 200\nheader chunk=1 magic=0x77": store.Foreign,
+		"device 200":                            look.Uninitialized,
+		"device 200\nheader chunk=1 valid=0":    look.ErrInvalid,
+		"device 200\nheader chunk=1 version=2":  look.Damaged,
+		"device 200\nheader chunk=3":            look.Damaged,
+		"device 200\nheader chunk=1 magic=0x77": look.Foreign,
 	} {
 		r := newRig(t, spec, 256*sector)
 		_, err := Open(r.options())
-		var state *store.StateError
+		var state *look.StateError
 		if e, ok := want.(error); ok && !errors.Is(err, e) || !ok && (!errors.As(err, &state) || state.State != want) {
 			t.Errorf("%q: %v", spec, err)
 		}
@@ -244,7 +244,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("an invalid one: %v", err)
 	}
 	if o.To = r.cow; true {
-		if _, err := Open(o); !errors.Is(err, store.ErrInvalid) {
+		if _, err := Open(o); !errors.Is(err, look.ErrInvalid) {
 			t.Errorf("an invalid one, to be written: %v", err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/bitmap"
-	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Reader is a device that is read. It must allow concurrent calls, and may be a
@@ -75,7 +75,7 @@ type View struct {
 // certain (see the package comment), and not be written to; [View.Report] tells what is
 // wrong.
 //
-// The error is store.ErrInvalid, a [*store.StateError] where there is no store to be read,
+// The error is look.ErrInvalid, a [*store.StateError] where there is no store to be read,
 // ErrDamaged where it was to be written to, that of Visit, or one of reading.
 func Open(o Options) (*View, error) {
 	v := &View{cow: o.COW, origin: o.Origin, damagedOK: o.DamagedOK}
@@ -83,14 +83,14 @@ func Open(o Options) (*View, error) {
 	if o.Size > 0 {
 		v.size = min(v.size, o.Size)
 	}
-	id, err := store.Identify(o.COW, store.FreshGeometry(o.COW))
+	id, err := look.Identify(o.COW, look.FreshGeometry(o.COW))
 	switch {
 	case err != nil:
 		return nil, err
-	case id.State == store.Invalid && (!o.InvalidOK || o.To != nil):
-		return nil, store.ErrInvalid
-	case id.State != store.Valid && id.State != store.Invalid:
-		return nil, &store.StateError{State: id.State, Fault: id.Fault}
+	case id.State == look.Invalid && (!o.InvalidOK || o.To != nil):
+		return nil, look.ErrInvalid
+	case id.State != look.Valid && id.State != look.Invalid:
+		return nil, &look.StateError{State: id.State, Fault: id.Fault}
 	}
 	v.geometry = id.Geometry
 	if err := v.check(o); err != nil {
@@ -198,11 +198,11 @@ func (v *View) walk(live bool) format.Walk {
 
 // Usage is how the space of the COW device is used; of a view that is written to, with the
 // exceptions that were not committed yet.
-func (v *View) Usage() store.Usage {
+func (v *View) Usage() look.Usage {
 	if v.store != nil {
 		return v.store.Usage()
 	}
-	return store.Usage{Geometry: v.geometry, Size: format.Bytes(v.cow.Size()), End: v.end}
+	return look.Usage{Geometry: v.geometry, Size: format.Bytes(v.cow.Size()), End: v.end}
 }
 
 // onCOW is the number of chunks on the COW device.

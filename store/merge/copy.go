@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"dmcow/format"
-	"dmcow/store"
+	"dmcow/store/undo"
 )
 
 // copier copies chunks from the COW device to the origin: while one window is
@@ -219,10 +219,10 @@ func (c *copier) capture(w *window) error {
 	if c.Undo == nil {
 		return nil
 	}
-	var changes []store.Change
+	var changes []undo.Change
 	bufs, offsets := w.vectors(w.data, c.target)
 	for i := range bufs {
-		changes = append(changes, store.Change{Offset: format.Bytes(offsets[i]), Data: bufs[i]})
+		changes = append(changes, undo.Change{Offset: format.Bytes(offsets[i]), Data: bufs[i]})
 	}
 	if err := c.Undo.Capture(changes...); err != nil {
 		return &UndoError{err}

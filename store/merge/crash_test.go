@@ -10,6 +10,8 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/undo"
 )
 
 // way is how a store is merged, from whatever state.
@@ -46,24 +48,24 @@ func withUndo(batch uint64, chunk uint32) way {
 	}
 }
 
-func (r *rig) undo(chunk uint32) (*store.Undo, error) {
+func (r *rig) undo(chunk uint32) (*undo.Log, error) {
 	grow := func(size format.Bytes) error {
 		r.log.Resize(max(r.log.Size(), int64(size)))
 		return nil
 	}
 	if r.log.Size() > 0 {
-		return store.OpenUndo(r.log, r.origin, store.UndoOptions{Grow: grow})
+		return undo.Open(r.log, r.origin, undo.Options{Grow: grow})
 	}
 	g, err := format.NewGeometry(chunk)
 	if err != nil {
 		return nil, err
 	}
-	return store.NewUndo(r.log, r.origin, g, store.UndoOptions{Grow: grow})
+	return undo.New(r.log, r.origin, g, undo.Options{Grow: grow})
 }
 
 // takeBack merges the undo log.
 func (r *rig) takeBack(o Options) error {
-	if err := store.BeginTakingBack(r.log); err != nil {
+	if err := undo.BeginTakingBack(r.log); err != nil {
 		return err
 	}
 	m, err := r.open(r.log, o)
@@ -157,7 +159,7 @@ func (s story) check(now *rig, n int, want, before []byte) error {
 		return fmt.Errorf("merged again, %d exceptions are left and the origin holds something else (%v)", len(list), err)
 	}
 	// Nothing is left behind the empty list, but for what steps leave, as the kernel's do.
-	h, err := store.LookBehind(now.cow, g, format.End{}, nil)
+	h, err := look.LookBehind(now.cow, g, format.End{}, nil)
 	if err != nil || h.Count > 0 && n%2 != 0 {
 		return fmt.Errorf("merged again, %d entries are left behind the list's end (%v)", h.Count, err)
 	}
@@ -198,7 +200,7 @@ func TestUndoCutOff(t *testing.T) {
 		for crash := range record.Crashes(8, rng) {
 			states++
 			now := r.in(crash.Device())
-			if err := store.Belongs(now.log, now.origin, false, nil); err != nil {
+			if err := undo.Belongs(now.log, now.origin, false, nil); err != nil {
 				t.Fatalf("%v: %v", crash, err)
 			}
 			if err := back(now); err != nil || !bytes.Equal(content(now.origin), before) {

@@ -9,6 +9,8 @@ import (
 
 	"dmcow/format"
 	"dmcow/store"
+	"dmcow/store/look"
+	"dmcow/store/undo"
 )
 
 // MinMemory is the least memory that a merge takes for exceptions and data, in
@@ -94,7 +96,7 @@ type Merge struct {
 // The store is one of which a check finds that it may be merged. That new chunks lie on the
 // COW device and old ones on the origin is made sure of once more.
 //
-// The error is a [*SyncError], one of [store.Loadable], a [*BadExceptionError], a
+// The error is a [*SyncError], one of [look.Loadable], a [*BadExceptionError], a
 // [*store.HiddenError], a [*format.AreaError], or Visit's.
 func Open(cow COW, origin Origin, o Opening) (*Merge, error) {
 	// A run that was killed may have left in the page cache what it never synced.
@@ -103,7 +105,7 @@ func Open(cow COW, origin Origin, o Opening) (*Merge, error) {
 			return nil, &SyncError{err}
 		}
 	}
-	p, err := look(cow, origin, o)
+	p, err := foresee(cow, origin, o)
 	if err != nil {
 		return nil, err
 	}
@@ -112,15 +114,17 @@ func Open(cow COW, origin Origin, o Opening) (*Merge, error) {
 
 // Source is a device that is only read.
 type Source interface {
-	store.Device
+	look.Device
 	Reader
 }
 
 // Look is [Open] for devices that are open for reading.
-func Look(cow, origin Source, o Opening) (*Prospect, error) { return look(unwritten{cow}, origin, o) }
+func Look(cow, origin Source, o Opening) (*Prospect, error) {
+	return foresee(unwritten{cow}, origin, o)
+}
 
-func look(cow COW, origin store.Device, o Opening) (*Prospect, error) {
-	id, err := store.Loadable(cow)
+func foresee(cow COW, origin look.Device, o Opening) (*Prospect, error) {
+	id, err := look.Loadable(cow)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +178,7 @@ func (m *Prospect) count(_ *struct{}, b format.Batch) error {
 
 // lookBehind counts what stands behind the list's end, and refuses it where it may be missed.
 func (m *Prospect) lookBehind(end format.End) error {
-	h, err := store.LookBehind(m.cow, m.geometry, end, nil)
+	h, err := look.LookBehind(m.cow, m.geometry, end, nil)
 	if err != nil || h.Count == 0 {
 		return err
 	}
@@ -200,11 +204,11 @@ type Options struct {
 	// MinMemory.
 	Memory format.Bytes
 
-	Keep          bool        // copy, and leave the list as it is
-	SkipIdentical bool        // do not write what the origin holds already
-	Rescue        bool        // leave chunks that cannot be read in the store, and merge the others
-	Cached        bool        // small reads from the COW device cost little: they come from the page cache
-	Undo          *store.Undo // is given what is overwritten, before; may be nil
+	Keep          bool      // copy, and leave the list as it is
+	SkipIdentical bool      // do not write what the origin holds already
+	Rescue        bool      // leave chunks that cannot be read in the store, and merge the others
+	Cached        bool      // small reads from the COW device cost little: they come from the page cache
+	Undo          *undo.Log // is given what is overwritten, before; may be nil
 	// PastCache reads the origin back, past the page cache. Where it is set, what was
 	// written is compared before exceptions are cleared.
 	PastCache Reader

@@ -10,6 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // TestRun merges stores of many shapes: the origin becomes what the snapshot showed,
@@ -411,7 +412,7 @@ func TestRefused(t *testing.T) {
 	}
 	large := newRig(t, "device 100\nheader chunk=1\nfill 3", 56)
 	large.all.Block = 4096
-	var state *store.StateError
+	var state *look.StateError
 	if _, err := large.run(small(100, 4096)); !errors.As(err, &state) {
 		t.Errorf("blocks larger than chunks: %v", err)
 	}

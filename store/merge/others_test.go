@@ -10,7 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
-	"dmcow/store"
+	"dmcow/store/save"
 )
 
 // besideAnother merges when the other snapshot of the origin, which is where the undo log
@@ -24,7 +24,7 @@ func besideAnother(run way) way {
 		if err := r.sound(r.log); err != nil {
 			return err
 		}
-		s, err := store.NewSaver(r.log, g, format.Bytes(r.origin.Size()), true, nil)
+		s, err := save.New(r.log, g, format.Bytes(r.origin.Size()), true, nil)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // errBad is that of a bad sector.
@@ -251,7 +252,7 @@ func TestHidden(t *testing.T) {
 			if _, err = m.Run(small(1000, 4096)); err != nil || !bytes.Equal(content(r.origin), want) {
 				t.Errorf("%v", err)
 			}
-			if h, err := store.LookBehind(r.cow, m.geometry, format.End{}, nil); err != nil || !h.Blank {
+			if h, err := look.LookBehind(r.cow, m.geometry, format.End{}, nil); err != nil || !h.Blank {
 				t.Errorf("%+v is left, %v", h, err)
 			}
 		})

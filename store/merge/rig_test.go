@@ -13,6 +13,7 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
+	"dmcow/store/look"
 )
 
 const sector = format.SectorSize
@@ -47,7 +48,7 @@ func newRig(t testing.TB, spec string, originSectors int64) *rig {
 func on(all *devicetest.Memory, cow, origin int64) *rig {
 	r := &rig{all: all, cow: all.Part(0, cow), origin: all.Part(cow, origin), logStart: cow + origin}
 	r.log = all.Part(r.logStart, logSectors*sector)
-	if id, err := store.Identify(r.log, store.FreshGeometry(r.log)); err != nil || id.State != store.Valid {
+	if id, err := look.Identify(r.log, look.FreshGeometry(r.log)); err != nil || id.State != look.Valid {
 		r.log.Resize(0)
 	}
 	return r
@@ -68,9 +69,9 @@ func content(p *devicetest.Part) []byte {
 }
 
 // exceptions are those of a store, in the list's order.
-func exceptions(d store.Device) (all []format.Exception, g format.Geometry, err error) {
-	id, err := store.Identify(d, store.FreshGeometry(d))
-	if err != nil || id.State != store.Valid {
+func exceptions(d look.Device) (all []format.Exception, g format.Geometry, err error) {
+	id, err := look.Identify(d, look.FreshGeometry(d))
+	if err != nil || id.State != look.Valid {
 		return nil, g, fmt.Errorf("%+v, %v: want a store", id, err)
 	}
 	_, err = format.Each(id.Walk(d), nil, func(_ *struct{}, b format.Batch) error {
@@ -84,7 +85,7 @@ func exceptions(d store.Device) (all []format.Exception, g format.Geometry, err 
 
 // view is what the snapshot of the origin with the store on d reads as, found out
 // the simplest way. Chunks in except are left out.
-func (r *rig) view(d store.Device, except ...format.OldChunk) ([]byte, error) {
+func (r *rig) view(d look.Device, except ...format.OldChunk) ([]byte, error) {
 	list, g, err := exceptions(d)
 	if err != nil {
 		return nil, err
@@ -113,11 +114,11 @@ func (r *rig) mustView(t testing.TB) []byte {
 }
 
 // sound wants a check to find nothing in a store that speaks against a merge.
-func (r *rig) sound(d store.Device) error { return r.mergeable(d, check.AnyMerge) }
+func (r *rig) sound(d look.Device) error { return r.mergeable(d, check.AnyMerge) }
 
 // mergeable wants a check that knows the origin to find nothing that speaks against a merge of
 // some kind.
-func (r *rig) mergeable(d store.Device, least check.Merging) error {
+func (r *rig) mergeable(d look.Device, least check.Merging) error {
 	report, err := check.Make(check.Options{Device: d, Origin: format.Bytes(r.origin.Size()), Content: r.origin})
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func (r *rig) open(cow COW, o Options) (*Merge, error) {
 	if o.Rescue {
 		least = check.RescueMerge
 	}
-	if _, err := store.Loadable(cow); err == nil {
+	if _, err := look.Loadable(cow); err == nil {
 		if err := r.mergeable(cow, least); err != nil {
 			return nil, err
 		}

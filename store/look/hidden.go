@@ -1,4 +1,4 @@
-package store
+package look
 
 import (
 	"fmt"
@@ -30,7 +30,7 @@ type Hidden struct {
 func LookBehind(d Device, g format.Geometry, end format.End, each func(format.Place, format.Exception) error) (Hidden, error) {
 	l := behind{Hidden: Hidden{Place: end.Place, Blank: true}, each: each}
 	rest := (g.ExceptionsPerArea() - end.Index) * format.ExceptionSize
-	buf := make([]byte, min(rest, pieceSize))
+	buf := make([]byte, min(rest, behindPiece))
 	for i := end.Index; i < g.ExceptionsPerArea(); i += len(buf) / format.ExceptionSize {
 		buf = buf[:min(len(buf), (g.ExceptionsPerArea()-i)*format.ExceptionSize)]
 		at := format.Place{Area: end.Area, Index: i}
@@ -65,6 +65,9 @@ type behind struct {
 	each func(format.Place, format.Exception) error
 	gap  bool // a slot without an exception came before, in the sector that has the last exception
 }
+
+// pieceSize is how much of an area is in memory at a time, in bytes: a chunk may be a gigabyte.
+const behindPiece = 1 << 20
 
 // slotsPerSector is the number of exceptions in a sector.
 const slotsPerSector = format.SectorSize / format.ExceptionSize
@@ -135,42 +138,4 @@ func unexplainedNext(d Device, g format.Geometry, h Hidden) string {
 		return "the area is full, and the next is not blank"
 	}
 	return ""
-}
-
-// makeAddable makes the current area fit to take exceptions, or says why none
-// can be added.
-func (s *Store) makeAddable() error {
-	if s.failed != nil {
-		return s.failed
-	}
-	if s.state == moved {
-		if err := s.load(); err != nil {
-			return err
-		}
-	}
-	if s.state == unlooked {
-		if err := s.clearHidden(); err != nil {
-			return err
-		}
-		s.state = addable
-	}
-	return s.look(s.end.Index)
-}
-
-// clearHidden clears the entries behind the terminator in its area, durably, where a torn
-// commit explains them and the caller knows that they change nothing: they must be gone
-// before the first exception is added, since the write that adds it may be torn in its turn.
-// It refuses others with a [*HiddenError].
-func (s *Store) clearHidden() error {
-	h, err := LookBehind(s.device, s.geometry, s.end, nil)
-	switch {
-	case err != nil:
-		return err
-	case h.Count == 0:
-		return nil
-	case h.Why != "" || !s.options.HiddenVoid:
-		return &HiddenError{Place: h.Place, First: h.First, Why: h.Why}
-	}
-	s.fail(s.clearSlots(s.end.Index, h.Last+1))
-	return s.failed
 }

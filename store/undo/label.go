@@ -1,4 +1,4 @@
-package store
+package undo
 
 import (
 	"encoding/binary"
@@ -10,6 +10,8 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/raw"
+	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // A label is what an undo log keeps of the change beside the store's own
@@ -63,15 +65,15 @@ type labelHead struct {
 	count uint64 // exceptions
 }
 
-// MaxUndoChunk is the largest chunk size of an undo log, in sectors. The label of
+// MaxChunk is the largest chunk size of an undo log, in sectors. The label of
 // an area takes the square of a chunk: 4 MiB then, which are held in memory.
-const MaxUndoChunk = 128
+const MaxChunk = 128
 
-// ErrUndoChunk says that an undo log was to be made with larger chunks.
-var ErrUndoChunk = fmt.Errorf("the chunks of an undo log have %d sectors at most", MaxUndoChunk)
+// ErrChunk says that an undo log was to be made with larger chunks.
+var ErrChunk = fmt.Errorf("the chunks of an undo log have %d sectors at most", MaxChunk)
 
-// ErrNoUndo says that a store is no undo log.
-var ErrNoUndo = errors.New("is no undo log: it lacks the label of one")
+// ErrNoLog says that a store is no undo log.
+var ErrNoLog = errors.New("is no undo log: it lacks the label of one")
 
 // castagnoli is made where it is needed: a small store takes no longer than the start.
 var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
@@ -108,14 +110,14 @@ func (l *label) changeFlags(change func(uint32) uint32) {
 }
 
 // writeHead writes what stands before the sums.
-func (l *label) writeHead(d WriteDevice) error { return l.write(d, 0, labelSize) }
+func (l *label) writeHead(d store.WriteDevice) error { return l.write(d, 0, labelSize) }
 
 // readLabel reads the label of the area whose first exception has its data in
-// chunk first. The error is [ErrNoUndo], or one of reading.
-func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, error) {
+// chunk first. The error is [ErrNoLog], or one of reading.
+func readLabel(d look.Device, g format.Geometry, first format.NewChunk) (*label, error) {
 	chunks, ok := labelAt(g, first)
 	if !ok || uint64(first) > g.Chunks(format.Bytes(d.Size())) {
-		return nil, ErrNoUndo
+		return nil, ErrNoLog
 	}
 	if _, err := readLabelHead(d, g, chunks[0]); err != nil {
 		return nil, err // before memory is taken for the sums
@@ -130,18 +132,18 @@ func readLabel(d Device, g format.Geometry, first format.NewChunk) (*label, erro
 	return l, nil
 }
 
-// readLabelHead reads the head of the label that begins in a chunk. The error is [ErrNoUndo],
+// readLabelHead reads the head of the label that begins in a chunk. The error is [ErrNoLog],
 // or one of reading.
-func readLabelHead(d Device, g format.Geometry, first format.NewChunk) (h labelHead, err error) {
-	if uint64(first) >= g.Chunks(format.Bytes(d.Size())) || g.ChunkSectors() > MaxUndoChunk {
-		return h, ErrNoUndo
+func readLabelHead(d look.Device, g format.Geometry, first format.NewChunk) (h labelHead, err error) {
+	if uint64(first) >= g.Chunks(format.Bytes(d.Size())) || g.ChunkSectors() > MaxChunk {
+		return h, ErrNoLog
 	}
 	var head [labelSize]byte
 	if err := raw.ReadFull(d, head[:], int64(g.Offset(first))); err != nil {
 		return h, fmt.Errorf("byte %d of the undo log: %w", g.Offset(first), err)
 	}
 	if string(head[:len(labelMagic)]) != labelMagic {
-		return h, ErrNoUndo
+		return h, ErrNoLog
 	}
 	h.size = format.Bytes(binary.LittleEndian.Uint64(head[len(labelMagic):]))
 	h.flags = binary.LittleEndian.Uint32(head[labelFlags:])
@@ -150,7 +152,7 @@ func readLabelHead(d Device, g format.Geometry, first format.NewChunk) (h labelH
 }
 
 // write writes the chunks that hold bytes from start up to end.
-func (l *label) write(d WriteDevice, start, end int) error {
+func (l *label) write(d store.WriteDevice, start, end int) error {
 	size := int(l.geometry.ChunkBytes())
 	for i := start / size; i*size < end; i++ {
 		offset := l.geometry.Offset(l.chunks[i])
@@ -162,7 +164,7 @@ func (l *label) write(d WriteDevice, start, end int) error {
 }
 
 // writeSums writes the sums of the exceptions from first up to end.
-func (l *label) writeSums(d WriteDevice, first, end int) error {
+func (l *label) writeSums(d store.WriteDevice, first, end int) error {
 	n := int(chunkSums(l.geometry))
 	return l.write(d, labelSize+first*n, labelSize+end*n)
 }

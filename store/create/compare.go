@@ -1,4 +1,4 @@
-package store
+package create
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ const (
 	// in bytes: so little that it stays in a processor's own cache, but a whole
 	// chunk, if that is not very large.
 	leastWindow = 256 << 10
-	mostWindow  = pieceSize
+	mostWindow  = 1 << 20
 	// windows is how many of them are on their way at a time, and comparers how
 	// many are read and compared at once.
 	windows   = 16

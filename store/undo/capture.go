@@ -1,4 +1,4 @@
-package store
+package undo
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/raw"
+	"dmcow/store"
 )
 
 // Capture keeps what the device holds where the changes will be written, each
@@ -15,7 +16,7 @@ import (
 //
 // After an error the log does nothing more; opened again, it goes on from what
 // is durable.
-func (u *Undo) Capture(changes ...Change) error {
+func (u *Log) Capture(changes ...Change) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.failed == nil {
@@ -24,7 +25,7 @@ func (u *Undo) Capture(changes ...Change) error {
 	return u.failed
 }
 
-func (u *Undo) capture(changes []Change) error {
+func (u *Log) capture(changes []Change) error {
 	all, err := u.split(changes)
 	if err != nil {
 		return err
@@ -42,7 +43,7 @@ func (u *Undo) capture(changes []Change) error {
 		return err
 	}
 	for len(fresh) > 0 {
-		n := min(len(fresh), u.log.slots()-u.log.end.Index)
+		n := min(len(fresh), u.geometry.ExceptionsPerArea()-u.log.End().Index)
 		if err := u.add(fresh[:n]); err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ type captive struct {
 }
 
 // split cuts the changes to chunks.
-func (u *Undo) split(changes []Change) (all []captive, err error) {
+func (u *Log) split(changes []Change) (all []captive, err error) {
 	chunk, end := u.geometry.ChunkBytes(), format.Bytes(0)
 	for _, c := range changes {
 		length := format.Bytes(len(c.Data))
@@ -85,26 +86,26 @@ func (u *Undo) split(changes []Change) (all []captive, err error) {
 // add captures chunks that fit the current area, with one write of it.
 //
 // Data and label come first; the engine flushes them before it writes the area.
-func (u *Undo) add(fresh []captive) error {
+func (u *Log) add(fresh []captive) error {
 	if u.label == nil {
 		if err := u.begin(); err != nil {
 			return err
 		}
 	}
-	first := u.log.end.Index
+	first := u.log.End().Index
 	if err := u.reach(uint64(len(fresh))); err != nil {
 		return err
 	}
 	pending, err := u.copyAll(fresh, first)
-	if err == nil && first+len(fresh) == u.log.slots() {
+	if err == nil && first+len(fresh) == u.geometry.ExceptionsPerArea() {
 		err = u.clearNext(pending[len(pending)-1].New)
 	}
 	u.label.setCount(first)
 	if err == nil && !u.label.inHead(first) {
-		err = u.label.writeHead(u.log.device)
+		err = u.label.writeHead(u.device)
 	}
 	if err == nil {
-		err = u.label.writeSums(u.log.device, first, first+len(fresh))
+		err = u.label.writeSums(u.device, first, first+len(fresh))
 	}
 	copied := err == nil
 	for _, p := range pending {
@@ -120,26 +121,26 @@ func (u *Undo) add(fresh []captive) error {
 	for _, c := range fresh {
 		u.captured.Add(uint64(c.old))
 	}
-	if u.log.end.Index > 0 {
+	if u.log.End().Index > 0 {
 		return nil
 	}
-	u.label.setCount(u.log.slots())
-	err = u.label.writeHead(u.log.device)
+	u.label.setCount(u.geometry.ExceptionsPerArea())
+	err = u.label.writeHead(u.device)
 	u.label = nil // the area is full, and the next wants one of its own
 	return err
 }
 
 // clearNext clears what an earlier log on the device has left where the label of the next area will
 // begin, behind the last data chunk of this one: it would speak for exceptions that were lost.
-func (u *Undo) clearNext(last format.NewChunk) error {
+func (u *Log) clearNext(last format.NewChunk) error {
 	next := u.geometry.SkipMetadata(last + 1)
-	_, err := readLabelHead(u.log.device, u.geometry, next)
-	if errors.Is(err, ErrNoUndo) {
+	_, err := readLabelHead(u.device, u.geometry, next)
+	if errors.Is(err, ErrNoLog) {
 		return nil
 	}
 	at := u.geometry.Offset(next)
 	if err == nil {
-		_, err = u.log.device.WriteAt(make([]byte, u.geometry.ChunkBytes()), int64(at))
+		_, err = u.device.WriteAt(make([]byte, u.geometry.ChunkBytes()), int64(at))
 	}
 	if err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", at, err)
@@ -149,7 +150,7 @@ func (u *Undo) clearNext(last format.NewChunk) error {
 
 // copyAll prepares the exceptions of chunks that go to the current area, from
 // its exception first on, and copies the chunks. It returns what it prepared.
-func (u *Undo) copyAll(fresh []captive, first int) (pending []Pending, err error) {
+func (u *Log) copyAll(fresh []captive, first int) (pending []store.Pending, err error) {
 	for i, c := range fresh {
 		p, err := u.log.PrepareException(c.old)
 		if err != nil {
@@ -165,14 +166,14 @@ func (u *Undo) copyAll(fresh []captive, first int) (pending []Pending, err error
 
 // copy copies a chunk from the device to the log, and notes what will be
 // written in its place. It is exception i of its area.
-func (u *Undo) copy(p Pending, c captive, i int) error {
+func (u *Log) copy(p store.Pending, c captive, i int) error {
 	data := make([]byte, u.geometry.ChunkBytes())
 	at := format.Bytes(c.old) * u.geometry.ChunkBytes()
 	length := min(u.geometry.ChunkBytes(), u.size-at)
 	if err := raw.ReadFull(u.origin, data[:length], int64(at)); err != nil {
 		return fmt.Errorf("byte %d of the device to be captured: %w", at, err)
 	}
-	if _, err := u.log.device.WriteAt(data, int64(u.geometry.Offset(p.New))); err != nil {
+	if _, err := u.device.WriteAt(data, int64(u.geometry.Offset(p.New))); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", u.geometry.Offset(p.New), err)
 	}
 	for _, change := range c.changes {
@@ -186,16 +187,17 @@ func (u *Undo) copy(p Pending, c captive, i int) error {
 // that is something new: their labels are durable when it returns. What is written
 // again was mostly captured not long ago, so it looks for the chunks from the
 // list's end backwards, and no table of them has to be kept.
-func (u *Undo) amend(again map[format.OldChunk][]Change) error {
+func (u *Log) amend(again map[format.OldChunk][]Change) error {
 	if len(again) == 0 {
 		return nil
 	}
 	changed := false
-	end := u.log.end
+	end := u.log.End()
 	area := make([]byte, u.geometry.ChunkBytes())
-	for k, n := end.Area, end.Index; len(again) > 0; k, n = k-1, u.log.slots() {
-		if err := raw.ReadFull(u.log.device, area, u.log.areaOffset(k)); err != nil {
-			return fmt.Errorf("byte %d of the undo log: %w", u.log.areaOffset(k), err)
+	for k, n := end.Area, end.Index; len(again) > 0; k, n = k-1, u.geometry.ExceptionsPerArea() {
+		at := u.geometry.Offset(u.geometry.AreaLocation(k))
+		if err := raw.ReadFull(u.device, area, int64(at)); err != nil {
+			return fmt.Errorf("byte %d of the undo log: %w", at, err)
 		}
 		new, err := u.amendArea(k, area[:n*format.ExceptionSize], again)
 		if err != nil {
@@ -209,14 +211,14 @@ func (u *Undo) amend(again map[format.OldChunk][]Change) error {
 	if !changed {
 		return nil
 	}
-	return u.log.device.Sync()
+	return u.device.Sync()
 }
 
 // amendArea is amend for area k, which holds the exceptions in raw. It takes out of
 // again what it finds, and reports whether a label was written.
-func (u *Undo) amendArea(k format.AreaIndex, raw []byte, again map[format.OldChunk][]Change) (changed bool, err error) {
+func (u *Log) amendArea(k format.AreaIndex, raw []byte, again map[format.OldChunk][]Change) (changed bool, err error) {
 	l := u.label
-	if k != u.log.end.Area {
+	if k != u.log.End().Area {
 		l = nil
 	}
 	for i := 0; i*format.ExceptionSize < len(raw); i++ {
@@ -227,14 +229,14 @@ func (u *Undo) amendArea(k format.AreaIndex, raw []byte, again map[format.OldChu
 		}
 		delete(again, old)
 		if l == nil {
-			if l, err = readLabel(u.log.device, u.geometry, format.DecodeException(raw).New); err != nil {
+			if l, err = readLabel(u.device, u.geometry, format.DecodeException(raw).New); err != nil {
 				return false, err
 			}
 		}
 		new, err := l.amend(i, old, changes, u.origin)
 		if err == nil && new {
 			changed = true
-			err = l.writeSums(u.log.device, i, i+1)
+			err = l.writeSums(u.device, i, i+1)
 		}
 		if err != nil {
 			return false, err

@@ -1,10 +1,11 @@
-package store
+package create
 
 import (
 	"io"
 
 	"dmcow/format"
 	"dmcow/internal/raw"
+	"dmcow/store/internal/header"
 )
 
 // Stream writes the store that [Creation.Write] makes to w, front to back, and returns the number
@@ -16,7 +17,7 @@ import (
 func (c Creation) Stream(w io.Writer) (chunks uint64, err error) {
 	s := &streaming{Creation: c, w: w, piece: make([]byte, min(c.Geometry.ChunkBytes(), mostWindow))}
 	head := make([]byte, format.HeaderSize)
-	validHeader(c.Geometry).Encode(head)
+	header.Valid(c.Geometry).Encode(head)
 	if err := s.padded(head); err != nil {
 		return 0, err
 	}

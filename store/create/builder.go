@@ -1,16 +1,18 @@
-package store
+package create
 
 import (
 	"fmt"
 
 	"dmcow/format"
 	"dmcow/internal/raw"
+	"dmcow/store"
+	"dmcow/store/internal/header"
 )
 
 // builder writes a store from its beginning to its end, in large pieces: data
 // chunks and areas as they come, and the header last.
 type builder struct {
-	device   WriteDevice
+	device   store.WriteDevice
 	geometry format.Geometry
 	grow     func(format.Bytes) error
 	blank    format.Bytes // from this block on there is nothing but zeros, which grow made
@@ -25,13 +27,13 @@ type builder struct {
 // slotsSize is how much of an area is written at a time at most, in bytes.
 const slotsSize = 64 << 10
 
-func newBuilder(d WriteDevice, g format.Geometry, grow func(format.Bytes) error) *builder {
+func newBuilder(d store.WriteDevice, g format.Geometry, grow func(format.Bytes) error) *builder {
 	return &builder{
 		device:   d,
 		geometry: g,
 		grow:     grow,
 		blank:    raw.RoundUp(format.Bytes(d.Size()), format.Bytes(d.LogicalBlockSize())),
-		data:     make([]byte, 0, pieceSize),
+		data:     make([]byte, 0, mostWindow),
 		slots:    make([]byte, min(g.ChunkBytes(), slotsSize)),
 	}
 }
@@ -42,7 +44,7 @@ func (b *builder) begin() error {
 	if err := b.reach(b.geometry.Offset(format.FirstData)); err != nil {
 		return err
 	}
-	return markUnfinished(b.device)
+	return header.MarkUnfinished(b.device)
 }
 
 // reach makes sure that the device has so many bytes.
@@ -51,7 +53,7 @@ func (b *builder) reach(end format.Bytes) error {
 	case end <= format.Bytes(b.device.Size()):
 		return nil
 	case b.grow == nil:
-		return ErrNoRoom
+		return store.ErrNoRoom
 	}
 	return b.grow(end)
 }
@@ -114,10 +116,13 @@ func (b *builder) append(p []byte) error {
 	return nil
 }
 
+// zeros are what fills a chunk. Nobody changes them.
+var zeros [slotsSize]byte
+
 // pad fills what is left of the chunk with zeros.
 func (b *builder) pad() error {
 	for b.left > 0 {
-		if err := b.append(zeros[:min(b.left, pieceSize)]); err != nil {
+		if err := b.append(zeros[:min(b.left, slotsSize)]); err != nil {
 			return err
 		}
 	}
@@ -146,7 +151,7 @@ func (b *builder) writeSlots(p format.Place) error {
 		return err
 	}
 	if _, err := b.device.WriteAt(b.slots, int64(b.geometry.SlotOffset(p))); err != nil {
-		return &AreaWriteError{Area: p.Area, Chunk: b.geometry.AreaLocation(p.Area), Err: err}
+		return &store.AreaWriteError{Area: p.Area, Chunk: b.geometry.AreaLocation(p.Area), Err: err}
 	}
 	return nil
 }
@@ -172,11 +177,11 @@ func (b *builder) finish() error {
 	if err := b.clear(b.geometry.SlotOffset(end), rest); err != nil {
 		return err
 	}
-	block := format.Bytes(headerBlock(b.device))
+	block := format.Bytes(header.Block(b.device))
 	if err := b.clear(block, b.geometry.ChunkBytes()-block); err != nil {
 		return err
 	}
-	return newHeader(b.device, b.geometry)
+	return header.Write(b.device, b.geometry)
 }
 
 // clear writes zeros, in bytes, where there may be something else.
@@ -184,7 +189,7 @@ func (b *builder) clear(offset, length format.Bytes) error {
 	if offset >= b.blank {
 		return nil
 	}
-	if err := writeZeros(b.device, offset, min(length, b.blank-offset), nil); err != nil {
+	if err := header.WriteZeros(b.device, offset, min(length, b.blank-offset), nil); err != nil {
 		return fmt.Errorf("byte %d: %w", offset, err)
 	}
 	return nil

@@ -1,4 +1,6 @@
-package store
+// Package save has a snapshot keep chunks of its origin before something else than the kernel writes over
+// them.
+package save
 
 import (
 	"fmt"
@@ -7,6 +9,8 @@ import (
 	"dmcow/format"
 	"dmcow/internal/bitmap"
 	"dmcow/internal/raw"
+	"dmcow/store"
+	"dmcow/store/look"
 )
 
 // Saver gives a snapshot the exceptions that it needs before somebody else than the kernel
@@ -17,8 +21,8 @@ import (
 // how many chunks that concerns, then they are saved. It takes a bit for each chunk of the
 // origin.
 type Saver struct {
-	device   Device
-	id       Identity
+	device   look.Device
+	id       look.Identity
 	geometry format.Geometry
 	origin   format.Bytes // its size
 	chunks   bitmap.Set   // those of the origin that are to be saved
@@ -26,24 +30,24 @@ type Saver struct {
 	void     bool // Options.HiddenVoid
 }
 
-// NewSaver is a saver for the store on d, whose origin has so many bytes. On a blank device
+// New is a saver for the store on d, whose origin has so many bytes. On a blank device
 // the kernel would make a store with the geometry fresh, and so does [Saver.Save]. words is
 // memory for the bits, all zero; there is more where it is not enough. hiddenVoid is as in
 // [Options].
 //
 // The error is [ErrInvalid], a [*StateError], or one of reading.
-func NewSaver(d Device, fresh format.Geometry, origin format.Bytes, hiddenVoid bool, words []uint64) (*Saver, error) {
-	id, err := Identify(d, fresh)
+func New(d look.Device, fresh format.Geometry, origin format.Bytes, hiddenVoid bool, words []uint64) (*Saver, error) {
+	id, err := look.Identify(d, fresh)
 	switch {
 	case err != nil:
 		return nil, err
-	case id.State == Invalid:
-		return nil, ErrInvalid
-	case id.State != Valid && id.State != Uninitialized:
-		return nil, &StateError{State: id.State, Fault: id.Fault}
+	case id.State == look.Invalid:
+		return nil, look.ErrInvalid
+	case id.State != look.Valid && id.State != look.Uninitialized:
+		return nil, &look.StateError{State: id.State, Fault: id.Fault}
 	}
 	s := &Saver{device: d, id: id, geometry: id.Geometry, origin: origin, void: hiddenVoid, chunks: bitmap.On(words)}
-	if id.State == Uninitialized {
+	if id.State == look.Uninitialized {
 		s.geometry = id.Fresh
 	}
 	return s, nil
@@ -71,11 +75,11 @@ type Saving struct {
 // Need leaves out of what was marked the chunks that have an exception already, and tells
 // what is left. It is called once.
 //
-// The error is a [*HiddenError] where nothing can be added, a [*format.AreaError], or that
+// The error is a [*store.HiddenError] where nothing can be added, a [*format.AreaError], or that
 // of visit, which is called now and then with the area that the walk has come to.
 func (s *Saver) Need(visit func(format.AreaIndex) error) (Saving, error) {
-	usage := FreshUsage(s.geometry, format.Bytes(s.device.Size()))
-	if s.id.State == Valid {
+	usage := look.FreshUsage(s.geometry, format.Bytes(s.device.Size()))
+	if s.id.State == look.Valid {
 		end, err := format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
 			s.leaveOut(b)
 			if visit == nil {
@@ -87,12 +91,12 @@ func (s *Saver) Need(visit func(format.AreaIndex) error) (Saving, error) {
 			return Saving{}, err
 		}
 		usage.End = end
-		h, err := LookBehind(s.device, s.geometry, end, nil)
+		h, err := look.LookBehind(s.device, s.geometry, end, nil)
 		if err != nil {
 			return Saving{}, err
 		}
 		if h.Why != "" || h.Count > 0 && !s.void {
-			return Saving{}, &HiddenError{Place: h.Place, First: h.First, Why: h.Why}
+			return Saving{}, &store.HiddenError{Place: h.Place, First: h.First, Why: h.Why}
 		}
 	}
 	need := Saving{Chunks: s.count, Free: usage.Free()}
@@ -117,18 +121,18 @@ func (s *Saver) leaveOut(b format.Batch) {
 // called now and then with the number of those that are. Cut off at any point, the snapshot
 // shows what it showed, and the same can be done again.
 //
-// buffer gives out memory for the copies. The error is one of [Store.PrepareException], one
+// buffer gives out memory for the copies. The error is one of [store.Store.PrepareException], one
 // of reading or writing, or visit's.
-func (s *Saver) Save(d WriteDevice, origin io.ReaderAt, buffer func(bytes int) []byte, visit func(saved uint64) error) error {
+func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, buffer func(bytes int) []byte, visit func(saved uint64) error) error {
 	if s.count == 0 {
 		return nil
 	}
-	if s.id.State == Uninitialized {
-		if err := Initialize(d, s.geometry, nil); err != nil {
+	if s.id.State == look.Uninitialized {
+		if err := store.Initialize(d, s.geometry, nil); err != nil {
 			return err
 		}
 	}
-	store, err := Open(d, Options{HiddenVoid: s.void})
+	store, err := store.Open(d, store.Options{HiddenVoid: s.void})
 	if err != nil {
 		return err
 	}
@@ -152,8 +156,8 @@ const saveBuffer = 1 << 20
 // saving is a Save on its way.
 type saving struct {
 	*Saver
-	store  *Store
-	to     WriteDevice
+	store  *store.Store
+	to     store.WriteDevice
 	from   io.ReaderAt
 	buffer []byte
 }
@@ -161,7 +165,7 @@ type saving struct {
 // batch saves some chunks, from number next on, and returns how many, and the number to go
 // on from.
 func (c *saving) batch(next uint64) (uint64, int, error) {
-	var all []Pending
+	var all []store.Pending
 	var failed error
 	for len(all) < max(1, int(saveBuffer/c.geometry.ChunkBytes())) {
 		n, ok := c.chunks.Next(next)
@@ -191,7 +195,7 @@ func (c *saving) batch(next uint64) (uint64, int, error) {
 
 // copy copies the chunks of exceptions, those that follow each other on both devices
 // together.
-func (c *saving) copy(all []Pending) error {
+func (c *saving) copy(all []store.Pending) error {
 	chunk := c.geometry.ChunkBytes()
 	for len(all) > 0 {
 		n := 1

@@ -1,4 +1,7 @@
-package store
+// Package undo keeps what a device held before a change, as a store that takes the change back when it is
+// merged into the device. The engine writes it; what a log keeps beside that, in chunks that no exception
+// names, tells it from logs of other devices ([Belongs]).
+package undo
 
 import (
 	"bytes"
@@ -9,9 +12,12 @@ import (
 	"dmcow/format"
 	"dmcow/internal/bitmap"
 	"dmcow/internal/raw"
+	"dmcow/store"
+	"dmcow/store/internal/header"
+	"dmcow/store/look"
 )
 
-// Undo is an undo log: a persistent store of what a device held before a change
+// Log is an undo log: a persistent store of what a device held before a change
 // wrote over it. Merged into the device it takes the change back; to the kernel
 // it is a snapshot of the device like any other.
 //
@@ -20,11 +26,12 @@ import (
 // still holds what it held then, or else what the change wrote there.
 //
 // Its methods may be called by several goroutines at once.
-type Undo struct {
+type Log struct {
 	origin   io.ReaderAt // the device that is changed
 	size     format.Bytes
-	log      *Store
-	options  UndoOptions
+	device   store.WriteDevice // the log's
+	log      *store.Store      // on it
+	options  Options
 	geometry format.Geometry
 	kept     bool // labelKept
 
@@ -52,11 +59,11 @@ type Changeable interface {
 	Sync() error
 }
 
-// UndoOptions say how to begin an undo log, or to go on with one.
-type UndoOptions struct {
+// Options say how to begin an undo log, or to go on with one.
+type Options struct {
 	// Grow, where it is not nil, makes the log larger: then it is a file.
 	Grow func(format.Bytes) error
-	// Kept: the change leaves the store that it merges as it is. [Undo.Kept] reports whether that
+	// Kept: the change leaves the store that it merges as it is. [Log.Kept] reports whether that
 	// holds for all that the log has captured.
 	Kept bool
 	// Force goes on with a log that does not belong to the device.
@@ -66,12 +73,12 @@ type UndoOptions struct {
 	Visit func(format.AreaIndex) error
 }
 
-// NewUndo begins an undo log on a device that holds nothing of worth. The first
+// New begins an undo log on a device that holds nothing of worth. The first
 // label is durable before the header: there is no log that lacks one. The error is
-// [ErrUndoChunk], one of [Initialize], or one of writing.
-func NewUndo(log WriteDevice, origin Changeable, g format.Geometry, o UndoOptions) (*Undo, error) {
-	if g.ChunkSectors() > MaxUndoChunk {
-		return nil, ErrUndoChunk
+// [ErrChunk], one of [store.Initialize], or one of writing.
+func New(log store.WriteDevice, origin Changeable, g format.Geometry, o Options) (*Log, error) {
+	if g.ChunkSectors() > MaxChunk {
+		return nil, ErrChunk
 	}
 	first := g.DataChunk(labelChunks(g))
 	if o.Grow != nil {
@@ -83,7 +90,7 @@ func NewUndo(log WriteDevice, origin Changeable, g format.Geometry, o UndoOption
 	if o.Kept {
 		flags = labelKept
 	}
-	err := initialize(log, g, nil, func() error {
+	err := header.Initialize(log, g, nil, func() error {
 		chunks, _ := labelAt(g, first)
 		l := newLabel(g, chunks, format.Bytes(origin.Size()), flags)
 		return l.write(log, 0, len(l.raw))
@@ -91,26 +98,29 @@ func NewUndo(log WriteDevice, origin Changeable, g format.Geometry, o UndoOption
 	if err != nil {
 		return nil, err
 	}
-	u, _, err := openUndo(log, origin, o)
+	u, _, err := open(log, origin, o)
 	if err != nil {
 		return nil, err
 	}
 	u.kept = o.Kept
+	if u.log, err = store.Open(log, store.Options{}); err != nil {
+		return nil, err
+	}
 	return u, u.begin()
 }
 
-// UndoSize is how large an undo log becomes that captures so many chunks, in bytes.
-func UndoSize(g format.Geometry, chunks uint64) format.Bytes {
+// Size is how large an undo log becomes that captures so many chunks, in bytes.
+func Size(g format.Geometry, chunks uint64) format.Bytes {
 	areas := chunks/uint64(g.ExceptionsPerArea()) + 1
-	return format.Bytes(chunksFor(g, chunks, chunks+areas*labelChunks(g))) * g.ChunkBytes()
+	return format.Bytes(g.ChunksFor(chunks, chunks+areas*labelChunks(g))) * g.ChunkBytes()
 }
 
-// OpenUndo opens an undo log to go on with the change that it belongs to. It
-// refuses a store that is no undo log ([ErrNoUndo]) and, unless force is given,
-// one that does not belong to the device ([*ForeignUndoError]), going by a sample
-// of what it captured, or that lost the end of its list ([*CutOffUndoError]). What was
-// written to both is durable then. Other errors are those of [Open], and of the device.
-func OpenUndo(log WriteDevice, origin Changeable, o UndoOptions) (*Undo, error) {
+// Open opens an undo log to go on with the change that it belongs to. It
+// refuses a store that is no undo log ([ErrNoLog]) and, unless force is given,
+// one that does not belong to the device ([*ForeignError]), going by a sample
+// of what it captured, or that lost the end of its list ([*CutOffError]). What was
+// written to both is durable then. Other errors are those of [store.Open], and of the device.
+func Open(log store.WriteDevice, origin Changeable, o Options) (*Log, error) {
 	if err := origin.Sync(); err != nil {
 		return nil, fmt.Errorf("the device to be captured cannot be synced: %w", err)
 	}
@@ -118,7 +128,7 @@ func OpenUndo(log WriteDevice, origin Changeable, o UndoOptions) (*Undo, error) 
 	if err := log.Sync(); err != nil {
 		return nil, fmt.Errorf("the undo log cannot be synced: %w", err)
 	}
-	u, end, err := openUndo(log, origin, o)
+	u, end, err := open(log, origin, o)
 	if err != nil {
 		return nil, err
 	}
@@ -131,29 +141,35 @@ func OpenUndo(log WriteDevice, origin Changeable, o UndoOptions) (*Undo, error) 
 			return nil, err
 		}
 	}
-	if u.log.options.HiddenVoid, err = u.hiddenVoid(end); err != nil {
+	void, err := u.hiddenVoid(end)
+	if err != nil {
+		return nil, err
+	}
+	if u.log, err = store.Open(log, store.Options{HiddenVoid: void, Visit: o.Visit}); err != nil {
 		return nil, err
 	}
 	return u, u.resume(first)
 }
 
-// openUndo opens the store, and notes which chunks it has: one bit each is all
-// of the list that is kept in memory.
-func openUndo(log WriteDevice, origin Changeable, o UndoOptions) (*Undo, format.End, error) {
-	s, err := Open(log, Options{Visit: o.Visit})
+// open reads the list, and notes which chunks it has: one bit each is all
+// of it that is kept in memory.
+func open(log store.WriteDevice, origin Changeable, o Options) (*Log, format.End, error) {
+	id, err := look.Loadable(log)
 	if err != nil {
 		return nil, format.End{}, err
 	}
-	u := &Undo{origin: origin, size: format.Bytes(origin.Size()), log: s, options: o, geometry: s.Geometry()}
+	u := &Log{origin: origin, size: format.Bytes(origin.Size()), device: log, options: o, geometry: id.Geometry}
 	chunks := uint64((u.size + u.geometry.ChunkBytes() - 1) / u.geometry.ChunkBytes())
-	w := format.Walk{Device: log, Size: s.size(), Geometry: u.geometry}
-	end, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
+	end, err := format.Each(id.Walk(log), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
 			if uint64(x.Old) < chunks {
 				u.captured.Add(uint64(x.Old))
 			}
 		}
-		return nil
+		if o.Visit == nil {
+			return nil
+		}
+		return o.Visit(b.Area)
 	})
 	return u, end, err
 }
@@ -161,9 +177,9 @@ func openUndo(log WriteDevice, origin Changeable, o UndoOptions) (*Undo, format.
 // hiddenVoid reports whether the entries behind the list's end change nothing: a chunk is captured
 // before it is written, so that behind a commit that was torn the device still holds what was
 // captured.
-func (u *Undo) hiddenVoid(end format.End) (bool, error) {
+func (u *Log) hiddenVoid(end format.End) (bool, error) {
 	void := true
-	_, err := LookBehind(u.log.device, u.geometry, end, func(_ format.Place, x format.Exception) error {
+	_, err := look.LookBehind(u.device, u.geometry, end, func(_ format.Place, x format.Exception) error {
 		if void && !u.captured.Has(uint64(x.Old)) {
 			void = u.holds(x)
 		}
@@ -173,23 +189,23 @@ func (u *Undo) hiddenVoid(end format.End) (bool, error) {
 }
 
 // holds reports whether the device holds what an exception has captured.
-func (u *Undo) holds(x format.Exception) bool {
+func (u *Log) holds(x format.Exception) bool {
 	at := format.Bytes(x.Old) * u.geometry.ChunkBytes()
-	if !u.geometry.Plausible(u.geometry.Chunks(u.log.size()), x) || at >= u.size {
+	if !u.geometry.Plausible(u.geometry.Chunks(format.Bytes(u.device.Size())), x) || at >= u.size {
 		return false
 	}
 	n := min(u.geometry.ChunkBytes(), u.size-at)
 	captured, now := make([]byte, n), make([]byte, n)
-	return raw.ReadFull(u.log.device, captured, int64(u.geometry.Offset(x.New))) == nil &&
+	return raw.ReadFull(u.device, captured, int64(u.geometry.Offset(x.New))) == nil &&
 		raw.ReadFull(u.origin, now, int64(at)) == nil && bytes.Equal(captured, now)
 }
 
 // Kept reports whether all that the log has captured came from changes that left the store
 // which they merged as it was.
-func (u *Undo) Kept() bool { return u.kept }
+func (u *Log) Kept() bool { return u.kept }
 
 // IsEmpty reports whether the log has captured nothing.
-func (u *Undo) IsEmpty() bool {
+func (u *Log) IsEmpty() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.log.Usage().End.Exceptions == 0
@@ -197,25 +213,26 @@ func (u *Undo) IsEmpty() bool {
 
 // resume finds the label of the current area, and notes what the change means for the log, whose
 // first label has the given head.
-func (u *Undo) resume(first labelHead) error {
+func (u *Log) resume(first labelHead) error {
 	u.kept = u.options.Kept && first.flags&labelKept != 0
-	if u.log.end.Index == 0 {
+	if u.log.End().Index == 0 {
 		if err := u.begin(); err != nil {
 			return err
 		}
 	} else {
-		x, err := u.log.exception(0)
-		if err != nil {
-			return err
+		var first [format.ExceptionSize]byte
+		at := u.geometry.SlotOffset(format.Place{Area: u.log.End().Area})
+		if err := raw.ReadFull(u.device, first[:], int64(at)); err != nil {
+			return fmt.Errorf("byte %d of the undo log: %w", at, err)
 		}
-		l, err := readLabel(u.log.device, u.geometry, x.New)
+		l, err := readLabel(u.device, u.geometry, format.DecodeException(first[:]).New)
 		if err != nil {
 			return err
 		}
 		u.label = l
-		if n := u.log.end.Index; l.count() != n { // less while it was taken back
+		if n := u.log.End().Index; l.count() != n { // less while it was taken back
 			l.setCount(n)
-			if err := l.writeHead(u.log.device); err != nil {
+			if err := l.writeHead(u.device); err != nil {
 				return err
 			}
 		}
@@ -226,62 +243,62 @@ func (u *Undo) resume(first labelHead) error {
 		}
 		return flags
 	}
-	if u.log.end.Area == 0 { // the label that is written again with each capture has them
+	if u.log.End().Area == 0 { // the label that is written again with each capture has them
 		u.label.changeFlags(change)
 	}
-	return changeFlags(u.log.device, u.geometry, change)
+	return changeFlags(u.device, u.geometry, change)
 }
 
 // begin takes the chunks of the current area's label, and writes it: with no
 // sums yet, it tells the log from other stores. In the first label it keeps the flags.
-func (u *Undo) begin() error {
+func (u *Log) begin() error {
 	n := labelChunks(u.geometry)
 	if err := u.reach(n); err != nil {
 		return err
 	}
 	flags := uint32(0)
-	if u.log.end.Area == 0 {
-		h, err := firstLabel(u.log.device, u.geometry)
+	if u.log.End().Area == 0 {
+		h, err := firstLabel(u.device, u.geometry)
 		if err != nil {
 			return err
 		}
 		flags = h.flags
 	}
-	chunks, err := u.log.skip(n)
+	chunks, err := u.log.Skip(n)
 	if err != nil {
 		return err
 	}
 	u.label = newLabel(u.geometry, chunks, u.size, flags)
-	return u.label.write(u.log.device, 0, len(u.label.raw))
+	return u.label.write(u.device, 0, len(u.label.raw))
 }
 
 // Close notes in the log that all of it is there, durably. The log does nothing more.
-func (u *Undo) Close() error {
+func (u *Log) Close() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.failed != nil || u.label == nil || u.label.count() == u.log.end.Index {
+	if u.failed != nil || u.label == nil || u.label.count() == u.log.End().Index {
 		return nil
 	}
-	u.label.setCount(u.log.end.Index)
-	if err := u.label.writeHead(u.log.device); err != nil {
+	u.label.setCount(u.log.End().Index)
+	if err := u.label.writeHead(u.device); err != nil {
 		return err
 	}
-	return u.log.device.Sync()
+	return u.device.Sync()
 }
 
 // reach makes the log large enough for n more chunks. The label of an area makes
 // its last data chunk lie behind the next area, so that it has room for that too.
-func (u *Undo) reach(n uint64) error {
+func (u *Log) reach(n uint64) error {
 	if u.options.Grow == nil {
 		return nil // the engine says when there is no room
 	}
-	end := u.log.end
+	end := u.log.End()
 	last := u.geometry.AreaLocation(end.Area)
 	for next := end.NextFree; n > 0; n-- {
 		last = max(last, next)
 		next = u.geometry.SkipMetadata(next + 1)
 	}
-	if size := u.geometry.Offset(last + 1); size > u.log.size() {
+	if size := u.geometry.Offset(last + 1); size > format.Bytes(u.device.Size()) {
 		return u.options.Grow(size)
 	}
 	return nil

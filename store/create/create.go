@@ -1,10 +1,12 @@
-package store
+// Package create writes a store of two images in one pass, with the header last, or streams it.
+package create
 
 import (
 	"errors"
 
 	"dmcow/format"
 	"dmcow/internal/raw"
+	"dmcow/store"
 )
 
 // Creation makes a store whose snapshot of Base reads as Image: it holds the
@@ -36,7 +38,7 @@ func (c Creation) Measure() (chunks uint64, err error) {
 
 // Size is the size of a store of n exceptions, in bytes.
 func (c Creation) Size(n uint64) format.Bytes {
-	return c.Geometry.Offset(format.NewChunk(chunksFor(c.Geometry, n, n)))
+	return c.Geometry.Offset(format.NewChunk(c.Geometry.ChunksFor(n, n)))
 }
 
 // compare calls changed for each chunk in which the images differ, in order.
@@ -78,9 +80,9 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 // First the header goes, durably, then everything else is written in one pass
 // through the images, and when that is durable the header: whenever it is cut
 // off, there is no store, but the mark of an unfinished one (see
-// [Identity.Unfinished]). The error is [ErrOtherSize], [ErrNoRoom], a
+// [look.Identity.Unfinished]). The error is [ErrOtherSize], [store.ErrNoRoom], a
 // [*SourceError], one of writing, or Visit or Confirm's.
-func (c Creation) Write(d WriteDevice, grow func(format.Bytes) error) (chunks uint64, err error) {
+func (c Creation) Write(d store.WriteDevice, grow func(format.Bytes) error) (chunks uint64, err error) {
 	if c.Base.Size() != c.Image.Size() {
 		return 0, ErrOtherSize
 	}

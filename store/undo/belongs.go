@@ -1,4 +1,4 @@
-package store
+package undo
 
 import (
 	"bytes"
@@ -8,10 +8,12 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/raw"
+	"dmcow/store"
+	"dmcow/store/look"
 )
 
-// ForeignUndoError says that an undo log does not belong to a device.
-type ForeignUndoError struct {
+// ForeignError says that an undo log does not belong to a device.
+type ForeignError struct {
 	Size   format.Bytes // of the device that it belongs to
 	Actual format.Bytes // of the one that it was to be used on
 	// Offset is that of a sector of the device that holds neither what the log
@@ -20,7 +22,7 @@ type ForeignUndoError struct {
 	Offset format.Bytes
 }
 
-func (e *ForeignUndoError) Error() string {
+func (e *ForeignError) Error() string {
 	if e.Size != e.Actual {
 		return fmt.Sprintf("the undo log belongs to a device of %d bytes, and this one has %d", e.Size, e.Actual)
 	}
@@ -28,43 +30,43 @@ func (e *ForeignUndoError) Error() string {
 		"byte %d holds neither what the log captured nor what the change wrote there", e.Offset)
 }
 
-// CutOffUndoError says that the list of an undo log lost its end: its label says that there
+// CutOffError says that the list of an undo log lost its end: its label says that there
 // were more exceptions.
-type CutOffUndoError struct {
+type CutOffError struct {
 	format.Place        // where the list ends
 	Count        uint64 // exceptions of that area, at least
 }
 
-func (e *CutOffUndoError) Error() string {
+func (e *CutOffError) Error() string {
 	return fmt.Sprintf("the undo log is damaged: its list ends at exception %d of area %d, and there were %d", e.Index, e.Area, e.Count)
 }
 
-// IsUndo reports whether the store on d is an undo log. The error is one of
+// IsLog reports whether the store on d is an undo log. The error is one of
 // reading.
-func IsUndo(d Device) (bool, error) {
-	id, err := Identify(d, FreshGeometry(d))
+func IsLog(d look.Device) (bool, error) {
+	id, err := look.Identify(d, look.FreshGeometry(d))
 	if err != nil || id.Geometry.IsZero() {
 		return false, err
 	}
 	_, err = firstLabel(d, id.Geometry)
-	if errors.Is(err, ErrNoUndo) {
+	if errors.Is(err, ErrNoLog) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 // firstLabel is the head of an undo log's first label. That stands at the very beginning of
-// the data, also when there is no exception yet. The error is [ErrNoUndo], or one of reading.
-func firstLabel(d Device, g format.Geometry) (h labelHead, err error) {
+// the data, also when there is no exception yet. The error is [ErrNoLog], or one of reading.
+func firstLabel(d look.Device, g format.Geometry) (h labelHead, err error) {
 	if g.Chunks(format.Bytes(d.Size())) <= format.FirstData {
-		return h, ErrNoUndo
+		return h, ErrNoLog
 	}
 	var x [format.ExceptionSize]byte
 	if err := raw.ReadFull(d, x[:], int64(g.SlotOffset(format.Place{}))); err != nil {
 		return h, err
 	}
 	if n := format.DecodeException(x[:]).New; n != 0 && n != g.DataChunk(labelChunks(g)) {
-		return h, ErrNoUndo
+		return h, ErrNoLog
 	}
 	return readLabelHead(d, g, format.FirstData)
 }
@@ -75,15 +77,15 @@ func firstLabel(d Device, g format.Geometry) (h labelHead, err error) {
 // looks at the last area and at some of the others; without, at all of them. It calls visit,
 // where that is not nil, now and then, and ends with the error that it returns.
 //
-// The error is [ErrNoUndo], a [*ForeignUndoError] or a [*CutOffUndoError], one of reading, or
+// The error is [ErrNoLog], a [*ForeignError] or a [*CutOffError], one of reading, or
 // that of visit.
-func Belongs(log Device, device Reader, sample bool, visit func(format.AreaIndex) error) error {
-	id, err := Identify(log, FreshGeometry(log))
+func Belongs(log look.Device, device Reader, sample bool, visit func(format.AreaIndex) error) error {
+	id, err := look.Identify(log, look.FreshGeometry(log))
 	if err != nil {
 		return err
 	}
 	if id.Geometry.IsZero() {
-		return ErrNoUndo
+		return ErrNoLog
 	}
 	first, err := firstLabel(log, id.Geometry)
 	if err != nil {
@@ -91,7 +93,7 @@ func Belongs(log Device, device Reader, sample bool, visit func(format.AreaIndex
 	}
 	size := format.Bytes(device.Size())
 	if first.size != size {
-		return &ForeignUndoError{Size: first.size, Actual: size}
+		return &ForeignError{Size: first.size, Actual: size}
 	}
 	if visit == nil {
 		visit = func(format.AreaIndex) error { return nil }
@@ -132,26 +134,26 @@ func (c *undoCheck) whole(end format.End) error {
 		}
 		chunks, ok := labelAt(c.geometry, format.DecodeException(x[:]).New)
 		if !ok {
-			return ErrNoUndo
+			return ErrNoLog
 		}
 		at = chunks[0]
 	}
 	h, err := readLabelHead(c.log, c.geometry, at)
 	switch {
-	case errors.Is(err, ErrNoUndo) && end.Index == 0:
+	case errors.Is(err, ErrNoLog) && end.Index == 0:
 		return nil // it was not begun
 	case err != nil:
 		return err
 	case h.size == c.size && h.count > uint64(end.Index):
-		return &CutOffUndoError{end.Place, h.count}
+		return &CutOffError{end.Place, h.count}
 	}
 	return nil
 }
 
 // BeginTakingBack notes in an undo log, durably, that it is merged into its device from now on,
-// which makes its list shorter. The error is [ErrNoUndo], or one of reading or writing.
-func BeginTakingBack(log WriteDevice) error {
-	id, err := Loadable(log)
+// which makes its list shorter. The error is [ErrNoLog], or one of reading or writing.
+func BeginTakingBack(log store.WriteDevice) error {
+	id, err := look.Loadable(log)
 	if err != nil {
 		return err
 	}
@@ -159,7 +161,7 @@ func BeginTakingBack(log WriteDevice) error {
 }
 
 // changeFlags changes the flags of an undo log, durably.
-func changeFlags(log WriteDevice, g format.Geometry, change func(uint32) uint32) error {
+func changeFlags(log store.WriteDevice, g format.Geometry, change func(uint32) uint32) error {
 	h, err := firstLabel(log, g)
 	if err != nil || change(h.flags) == h.flags {
 		return err
@@ -178,7 +180,7 @@ func changeFlags(log WriteDevice, g format.Geometry, change func(uint32) uint32)
 
 // undoCheck compares a device with an undo log.
 type undoCheck struct {
-	log      Device
+	log      look.Device
 	device   Reader
 	size     format.Bytes // of the device
 	geometry format.Geometry
@@ -227,7 +229,7 @@ func (c *undoCheck) chunk(l *label, i int, x format.Exception, captured, now []b
 	for s := format.Bytes(0); s+format.SectorSize <= n; s += format.SectorSize {
 		sector := now[s : s+format.SectorSize]
 		if !bytes.Equal(sector, captured[s:s+format.SectorSize]) && !l.matches(i, int(s.Sectors()), sector) {
-			return &ForeignUndoError{Size: c.size, Actual: c.size, Offset: at + s}
+			return &ForeignError{Size: c.size, Actual: c.size, Offset: at + s}
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package store
+package look
 
 import (
 	"fmt"
@@ -95,7 +95,7 @@ func (u Usage) Free() uint64 {
 // be committed. It means nothing where damage names chunks off the device.
 func (u Usage) Enough(n uint64) format.Sectors {
 	given := u.Geometry.DataChunks(u.End.NextFree)
-	return format.Sectors(chunksFor(u.Geometry, u.End.Exceptions+n, given+n)) * u.Geometry.ChunkSectors()
+	return format.Sectors(u.Geometry.ChunksFor(u.End.Exceptions+n, given+n)) * u.Geometry.ChunkSectors()
 }
 
 // Given is the number of data chunks on the device below the next free one: those
@@ -124,22 +124,11 @@ func (u Usage) Minimum() (size format.Sectors, ok bool) {
 func (u Usage) Maximum(origin format.Sectors) format.Sectors {
 	g := u.Geometry
 	stored := max(uint64((origin+g.ChunkSectors()-1)/g.ChunkSectors()), u.End.Exceptions)
-	most := format.Sectors(chunksFor(g, stored, stored+u.Leaked())) * g.ChunkSectors()
+	most := format.Sectors(g.ChunksFor(stored, stored+u.Leaked())) * g.ChunkSectors()
 	if least, ok := u.Minimum(); ok {
 		most = max(most, least)
 	}
 	return most
-}
-
-// chunksFor is the number of chunks of a store with so many exceptions, for which
-// so many data chunks were given out, one after the other: header, areas and data,
-// with the area in which the list ends.
-func chunksFor(g format.Geometry, exceptions, data uint64) uint64 {
-	last := g.AreaLocation(format.AreaIndex(exceptions / uint64(g.ExceptionsPerArea())))
-	if data > 0 {
-		last = max(last, g.DataChunk(data-1))
-	}
-	return uint64(last) + 1
 }
 
 // Fault says which exception has its data off the device, if one has: the

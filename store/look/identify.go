@@ -1,7 +1,12 @@
-package store
+// Package look finds out what a COW device holds, and writes nothing.
+//
+// [Identify] tells it by the header, [Identity.Examine] by the list too: a [Survey], whose
+// [Usage] is the kernel's accounting of the space. [LookBehind] reads what stands behind the list's end.
+package look
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -41,7 +46,7 @@ const lvmZeroes = 4096
 // unfinished is the mark that a creation leaves in place of the header until
 // that is written. It stands behind the header's fields, which are zero: to the
 // kernel the device is a new one.
-const unfinished = "dmcow: this store was not finished\n"
+const UnfinishedMark = "dmcow: this store was not finished\n"
 
 // Identity is what the start of a device says about it.
 type Identity struct {
@@ -121,6 +126,16 @@ func Loadable(d Device) (Identity, error) {
 	return id, nil
 }
 
+// Fits reports whether the device is large enough for an empty store. The error
+// is a [*TooSmallError].
+func Fits(d Device, g format.Geometry) error {
+	size := format.Bytes(d.Size())
+	if g.Areas(g.Chunks(size)) == 0 {
+		return &TooSmallError{Sectors: size.Sectors(), Least: 2 * g.ChunkSectors()}
+	}
+	return nil
+}
+
 // Survives reports whether all fields of a header but the magic look as they should, and
 // nothing but zeros stands behind them in their sector: then the magic alone is lost.
 func (id Identity) Survives(d Device) bool {
@@ -192,7 +207,7 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 // isUnfinished reports whether a device begins with the mark of a creation that
 // was cut off.
 func isUnfinished(head []byte) bool {
-	return raw.IsZero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(unfinished))
+	return raw.IsZero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(UnfinishedMark))
 }
 
 // leftover reports whether anything but zeros stands where header and area 0
@@ -233,4 +248,27 @@ func NonZero(d Device, start, end format.Bytes) (int64, error) {
 		return int64(at) + int64(slices.IndexFunc(buf, func(b byte) bool { return b != 0 })), nil
 	}
 	return -1, nil
+}
+
+// ErrInvalid: valid is 0, the snapshot is lost.
+var ErrInvalid = errors.New("the snapshot is marked invalid")
+
+// StateError says that a device holds no store that can be opened.
+type StateError struct {
+	State State
+	Fault string // as in Identity
+}
+
+func (e *StateError) Error() string {
+	if e.Fault != "" {
+		return e.Fault
+	}
+	return "no store: the device is " + string(e.State)
+}
+
+// TooSmallError says that a device cannot hold header and area 0.
+type TooSmallError struct{ Sectors, Least format.Sectors }
+
+func (e *TooSmallError) Error() string {
+	return fmt.Sprintf("too small for a store: %d sectors, expected at least %d, two chunks", e.Sectors, e.Least)
 }
