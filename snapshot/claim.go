@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/lvm"
 	"dmcow/store/look"
 )
@@ -40,12 +41,12 @@ func (n *Snapshot) claimDevice(name Name, d *device.Device, reads bool) error {
 		if v.Snapshot != nil {
 			layer = "cow"
 		}
-		release, err := device.NewGuard(lvm.MapName(v.Group.Name, v.Logical.Name, layer))
+		release, err := inuse.Guard(lvm.MapName(v.Group.Name, v.Logical.Name, layer))
 		if err == nil {
 			n.claims = append(n.claims, release)
 			return nil
 		}
-		if !errors.Is(err, device.ErrNoMapper) {
+		if !errors.Is(err, inuse.ErrNoMapper) {
 			return refuse(name.Text, Unable, err)
 		}
 		reads = true

@@ -9,6 +9,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/words"
 	"dmcow/lvm"
 	"dmcow/store/look"
@@ -264,7 +265,7 @@ func misdirection(d *device.Device) string {
 
 // deviceName is the path of a device that a device-mapper table names by its number.
 func deviceName(number string) string {
-	n, ok := device.ParseNumber(number)
+	n, ok := inuse.ParseNumber(number)
 	if !ok {
 		return number
 	}

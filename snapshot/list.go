@@ -6,6 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/volume"
 	"dmcow/lvm"
 	"dmcow/store/look"
@@ -25,7 +26,7 @@ type Listed struct {
 	Err    error // why it cannot be read
 
 	volume  *volume.Volume
-	mapping *device.Mapping // the COW device, nil if there is none or it is no mapping
+	mapping *inuse.Mapping // the COW device, nil if there is none or it is no mapping
 }
 
 // Recorded is what LVM has on record of a snapshot, zero where it has nothing: its size, and the
@@ -78,7 +79,7 @@ func (s *Session) Inventory() (*Inventory, error) {
 
 // recordedSnapshots are those that LVM's metadata tells of.
 func recordedSnapshots(sight *volume.Sight) (all []*Listed) {
-	mappings := device.Mappings()
+	mappings := inuse.Mappings()
 	for _, g := range sight.Groups.All {
 		prefix := g.Name
 		if _, err := sight.Groups.Named(g.Name); err != nil {
@@ -99,19 +100,19 @@ func recordedSnapshots(sight *volume.Sight) (all []*Listed) {
 // servedSnapshots are the persistent snapshots that device-mapper serves, but for those that are
 // known.
 func servedSnapshots(known []*Listed) (all []*Listed) {
-	mappings := device.Mappings()
+	mappings := inuse.Mappings()
 	for _, m := range mappings {
 		t, ok := m.Target()
 		if !ok || t.Type != "snapshot" && t.Type != "snapshot-merge" || len(t.Args) < 3 || t.Args[2] == "N" {
 			continue
 		}
-		cow, ok := device.ParseNumber(t.Args[1])
+		cow, ok := inuse.ParseNumber(t.Args[1])
 		if !ok || slices.ContainsFunc(known, func(l *Listed) bool { return l.COWDevice == cow.Name() }) {
 			continue
 		}
 		l := &Listed{Name: m.Name, COWDevice: cow.Name(), Active: true, Origin: deviceName(t.Args[0]), Merging: t.Type == "snapshot-merge"}
 		l.Sectors = format.Bytes(m.Number.Size()).Sectors()
-		if i := slices.IndexFunc(mappings, func(m device.Mapping) bool { return m.Number == cow }); i >= 0 {
+		if i := slices.IndexFunc(mappings, func(m inuse.Mapping) bool { return m.Number == cow }); i >= 0 {
 			l.mapping = &mappings[i]
 		}
 		l.nameByLVM(mappings, cow, t.Args[0])
@@ -121,7 +122,7 @@ func servedSnapshots(known []*Listed) (all []*Listed) {
 }
 
 // nameByLVM gives a snapshot and its origin the names that LVM has for them, if they are its own.
-func (l *Listed) nameByLVM(mappings []device.Mapping, cow device.Number, origin string) {
+func (l *Listed) nameByLVM(mappings []inuse.Mapping, cow inuse.Number, origin string) {
 	for _, m := range mappings {
 		vg, lv, _, ok := lvm.MappedName(m.Name)
 		if !ok || !lvm.Mapped(m.UUID) {

@@ -7,6 +7,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/volume"
 	"dmcow/store"
 	"dmcow/store/merge"
@@ -106,7 +107,7 @@ func (s *Session) findBoth(r MergeRequest) (cow, into Name, err error) {
 func activeMerge(v *volume.Volume) error {
 	err := fmt.Errorf("its COW device is %s", v.Active.Path())
 	if by := v.Active.Holders(); len(by) > 0 {
-		err = &device.BusyError{By: by}
+		err = &inuse.BusyError{By: by}
 	}
 	return refusef(v.Name, Unable, "%w: first deactivate the snapshot's origin (lvchange -an)", err)
 }

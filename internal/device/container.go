@@ -53,7 +53,7 @@ func AboutContainer(format string) string {
 // for other files, and for block devices, sections and what is joined, which may hold anything.
 // The error is one of reading.
 func (d *Device) Container() (name string, err error) {
-	if d.joined || d.IsBlock() || d.base != 0 || d.size < d.is.file.Size() {
+	if d.joined || d.IsBlock() || d.base != 0 || d.size < d.is.File.Size() {
 		return "", nil
 	}
 	for _, c := range containers {

@@ -10,6 +10,9 @@ import (
 	"io/fs"
 	"os"
 
+	"dmcow/internal/inuse"
+	"dmcow/internal/words"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -26,21 +29,21 @@ const SectorSize = 512
 type Device struct {
 	*medium // of all of it; nil where it is joined from several stretches
 	path    string
-	base    int64   // where the section starts, in bytes: in the medium, or in the pieces
-	size    int64   // of the section, in bytes
-	joined  bool    // it is made of pieces, and of nothing else that is on their media
-	pieces  []piece // what it is joined from
-	largest int64   // of its media's logical blocks, in bytes
+	base    int64     // where the section starts, in bytes: in the medium, or in the pieces
+	size    int64     // of the section, in bytes
+	joined  bool      // it is made of pieces, and of nothing else that is on their media
+	pieces  []stretch // what it is joined from
+	largest int64     // of its media's logical blocks, in bytes
 	owns    []*medium
-	holds   []*hold    // on its media
-	claims  []*os.File // of its media
+	holds   []*inuse.Hold // on its media
+	claims  []*os.File    // of its media
 }
 
 // medium is an open block device or image file. All that is open of it, sections
 // and what is joined from them, shares it.
 type medium struct {
 	file   *os.File
-	is     place
+	is     inuse.Place
 	block  int64 // logical block size, in bytes
 	direct bool  // reads must be aligned to logical blocks
 	forget bool  // what the page cache has is dropped before it is read
@@ -70,15 +73,15 @@ func openToRead(path string, lock func(*Device)) (*Device, error) {
 	}
 	d := newDevice(path)
 	if info.Mode().IsRegular() {
-		d.file, d.atime, err = open(path, 0)
+		d.file, d.atime, err = inuse.Open(path, 0)
 	} else {
 		err = d.openBlock(info, func(flags int) (*os.File, error) {
-			f, _, err := open(path, flags)
+			f, _, err := inuse.Open(path, flags)
 			return f, err
 		})
 	}
 	if err != nil {
-		return nil, cause(err)
+		return nil, words.Pathless(err)
 	}
 	lock(d)
 	if err := d.measure(); err != nil {
@@ -99,7 +102,7 @@ func newDevice(path string) *Device {
 func look(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, cause(err)
+		return nil, words.Pathless(err)
 	}
 	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeDevice {
 		return nil, fmt.Errorf("%s, expected a block device or an image file", kind(info.Mode()))
@@ -107,18 +110,18 @@ func look(path string) (fs.FileInfo, error) {
 	if info.Mode().IsRegular() {
 		return info, nil
 	}
-	return info, numberOf(info).suspended()
+	return info, inuse.NumberOf(info).CheckSuspended()
 }
 
 // measure finds out which file was opened, and its size.
 func (d *Device) measure() (err error) {
-	if d.is.number == (Number{}) {
-		if d.is.file, err = d.file.Stat(); err != nil {
-			return cause(err)
+	if d.is.Number == (inuse.Number{}) {
+		if d.is.File, err = d.file.Stat(); err != nil {
+			return words.Pathless(err)
 		}
 	}
 	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
-		return fmt.Errorf("cannot tell its size: %w", cause(err))
+		return fmt.Errorf("cannot tell its size: %w", words.Pathless(err))
 	}
 	d.findLargest()
 	return nil
@@ -134,17 +137,6 @@ func (d *Device) findLargest() {
 
 // Nothing is a device of no bytes, in place of one that is yet to be made.
 func Nothing() *Device { return &Device{joined: true, largest: SectorSize} }
-
-// open opens a file for reading without leaving a trace of that in its access
-// time, where the caller is allowed to ask for that; atime tells that it is not.
-func open(path string, flags int) (f *os.File, atime bool, err error) {
-	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOATIME|flags, 0)
-	if !errors.Is(err, fs.ErrPermission) {
-		return f, false, err
-	}
-	f, err = os.OpenFile(path, os.O_RDONLY|flags, 0)
-	return f, true, err
-}
 
 // Close closes the device, and with it all its sections. What is joined from others
 // is open as long as they are.
@@ -237,7 +229,7 @@ func (d *Device) ReadAt(p []byte, offset int64) (int, error) {
 		got, err := r.read(p[n:][:r.length], r.at)
 		n += got
 		if err != nil {
-			return n, cause(err)
+			return n, words.Pathless(err)
 		}
 	}
 	if short {
@@ -270,14 +262,4 @@ func kind(m fs.FileMode) string {
 		return "is a socket"
 	}
 	return "is not a file"
-}
-
-// cause strips the operation and the path off an error of package os: messages
-// name the device themselves.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }

@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"sync"
-	"syscall"
 	"unsafe"
 
+	"dmcow/internal/inuse"
 	"dmcow/internal/raw"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +18,7 @@ import (
 // where its driver does not know direct I/O. The function open is given the
 // flag for that.
 func (m *medium) openBlock(info fs.FileInfo, open func(flags int) (*os.File, error)) error {
-	m.is.number = numberOf(info)
+	m.is.Number = inuse.NumberOf(info)
 	f, err := open(unix.O_DIRECT)
 	m.direct = err == nil
 	if errors.Is(err, unix.EINVAL) {
@@ -115,13 +115,4 @@ func AlignedBuffer(n int) []byte {
 	b := make([]byte, n+bounceSize)
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bounceSize
 	return b[skip:][:n:n]
-}
-
-// numberOf is the number of a block device.
-func numberOf(info os.FileInfo) Number {
-	var n Number
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		n = Number{Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev))}
-	}
-	return n
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"dmcow/internal/raw"
+	"dmcow/internal/words"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +51,7 @@ func NewDraft(path string, size int64, mode fs.FileMode) (*Draft, error) {
 	}
 	if err != nil {
 		d.Close()
-		return nil, cause(err)
+		return nil, words.Pathless(err)
 	}
 	d.goDirect()
 	d.out.findLargest()
@@ -161,7 +162,7 @@ func (d *Draft) Writable() (*Writable, error) {
 		d.goThroughCache()
 		err = d.out.measure()
 	}
-	return d.out, cause(err)
+	return d.out, words.Pathless(err)
 }
 
 // Keep makes the file durable and gives it its name. Where that fails, it is as if it had
@@ -192,7 +193,7 @@ func (d *Draft) keep(replace bool) error {
 	if err == nil {
 		err = syncDirectory(filepath.Dir(d.path))
 	}
-	return errors.Join(cause(err), d.Close())
+	return errors.Join(words.Pathless(err), d.Close())
 }
 
 // beLike gives the file the owner and the permissions of the one that it is going to replace.
@@ -281,5 +282,5 @@ func (d *Draft) Close() error {
 	if errors.Is(err, os.ErrClosed) {
 		return nil
 	}
-	return cause(err)
+	return words.Pathless(err)
 }

@@ -5,6 +5,9 @@ import (
 	"io"
 	"sync"
 
+	"dmcow/internal/raw"
+	"dmcow/internal/words"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -85,7 +88,7 @@ func (m *medium) writeDurable(p []byte, offset int64) error {
 		}
 	}
 	if _, err := m.write(p, offset); err != nil {
-		return cause(err)
+		return words.Pathless(err)
 	}
 	return m.flush()
 }
@@ -93,7 +96,7 @@ func (m *medium) writeDurable(p []byte, offset int64) error {
 // flush is sync for those who hold the lock.
 func (m *medium) flush() error {
 	if m.order.failed == nil {
-		m.order.failed = uninterrupted(func() error { return m.order.fdatasync(int(m.file.Fd())) })
+		m.order.failed = raw.Uninterrupted(func() error { return m.order.fdatasync(int(m.file.Fd())) })
 		if m.order.failed != nil {
 			// The page cache may hold, as if it were on the disk, what is not. Whoever
 			// looks next is to see the disk, as far as the kernel lets go of it.
@@ -112,7 +115,7 @@ func (m *medium) writeThrough(p []byte, offset int64) error {
 	}
 	for len(p) > 0 {
 		n := 0
-		err := uninterrupted(func() (err error) {
+		err := raw.Uninterrupted(func() (err error) {
 			n, err = m.order.pwritev2(int(m.file.Fd()), [][]byte{p}, offset, unix.RWF_DSYNC)
 			return err
 		})
@@ -142,13 +145,4 @@ func (o *order) copyOf(p []byte) []byte {
 // does not know durable writes.
 func unknownFlag(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL)
-}
-
-// uninterrupted makes a system call again for as long as a signal interrupts it.
-func uninterrupted(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }

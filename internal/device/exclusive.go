@@ -4,36 +4,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
-	"strings"
+
+	"dmcow/internal/inuse"
+	"dmcow/internal/words"
 
 	"golang.org/x/sys/unix"
 )
-
-// BusyError says that a device cannot be had for oneself.
-type BusyError struct {
-	// By is who uses it: "vg-snap (dm-3)", "a file system mounted on /mnt",
-	// "dmcow (process 1234)", "swap". It is empty where that is not known.
-	By []string
-}
-
-// asSwap is the user of a device that is used as swap.
-const asSwap = "swap"
-
-func (e *BusyError) Error() string {
-	if len(e.By) == 0 {
-		return "in use by another program"
-	}
-	var uses []string
-	for _, who := range e.By {
-		if who == asSwap {
-			uses = append(uses, "as swap")
-		} else {
-			uses = append(uses, "by "+who)
-		}
-	}
-	return "in use " + strings.Join(uses, ", ")
-}
 
 var errReadOnly = errors.New("is a read-only device")
 
@@ -46,19 +22,19 @@ func (w *Writable) openExclusively(info fs.FileInfo) error {
 	})
 	switch {
 	case errors.Is(err, unix.EBUSY):
-		return &BusyError{By: w.is.number.users()}
-	case errors.Is(err, unix.EROFS), err != nil && readLine(w.is.number.sysfs("ro")) == "1":
+		return &inuse.BusyError{By: w.is.Number.Users()}
+	case errors.Is(err, unix.EROFS), err != nil && w.is.Number.IsReadOnly():
 		return errReadOnly
 	case err != nil:
 		return err
 	}
-	mark(w.file)
+	inuse.Mark(w.file)
 	if err := w.refuseReadOnly(); err != nil {
 		return err
 	}
 	// A loop device uses the device under it without claiming it.
-	if by := loopsOver(isOneOf(w.is.number.relatives())); len(by) > 0 {
-		return &BusyError{By: by}
+	if by := w.is.Number.Loops(); len(by) > 0 {
+		return &inuse.BusyError{By: by}
 	}
 	return nil
 }
@@ -88,8 +64,8 @@ func (w *Writable) openImage(flags int) (err error) {
 	if !info.Mode().IsRegular() {
 		return errors.New("was an image file and is no longer")
 	}
-	if by := slices.Concat(loopsOn(w.file, info), swaps(isFile(info))); len(by) > 0 {
-		return &BusyError{By: by}
+	if by := inuse.ImageUsers(w.file, info); len(by) > 0 {
+		return &inuse.BusyError{By: by}
 	}
 	return nil
 }
@@ -100,7 +76,7 @@ func (w *Writable) openImage(flags int) (err error) {
 // sure that none of those devices has what is written ([Device.Holders] of what is joined).
 func OpenShared(path string) (*Writable, error) {
 	w, err := openToWrite(path, func(*Writable) error { return nil })
-	var busy *BusyError
+	var busy *inuse.BusyError
 	if !errors.As(err, &busy) {
 		return w, err
 	}
@@ -109,12 +85,12 @@ func OpenShared(path string) (*Writable, error) {
 		return nil, err
 	}
 	w = newWritable(path)
-	n := numberOf(info)
-	if by := n.strangers(); len(by) > 0 {
-		return nil, &BusyError{By: by}
+	n := inuse.NumberOf(info)
+	if by := n.Strangers(); len(by) > 0 {
+		return nil, &inuse.BusyError{By: by}
 	}
 	err = w.openBlock(info, func(flags int) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|flags, 0) })
-	if err == nil && !n.mapped() && !isMarked(w.file) {
+	if err == nil && !n.IsMapped() && !inuse.IsMarked(w.file) {
 		err = busy // a program has it that minds no locks
 	}
 	if err == nil {
@@ -125,7 +101,7 @@ func OpenShared(path string) (*Writable, error) {
 	}
 	if err != nil {
 		w.discard()
-		return nil, cause(err)
+		return nil, words.Pathless(err)
 	}
 	return w, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"dmcow/internal/words"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -26,14 +28,14 @@ func (d *Device) NextData(offset int64) (start, end int64, err error) {
 	case errors.Is(err, unix.EINVAL):
 		return offset, d.size, nil
 	case err != nil:
-		return 0, 0, cause(err)
+		return 0, 0, words.Pathless(err)
 	}
 	end, err = d.file.Seek(start, unix.SEEK_HOLE)
 	if errors.Is(err, unix.ENXIO) {
 		end, err = start, nil // the file was cut short meanwhile: the reads will tell
 	}
 	if err != nil {
-		return 0, 0, cause(err)
+		return 0, 0, words.Pathless(err)
 	}
 	start, end = min(start-d.base, d.size), min(end-d.base, d.size)
 	if start == end {
@@ -47,7 +49,7 @@ func (d *Device) NextData(offset int64) (start, end int64, err error) {
 func (d *Device) cut() error {
 	info, err := d.file.Stat()
 	if err != nil {
-		return cause(err)
+		return words.Pathless(err)
 	}
 	if info.Size() < d.base+d.size {
 		return fmt.Errorf("%w: it was cut to %d bytes meanwhile", io.ErrUnexpectedEOF, info.Size())

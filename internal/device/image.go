@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"dmcow/internal/raw"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +24,7 @@ func (w *Writable) PunchHole(offset, length int64) error {
 		return err
 	}
 	for r := range w.runs(offset, length) {
-		err := uninterrupted(func() error {
+		err := raw.Uninterrupted(func() error {
 			return unix.Fallocate(int(r.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, r.at, r.length)
 		})
 		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
@@ -66,7 +68,7 @@ func (w *Writable) Share(from *Device, source, offset, length int64) error {
 	if a.length < length || b.length < length || a.gone != nil {
 		return fmt.Errorf("%w: they lie in several stretches", ErrNotShared)
 	}
-	err := uninterrupted(func() error {
+	err := raw.Uninterrupted(func() error {
 		return unix.IoctlFileCloneRange(int(b.file.Fd()), &unix.FileCloneRange{
 			Src_fd:      int64(a.file.Fd()),
 			Src_offset:  uint64(a.at),

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"sort"
+
+	"dmcow/internal/inuse"
 )
 
 // Part is a stretch of a device to be joined, of Length bytes. Its chunks of Chunk bytes
@@ -25,6 +27,12 @@ type Stripe struct {
 	Gone  error
 }
 
+// A stretch is a piece of a joined device, with the media that its stripes are on.
+type stretch struct {
+	inuse.Piece
+	media []*medium
+}
+
 // Join makes one device of parts of others, in order; name is its path. It is open as
 // long as they are, and is not locked before [Device.Lock]. The error is that of a part that is not on its device.
 //
@@ -33,52 +41,49 @@ func Join(name string, parts []Part) (*Device, error) {
 	d := &Device{path: name, joined: true}
 	own := map[*medium]*medium{}
 	for _, part := range parts {
-		p := piece{start: d.size, length: part.Length, chunk: part.Chunk}
+		p := stretch{Piece: inuse.Piece{Start: d.size, Length: part.Length, Chunk: part.Chunk}}
 		if len(part.Stripes) == 1 {
-			p.chunk = p.length
+			p.Chunk = p.Length
 		}
-		if p.length <= 0 || p.chunk <= 0 || len(part.Stripes) == 0 || p.length > math.MaxInt64-d.size {
-			return nil, fmt.Errorf("%d bytes in chunks of %d on %d stripes cannot be joined", p.length, p.chunk, len(part.Stripes))
+		if p.Length <= 0 || p.Chunk <= 0 || len(part.Stripes) == 0 || p.Length > math.MaxInt64-d.size {
+			return nil, fmt.Errorf("%d bytes in chunks of %d on %d stripes cannot be joined", p.Length, p.Chunk, len(part.Stripes))
 		}
 		for i, s := range part.Stripes {
-			joined, err := s.join(p.share(p.length, i, len(part.Stripes)))
+			on, m, err := s.join(p.Share(p.Length, i, len(part.Stripes)))
 			if err != nil {
 				return nil, err
 			}
-			if own[joined.medium] == nil {
-				m := *joined.medium
-				m.aio = newAIO()
-				own[joined.medium] = &m
+			if own[m] == nil {
+				again := *m
+				again.aio = newAIO()
+				own[m] = &again
 			}
-			joined.medium = own[joined.medium]
-			p.stripes = append(p.stripes, joined)
+			p.Stripes, p.media = append(p.Stripes, on), append(p.media, own[m])
 		}
 		d.pieces = append(d.pieces, p)
-		d.size += p.length
+		d.size += p.Length
 	}
-	if len(d.pieces) == 1 && len(d.pieces[0].stripes) == 1 {
-		s := d.pieces[0].stripes[0]
-		d.medium, d.base = s.medium, s.start
+	if len(d.pieces) == 1 && len(d.pieces[0].Stripes) == 1 {
+		d.medium, d.base = d.pieces[0].media[0], d.pieces[0].Stripes[0].Start
 	}
 	d.findLargest()
 	return d, nil
 }
 
-// join is the stripe's place on its medium, which must have length bytes there.
-func (s Stripe) join(length int64) (stripe, error) {
+// join is where the stripe is, on which medium, which must have length bytes there.
+func (s Stripe) join(length int64) (inuse.Stripe, *medium, error) {
 	if s.On == nil {
-		m := &medium{block: SectorSize, gone: s.Gone, aio: newAIO()}
-		return stripe{medium: m, start: s.Start}, nil
+		return inuse.Stripe{Start: s.Start}, &medium{block: SectorSize, gone: s.Gone, aio: newAIO()}, nil
 	}
 	if err := s.On.within(s.Start, length); err != nil {
-		return stripe{}, fmt.Errorf("%s: %w", s.On.path, err)
+		return inuse.Stripe{}, nil, fmt.Errorf("%s: %w", s.On.path, err)
 	}
-	return stripe{on: s.On.is, medium: s.On.medium, start: s.On.base + s.Start}, nil
+	return inuse.Stripe{On: s.On.is, Start: s.On.base + s.Start}, s.On.medium, nil
 }
 
 // JoinWritable is [Join] for devices that were opened for writing, as all parts must be. It
 // keeps others off the parts, until it is closed; where somebody has some of them already, the
-// error is a [*BusyError].
+// error is a [*inuse.BusyError].
 func JoinWritable(name string, parts []Part) (*Writable, error) {
 	d, err := Join(name, parts)
 	if err != nil {
@@ -107,12 +112,12 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 func (w *Writable) wholeParts() error {
 	block := w.LogicalBlockSize()
 	for _, p := range w.pieces {
-		whole := p.start%block == 0 && p.length%block == 0 && (len(p.stripes) == 1 || p.chunk%block == 0)
-		for _, s := range p.stripes {
-			whole = whole && s.start%s.medium.block == 0
+		whole := p.Start%block == 0 && p.Length%block == 0 && (len(p.Stripes) == 1 || p.Chunk%block == 0)
+		for i, s := range p.Stripes {
+			whole = whole && s.Start%p.media[i].block == 0
 		}
 		if !whole {
-			return fmt.Errorf("bytes %d to %d of it are not whole blocks of %d bytes", p.start, p.start+p.length, block)
+			return fmt.Errorf("bytes %d to %d of it are not whole blocks of %d bytes", p.Start, p.Start+p.Length, block)
 		}
 	}
 	return nil
@@ -127,11 +132,11 @@ func (d *Device) media() iter.Seq[*medium] {
 		}
 		var seen []*medium
 		for _, p := range d.pieces {
-			for _, s := range p.stripes {
-				if slices.Contains(seen, s.medium) {
+			for _, m := range p.media {
+				if slices.Contains(seen, m) {
 					continue
 				}
-				if seen = append(seen, s.medium); !yield(s.medium) {
+				if seen = append(seen, m); !yield(m) {
 					return
 				}
 			}
@@ -168,9 +173,9 @@ func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 	}
 	again.medium, again.pieces = other[d.medium], nil
 	for _, p := range d.pieces {
-		p.stripes = slices.Clone(p.stripes)
-		for i := range p.stripes {
-			p.stripes[i].medium = other[p.stripes[i].medium]
+		p.media = slices.Clone(p.media)
+		for i, m := range p.media {
+			p.media[i] = other[m]
 		}
 		again.pieces = append(again.pieces, p)
 	}
@@ -191,8 +196,8 @@ func (d *Device) run(offset, length int64) run {
 		return run{d.medium, d.base + offset, length}
 	}
 	at := d.base + offset
-	p := d.pieces[sort.Search(len(d.pieces), func(i int) bool { return at < d.pieces[i].start+d.pieces[i].length })]
-	return p.run(at-p.start, length)
+	p := d.pieces[sort.Search(len(d.pieces), func(i int) bool { return at < d.pieces[i].Start+d.pieces[i].Length })]
+	return p.run(at-p.Start, length)
 }
 
 // runs are those that length bytes from offset on are, in order. They are on the device.
@@ -209,16 +214,15 @@ func (d *Device) runs(offset, length int64) iter.Seq[run] {
 }
 
 // run is the first of the runs of length bytes from byte n of the piece on.
-func (p piece) run(n, length int64) run {
-	length = min(length, p.length-n)
+func (p stretch) run(n, length int64) run {
+	length = min(length, p.Length-n)
 	i, at := 0, n
-	if len(p.stripes) > 1 {
-		chunk := n / p.chunk
-		i, at = int(chunk%int64(len(p.stripes))), chunk/int64(len(p.stripes))*p.chunk+n%p.chunk
-		length = min(length, p.chunk-n%p.chunk)
+	if len(p.Stripes) > 1 {
+		chunk := n / p.Chunk
+		i, at = int(chunk%int64(len(p.Stripes))), chunk/int64(len(p.Stripes))*p.Chunk+n%p.Chunk
+		length = min(length, p.Chunk-n%p.Chunk)
 	}
-	s := p.stripes[i]
-	return run{s.medium, s.start + at, length}
+	return run{p.media[i], p.Stripes[i].Start + at, length}
 }
 
 // share is what one medium has of many transfers.

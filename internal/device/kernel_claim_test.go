@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/kernellab"
 )
 
@@ -41,11 +42,11 @@ func TestKernelClaim(t *testing.T) {
 	if whole, err := claim(4096); whole || err != nil {
 		t.Errorf("something has another part, claimed whole: %v, %v", whole, err)
 	}
-	var busy *device.BusyError
+	var busy *inuse.BusyError
 	if _, err := claim(0); !errors.As(err, &busy) || !slices.Equal(busy.By, []string{heldBy(t, front)}) {
 		t.Errorf("something has it: %v", err)
 	}
-	d := open(t, dev)
+	d := Open(t, dev)
 	if _, err := d.Claim(); !errors.As(err, &busy) || !slices.Equal(busy.By, []string{heldBy(t, front)}) {
 		t.Errorf("something has some of it: %v", err)
 	}

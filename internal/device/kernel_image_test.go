@@ -77,7 +77,7 @@ func TestKernelPastCache(t *testing.T) {
 			// What waits in the journal is kept in the cache.
 			kernellab.Run(t, "umount", dir)
 			kernellab.Run(t, "mount", "-o", c.options, dev, dir)
-			d := open(t, path)
+			d := Open(t, path)
 			got := make([]byte, len(content))
 			if _, err := d.ReadAt(got, 0); err != nil || !bytes.Equal(got, content) {
 				t.Fatal("other content", err)
@@ -199,7 +199,7 @@ func TestKernelPastCacheReadsAnything(t *testing.T) {
 			content := kernellab.Pattern(0, 100, 9)[3:]
 			path := image(t, dir, "image", content)
 			kernellab.Run(t, "sync")
-			past, err := open(t, path).PastCache()
+			past, err := Open(t, path).PastCache()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,7 +235,7 @@ func TestKernelShare(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			source, err := open(t, from).Section(k, 8*k)
+			source, err := Open(t, from).Section(k, 8*k)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,11 +275,11 @@ func TestKernelNotShared(t *testing.T) {
 		to   *device.Writable
 		from *device.Device
 	}{
-		"ext4":                 {w, open(t, image(t, dir, "other", content))},
-		"another file system":  {w, open(t, image(t, t.TempDir(), "other", content))},
-		"from a block device":  {w, open(t, dev)},
-		"to a block device":    {loop, open(t, image(t, dir, "third", content))},
-		"between block device": {loop, open(t, dev)},
+		"ext4":                 {w, Open(t, image(t, dir, "other", content))},
+		"another file system":  {w, Open(t, image(t, t.TempDir(), "other", content))},
+		"from a block device":  {w, Open(t, dev)},
+		"to a block device":    {loop, Open(t, image(t, dir, "third", content))},
+		"between block device": {loop, Open(t, dev)},
 	} {
 		if err := c.to.Share(c.from, 0, 4096, 4096); !errors.Is(err, device.ErrNotShared) {
 			t.Errorf("%s: %v", name, err)

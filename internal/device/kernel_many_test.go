@@ -79,7 +79,7 @@ func TestKernelManyIsAsynchronous(t *testing.T) {
 	if !kernellab.InLab() {
 		t.Skip("others may use asynchronous I/O, too")
 	}
-	d := open(t, patternLoop(t, 800))
+	d := Open(t, patternLoop(t, 800))
 	section, err := d.Section(4096, -1)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestKernelManyAndBadSectors(t *testing.T) {
 		failed, err = w.WriteMany(p, at)
 		checkFirst(t, at, bad, failed, err)
 		under := make([]byte, len(content))
-		if _, err := open(t, loop).ReadAt(under, 0); err != nil {
+		if _, err := Open(t, loop).ReadAt(under, 0); err != nil {
 			t.Fatal(err)
 		}
 		checkPieces(t, under, content, bad)

@@ -46,7 +46,7 @@ type pair struct {
 func checkOverlaps(t *testing.T, pairs []pair) {
 	t.Helper()
 	for _, c := range pairs {
-		a, b := open(t, c.a), open(t, c.b)
+		a, b := Open(t, c.a), Open(t, c.b)
 		if got := a.Overlaps(b); got != c.want {
 			t.Errorf("%s and %s: overlap %v, want %v", c.a, c.b, got, c.want)
 		}
@@ -152,7 +152,7 @@ func TestKernelOverlapsPartition(t *testing.T) {
 		kernellab.Run(t, "delpart", disk, "2")
 	})
 	one, two := partition(t, disk, 1), partition(t, disk, 2)
-	whole := open(t, disk)
+	whole := Open(t, disk)
 	if !whole.Overlaps(one) || !one.Overlaps(whole) || one.Overlaps(two) {
 		t.Error("told apart wrongly")
 	}
@@ -162,7 +162,7 @@ func TestKernelOverlapsPartition(t *testing.T) {
 	}{
 		{4000, 200, true, true}, {2000, 48, false, false}, {2048, 1, true, false}, {4095, 1, true, false}, {4096, 100, false, true},
 	} {
-		d := open(t, mapped(t, fmt.Sprint("at-", c.start), linear(0, c.sectors, disk, c.start)))
+		d := Open(t, mapped(t, fmt.Sprint("at-", c.start), linear(0, c.sectors, disk, c.start)))
 		if d.Overlaps(one) != c.one || two.Overlaps(d) != c.two {
 			t.Errorf("%d sectors from %d on: told apart wrongly", c.sectors, c.start)
 		}
@@ -180,5 +180,5 @@ func partition(t *testing.T, disk string, n int) *device.Device {
 	major, minor, _ := strings.Cut(strings.TrimSpace(string(number)), ":")
 	node := filepath.Join(t.TempDir(), "partition")
 	kernellab.Run(t, "mknod", node, "b", major, minor)
-	return open(t, node)
+	return Open(t, node)
 }

@@ -27,6 +27,6 @@ func TestKernelSuspended(t *testing.T) {
 		}
 	}
 	low.Resume(t)
-	open(t, top)
+	Open(t, top)
 	wantFree(t, above)
 }

@@ -39,7 +39,7 @@ func activeSnapshot(t *testing.T) (s *kernellab.Snapshot, origin, cow string) {
 	return kernellab.NewSnapshot(t, origin, cow, "P", chunkSectors), origin, cow
 }
 
-func open(t *testing.T, path string) *device.Device {
+func Open(t *testing.T, path string) *device.Device {
 	t.Helper()
 	d, err := device.Open(path)
 	if err != nil {
@@ -72,7 +72,7 @@ func TestKernelMetadataReadsFreshWhereTheCacheIsStale(t *testing.T) {
 	if !bytes.Equal(stale, empty) {
 		t.Fatal("a buffered read shows what the kernel committed: there is nothing to prove here")
 	}
-	d := open(t, cow)
+	d := Open(t, cow)
 	if _, err := d.ReadAt(fresh, area0); err != nil || !d.Direct() {
 		t.Fatalf("%v, direct is %v", err, d.Direct())
 	}
@@ -85,7 +85,7 @@ func TestKernelMetadataReadsFreshWhereTheCacheIsStale(t *testing.T) {
 func TestKernelBlocksOf4096Bytes(t *testing.T) {
 	kernellab.Require(t)
 	const sectors, block = 100 * 8, 4096
-	d := open(t, patternLoop(t, sectors, kernellab.BlockSize(block)))
+	d := Open(t, patternLoop(t, sectors, kernellab.BlockSize(block)))
 	content := kernellab.Pattern(0, sectors, 0)
 	if d.LogicalBlockSize() != block || !d.Direct() || d.Size() != int64(len(content)) {
 		t.Fatalf("blocks of %d bytes, direct is %v, %d bytes", d.LogicalBlockSize(), d.Direct(), d.Size())
@@ -126,7 +126,7 @@ func TestKernelSaysWhatADeviceIsAndWhoHoldsIt(t *testing.T) {
 	kernellab.Require(t)
 	s, origin, cow := activeSnapshot(t)
 	linear := kernellab.Create(t, "linear", "0 8 linear "+origin+" 16", true)
-	d, o := open(t, cow), open(t, origin)
+	d, o := Open(t, cow), Open(t, origin)
 	checkTarget(t, s.View.Path, "snapshot", o.Number().String(), d.Number().String(), "P", "8")
 	checkTarget(t, s.Origin.Path, "snapshot-origin", o.Number().String())
 	checkTarget(t, linear.Path, "linear", o.Number().String(), "16")
@@ -180,7 +180,7 @@ func TestKernelReadErrorComesBehindWhatCouldBeRead(t *testing.T) {
 	kernellab.Require(t)
 	const sectors, bad, behind = 400, 200, 208
 	loop := patternLoop(t, sectors)
-	d := open(t, kernellab.Create(t, "bad", strings.Join([]string{
+	d := Open(t, kernellab.Create(t, "bad", strings.Join([]string{
 		fmt.Sprintf("0 %d linear %s 0", bad, loop),
 		fmt.Sprintf("%d %d error", bad, behind-bad),
 		fmt.Sprintf("%d %d linear %s %d", behind, sectors-behind, loop, behind),

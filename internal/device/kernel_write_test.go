@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/kernellab"
 )
 
@@ -90,7 +91,7 @@ func inShort(log []kernellab.LogEntry) (all []string) {
 // wantBusy wants a device not to be had, for these reasons.
 func wantBusy(t *testing.T, path string, by ...string) {
 	t.Helper()
-	var busy *device.BusyError
+	var busy *inuse.BusyError
 	w, err := device.OpenWritable(path)
 	if err == nil {
 		w.Close()

@@ -16,7 +16,7 @@ import (
 func TestKernelWriters(t *testing.T) {
 	kernellab.Require(t)
 	dev := patternLoop(t, 8192)
-	d := open(t, dev)
+	d := Open(t, dev)
 	part := func(start, length int64) *device.Device {
 		j, err := device.Join("joined", []device.Part{{Length: length, Stripes: []device.Stripe{{On: d, Start: start}}}})
 		if err != nil {
@@ -62,7 +62,7 @@ func TestKernelWriters(t *testing.T) {
 		t.Skipf("swapon: %v", err)
 	}
 	defer func() { _ = exec.Command("swapoff", swap).Run() }()
-	checkWriters(t, open(t, swap), "swap")
+	checkWriters(t, Open(t, swap), "swap")
 }
 
 // checkWriters wants the device to be written by these, or that it could be.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/inuse"
 	"dmcow/internal/kernellab"
 )
 
@@ -127,11 +127,21 @@ func occupy(t *testing.T, how ...any) (says, name string, end func()) {
 	t.Cleanup(end)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if says, ok := strings.CutPrefix(lines.Text(), "occupied: "); ok {
-			return says, fmt.Sprintf("%s (process %d)", readLine("/proc/self/comm"), c.Process.Pid), end
+			return says, fmt.Sprintf("%s (process %d)", line(t, "/proc/self/comm"), c.Process.Pid), end
 		}
 	}
 	t.Fatal("nothing was opened")
 	return "", "", nil
+}
+
+// line is a file of one line.
+func line(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(content))
 }
 
 // hasLoops reports whether loop devices can be had.
@@ -163,7 +173,7 @@ func places(t *testing.T, size int) []string {
 // busyBy wants the error to name these users.
 func busyBy(t *testing.T, err error, by ...string) {
 	t.Helper()
-	var busy *BusyError
+	var busy *inuse.BusyError
 	if !errors.As(err, &busy) || !slices.Equal(busy.By, by) {
 		t.Errorf("%v, want it used by %q", err, by)
 	}
@@ -249,7 +259,7 @@ func TestWritersAreKnownToReaders(t *testing.T) {
 				t.Fatal(err)
 			}
 			heldBy(t, unlocked, writer)
-			if _, err = use(t, "write", path, 8192-512, size); !errors.As(err, new(*BusyError)) {
+			if _, err = use(t, "write", path, 8192-512, size); !errors.As(err, new(*inuse.BusyError)) {
 				t.Error(err)
 			}
 			end()
@@ -296,7 +306,7 @@ func TestOwnParts(t *testing.T) {
 	reads := have(t, "read", path, 4096, 12288)
 	writes := have(t, "write", path, 8192, 16384)
 	heldBy(t, reads.Device)
-	if _, err := use(t, "write", path, 16384-512, 16384); !errors.As(err, new(*BusyError)) {
+	if _, err := use(t, "write", path, 16384-512, 16384); !errors.As(err, new(*inuse.BusyError)) {
 		t.Errorf("written twice: %v", err)
 	}
 	others(t, free, "write", path, 4096, 8192) // who reads has made way
@@ -327,6 +337,13 @@ func TestLocksPastCache(t *testing.T) {
 	}
 }
 
+// The bytes that QEMU locks (block/file-posix.c).
+const (
+	byteReads  = 100
+	byteWrites = 101
+	byteAlone  = 201
+)
+
 // qemu has the locks of a QEMU that reads an image, or writes it, and lets nobody else write it.
 func qemu(t *testing.T, path string, writes bool) (end func()) {
 	t.Helper()
@@ -334,12 +351,12 @@ func qemu(t *testing.T, path string, writes bool) (end func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bytes := []int64{qemuReads, qemuAlone}
+	bytes := []int64{byteReads, byteAlone}
 	if writes {
-		bytes = append(bytes, qemuWrites)
+		bytes = append(bytes, byteWrites)
 	}
 	for _, at := range bytes {
-		lock := lockRange{start: at, end: at + 1}.flock(unix.F_RDLCK)
+		lock := unix.Flock_t{Type: unix.F_RDLCK, Start: at, Len: 1}
 		if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
 			t.Fatal(err)
 		}
@@ -355,13 +372,13 @@ func wantMeets(t *testing.T, path string, writes bool, want ...int64) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	looks := []int64{qemuReads + 100, qemuWrites}
+	looks := []int64{byteReads + 100, byteWrites}
 	if writes {
-		looks = append(looks, qemuAlone)
+		looks = append(looks, byteAlone)
 	}
 	var met []int64
 	for _, at := range looks {
-		lock := lockRange{start: at, end: at + 1}.flock(unix.F_WRLCK)
+		lock := unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1}
 		if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
 			t.Fatal(err)
 		}
@@ -383,7 +400,7 @@ func TestQEMU(t *testing.T) {
 			end := qemu(t, path, true)
 			u := have(t, "read", path, part...)
 			heldBy(t, u.Device, program)
-			wantMeets(t, path, false, qemuWrites) // nobody but itself
+			wantMeets(t, path, false, byteWrites) // nobody but itself
 			_, err := use(t, "write", path, part...)
 			busyBy(t, err, program)
 			end()
@@ -397,15 +414,15 @@ func TestQEMU(t *testing.T) {
 			busyBy(t, err, program)
 			end()
 			wantMeets(t, path, false)
-			wantMeets(t, path, true, qemuAlone)
+			wantMeets(t, path, true, byteAlone)
 			u.close()
 
 			u = have(t, "write", path, part...)
 			heldBy(t, u.Device)
 			if part != nil {
 				heldBy(t, have(t, "read", path, 32768, 40960).Device)
-				wantMeets(t, path, false, qemuWrites)
-				wantMeets(t, path, true, qemuWrites, qemuAlone)
+				wantMeets(t, path, false, byteWrites)
+				wantMeets(t, path, true, byteWrites, byteAlone)
 			}
 			u.close()
 		}
@@ -433,26 +450,4 @@ func TestOtherFileSystem(t *testing.T) {
 	_, err := OpenWritable(path)
 	busyBy(t, err, reader)
 	end()
-}
-
-// TestParseLocks takes the locks out of what the kernel tells: not what waits for one, and no
-// lease.
-func TestParseLocks(t *testing.T) {
-	const content = `1: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF
-2: OFDLCK ADVISORY  READ -1 fe:01:5678 0 EOF
-3: POSIX  ADVISORY  READ  1235 fe:01:5678 100 101
-3: -> POSIX  ADVISORY  WRITE 1236 fe:01:5678 100 101
-4: LEASE  ACTIVE    READ  1234 fe:01:5678 0 EOF
-lock:	1: OFDLCK ADVISORY  WRITE -1 fe:02:99 201 300
-`
-	one, two := inode{unix.Mkdev(0xfe, 1), 5678}, inode{unix.Mkdev(0xfe, 2), 99}
-	want := []lock{
-		{1234, true, one, lockRange{0, math.MaxInt64, true}},
-		{-1, false, one, lockRange{0, math.MaxInt64, false}},
-		{1235, false, one, lockRange{100, 102, false}},
-		{-1, false, two, lockRange{201, 301, true}},
-	}
-	if got := parseLocks(content); !slices.Equal(got, want) {
-		t.Errorf("%+v", got)
-	}
 }

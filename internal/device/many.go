@@ -49,7 +49,7 @@ func (w *Writable) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 // beginWriting has the kernel begin to write to the disk what stands in those
 // places, where that is not written directly.
 func (w *Writable) beginWriting(p [][]byte, at []int64) {
-	stretches := map[*medium]span{}
+	stretches := map[*medium][2]int64{}
 	for i := range p {
 		for r := range w.runs(at[i], int64(len(p[i]))) {
 			if r.direct {
@@ -57,13 +57,13 @@ func (w *Writable) beginWriting(p [][]byte, at []int64) {
 			}
 			s, known := stretches[r.medium]
 			if !known {
-				s.start, s.end = r.at, r.at
+				s = [2]int64{r.at, r.at}
 			}
-			stretches[r.medium] = span{start: min(s.start, r.at), end: max(s.end, r.at+r.length)}
+			stretches[r.medium] = [2]int64{min(s[0], r.at), max(s[1], r.at+r.length)}
 		}
 	}
 	for m, s := range stretches {
-		m.early.begin(int(m.file.Fd()), s.start, s.end)
+		m.early.begin(int(m.file.Fd()), s[0], s[1])
 	}
 }
 

@@ -1,91 +1,22 @@
 package device
 
-import (
-	"encoding/binary"
-	"strings"
-
-	"golang.org/x/sys/unix"
-)
-
-// Target is the first target of a device-mapper device, as `dmsetup table`
-// prints it.
-type Target struct {
-	Type string   // "snapshot", "linear", ...
-	Args []string // "254:1", "254:2", "P", "8"
-}
+import "dmcow/internal/inuse"
 
 // Target is the device's device-mapper target; ok is false when it is no
 // device-mapper device, or that cannot be told (it takes root rights).
-func (d *Device) Target() (t Target, ok bool) {
+func (d *Device) Target() (t inuse.Target, ok bool) {
 	n := d.Number()
-	if n == (Number{}) {
-		return Target{}, false
+	if n == (inuse.Number{}) {
+		return inuse.Target{}, false
 	}
-	return n.target()
-}
-
-func (n Number) target() (t Target, ok bool) {
-	table := n.table()
-	if len(table) == 0 {
-		return Target{}, false
-	}
-	return table[0].Target, true
+	return n.Target()
 }
 
 // TableName is the device's name in a device-mapper table: its number, as the kernel has it,
 // or the path of what is no block device, which wants one.
 func (d *Device) TableName() string {
-	if n := d.Number(); n != (Number{}) {
+	if n := d.Number(); n != (inuse.Number{}) {
 		return n.String()
 	}
 	return d.path
-}
-
-// A row is a line of a device-mapper table: a target and the part of the device
-// that it serves, in bytes.
-type row struct {
-	Target
-	start, length int64
-}
-
-// table is the device-mapper table of a device; it is empty when that is no
-// device-mapper device, or its table cannot be told.
-func (n Number) table() []row {
-	if readLine(n.sysfs("dm/name")) == "" {
-		return nil
-	}
-	for size := mapperBuffer; size <= mapperMost; size *= 2 {
-		buf := newMapperRequest(size, flagStatusTable)
-		binary.NativeEndian.PutUint64(buf[offDevice:], unix.Mkdev(n.Major, n.Minor))
-		if askMapper(tableStatus, buf) != nil {
-			return nil
-		}
-		if binary.NativeEndian.Uint32(buf[offFlags:])&flagBufferFull == 0 {
-			return parseTable(buf)
-		}
-	}
-	return nil
-}
-
-// parseTable takes the table out of the kernel's answer.
-func parseTable(buf []byte) (all []row) {
-	u32, u64 := binary.NativeEndian.Uint32, binary.NativeEndian.Uint64
-	data := int(u32(buf[offDataStart:]))
-	at, end := data, 0 // of the next target's spec; of the last one
-	for range u32(buf[offTargetCount:]) {
-		if at < end || at > len(buf)-specSize {
-			break
-		}
-		spec := buf[at:]
-		all = append(all, row{
-			Target: Target{
-				Type: text(spec[specType : specType+specTypeSize]),
-				Args: strings.Fields(text(spec[specSize:])),
-			},
-			start:  int64(u64(spec[specStart:])) * SectorSize,
-			length: int64(u64(spec[specLength:])) * SectorSize,
-		})
-		at, end = data+int(u32(spec[specNext:])), at+specSize
-	}
-	return all
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 
+	"dmcow/internal/inuse"
 	"dmcow/internal/raw"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ func (d *Device) PastCache() (*Device, error) {
 }
 
 func (m *medium) pastCache() (*medium, error) {
-	if m.is.file != nil {
+	if m.is.File != nil {
 		if past := m.openDirect(); past != nil {
 			return past, nil
 		}
@@ -35,7 +36,7 @@ func (m *medium) pastCache() (*medium, error) {
 // where there is no such thing.
 func (m *medium) openDirect() *medium {
 	// The path may be that of another file by now.
-	f, atime, err := open(fmt.Sprintf("/proc/self/fd/%d", m.file.Fd()), unix.O_DIRECT)
+	f, atime, err := inuse.Open(fmt.Sprintf("/proc/self/fd/%d", m.file.Fd()), unix.O_DIRECT)
 	if err != nil {
 		return nil
 	}

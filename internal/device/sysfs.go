@@ -1,86 +1,19 @@
 package device
 
-import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
-)
-
-// Number is a block device's number. The zero value is that of none: an image
-// file.
-type Number struct{ Major, Minor uint32 }
-
-// String is the number as device-mapper tables have it: "254:3".
-func (n Number) String() string { return fmt.Sprintf("%d:%d", n.Major, n.Minor) }
+import "dmcow/internal/inuse"
 
 // Number is the device's number, zero for an image file and for what is joined.
-func (d *Device) Number() Number {
+func (d *Device) Number() inuse.Number {
 	if d.joined {
-		return Number{}
+		return inuse.Number{}
 	}
-	return d.is.number
+	return d.is.Number
 }
 
 // IsBlock reports whether the device is a block device, or joined from some of one.
 func (d *Device) IsBlock() bool {
-	return d.any(func(m *medium) bool { return m.is.number != Number{} })
+	return d.any(func(m *medium) bool { return m.is.Number != inuse.Number{} })
 }
 
-// holders names the devices that hold the one of this number.
-func (n Number) holders() (all []string) {
-	for _, name := range n.holderNames() {
-		all = append(all, holder(name))
-	}
-	return all
-}
-
-// holderNames are the kernel's names of the devices that hold the one of this number.
-func (n Number) holderNames() (names []string) {
-	if n == (Number{}) {
-		return nil
-	}
-	entries, _ := os.ReadDir(n.sysfs("holders")) // without sysfs, nothing is known
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
-// Size is the size of the device of this number, in bytes; 0 where that is not known.
-func (n Number) Size() int64 { return parseSectors(readLine(n.sysfs("size"))) }
-
-// holder names a block device by its device-mapper name, where it has one, and
-// its kernel name: "vg-snap (dm-3)".
-func holder(name string) string {
-	if dm := readLine(filepath.Join("/sys/class/block", name, "dm/name")); dm != "" {
-		return fmt.Sprintf("%s (%s)", dm, name)
-	}
-	return name
-}
-
-// Name is the path by which people know the device of this number:
-// /dev/mapper/NAME or /dev/NAME; the number where nothing is known of it.
-func (n Number) Name() string {
-	if dm := readLine(n.sysfs("dm/name")); dm != "" {
-		return "/dev/mapper/" + dm
-	}
-	uevent, _ := os.ReadFile(n.sysfs("uevent"))
-	for line := range strings.Lines(string(uevent)) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVNAME="); ok {
-			return "/dev/" + name
-		}
-	}
-	return n.String()
-}
-
-// sysfs is the path of a file that sysfs has on the device.
-func (n Number) sysfs(file string) string {
-	return filepath.Join("/sys/dev/block", n.String(), file)
-}
-
-// readLine is the content of a one-line file, empty where it cannot be read.
-func readLine(path string) string {
-	b, _ := os.ReadFile(path)
-	return strings.TrimSpace(string(b))
-}
+// Partitions are the paths of the partitions that the kernel shows of a block device.
+func (d *Device) Partitions() (paths []string) { return d.Number().Partitions() }

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"dmcow/internal/inuse"
+	"dmcow/internal/words"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +25,7 @@ type Writable struct {
 // OpenWritable opens a block device or an image file, and nothing else, for
 // reading and writing. It keeps others off: a block device is opened
 // exclusively, an image file is locked. Where somebody uses the device already,
-// the error is a [*BusyError].
+// the error is a [*inuse.BusyError].
 //
 // The error says what is wrong without naming the path.
 func OpenWritable(path string) (*Writable, error) { return openToWrite(path, (*Writable).lockWhole) }
@@ -50,7 +53,7 @@ func openToWrite(path string, lock func(*Writable) error) (*Writable, error) {
 	}
 	if err != nil {
 		w.discard()
-		return nil, cause(err)
+		return nil, words.Pathless(err)
 	}
 	return w, nil
 }
@@ -78,7 +81,7 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	if err = syncDirectory(filepath.Dir(path)); err != nil {
 		w.discard()
 		_ = os.Remove(path) // nothing is in it
-		return nil, false, fmt.Errorf("cannot make its name durable: %w", cause(err))
+		return nil, false, fmt.Errorf("cannot make its name durable: %w", words.Pathless(err))
 	}
 	w.created = true
 	return w, true, nil
@@ -87,14 +90,14 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 // Abandon closes the device. A file that [CreateWritable] made is removed before, if it still
 // has its name: it is as if nothing had been made. Any other stays.
 func (w *Writable) Abandon() error {
-	if !w.created || !isStill(w.file, w.path) {
+	if !w.created || !inuse.IsStill(w.file, w.path) {
 		return w.Close()
 	}
 	err := os.Remove(w.path)
 	if err == nil {
 		err = syncDirectory(filepath.Dir(w.path))
 	}
-	return errors.Join(cause(err), w.Close())
+	return errors.Join(words.Pathless(err), w.Close())
 }
 
 // Creatable is why [CreateWritable] could not make a file if there is none, as
@@ -104,7 +107,7 @@ func Creatable(path string) error {
 		return createError(path, fs.ErrExist)
 	}
 	_, err := os.Stat(filepath.Dir(path))
-	return cause(err)
+	return words.Pathless(err)
 }
 
 func newWritable(path string) *Writable {
@@ -140,7 +143,7 @@ func createError(path string, err error) error {
 	if info, lerr := os.Lstat(path); errors.Is(err, fs.ErrExist) && lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
 		return errors.New("is a symbolic link that leads nowhere")
 	}
-	return cause(err)
+	return words.Pathless(err)
 }
 
 // syncDirectory makes the names in a directory durable.
@@ -189,7 +192,7 @@ func (w *Writable) writeRuns(p []byte, offset int64) (n int, err error) {
 		done, err := r.write(p[n:][:r.length], r.at)
 		n += done
 		if err != nil {
-			return n, cause(err)
+			return n, words.Pathless(err)
 		}
 	}
 	return n, nil
@@ -238,12 +241,12 @@ func (w *Writable) Grow(size int64) error {
 	}
 	info, err := w.file.Stat()
 	if err != nil {
-		return cause(err)
+		return words.Pathless(err)
 	}
 	// A program that does not mind the locks may have made it longer.
 	if info.Size() < size {
 		if err := w.file.Truncate(size); err != nil {
-			return fmt.Errorf("it cannot be made %d bytes large: %w", size, cause(err))
+			return fmt.Errorf("it cannot be made %d bytes large: %w", size, words.Pathless(err))
 		}
 	}
 	w.size = size

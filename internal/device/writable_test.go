@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 
+	"dmcow/internal/inuse"
+
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,7 +46,7 @@ func TestLockOfEitherKind(t *testing.T) {
 		if err := take(f); err != nil {
 			t.Fatal(name, err)
 		}
-		var busy *BusyError
+		var busy *inuse.BusyError
 		if w, err := OpenWritable(path); !errors.As(err, &busy) {
 			t.Errorf("%s: %+v, %v", name, w, err)
 		}
@@ -69,11 +71,11 @@ func TestBusyInWords(t *testing.T) {
 	for want, by := range map[string][]string{
 		"in use by another program":                   nil,
 		"in use by vg-snap (dm-3)":                    {"vg-snap (dm-3)"},
-		"in use by loop0, as swap":                    {"loop0", asSwap},
+		"in use by loop0, as swap":                    {"loop0", "swap"},
 		"in use by a file system mounted on /mnt":     {"a file system mounted on /mnt"},
-		"in use as swap, by a file system mounted on": {asSwap, "a file system mounted on"},
+		"in use as swap, by a file system mounted on": {"swap", "a file system mounted on"},
 	} {
-		if got := (&BusyError{By: by}).Error(); got != want {
+		if got := (&inuse.BusyError{By: by}).Error(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -234,7 +236,7 @@ func TestCreateWritable(t *testing.T) {
 	if err != nil || !created || w.Size() != 0 {
 		t.Fatalf("%v, created %v", err, created)
 	}
-	var busy *BusyError
+	var busy *inuse.BusyError
 	if _, _, err := CreateWritable(path); !errors.As(err, &busy) {
 		t.Errorf("one that is held: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/inuse"
 	"dmcow/internal/kernellab"
 )
 
@@ -128,8 +129,8 @@ func TestWritersOfLoops(t *testing.T) {
 	kernellab.Run(t, "addpart", disk, "1", "512", "512")
 	t.Cleanup(func() { kernellab.Run(t, "delpart", disk, "1") })
 	partition := filepath.Join(t.TempDir(), "partition")
-	dev := readLine(filepath.Join("/sys/block", filepath.Base(disk), filepath.Base(disk)+"p1/dev"))
-	n, _ := ParseNumber(dev)
+	dev := line(t, filepath.Join("/sys/block", filepath.Base(disk), filepath.Base(disk)+"p1/dev"))
+	n, _ := inuse.ParseNumber(dev)
 	if err := unix.Mknod(partition, unix.S_IFBLK|0o600, int(unix.Mkdev(n.Major, n.Minor))); err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,10 @@ package raw
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"syscall"
 )
 
 // ReadFull reads all of p. The error is io.ErrUnexpectedEOF where the device ends before.
@@ -63,4 +65,13 @@ func Stretch(p []byte) (n int, zero bool) {
 		n = end
 	}
 	return n, zero
+}
+
+// Uninterrupted makes a system call again for as long as a signal interrupts it.
+func Uninterrupted(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
 }

@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/lvm"
 )
 
 // Mapping is the COW device of a snapshot of the metadata, nil if there is none. Its UUID
 // alone does not tell: the metadata may be that of a copy.
-func (v *Volume) Mapping(all []device.Mapping) *device.Mapping {
+func (v *Volume) Mapping(all []inuse.Mapping) *inuse.Mapping {
 	uuid := lvm.MappingUUID(v.Group, v.Logical) + "-cow"
-	i := slices.IndexFunc(all, func(m device.Mapping) bool { return m.UUID == uuid && !m.Suspended })
+	i := slices.IndexFunc(all, func(m inuse.Mapping) bool { return m.UUID == uuid && !m.Suspended })
 	if i < 0 {
 		return nil
 	}

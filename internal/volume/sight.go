@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/lvm"
 )
 
@@ -101,12 +102,12 @@ func (s *Sight) candidates() (names []string) {
 		return s.options.Given
 	}
 	var own []string
-	for _, m := range device.Mappings() {
+	for _, m := range inuse.Mappings() {
 		if lvm.Mapped(m.UUID) {
 			own = append(own, m.Path())
 		}
 	}
-	return slices.DeleteFunc(device.Blocks(), func(name string) bool { return slices.Contains(own, name) })
+	return slices.DeleteFunc(inuse.Blocks(), func(name string) bool { return slices.Contains(own, name) })
 }
 
 // look looks at a device, and at the partitions that the kernel shows of it. The error is
@@ -288,8 +289,8 @@ func (s *Sight) Lock(g *lvm.Group, patience time.Duration) error {
 		return err
 	}
 	file := filepath.Join(h.LockingDir, g.LockFile())
-	release, err := device.LockFile(file, patience, s.options.Visit)
-	var busy *device.BusyError
+	release, err := inuse.LockFile(file, patience, s.options.Visit)
+	var busy *inuse.BusyError
 	switch {
 	case errors.As(err, &busy):
 		return &Error{g.Name, fmt.Errorf("LVM's lock of the volume group, %s, is %w", file, err)}

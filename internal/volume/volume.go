@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/lvm"
 )
 
@@ -21,7 +22,7 @@ type Volume struct {
 
 	// Of a snapshot that is active here: its COW device, and the number of its origin. Then
 	// the rest is not known.
-	Active       *device.Mapping
+	Active       *inuse.Mapping
 	OriginNumber string
 
 	Group    *lvm.Group
@@ -33,7 +34,7 @@ type Volume struct {
 // ActiveSnapshot is a snapshot whose COW device is mapped on this machine, nil where there
 // is none.
 func ActiveSnapshot(name, group, logical string) *Volume {
-	all := device.Mappings()
+	all := inuse.Mappings()
 	for i, m := range all {
 		vg, lv, layer, ok := lvm.MappedName(m.Name)
 		if !ok || lv != logical || layer != "cow" || !lvm.Mapped(m.UUID) || vg != group && !lvm.MappedBy(m.UUID, group) {
@@ -49,13 +50,13 @@ func ActiveSnapshot(name, group, logical string) *Volume {
 // findOrigin finds the device that shows an active snapshot, for its size, and the origin: its size,
 // its number, and whether the snapshot is being merged into it. Then the device is the origin's,
 // and may be larger than the snapshot was.
-func (v *Volume) findOrigin(all []device.Mapping) {
+func (v *Volume) findOrigin(all []inuse.Mapping) {
 	for _, m := range all {
 		t, ok := m.Target()
 		if !ok || len(t.Args) < 2 || t.Args[1] != v.Active.Number.String() || t.Type != "snapshot" && t.Type != "snapshot-merge" {
 			continue
 		}
-		if n, ok := device.ParseNumber(t.Args[0]); ok {
+		if n, ok := inuse.ParseNumber(t.Args[0]); ok {
 			v.SnapshotSize, v.OriginSize, v.OriginNumber, v.Merging = m.Number.Size(), n.Size(), n.String(), t.Type == "snapshot-merge"
 		}
 	}
@@ -271,7 +272,7 @@ func misplaced(p *lvm.Physical, f *lvm.Found) error {
 }
 
 // OpenMapping opens the device of a mapping for reading, if it can be read now.
-func OpenMapping(m *device.Mapping) (*device.Device, error) {
+func OpenMapping(m *inuse.Mapping) (*device.Device, error) {
 	if m.Suspended {
 		return nil, fmt.Errorf("%s is suspended: whoever reads it waits until it is resumed (dmsetup resume)", m.Path())
 	}
@@ -325,7 +326,7 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 	v.sight.joined = append(v.sight.joined, &w.Device)
 	if by := v.usersOnce(); len(by) > 0 {
 		w.Close()
-		return nil, &device.BusyError{By: by}
+		return nil, &inuse.BusyError{By: by}
 	}
 	return w, nil
 }
@@ -366,7 +367,7 @@ func (v *Volume) users() (by []string) {
 			}
 		}
 		if v.sight.OnBlocks(v.Group) {
-			by = append(by, device.MappedAs(lvm.MappingUUID(v.Group, l))...)
+			by = append(by, inuse.MappedAs(lvm.MappingUUID(v.Group, l))...)
 		}
 	}
 	slices.Sort(by)

@@ -1,4 +1,4 @@
-package device_test
+package inuse_test
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/kernellab"
 )
 
@@ -21,7 +21,7 @@ func TestGuard(t *testing.T) {
 	if name == "" {
 		t.Skip("run by other tests")
 	}
-	if _, err := device.NewGuard(name); err != nil {
+	if _, err := inuse.Guard(name); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Println("guarded")
@@ -60,7 +60,7 @@ func guardElsewhere(t *testing.T, name string) (kill func()) {
 // guard guards a name.
 func guard(t *testing.T, name string) (release func()) {
 	t.Helper()
-	release, err := device.NewGuard(name)
+	release, err := inuse.Guard(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func guard(t *testing.T, name string) (release func()) {
 
 // isMapped reports whether there is a device-mapper device of a name.
 func isMapped(name string) bool {
-	return slices.ContainsFunc(device.Mappings(), func(m device.Mapping) bool { return m.Name == name })
+	return slices.ContainsFunc(inuse.Mappings(), func(m inuse.Mapping) bool { return m.Name == name })
 }
 
 // untilGone waits for the kernel to remove a device.
@@ -120,12 +120,12 @@ func TestKernelGuard(t *testing.T) {
 	if err := create(); err != nil {
 		t.Fatal(err)
 	}
-	var busy *device.BusyError
-	if _, err := device.NewGuard(name); !errors.As(err, &busy) || len(busy.By) != 1 || !strings.HasPrefix(busy.By[0], name+" (dm-") {
+	var busy *inuse.BusyError
+	if _, err := inuse.Guard(name); !errors.As(err, &busy) || len(busy.By) != 1 || !strings.HasPrefix(busy.By[0], name+" (dm-") {
 		t.Errorf("something else has the name: %v", err)
 	}
 	kernellab.Run(t, "dmsetup", "remove", name)
-	if _, err := device.NewGuard(strings.Repeat("x", 128)); err == nil {
+	if _, err := inuse.Guard(strings.Repeat("x", 128)); err == nil {
 		t.Error("a name was guarded that nothing can have")
 	}
 }
@@ -151,7 +151,7 @@ func TestKernelGuardAgainstLVM(t *testing.T) {
 		if activate() == nil {
 			t.Error("activated")
 		}
-		for _, m := range device.Mappings() {
+		for _, m := range inuse.Mappings() {
 			if strings.HasPrefix(m.Name, "vg0-snap") && !strings.HasPrefix(m.UUID, "DMCOW-") {
 				t.Errorf("LVM has left %s", m.Name)
 			}

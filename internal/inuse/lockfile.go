@@ -1,4 +1,4 @@
-package device
+package inuse
 
 import (
 	"errors"
@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"dmcow/internal/raw"
+	"dmcow/internal/words"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,16 +20,16 @@ import (
 // it back in time, or visit's own.
 func LockFile(path string, patience time.Duration, visit func() error) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, cause(err)
+		return nil, words.Pathless(err)
 	}
 	const pause = 20 * time.Millisecond
 	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
 		late := time.Now().After(deadline)
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 		if err != nil {
-			return nil, cause(err)
+			return nil, words.Pathless(err)
 		}
-		err = uninterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
+		err = raw.Uninterrupted(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			by := lockers(f, func(lock) bool { return true })
@@ -42,9 +45,9 @@ func LockFile(path string, patience time.Duration, visit func() error) (release 
 			f.Close()
 			return nil, fmt.Errorf("cannot be locked: %w", err)
 		}
-		if isStill(f, path) {
+		if IsStill(f, path) {
 			return func() {
-				if isStill(f, path) {
+				if IsStill(f, path) {
 					_ = os.Remove(path)
 				}
 				f.Close()
@@ -54,8 +57,8 @@ func LockFile(path string, patience time.Duration, visit func() error) (release 
 	}
 }
 
-// isStill reports whether an open file is the one of the name.
-func isStill(f *os.File, path string) bool {
+// IsStill reports whether an open file is the one of the name.
+func IsStill(f *os.File, path string) bool {
 	a, err := f.Stat()
 	if err != nil {
 		return false

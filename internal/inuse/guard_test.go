@@ -1,4 +1,4 @@
-package device
+package inuse
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ func TestNoGuard(t *testing.T) {
 	if _, err := os.Stat("/dev/mapper/control"); err == nil {
 		t.Skip("there is device-mapper")
 	}
-	if _, err := NewGuard("vg0-snap-cow"); !errors.Is(err, ErrNoMapper) || !strings.Contains(err.Error(), "vg0-snap-cow: /dev/mapper/control is missing") {
+	if _, err := Guard("vg0-snap-cow"); !errors.Is(err, ErrNoMapper) || !strings.Contains(err.Error(), "vg0-snap-cow: /dev/mapper/control is missing") {
 		t.Error(err)
 	}
 }

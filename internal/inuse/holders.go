@@ -1,4 +1,4 @@
-package device
+package inuse
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ type match func(fs.FileInfo) bool
 // isOneOf matches the block devices of these numbers.
 func isOneOf(numbers []Number) match {
 	return func(info fs.FileInfo) bool {
-		return info.Mode().Type() == fs.ModeDevice && slices.Contains(numbers, numberOf(info))
+		return info.Mode().Type() == fs.ModeDevice && slices.Contains(numbers, NumberOf(info))
 	}
 }
 
@@ -27,18 +27,29 @@ func isFile(info fs.FileInfo) match {
 	return func(other fs.FileInfo) bool { return os.SameFile(info, other) }
 }
 
-// users names who uses a block device, as [BusyError] has it.
-func (n Number) users() []string {
+// Users names who uses a block device, as [BusyError] has it.
+func (n Number) Users() []string {
 	return n.usersBut(nobody)
 }
 
-// strangers names those of the users that are no devices of device-mapper.
-func (n Number) strangers() []string {
+// Strangers names those of the users that are no devices of device-mapper.
+func (n Number) Strangers() []string {
 	return n.usersBut(isMapping)
 }
 
-// mapped reports whether devices of device-mapper hold the device.
-func (n Number) mapped() bool {
+// Loops names the loop devices over a block device.
+func (n Number) Loops() []string { return loopsOver(isOneOf(n.relatives())) }
+
+// IsReadOnly reports whether a block device cannot be written.
+func (n Number) IsReadOnly() bool { return readLine(n.sysfs("ro")) == "1" }
+
+// ImageUsers names those who use an image file and take no locks.
+func ImageUsers(f *os.File, info fs.FileInfo) []string {
+	return slices.Concat(loopsOn(f, info), swaps(isFile(info)))
+}
+
+// IsMapped reports whether devices of device-mapper hold the device.
+func (n Number) IsMapped() bool {
 	return slices.ContainsFunc(n.relatives(), func(r Number) bool { return slices.ContainsFunc(r.holderNames(), isMapping) })
 }
 

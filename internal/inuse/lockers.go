@@ -1,4 +1,4 @@
-package device
+package inuse
 
 import (
 	"fmt"
@@ -22,7 +22,7 @@ type lock struct {
 }
 
 // isAgainst reports whether another's lock cannot be had together with the hold.
-func (h *hold) isAgainst(l lock) bool {
+func (h *Hold) isAgainst(l lock) bool {
 	if l.flock {
 		return h.flock == unix.LOCK_EX || h.flock != 0 && l.exclusive
 	}

@@ -1,4 +1,4 @@
-package device
+package inuse
 
 import (
 	"errors"
@@ -8,18 +8,20 @@ import (
 	"strings"
 	"sync"
 
+	"dmcow/internal/words"
+
 	"golang.org/x/sys/unix"
 )
 
 // guardUUID is how the UUIDs of guards begin.
 const guardUUID = "DMCOW-"
 
-// NewGuard keeps LVM from activating a volume, by the name of its device-mapper device
+// Guard keeps LVM from activating a volume, by the name of its device-mapper device
 // ("vg0-snap-cow"), until it is released or the process ends, in whatever way: a device of that
 // name is there already, which holds nothing. (A process that is killed in the moment between
 // making the device and opening it leaves it behind; dmsetup remove takes it away.) Several who guard the same name have one together.
 // Where something else has the name, the error is a [*BusyError].
-func NewGuard(name string) (release func(), err error) {
+func Guard(name string) (release func(), err error) {
 	const tries = 10 // another's guard may go before it is shared
 	for range tries {
 		release, err = newGuard(name)
@@ -28,7 +30,7 @@ func NewGuard(name string) (release func(), err error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("LVM cannot be kept from activating %s: %w", name, cause(err))
+		return nil, fmt.Errorf("LVM cannot be kept from activating %s: %w", name, words.Pathless(err))
 	}
 	return release, nil
 }

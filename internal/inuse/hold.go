@@ -1,4 +1,4 @@
-package device
+package inuse
 
 import (
 	"errors"
@@ -7,11 +7,13 @@ import (
 	"slices"
 	"sync"
 
+	"dmcow/internal/raw"
+
 	"golang.org/x/sys/unix"
 )
 
-// A hold is the locks that one who reads or writes has on a file.
-type hold struct {
+// A Hold is the locks that one who reads or writes has on a file.
+type Hold struct {
 	file   *os.File
 	own    bool // it is open for the locks alone
 	inode  inode
@@ -39,18 +41,18 @@ func inodeOf(f *os.File) (id inode) {
 // way: so one who reads makes way for one who writes, as long as that does.
 var held struct {
 	sync.Mutex
-	all []*hold
+	all []*Hold
 }
 
 // meets reports whether two holds cannot be had together.
-func (h *hold) meets(o *hold) bool {
+func (h *Hold) meets(o *Hold) bool {
 	return h.inode == o.inode &&
 		slices.ContainsFunc(h.ranges, func(r lockRange) bool { return slices.ContainsFunc(o.ranges, r.meets) })
 }
 
 // against are the holds of this process, of those who write or of others, that cannot be had
 // together with this one. The caller holds the registry's lock.
-func (h *hold) against(writes bool) (all []*hold) {
+func (h *Hold) against(writes bool) (all []*Hold) {
 	for _, o := range held.all {
 		if o != h && o.writes == writes && h.meets(o) {
 			all = append(all, o)
@@ -61,7 +63,7 @@ func (h *hold) against(writes bool) (all []*hold) {
 
 // take takes the locks. The error of one who writes is a [*BusyError] where another one has
 // some that are against them; one who reads notes who it is.
-func (h *hold) take() error {
+func (h *Hold) take() error {
 	held.Lock()
 	defer held.Unlock()
 	if !h.writes {
@@ -91,7 +93,7 @@ func (h *hold) take() error {
 
 // lockToRead takes the locks of one who reads, as far as they can be had. QEMU, where it is
 // writing already, is not to be kept from what else it does with the image.
-func (h *hold) lockToRead() {
+func (h *Hold) lockToRead() {
 	err := h.lock()
 	var busy *BusyError
 	if errors.As(err, &busy) {
@@ -105,7 +107,7 @@ func (h *hold) lockToRead() {
 
 // lock takes the locks. A file system that does not know a kind of lock knows nobody who
 // holds one.
-func (h *hold) lock() error {
+func (h *Hold) lock() error {
 	var takes []func() error
 	if h.flock != 0 {
 		takes = append(takes, func() error { return unix.Flock(int(h.file.Fd()), h.flock|unix.LOCK_NB) })
@@ -118,7 +120,7 @@ func (h *hold) lock() error {
 		takes = append(takes, func() error { return unix.FcntlFlock(h.file.Fd(), unix.F_OFD_SETLK, &lock) })
 	}
 	for _, take := range takes {
-		err := uninterrupted(take)
+		err := raw.Uninterrupted(take)
 		switch {
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
 			by := lockers(h.file, h.isAgainst)
@@ -134,7 +136,7 @@ func (h *hold) lock() error {
 }
 
 // unlock gives the locks up.
-func (h *hold) unlock() {
+func (h *Hold) unlock() {
 	if h.flock != 0 {
 		_ = unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
 	}
@@ -144,8 +146,8 @@ func (h *hold) unlock() {
 	}
 }
 
-// release ends the hold. It may be called again.
-func (h *hold) release() {
+// Release ends the hold. It may be called again.
+func (h *Hold) Release() {
 	held.Lock()
 	defer held.Unlock()
 	i := slices.Index(held.all, h)
@@ -164,7 +166,7 @@ func (h *hold) release() {
 
 // takeAgain takes the locks again of those who read and had made way. The caller holds the
 // registry's lock.
-func takeAgain(readers []*hold) {
+func takeAgain(readers []*Hold) {
 	for _, r := range readers {
 		if r.aside && len(r.against(true)) == 0 {
 			r.aside = false
@@ -174,7 +176,7 @@ func takeAgain(readers []*hold) {
 }
 
 // metBy are those who had locks that were against those of one who reads.
-func (h *hold) metBy() []string {
+func (h *Hold) metBy() []string {
 	held.Lock()
 	defer held.Unlock()
 	return h.by
@@ -184,7 +186,7 @@ func (h *hold) metBy() []string {
 func isOurs(id inode, r lockRange) bool {
 	held.Lock()
 	defer held.Unlock()
-	return slices.ContainsFunc(held.all, func(h *hold) bool {
+	return slices.ContainsFunc(held.all, func(h *Hold) bool {
 		return h.inode == id && slices.ContainsFunc(h.ranges, func(own lockRange) bool {
 			return own.exclusive && own.start <= r.start && r.end <= own.end
 		})
@@ -195,5 +197,5 @@ func isOurs(id inode, r lockRange) bool {
 func isHeld(f *os.File) bool {
 	held.Lock()
 	defer held.Unlock()
-	return slices.ContainsFunc(held.all, func(h *hold) bool { return h.writes && h.file == f })
+	return slices.ContainsFunc(held.all, func(h *Hold) bool { return h.writes && h.file == f })
 }

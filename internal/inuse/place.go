@@ -1,0 +1,86 @@
+package inuse
+
+import (
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// Place is what a device, or a part of one, is kept on: a block device or a
+// file.
+type Place struct {
+	Number Number // of a block device
+	File   os.FileInfo
+}
+
+func (p Place) is(other Place) bool {
+	if p.File == nil || other.File == nil {
+		return p.File == nil && other.File == nil && p.Number == other.Number
+	}
+	return os.SameFile(p.File, other.File)
+}
+
+// compare brings places into an order.
+func (p Place) compare(other Place) int {
+	a, b := p.key(), other.key()
+	return slices.Compare(a[:], b[:])
+}
+
+// key tells places apart.
+func (p Place) key() [4]uint64 {
+	if p.File == nil {
+		return [4]uint64{uint64(p.Number.Major), uint64(p.Number.Minor)}
+	}
+	st, ok := p.File.Sys().(*syscall.Stat_t)
+	if !ok {
+		return [4]uint64{}
+	}
+	return [4]uint64{0, 0, uint64(st.Dev), st.Ino}
+}
+
+// within reports whether p is whole or all of it is kept on what.
+func within(p, what Place) bool {
+	for layer := range p.layers() {
+		if layer.is(what) {
+			return true
+		}
+	}
+	return false
+}
+
+// layers are p itself, what it is kept on, and so on down.
+func (p Place) layers() iter.Seq[Place] {
+	return func(yield func(Place) bool) {
+		seen := map[Number]bool{}
+		for queue := []Place{p}; len(queue) > 0; {
+			p, queue = queue[0], queue[1:]
+			if p.File == nil && seen[p.Number] {
+				continue
+			}
+			if !yield(p) {
+				return
+			}
+			if p.File == nil {
+				seen[p.Number] = true
+				queue = append(queue, p.Number.below()...)
+			}
+		}
+	}
+}
+
+// below is what a block device is kept on.
+func (n Number) below() []Place {
+	var all []Place
+	if s, ok := n.shown(); ok {
+		all = append(all, s.On)
+	}
+	slaves, _ := filepath.Glob(n.sysfs("slaves/*/dev"))
+	for _, file := range slaves {
+		if number, ok := ParseNumber(readLine(file)); ok {
+			all = append(all, Place{Number: number})
+		}
+	}
+	return all
+}
