@@ -10,7 +10,7 @@ BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The packages that have kernel tests.
-KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/kernellab/...
+KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/...
 
 .PHONY: build demo test lab host-test kernel-test race bench lint fuzz cross foreign-test testdata install clean
 

@@ -15,12 +15,12 @@ import (
 
 // layers is what each package of the program may import of the project, and of
 // others. Imports run downwards, and each thing is known in one place: the
-// command line in cmd, what is safe in snapshot, the operating system in internal/device, and where
+// command line in cmd, what is safe in snapshot, the operating system in internal/device and internal/inuse, and where
 // LVM has its configuration in internal/volume.
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                       {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd":                   {own: []string{"dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/volume", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
-	"dmcow/snapshot":              {own: []string{"dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
+	"dmcow/snapshot":              {own: []string{"dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/signature", "dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
 	"dmcow/check":                 {own: []string{"dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/repair":                {own: []string{"dmcow/store/look", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
 	"dmcow/dump":                  {own: []string{"dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
@@ -43,17 +43,20 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/early":        {own: []string{"dmcow/internal/early/limit"}},
 	"dmcow/internal/early/limit":  {},
 	"dmcow/internal/stdio":        {own: []string{"dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
-	"dmcow/internal/volume":       {own: []string{"dmcow/lvm", "dmcow/internal/device"}},
-	"dmcow/internal/device":       {own: []string{"dmcow/internal/raw"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/volume":       {own: []string{"dmcow/internal/inuse", "dmcow/internal/signature", "dmcow/lvm", "dmcow/internal/device"}},
+	"dmcow/internal/device":       {own: []string{"dmcow/internal/raw", "dmcow/internal/words", "dmcow/internal/inuse"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/inuse":        {own: []string{"dmcow/internal/raw", "dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/draft":        {own: []string{"dmcow/internal/raw", "dmcow/internal/words", "dmcow/internal/device"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/signature":    {own: []string{"dmcow/internal/raw"}},
 }
 
 // fenced are the packages of the standard library that only some may import.
 var fenced = map[string][]string{
-	"os":        {"dmcow", "dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio", "dmcow/internal/volume"},
-	"os/exec":   {"dmcow/internal/device", "dmcow/internal/fuse"},
+	"os":        {"dmcow", "dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio", "dmcow/internal/volume"},
+	"os/exec":   {"dmcow/internal/signature", "dmcow/internal/fuse"},
 	"os/signal": {"dmcow/internal/process", "dmcow/internal/early"},
-	"syscall":   {"dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio"},
-	"unsafe":    {"dmcow/internal/device"},
+	"syscall":   {"dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/raw", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio"},
+	"unsafe":    {"dmcow/internal/device", "dmcow/internal/inuse"},
 }
 
 // TestLayers holds the imports of what becomes the program to the table.

@@ -10,6 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
+	"dmcow/internal/signature"
 	"dmcow/internal/words"
 	"dmcow/lvm"
 	"dmcow/store/look"
@@ -202,11 +203,11 @@ func (s *Session) identify(c *COW, chunk uint32) (err error) {
 // containerOf says what a file is that holds a disk in another format than the disk's own; it is
 // empty for others. The error is one of reading.
 func containerOf(d *device.Device) (string, error) {
-	name, err := d.Container()
+	name, err := signature.Container(d)
 	if name == "" {
 		return "", err
 	}
-	return device.AboutContainer(name), nil
+	return signature.AboutContainer(name), nil
 }
 
 // probeWiped takes a device that is blank as far as LVM blanks a new one, and has a list behind

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"dmcow/internal/device"
+	"dmcow/internal/draft"
 	"dmcow/internal/words"
 )
 
@@ -120,7 +121,7 @@ func (l ListFile) writeFile(rows func(io.Writer) error) error {
 	if err := l.writeTo(&size, rows); err != nil {
 		return err
 	}
-	d, err := device.NewDraft(l.Name, int64(size), 0o666)
+	d, err := draft.New(l.Name, int64(size), 0o666)
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // drafting writes to a draft, from its beginning on.
 type drafting struct {
-	draft *device.Draft
+	draft *draft.Draft
 	at    int64
 }
 

@@ -9,6 +9,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/signature"
 	"dmcow/internal/words"
 	"dmcow/store/look"
 	"dmcow/store/merge"
@@ -187,7 +188,7 @@ func (m *Merge) checkBearing() error {
 	if m.IsUndo || m.Origin.Volume != nil {
 		return nil
 	}
-	all, err := device.Bearings(m.Origin.Device, m.Origin.Device.Size())
+	all, err := signature.Bearings(m.Origin.Device, m.Origin.Device.Size())
 	if err != nil || len(all) == 0 {
 		return nil // what cannot be read, the merge will tell
 	}
@@ -204,7 +205,7 @@ func (m *Merge) checkBearing() error {
 }
 
 // replaced are those of which the snapshot holds something else.
-func (m *Merge) replaced(all []device.Bearing) (replaced []device.Bearing, err error) {
+func (m *Merge) replaced(all []signature.Bearing) (replaced []signature.Bearing, err error) {
 	differs := make([]bool, len(all))
 	w := m.session.walking(m.COW)
 	defer w.end()
@@ -226,7 +227,7 @@ func (m *Merge) replaced(all []device.Bearing) (replaced []device.Bearing, err e
 
 // replaces reports whether an exception has something else where the origin bears something, or
 // cannot be compared.
-func (m *Merge) replaces(x format.Exception, b device.Bearing) bool {
+func (m *Merge) replaces(x format.Exception, b signature.Bearing) bool {
 	g := m.COW.Identity.Geometry
 	chunk := int64(g.ChunkBytes())
 	if first, last := b.Offset/chunk, (b.Offset+b.Length-1)/chunk; int64(x.Old) < first || int64(x.Old) > last {

@@ -9,6 +9,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/draft"
 	"dmcow/internal/words"
 	"dmcow/store/look"
 )
@@ -62,7 +63,7 @@ type Output struct {
 	session *Session
 	kind    kind
 	closer  io.Closer // of a stream that was opened
-	draft   *device.Draft
+	draft   *draft.Draft
 	block   *device.Writable
 }
 
@@ -191,14 +192,14 @@ func (o *Output) Open(size int64) (err error) {
 	case o.kind == stream && o.request.Stream == nil:
 		return o.openStream()
 	case o.kind == newFile || o.kind == oldFile:
-		o.draft, err = device.NewDraft(o.Name, size, o.request.Mode)
+		o.draft, err = draft.New(o.Name, size, o.request.Mode)
 	}
 	return failed(o.Name, Unable, err)
 }
 
 // openStream opens a pipe or the like. A pipe without a reader waits for one, or for a signal.
 func (o *Output) openStream() error {
-	f, err := device.OpenStream(o.Name, o.session.interrupted)
+	f, err := draft.OpenStream(o.Name, o.session.interrupted)
 	if err != nil {
 		return failed(o.Name, Unable, words.Pathless(err), "nobody has opened it to read, and nothing was written")
 	}

@@ -10,6 +10,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/signature"
 	"dmcow/internal/words"
 	"dmcow/store/look"
 	"dmcow/store/undo"
@@ -230,16 +231,16 @@ func (n *Snapshot) checkBearing(r ViewRequest) error {
 	if n.IsUndo || n.Origin.Volume != nil {
 		return nil
 	}
-	before, err := device.Bearings(n.Origin.Device, n.Origin.Device.Size())
+	before, err := signature.Bearings(n.Origin.Device, n.Origin.Device.Size())
 	if err != nil || len(before) == 0 {
 		return nil
 	}
-	after, err := device.Bearings(n.View, n.View.Size())
+	after, err := signature.Bearings(n.View, n.View.Size())
 	if err != nil {
 		return nil // reading will tell
 	}
-	lost := slices.DeleteFunc(before, func(b device.Bearing) bool {
-		return slices.ContainsFunc(after, func(a device.Bearing) bool { return a.Name == b.Name && a.Offset == b.Offset })
+	lost := slices.DeleteFunc(before, func(b signature.Bearing) bool {
+		return slices.ContainsFunc(after, func(a signature.Bearing) bool { return a.Name == b.Name && a.Offset == b.Offset })
 	})
 	if len(lost) == 0 {
 		return nil
@@ -253,7 +254,7 @@ func (n *Snapshot) checkBearing(r ViewRequest) error {
 }
 
 // bearingNames are the names of what is borne, each once.
-func bearingNames(all []device.Bearing) string {
+func bearingNames(all []signature.Bearing) string {
 	var names []string
 	for _, b := range all {
 		if !slices.Contains(names, b.Name) {

@@ -7,6 +7,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/draft"
 	"dmcow/internal/raw"
 	"dmcow/internal/words"
 )
@@ -20,7 +21,7 @@ const nothingLeft = "nothing is left of the copy"
 // cut off, nothing is left of it.
 func (m *Repair) mendCopy() (Mended, error) {
 	name := m.request.CopyTo
-	d, err := device.NewDraft(name, m.COW.Device.Size(), Private)
+	d, err := draft.New(name, m.COW.Device.Size(), Private)
 	if err != nil {
 		return Mended{}, refuse(name, Unable, err)
 	}
@@ -54,7 +55,7 @@ func (m *Repair) stream() (Mended, error) {
 }
 
 // mendDraft mends a copy, which then gets its name.
-func (m *Repair) mendDraft(draft *device.Draft) (done Mended, err error) {
+func (m *Repair) mendDraft(draft *draft.Draft) (done Mended, err error) {
 	name := m.request.CopyTo
 	d, err := draft.Writable()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/signature"
 	"dmcow/store"
 	"dmcow/store/look"
 )
@@ -115,12 +116,12 @@ func (t *Target) holds() (string, error) {
 	if t.COW.Container != "" {
 		return "it " + t.COW.Container, nil
 	}
-	signature, err := t.COW.Device.Signature()
+	bears, err := signature.Of(t.COW.Device)
 	switch {
 	case err != nil:
 		return "", err
-	case signature != "":
-		return "it has the signature of " + signature, nil
+	case bears != "":
+		return "it has the signature of " + bears, nil
 	case t.COW.Identity.Leftover:
 		return "it is not blank behind the first 4096 bytes: a new LVM snapshot over old blocks, or a store whose header was wiped", nil
 	case !blank:

@@ -3,7 +3,6 @@ package device
 import (
 	"errors"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 
@@ -60,15 +59,5 @@ func TestFull(t *testing.T) {
 		if err := w.Abandon(); err != nil {
 			t.Error(err)
 		}
-	}
-	d, err := NewDraft(filepath.Join(dir, "file"), size, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.WriteMany(slices.Clone(pieces), at); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("a draft: %v", err)
-	}
-	if err := d.Close(); err != nil || len(names(t, dir)) != 0 {
-		t.Errorf("%v, there is %q", err, names(t, dir))
 	}
 }

@@ -76,9 +76,9 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	}
 	if err != nil {
 		w.discard()
-		return nil, false, createError(path, err)
+		return nil, false, CreateError(path, err)
 	}
-	if err = syncDirectory(filepath.Dir(path)); err != nil {
+	if err = SyncDirectory(filepath.Dir(path)); err != nil {
 		w.discard()
 		_ = os.Remove(path) // nothing is in it
 		return nil, false, fmt.Errorf("cannot make its name durable: %w", words.Pathless(err))
@@ -95,7 +95,7 @@ func (w *Writable) Abandon() error {
 	}
 	err := os.Remove(w.path)
 	if err == nil {
-		err = syncDirectory(filepath.Dir(w.path))
+		err = SyncDirectory(filepath.Dir(w.path))
 	}
 	return errors.Join(words.Pathless(err), w.Close())
 }
@@ -104,7 +104,7 @@ func (w *Writable) Abandon() error {
 // far as a look can tell.
 func Creatable(path string) error {
 	if _, err := os.Lstat(path); err == nil {
-		return createError(path, fs.ErrExist)
+		return CreateError(path, fs.ErrExist)
 	}
 	_, err := os.Stat(filepath.Dir(path))
 	return words.Pathless(err)
@@ -132,22 +132,13 @@ func Rename(from, to string) error {
 		}
 	}
 	if err != nil {
-		return createError(to, err)
+		return CreateError(to, err)
 	}
-	return syncDirectory(filepath.Dir(to))
+	return SyncDirectory(filepath.Dir(to))
 }
 
-// createError is the error of a file that could not be made. A symbolic link
-// to nothing is no file when it is looked at, and one when it is to be made.
-func createError(path string, err error) error {
-	if info, lerr := os.Lstat(path); errors.Is(err, fs.ErrExist) && lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return errors.New("is a symbolic link that leads nowhere")
-	}
-	return words.Pathless(err)
-}
-
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(path string) error {
+// SyncDirectory makes the names in a directory durable.
+func SyncDirectory(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return err

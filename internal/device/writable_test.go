@@ -399,3 +399,16 @@ func TestCutIsNoHole(t *testing.T) {
 		t.Errorf("%d to %d, %v: want an error", start, end, err)
 	}
 }
+
+// names are the files in a directory.
+func names(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}

@@ -13,6 +13,7 @@ import (
 
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
+	"dmcow/internal/signature"
 	"dmcow/lvm"
 )
 
@@ -161,8 +162,8 @@ func (s *Sight) look(name string) error {
 
 // empty says of a device that it has no physical volume, and why that may be.
 func empty(d *device.Device) string {
-	if format, err := d.Container(); err == nil && format != "" {
-		return device.AboutContainer(format)
+	if format, err := signature.Container(d); err == nil && format != "" {
+		return signature.AboutContainer(format)
 	}
 	return "no physical volume of LVM is on it, or in a partition of it"
 }

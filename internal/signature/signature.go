@@ -1,32 +1,45 @@
-package device
+// Package signature knows what lies on a device by its first bytes, and some others: file systems, partition
+// tables, and files that hold a disk in another form.
+package signature
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strconv"
 	"strings"
 )
 
-// Signature names what the device holds by the signatures that it bears: a file
+// Device is what is looked at.
+type Device interface {
+	io.ReaderAt
+	Size() int64 // in bytes
+	// Stretch is which part of which file or block device it is, from an offset on, in bytes; ok is false
+	// where it is none.
+	Stretch() (path string, offset int64, ok bool)
+}
+
+// Of names what the device holds by the signatures that it bears: a file
 // system, a partition table, swap and so on; it is empty if there is none.
 // It asks the blkid program where that is installed, and else looks for the
 // commonest ones itself. The error is one of reading.
-func (d *Device) Signature() (string, error) {
-	if name, known := d.askBlkid(); known {
+func Of(d Device) (string, error) {
+	if name, known := askBlkid(d); known {
 		return name, nil
 	}
-	return d.lookUp()
+	return lookUp(d)
 }
 
 // askBlkid asks blkid(8); known is false where it does not tell.
-func (d *Device) askBlkid() (name string, known bool) {
-	if d.medium == nil || d.gone != nil {
+func askBlkid(d Device) (name string, known bool) {
+	path, offset, ok := d.Stretch()
+	if !ok {
 		return "", false
 	}
 	// A path that begins with a dash would be taken for an option.
 	out, err := exec.Command("blkid", "--probe", "--output", "export",
-		"--offset", strconv.FormatInt(d.base, 10), "--size", strconv.FormatInt(d.size, 10), "--", d.file.Name()).Output()
+		"--offset", strconv.FormatInt(offset, 10), "--size", strconv.FormatInt(d.Size(), 10), "--", path).Output()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -105,14 +118,14 @@ var signatures = []struct {
 }
 
 // lookUp looks for the signatures in the table.
-func (d *Device) lookUp() (string, error) {
+func lookUp(d Device) (string, error) {
 	for _, s := range signatures {
 		at := s.offset
 		if at < 0 {
-			at += d.size
+			at += d.Size()
 		}
 		buf := make([]byte, len(s.magic))
-		if at < 0 || at+int64(len(buf)) > d.size {
+		if at < 0 || at+int64(len(buf)) > d.Size() {
 			continue
 		}
 		if _, err := d.ReadAt(buf, at); err != nil {

@@ -1,4 +1,6 @@
-package device
+package signature
+
+import "io"
 
 // containers are the formats in which the content of a disk is kept in a file that is not that
 // content itself: bytes at an offset from the start of the file, or, where that is negative,
@@ -48,20 +50,27 @@ func AboutContainer(format string) string {
 		"(qemu-img convert -O raw, ewfmount, zcat); if it is a disk all the same, attach it as one (losetup)"
 }
 
+// Image is what may be an image file.
+type Image interface {
+	io.ReaderAt
+	Size() int64   // in bytes
+	IsImage() bool // it is an image file, and all of it
+}
+
 // Container names the format of an image file in which the content of a disk is kept, but not
 // as it is: it has to be converted, or unpacked, before it can be read as a device. It is empty
-// for other files, and for block devices, sections and what is joined, which may hold anything.
-// The error is one of reading.
-func (d *Device) Container() (name string, err error) {
-	if d.joined || d.IsBlock() || d.base != 0 || d.size < d.is.File.Size() {
+// for other files, and for what is no image: block devices and parts of a file may hold anything. The error is
+// one of reading.
+func Container(d Image) (name string, err error) {
+	if !d.IsImage() {
 		return "", nil
 	}
 	for _, c := range containers {
 		at := c.offset
 		if at < 0 {
-			at += d.size
+			at += d.Size()
 		}
-		b, err := bearer{d, d.size}.peek(at, len(c.magic))
+		b, err := bearer{d, d.Size()}.peek(at, len(c.magic))
 		if err != nil {
 			return "", err
 		}

@@ -1,4 +1,4 @@
-package device
+package signature
 
 import (
 	"encoding/binary"
@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"dmcow/internal/device"
 )
 
 // bears wants a device with these contents at these places to bear what is wanted.
@@ -154,4 +156,4 @@ func TestBearsNothing(t *testing.T) {
 	}
 }
 
-func bearingsOf(d *Device) ([]Bearing, error) { return Bearings(d, d.Size()) }
+func bearingsOf(d *device.Device) ([]Bearing, error) { return Bearings(d, d.Size()) }

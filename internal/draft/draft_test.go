@@ -1,4 +1,4 @@
-package device
+package draft
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"dmcow/internal/device"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +52,7 @@ func TestDraft(t *testing.T) {
 				}
 				before := names(t, dir)
 				want := bytes.Repeat([]byte("draft-"), size/6+1)[:size]
-				given, err := NewDraft(path, int64(size), 0o600)
+				given, err := New(path, int64(size), 0o600)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -61,7 +63,7 @@ func TestDraft(t *testing.T) {
 				if !slices.Equal(names(t, dir), before) {
 					t.Errorf("%d bytes, given up: there is %q", size, names(t, dir))
 				}
-				kept, err := NewDraft(path, int64(size), 0o600)
+				kept, err := New(path, int64(size), 0o600)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -100,7 +102,7 @@ func fill(t *testing.T, d *Draft, content []byte) {
 // TestDraftHoles: what is not written reads as zeros, and takes no room.
 func TestDraftHoles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
-	d, err := NewDraft(path, 64<<20+77, 0o600)
+	d, err := New(path, 64<<20+77, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,7 @@ func TestDraftNames(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o666), os.Symlink("file", link)); err != nil {
 		t.Fatal(err)
 	}
-	d, err := NewDraft(link, 3, 0o600)
+	d, err := New(link, 3, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,10 +144,10 @@ func TestDraftNames(t *testing.T) {
 	if target, err := os.Readlink(link); target != "file" {
 		t.Error(target, err)
 	}
-	if _, err := NewDraft(filepath.Join(dir, "no", "file"), 3, 0o600); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := New(filepath.Join(dir, "no", "file"), 3, 0o600); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	d, err = NewDraft(dir, 3, 0o600) // the name is taken when it comes to that
+	d, err = New(dir, 3, 0o600) // the name is taken when it comes to that
 	if err == nil {
 		err = d.Keep()
 	}
@@ -158,14 +160,14 @@ func TestDraftNames(t *testing.T) {
 // kept.
 func TestDraftWithName(t *testing.T) {
 	dir := t.TempDir()
-	d := &Draft{out: newWritable(dir), path: filepath.Join(dir, "file*"), size: 5, mode: 0o600}
+	d := &Draft{path: filepath.Join(dir, "file*"), size: 5, mode: 0o600}
 	if err := d.openNamed(); err != nil {
 		t.Fatal(err)
 	}
 	if all := names(t, dir); len(all) != 1 || all[0] == "file*" {
 		t.Errorf("there is %q", all)
 	}
-	if _, err := d.out.file.WriteString("12345"); err != nil {
+	if _, err := d.file.WriteString("12345"); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Keep(); err != nil {
@@ -198,7 +200,7 @@ func mode(t *testing.T, path string) fs.FileMode {
 // keep makes a draft of some bytes and keeps it.
 func keep(t *testing.T, path string, perm fs.FileMode) {
 	t.Helper()
-	d, err := NewDraft(path, 3, perm)
+	d, err := New(path, 3, perm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +267,7 @@ func TestDraftWritable(t *testing.T) {
 		for _, size := range []int{512, 1000, 4096 + 512, 1 << 20, 3*4096 + 1} {
 			path := filepath.Join(dir, "file")
 			content := bytes.Repeat([]byte("draft-"), size/6+1)[:size]
-			d, err := NewDraft(path, int64(size), 0o600)
+			d, err := New(path, int64(size), 0o600)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -274,7 +276,7 @@ func TestDraftWritable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if w.Size() != int64(size) || w.LogicalBlockSize() != SectorSize || w.Direct() || w.IsBlock() {
+			if w.Size() != int64(size) || w.LogicalBlockSize() != device.SectorSize || w.Direct() || w.IsBlock() {
 				t.Errorf("%d bytes: %d, in blocks of %d", size, w.Size(), w.LogicalBlockSize())
 			}
 			got := make([]byte, size)
@@ -312,7 +314,7 @@ func TestDraftKeepNew(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "file")
 		for _, want := range []error{nil, fs.ErrExist} {
-			d := &Draft{out: newWritable(path), path: path, mode: 0o600}
+			d := &Draft{path: path, mode: 0o600}
 			if err := open(d); err != nil {
 				t.Fatal(err)
 			}
@@ -335,7 +337,7 @@ func TestDraftKeepNew(t *testing.T) {
 // TestDraftFailedSync: what could not be made durable is not kept, also if it was tried before.
 func TestDraftFailedSync(t *testing.T) {
 	dir := t.TempDir()
-	d, err := NewDraft(filepath.Join(dir, "file"), 512, 0o600)
+	d, err := New(filepath.Join(dir, "file"), 512, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,12 +345,51 @@ func TestDraftFailedSync(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls(w, unix.EIO, nil)
-	if err := w.Sync(); !errors.Is(err, unix.EIO) {
+	// A pipe in the file's place cannot be synced.
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	calls(w, nil, nil)
-	if err := d.Keep(); !errors.Is(err, unix.EIO) || len(names(t, dir)) != 0 {
+	fd := int(d.file.Fd())
+	file, err := unix.Dup(fd)
+	if err == nil {
+		err = unix.Dup3(pipe[0], fd, unix.O_CLOEXEC)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Sync(); !errors.Is(err, unix.EINVAL) {
+		t.Fatal(err)
+	}
+	if err := unix.Dup3(file, fd, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Keep(); !errors.Is(err, unix.EINVAL) || len(names(t, dir)) != 0 {
+		t.Errorf("%v, there is %q", err, names(t, dir))
+	}
+}
+
+// TestFull: where the file system has no room left, a draft says so, and leaves nothing.
+func TestFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	const size = 256 << 10
+	d, err := New(filepath.Join(dir, "file"), size, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p [][]byte
+	var at []int64
+	for offset := int64(0); offset < size; offset += draftBlock {
+		p, at = append(p, device.AlignedBuffer(draftBlock)), append(at, offset)
+	}
+	if _, err := d.WriteMany(p, at); !errors.Is(err, unix.ENOSPC) {
+		t.Error(err)
+	}
+	if err := d.Close(); err != nil || len(names(t, dir)) != 0 {
 		t.Errorf("%v, there is %q", err, names(t, dir))
 	}
 }

@@ -1,4 +1,5 @@
-package device
+// Package draft makes files that get their name when they are whole.
+package draft
 
 import (
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"dmcow/internal/device"
 	"dmcow/internal/raw"
 	"dmcow/internal/words"
 
@@ -21,10 +23,11 @@ import (
 // It is written directly, where its file system can do that: a large image would only push
 // out what else is in the page cache.
 type Draft struct {
-	out   *Writable
+	out   *device.Writable // of whole blocks; nil before there is a file
+	file  *os.File
 	path  string // what it is going to be called
 	named string // what it is called meanwhile; empty where it has no name
-	size  int64  // in bytes; out has whole blocks
+	size  int64  // in bytes
 	mode  fs.FileMode
 }
 
@@ -32,41 +35,40 @@ type Draft struct {
 // the last of the file: a block of most file systems.
 const draftBlock = 4096
 
-// NewDraft makes a file of size bytes, all of them zero, that takes no room yet. It will be
+// New makes a file of size bytes, all of them zero, that takes no room yet. It will be
 // called path, in place of a file that may have that name now, and has that one's owner, as far
 // as that may be, and its permissions; a new file has those of mode, of which the process may
 // leave some out (umask(2)). Where that is a symbolic link, it is for the file that the link
 // leads to.
 //
 // The error says what is wrong without naming the path.
-func NewDraft(path string, size int64, mode fs.FileMode) (*Draft, error) {
+func New(path string, size int64, mode fs.FileMode) (*Draft, error) {
 	if whole, err := filepath.EvalSymlinks(path); err == nil {
 		path = whole
 	}
-	d := &Draft{out: newWritable(path), path: path, size: size, mode: mode}
+	d := &Draft{path: path, size: size, mode: mode}
 	err := d.open()
 	if err == nil {
-		d.out.size = raw.RoundUp(size, draftBlock)
-		err = d.out.file.Truncate(d.out.size)
+		err = d.file.Truncate(raw.RoundUp(size, draftBlock))
 	}
 	if err != nil {
 		d.Close()
 		return nil, words.Pathless(err)
 	}
-	d.goDirect()
-	d.out.findLargest()
+	d.out.GoDirect(draftBlock)
 	return d, nil
 }
 
 // open makes the file, without a name where that can be done.
-func (d *Draft) open() (err error) {
-	d.out.file, err = os.OpenFile(filepath.Dir(d.path), os.O_RDWR|unix.O_TMPFILE, d.mode)
-	if err == nil && d.nameable() {
+func (d *Draft) open() error {
+	f, err := os.OpenFile(filepath.Dir(d.path), os.O_RDWR|unix.O_TMPFILE, d.mode)
+	switch {
+	case err == nil && nameable(f):
+		d.begin(f)
 		return nil
-	}
-	if err == nil {
-		d.out.file.Close()
-	} else if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL) {
+	case err == nil:
+		f.Close()
+	case !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL):
 		return err
 	}
 	return d.openNamed()
@@ -78,53 +80,30 @@ func (d *Draft) openNamed() error {
 	if err != nil {
 		return err
 	}
-	if d.out.file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, d.mode); err == nil {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, d.mode)
+	if err == nil {
 		d.named = name
+		d.begin(f)
 	}
 	return err
 }
 
-// goDirect has the file be written directly, where that can be done in blocks of
-// draftBlock.
-func (d *Draft) goDirect() {
-	m := d.out.medium
-	flags, err := unix.FcntlInt(m.file.Fd(), unix.F_GETFL, 0)
-	if err == nil {
-		_, err = unix.FcntlInt(m.file.Fd(), unix.F_SETFL, flags|unix.O_DIRECT)
-	}
-	if err != nil {
-		return
-	}
-	m.block, m.direct = alignment(int(m.file.Fd())), true
-	if m.block > 0 && draftBlock%m.block == 0 {
-		// Some file systems let the flag be set, and refuse every transfer.
-		if _, err := m.read(make([]byte, 1), 0); !errors.Is(err, unix.EINVAL) {
-			return
-		}
-	}
-	d.goThroughCache()
-}
-
-// goThroughCache has the file be written through the page cache.
-func (d *Draft) goThroughCache() {
-	m := d.out.medium
-	m.block, m.direct = SectorSize, false
-	if flags, err := unix.FcntlInt(m.file.Fd(), unix.F_GETFL, 0); err == nil {
-		_, _ = unix.FcntlInt(m.file.Fd(), unix.F_SETFL, flags&^unix.O_DIRECT)
-	}
+// begin begins with the file, which is empty.
+func (d *Draft) begin(f *os.File) {
+	d.file, d.out = f, device.FromFile(f, d.path, raw.RoundUp(d.size, draftBlock))
 }
 
 // nameable reports whether a file without a name can be given one.
-func (d *Draft) nameable() bool {
+func nameable(f *os.File) bool {
 	if os.Geteuid() == 0 {
 		return true
 	}
-	_, err := os.Stat(d.self())
+	_, err := os.Stat(self(f))
 	return err == nil
 }
 
-// self is the open file by a path, where /proc is mounted.
-func (d *Draft) self() string { return fmt.Sprintf("/proc/self/fd/%d", d.out.file.Fd()) }
+// self is an open file by a path, where /proc is mounted.
+func self(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
 
 // freeName is a name that no file has, beside the one that it is going to have.
 func (d *Draft) freeName() (string, error) {
@@ -136,12 +115,12 @@ func (d *Draft) freeName() (string, error) {
 	return f.Name(), os.Remove(f.Name())
 }
 
-// WriteMany writes p[i] to offset at[i], in bytes, as [Writable.WriteMany] does, in blocks
+// WriteMany writes p[i] to offset at[i], in bytes, as [device.Writable.WriteMany] does, in blocks
 // of 4096 bytes; the last one of the file may be short.
 func (d *Draft) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 	if i := len(p) - 1; i >= 0 && len(p[i])%draftBlock != 0 {
 		whole := len(p[i]) / draftBlock * draftBlock
-		last := AlignedBuffer(draftBlock)
+		last := device.AlignedBuffer(draftBlock)
 		copy(last, p[i][whole:])
 		if failed, err := d.out.WriteMany([][]byte{last}, []int64{at[i] + int64(whole)}); err != nil {
 			return i + failed, err
@@ -156,11 +135,10 @@ func (d *Draft) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 // device is closed with the draft, and is not to be closed by itself.
 //
 // What does not fill a block at the file's end is to be written before, by WriteMany.
-func (d *Draft) Writable() (*Writable, error) {
-	err := d.out.file.Truncate(d.size)
+func (d *Draft) Writable() (*device.Writable, error) {
+	err := d.file.Truncate(d.size)
 	if err == nil {
-		d.goThroughCache()
-		err = d.out.measure()
+		err = d.out.GoThroughCache()
 	}
 	return d.out, words.Pathless(err)
 }
@@ -174,7 +152,7 @@ func (d *Draft) Keep() error { return d.keep(true) }
 func (d *Draft) KeepNew() error { return d.keep(false) }
 
 func (d *Draft) keep(replace bool) error {
-	err := d.out.file.Truncate(d.size)
+	err := d.file.Truncate(d.size)
 	if err == nil && replace {
 		err = d.beLike()
 	}
@@ -182,7 +160,7 @@ func (d *Draft) keep(replace bool) error {
 		err = d.out.Sync() // which knows of one that has failed
 	}
 	if err == nil {
-		err = d.out.file.Sync()
+		err = d.file.Sync()
 	}
 	switch {
 	case err == nil && replace:
@@ -191,7 +169,7 @@ func (d *Draft) keep(replace bool) error {
 		err = d.nameNew()
 	}
 	if err == nil {
-		err = syncDirectory(filepath.Dir(d.path))
+		err = device.SyncDirectory(filepath.Dir(d.path))
 	}
 	return errors.Join(words.Pathless(err), d.Close())
 }
@@ -205,15 +183,15 @@ func (d *Draft) beLike() error {
 	}
 	mode := info.Mode().Perm()
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		err := d.out.file.Chown(int(st.Uid), int(st.Gid))
+		err := d.file.Chown(int(st.Uid), int(st.Gid))
 		if err != nil {
-			err = d.out.file.Chown(-1, int(st.Gid))
+			err = d.file.Chown(-1, int(st.Gid))
 		}
 		if err != nil {
 			mode = ofAnotherGroup(mode)
 		}
 	}
-	return d.out.file.Chmod(mode)
+	return d.file.Chmod(mode)
 }
 
 // ofAnotherGroup are permissions of which a group has no more than everybody.
@@ -249,11 +227,11 @@ func (d *Draft) name() error {
 func (d *Draft) nameNew() error {
 	if d.named == "" {
 		if err := d.link(d.path); err != nil {
-			return createError(d.path, err)
+			return device.CreateError(d.path, err)
 		}
 		return nil
 	}
-	err := Rename(d.named, d.path)
+	err := device.Rename(d.named, d.path)
 	if err == nil {
 		d.named = ""
 	}
@@ -262,9 +240,9 @@ func (d *Draft) nameNew() error {
 
 // link gives a file that has no name one.
 func (d *Draft) link(name string) error {
-	err := unix.Linkat(int(d.out.file.Fd()), "", unix.AT_FDCWD, name, unix.AT_EMPTY_PATH)
+	err := unix.Linkat(int(d.file.Fd()), "", unix.AT_FDCWD, name, unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPERM) { // it takes root
-		err = unix.Linkat(unix.AT_FDCWD, d.self(), unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
+		err = unix.Linkat(unix.AT_FDCWD, self(d.file), unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
 	}
 	return err
 }
@@ -275,7 +253,7 @@ func (d *Draft) Close() error {
 		_ = os.Remove(d.named)
 	}
 	d.named = ""
-	if d.out.file == nil {
+	if d.out == nil {
 		return nil
 	}
 	err := d.out.Close()

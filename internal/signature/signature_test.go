@@ -1,4 +1,4 @@
-package device
+package signature
 
 import (
 	"bytes"
@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"dmcow/internal/device"
 )
 
 // image is a file of size bytes with magic at a place.
-func image(t *testing.T, size, at int64, magic string) *Device {
+func image(t *testing.T, size, at int64, magic string) *device.Device {
 	t.Helper()
 	content := make([]byte, size)
 	copy(content[at:], magic)
@@ -30,13 +32,13 @@ func TestSignatures(t *testing.T) {
 		if at < 0 {
 			at, least = size+at, -at
 		}
-		if got, err := image(t, size, at, s.magic).lookUp(); err != nil || got != s.name {
+		if got, err := lookUp(image(t, size, at, s.magic)); err != nil || got != s.name {
 			t.Errorf("%s at %d: %q, %v", s.name, s.offset, got, err)
 		}
-		if got, err := image(t, size, at+1, s.magic).lookUp(); err != nil || got != "" {
+		if got, err := lookUp(image(t, size, at+1, s.magic)); err != nil || got != "" {
 			t.Errorf("%s at %d and one: %q, %v", s.name, s.offset, got, err)
 		}
-		if got, err := image(t, least, max(s.offset, 0), s.magic).lookUp(); err != nil || got != s.name {
+		if got, err := lookUp(image(t, least, max(s.offset, 0), s.magic)); err != nil || got != s.name {
 			t.Errorf("%s on %d bytes: %q, %v", s.name, least, got, err)
 		}
 	}
@@ -75,13 +77,13 @@ func TestSignaturesOfRealThings(t *testing.T) {
 				t.Skipf("%v: %s", err, &out)
 			}
 			d := opened(t, path)
-			if got, err := d.lookUp(); err != nil || !strings.Contains(got, name) {
+			if got, err := lookUp(d); err != nil || !strings.Contains(got, name) {
 				t.Errorf("the table: %q, %v", got, err)
 			}
 			if errBlkid != nil {
 				t.Skip(errBlkid)
 			}
-			if got, err := d.Signature(); err != nil || got != name {
+			if got, err := Of(d); err != nil || got != name {
 				t.Errorf("blkid: %q, %v", got, err)
 			}
 			// Behind its first sector there is nothing of the kind.
@@ -89,7 +91,7 @@ func TestSignaturesOfRealThings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := section.Signature(); err != nil || got == name {
+			if got, err := Of(section); err != nil || got == name {
 				t.Errorf("behind its first sector: %q, %v", got, err)
 			}
 		})
@@ -102,13 +104,13 @@ func TestSignatureWithoutBlkid(t *testing.T) {
 	d := image(t, 4096, 0, "XFSB")
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
-	if got, err := d.Signature(); err != nil || got != "xfs" {
+	if got, err := Of(d); err != nil || got != "xfs" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if err := os.WriteFile(filepath.Join(bin, "blkid"), []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := d.Signature(); err != nil || got != "xfs" {
+	if got, err := Of(d); err != nil || got != "xfs" {
 		t.Errorf("with another blkid: %q, %v", got, err)
 	}
 }
@@ -124,4 +126,14 @@ func TestParseBlkid(t *testing.T) {
 			t.Errorf("%q: %q, want %q", out, got, want)
 		}
 	}
+}
+
+func opened(t *testing.T, path string) *device.Device {
+	t.Helper()
+	d, err := device.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
 }

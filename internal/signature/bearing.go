@@ -1,4 +1,4 @@
-package device
+package signature
 
 import (
 	"bytes"
@@ -20,6 +20,9 @@ type Bearing struct {
 	Name           string
 	Offset, Length int64 // in bytes
 }
+
+// sectorSize is the unit of the tables, in bytes.
+const sectorSize = 512
 
 // Bearings are the partition tables, the labels and metadata areas of a physical volume of LVM,
 // the headers of LUKS, and the superblocks of a member of an md array that a device of so many
@@ -65,7 +68,7 @@ func (d bearer) peek(at int64, length int) ([]byte, error) {
 // system, which ends with the same two bytes; what stands where the table would be is none.
 func (d bearer) dosTable() ([]Bearing, error) {
 	const table, entry, entries, gpt = 446, 16, 4, 0xee
-	b, err := d.peek(0, SectorSize)
+	b, err := d.peek(0, sectorSize)
 	if err != nil || b[510] != 0x55 || b[511] != 0xaa {
 		return nil, err
 	}
@@ -84,7 +87,7 @@ func (d bearer) dosTable() ([]Bearing, error) {
 	if name == "" {
 		return nil, nil
 	}
-	return []Bearing{{name, table, SectorSize - table}}, nil
+	return []Bearing{{name, table, sectorSize - table}}, nil
 }
 
 // gptTables are those at both ends of the device: headers, and the partitions that they tell
@@ -117,14 +120,14 @@ func (d bearer) gptTables() (all []Bearing, err error) {
 func (d bearer) physicalVolume() (all []Bearing, err error) {
 	const name, labels, identifier = "LVM2_member", 4, 32
 	for sector := range int64(labels) {
-		b, e := d.peek(sector*SectorSize, SectorSize)
+		b, e := d.peek(sector*sectorSize, sectorSize)
 		if err == nil {
 			err = e
 		}
 		if e != nil || string(b[:8]) != "LABELONE" || string(b[24:32]) != "LVM2 001" {
 			continue
 		}
-		all = append(all, Bearing{name, sector * SectorSize, SectorSize})
+		all = append(all, Bearing{name, sector * sectorSize, sectorSize})
 		// Behind its UUID and size are lists of pairs, each with a pair of zeros at its end:
 		// where data are, and where metadata.
 		rest := b[min(int(binary.LittleEndian.Uint32(b[20:])&0xffff), len(b)):]
@@ -153,7 +156,7 @@ func (d bearer) luks() (all []Bearing, err error) {
 	header := int64(min(binary.BigEndian.Uint64(b[8:]), 1<<22)) // of one of the two
 	switch isLUKS := strings.HasPrefix(string(b), "LUKS\xba\xbe"); {
 	case isLUKS && binary.BigEndian.Uint16(b[6:]) == 1:
-		return []Bearing{{name, 0, int64(binary.BigEndian.Uint32(b[104:])) * SectorSize}}, nil
+		return []Bearing{{name, 0, int64(binary.BigEndian.Uint32(b[104:])) * sectorSize}}, nil
 	case isLUKS:
 		keys, err := d.luksKeys(header)
 		return []Bearing{{name, 0, 2*header + keys}}, err
@@ -192,25 +195,25 @@ func (d bearer) luksKeys(header int64) (int64, error) {
 // they are: 1.1 at the beginning, 1.2 behind the first 4 KiB, 1.0 and 0.90 at the end.
 func (d bearer) mdMember() (all []Bearing, err error) {
 	const size = 4096
-	sectors := d.size / SectorSize
+	sectors := d.size / sectorSize
 	for _, at := range []int64{0, 8, (sectors - 16) &^ 7} {
-		b, e := d.peek(at*SectorSize, 256)
+		b, e := d.peek(at*sectorSize, 256)
 		if err == nil {
 			err = e
 		}
 		u32 := binary.LittleEndian.Uint32
 		if e == nil && u32(b) == mdMagic && u32(b[4:]) == 1 && binary.LittleEndian.Uint64(b[144:]) == uint64(at) {
-			all = append(all, Bearing{"linux_raid_member", at * SectorSize, size})
+			all = append(all, Bearing{"linux_raid_member", at * sectorSize, size})
 		}
 	}
 	at := sectors&^127 - 128
-	b, e := d.peek(at*SectorSize, 256)
+	b, e := d.peek(at*sectorSize, 256)
 	if e != nil {
 		return all, e
 	}
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} { // it is the machine's
 		if order.Uint32(b) == mdMagic && order.Uint32(b[4:]) == 0 && order.Uint32(b[8:]) == 90 {
-			all = append(all, Bearing{"linux_raid_member", at * SectorSize, size})
+			all = append(all, Bearing{"linux_raid_member", at * sectorSize, size})
 		}
 	}
 	return all, err
