@@ -1,6 +1,10 @@
 package format
 
-import "bytes"
+import (
+	"bytes"
+
+	"dmcow/internal/ahead"
+)
 
 // maxWindow is how many batches are in flight at a time on a large store:
 // enough to keep a disk busy when nothing is in the cache.
@@ -8,15 +12,14 @@ const maxWindow = 16
 
 // runner is a walk on its way.
 type runner[T any] struct {
-	live     bool // Walk.Live
-	layout   layout
-	plan     plan
-	reader   reader
-	prepare  func(*T, Batch)
-	deliver  func(*T, Batch) error
-	inflight []*request[T] // in the list's order
-	spare    []*request[T] // delivered, for use again
-	end      End
+	live    bool // Walk.Live
+	layout  layout
+	plan    plan
+	reader  reader
+	prepare func(*T, Batch)
+	deliver func(*T, Batch) error
+	line    *ahead.Line[request[T]] // in the list's order
+	end     End
 }
 
 // request is a batch that is being read, or has been, with its buffer and its
@@ -30,7 +33,6 @@ type request[T any] struct {
 	err     error // why not all of them, or not those behind them
 	buf     []byte
 	state   T
-	done    chan struct{}
 }
 
 // run delivers batch after batch. As full areas keep coming, first the batches
@@ -38,14 +40,13 @@ type request[T any] struct {
 // device's end, always fails, so that there is one to wait for until the end.
 func (r *runner[T]) run() error {
 	for window := 1; ; {
-		r.start(window)
+		r.line.Fill(window, r.next)
 		if r.plan.grown() {
 			window = min(2*window, maxWindow)
 		}
-		q := r.wait()
+		q := r.line.Take()
 		if r.live && q.ahead && r.outdated(q) {
 			r.load(q)
-			<-q.done
 		}
 		r.account(q)
 		if err := r.deliver(&q.state, q.batch); err != nil {
@@ -57,38 +58,14 @@ func (r *runner[T]) run() error {
 		if q.err != nil {
 			return r.areaError(q)
 		}
-		r.spare = append(r.spare, q)
 	}
 }
 
-// start starts batches until as many as window are in flight. A lone one is
-// loaded on the spot: a goroutine would only cost.
-func (r *runner[T]) start(window int) {
-	for len(r.inflight) < window {
-		j, ok := r.plan.take()
-		if !ok {
-			return
-		}
-		q := r.request()
-		q.job, q.ahead = j, len(r.inflight) > 0
-		r.inflight = append(r.inflight, q)
-		if window == 1 {
-			r.load(q)
-		} else {
-			go r.load(q)
-		}
-	}
-}
-
-// request is a spare one, or a new one.
-func (r *runner[T]) request() *request[T] {
-	n := len(r.spare)
-	if n == 0 {
-		return &request[T]{done: make(chan struct{}, 1)}
-	}
-	q := r.spare[n-1]
-	r.spare = r.spare[:n-1]
-	return q
+// next makes a request of the plan's next job, if there is one.
+func (r *runner[T]) next(q *request[T]) (ok bool) {
+	q.job, ok = r.plan.take()
+	q.ahead = r.line.Len() > 0
+	return ok
 }
 
 // load reads a batch, looks for the terminator, and has the batch prepared.
@@ -99,15 +76,6 @@ func (r *runner[T]) load(q *request[T]) {
 	if r.prepare != nil {
 		r.prepare(&q.state, q.batch)
 	}
-	q.done <- struct{}{}
-}
-
-// wait waits for the first batch in flight.
-func (r *runner[T]) wait() *request[T] {
-	q := r.inflight[0]
-	<-q.done
-	r.inflight = append(r.inflight[:0], r.inflight[1:]...)
-	return q
 }
 
 // outdated reports whether a batch's first area is another than when it was read.
@@ -120,14 +88,6 @@ func (r *runner[T]) outdated(q *request[T]) bool {
 	again := reader{device: r.reader.device}
 	now, err := again.read(r.layout, first, nil)
 	return err != nil || len(now) > len(q.buf) || !bytes.Equal(now, q.buf[:len(now)])
-}
-
-// drain waits for the batches still in flight: nothing touches the device once
-// the walk has returned.
-func (r *runner[T]) drain() {
-	for len(r.inflight) > 0 {
-		r.wait()
-	}
 }
 
 // account adds a batch to the walk's End.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"dmcow/internal/ahead"
 )
 
 // ErrBeyondDevice is the cause of an [AreaError] where the list leads to an
@@ -81,8 +83,9 @@ func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error)
 		deliver: deliver,
 		end:     End{NextFree: FirstData},
 	}
+	r.line = ahead.New(maxWindow, r.load)
+	defer r.line.Close() // nothing touches the device once the walk has returned
 	err := r.run()
-	r.drain()
 	r.end.NextFree = w.Geometry.SkipMetadata(r.end.NextFree)
 	return r.end, err
 }

@@ -1,6 +1,4 @@
-// Package device is the one place that knows the operating system: it opens
-// block devices and image files to read and to write, and says what they are
-// and who holds them.
+// Package device opens block devices and image files to read and to write them.
 package device
 
 import (

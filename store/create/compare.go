@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"sync"
 
 	"dmcow/format"
+	"dmcow/internal/ahead"
 	"dmcow/internal/raw"
 )
 
@@ -44,25 +44,22 @@ const (
 
 // window is the same stretch of both images.
 type window struct {
-	offset  int64
-	data    [2][]byte // base and image
-	err     [2]error
-	differ  []int // where in it there is a chunk in which the images differ
-	settled sync.WaitGroup
+	offset int64
+	data   [2][]byte // base and image
+	err    [2]error
+	differ []int // where in it there is a chunk in which the images differ
 }
 
 // comparison compares two images of one size, in one sequence and ahead of what is
 // taken.
 type comparison struct {
-	source   [2]Source
-	chunk    int // bytes
-	size     int // of a window, in bytes
-	jobs     chan *window
-	inflight []*window
-	spare    []*window
-	data     [2]extent // the next that is not a hole
-	next     int64     // what the next window has to be read for
-	err      error     // why there is none
+	source [2]Source
+	chunk  int // bytes
+	size   int // of a window, in bytes
+	line   *ahead.Line[window]
+	data   [2]extent // the next that is not a hole
+	next   int64     // what the next window has to be read for
+	err    error     // why there is none
 }
 
 // extent is a stretch of an image, in bytes.
@@ -75,41 +72,18 @@ func newComparison(base, image Source, chunk format.Bytes) *comparison {
 		source: [2]Source{base, image},
 		chunk:  int(chunk),
 		size:   int(max(leastWindow, min(chunk, mostWindow))),
-		jobs:   make(chan *window, windows),
 	}
-	for range comparers {
-		go func() {
-			for w := range c.jobs {
-				c.compare(w)
-				w.settled.Done()
-			}
-		}()
-	}
+	c.line = ahead.New(comparers, c.compare)
 	return c
 }
 
-// close waits for what is still being read.
-func (c *comparison) close() {
-	for _, w := range c.inflight {
-		w.settled.Wait()
-	}
-	close(c.jobs)
-}
-
-// take is the next window, nil at the end. It is to be given back.
+// take is the next window, nil at the end. It is good until the next call.
 func (c *comparison) take() (*window, error) {
-	for len(c.inflight) < windows && c.err == nil && c.plan() {
-		w := c.window()
-		c.inflight = append(c.inflight, w)
-		w.settled.Add(1)
-		c.jobs <- w
-	}
-	if len(c.inflight) == 0 {
+	c.line.Fill(windows, c.window)
+	w := c.line.Take()
+	if w == nil {
 		return nil, c.err
 	}
-	w := c.inflight[0]
-	w.settled.Wait()
-	c.inflight = append(c.inflight[:0], c.inflight[1:]...)
 	for i, err := range w.err {
 		if err != nil {
 			return nil, &SourceError{Image: i == 1, Offset: format.Bytes(w.offset), Err: err}
@@ -118,11 +92,9 @@ func (c *comparison) take() (*window, error) {
 	return w, nil
 }
 
-func (c *comparison) giveBack(w *window) { c.spare = append(c.spare, w) }
-
-// plan moves next to the next window in which one of the images has data; ok is
+// seek moves next to the next window in which one of the images has data; ok is
 // false when there is none.
-func (c *comparison) plan() (ok bool) {
+func (c *comparison) seek() (ok bool) {
 	size := c.source[0].Size()
 	first := size
 	for i, s := range c.source {
@@ -141,11 +113,10 @@ func (c *comparison) plan() (ok bool) {
 	return first < size
 }
 
-// window makes a window of what is next, to be read.
-func (c *comparison) window() *window {
-	w := &window{}
-	if n := len(c.spare); n > 0 {
-		w, c.spare = c.spare[n-1], c.spare[:n-1]
+// window makes a window of what is next, to be read; ok is false when there is no more.
+func (c *comparison) window(w *window) (ok bool) {
+	if c.err != nil || !c.seek() {
+		return false
 	}
 	w.offset = c.next
 	length := min(int64(c.size), c.source[0].Size()-c.next)
@@ -156,7 +127,7 @@ func (c *comparison) window() *window {
 		w.data[i] = w.data[i][:length]
 	}
 	c.next += length
-	return w
+	return true
 }
 
 // compare reads a window, and notes in which chunks the images differ: chunks are

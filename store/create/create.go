@@ -49,7 +49,7 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 		return ErrOtherSize
 	}
 	both := newComparison(c.Base, c.Image, c.Geometry.ChunkBytes())
-	defer both.close()
+	defer both.line.Close()
 	known := int64(-1) // the last chunk that was called changed
 	for {
 		w, err := both.take()
@@ -69,7 +69,6 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 		if err != nil {
 			return err
 		}
-		both.giveBack(w)
 	}
 }
 
