@@ -16,6 +16,7 @@ import (
 	"dmcow/check"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -73,7 +74,7 @@ func TestLostHeaders(t *testing.T) {
 func TestLostHeadersOfTheKernel(t *testing.T) {
 	for name, s := range corpus.Load(t) {
 		image := s.COW(t)
-		n := len(list(image))
+		n := len(naive.Of(image).List())
 		clear(image[:16])
 		r := report(t, check.Options{Device: devicetest.Of(image)})
 		found := count(r, "lost-header")+count(r, "zeroed-header") == 1

@@ -14,6 +14,7 @@ import (
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
 )
@@ -85,7 +86,7 @@ func serveMended(t *testing.T, image []byte, origin int64, c repair.Choices) boo
 	if len(p.Steps) == 0 || p.After.Outcome() != check.Sound {
 		return false // there is nothing that was not there before, or more to be decided
 	}
-	want := wanted(pictureOf(d.Image(), 0).chunk, image, origin, c)
+	want := wanted(naive.Of(d.Image()).Chunk, image, origin, c)
 	dir := t.TempDir()
 	loop := func(name string, content []byte) string {
 		path := filepath.Join(dir, name)
@@ -116,13 +117,13 @@ func serveMended(t *testing.T, image []byte, origin int64, c repair.Choices) boo
 // mended with the user's word: the lab's pattern, and what was saved.
 func wanted(chunk int, image []byte, origin int64, c repair.Choices) []byte {
 	view := kernellab.Pattern(0, uint64(origin), 0)
-	p := picture{image, chunk, uint64(int(origin) * format.SectorSize / chunk)}
-	list := p.list()
+	p := pictureIn(image, chunk, uint64(int(origin)*format.SectorSize/chunk))
+	list := p.List()
 	if c.Hidden == repair.KeepHidden {
 		list = p.gapless()
 	}
-	if at := uint64(len(list)); c.Truncate && c.Hidden == repair.KeepHidden {
-		if _, onDevice := p.slot(at); !onDevice && at > 0 && len(p.saved(list)) == len(list) {
+	if at := len(list); c.Truncate && c.Hidden == repair.KeepHidden {
+		if _, onDevice := p.Slot(at); !onDevice && at > 0 && len(p.saved(list)) == len(list) {
 			list = list[:at-1] // the last one makes room for the list's end
 		}
 	}
