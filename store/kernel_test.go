@@ -10,6 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 )
@@ -280,7 +281,7 @@ func TestKernelGoesOnWithTheEngine(t *testing.T) {
 	kernellab.Require(t)
 	for _, chunk := range []uint64{1, 8} {
 		t.Run(fmt.Sprint("chunk ", chunk), func(t *testing.T) {
-			e := uint64(chunk * kernellab.SectorSize / format.ExceptionSize)
+			e := chunk * kernellab.SectorSize / format.ExceptionSize
 			const areas = 3
 			r := newRig(t, chunk, e*areas+100, fmt.Sprintf("device %d\nheader chunk=%d", chunk*(areas*(e+1)+60), chunk))
 			next := uint64(0)
@@ -367,7 +368,7 @@ func TestKernelHiddenExceptions(t *testing.T) {
 	if !bytes.Equal(cow, byKernel.content(byKernel.cow)) {
 		t.Error("merged by the engine and by the kernel, the stores differ")
 	}
-	if x := format.DecodeException(cow[1024+32*format.ExceptionSize:]); x.New == 0 {
+	if x, _ := naive.Of(cow).Slot(32); x.New == 0 {
 		t.Error("merging has cleared the hidden exceptions")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 )
@@ -58,49 +59,29 @@ func (r *rig) in(all *devicetest.Memory) *rig { return on(all, r.cow.Size(), r.o
 
 func (r *rig) clone() *rig { return r.in(r.all.Clone()) }
 
-// content is what a device of the rig holds.
-func content(p *devicetest.Part) []byte {
-	b := make([]byte, p.Size())
-	if _, err := p.ReadAt(b, 0); err != nil {
-		panic(err) // of memory without a fault
-	}
-	return b
-}
-
-// exceptions are those of a store, in the list's order.
-func exceptions(d store.Device) (all []format.Exception, g format.Geometry, err error) {
+// exceptions are those of a store that the engine takes for valid, in the list's order, read without
+// its code.
+func exceptions(d *devicetest.Part) (all []format.Exception, g format.Geometry, err error) {
 	id, err := store.Identify(d, store.FreshGeometry(d))
 	if err != nil || id.State != store.Valid {
 		return nil, g, fmt.Errorf("%+v, %v: want a store", id, err)
 	}
-	_, err = format.Each(id.Walk(d), nil, func(_ *struct{}, b format.Batch) error {
-		for _, x := range b.Exceptions() {
-			all = append(all, x)
-		}
-		return nil
-	})
-	return all, id.Geometry, err
+	s := naive.Of(d.Image())
+	for _, x := range s.List() {
+		all = append(all, format.Exception{Old: format.OldChunk(x.Old), New: format.NewChunk(x.New)})
+	}
+	if _, ok := s.Slot(len(all)); !ok {
+		return nil, g, fmt.Errorf("the list of %d exceptions leads past the end of the device", len(all))
+	}
+	return all, id.Geometry, nil
 }
 
-// view is what the snapshot of the origin with the store on d reads as, found out
-// the simplest way. Chunks in except are left out.
-func (r *rig) view(d store.Device, except ...format.OldChunk) ([]byte, error) {
-	list, g, err := exceptions(d)
-	if err != nil {
+// view is what the snapshot of the origin with the store on d shows.
+func (r *rig) view(d *devicetest.Part) ([]byte, error) {
+	if _, _, err := exceptions(d); err != nil {
 		return nil, err
 	}
-	v, chunk := content(r.origin), int(g.ChunkBytes())
-	for _, x := range list {
-		part := v[int(x.Old)*chunk:]
-		if _, err := d.ReadAt(part[:min(chunk, len(part))], int64(g.Offset(x.New))); err != nil {
-			return nil, err
-		}
-	}
-	for _, old := range except {
-		part := v[int(old)*chunk:]
-		clear(part[:min(chunk, len(part))])
-	}
-	return v, nil
+	return naive.Of(d.Image()).View(r.origin.Image())
 }
 
 func (r *rig) mustView(t testing.TB) []byte {
@@ -207,11 +188,10 @@ func (r *rig) step(o Options, n uint64, told func(store.Run) error) (Result, err
 
 // cleared is the COW device's content with the given exceptions of the list, by
 // position from first on, cleared.
-func cleared(cow []byte, g format.Geometry, first, end int) []byte {
-	cow = bytes.Clone(cow)
+func cleared(cow []byte, first, end int) []byte {
+	s := naive.Of(bytes.Clone(cow))
 	for i := first; i < end; i++ {
-		at := g.SlotOffset(format.Place{Area: format.AreaIndex(i / g.ExceptionsPerArea()), Index: i % g.ExceptionsPerArea()})
-		clear(cow[at : at+format.ExceptionSize])
+		clear(s.Entry(i))
 	}
-	return cow
+	return s.Image
 }
