@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -61,7 +62,7 @@ func checkDiff(t *testing.T, cow, origin string, image []byte, s corpus.Store) {
 	t.Helper()
 	base, chunk := s.Origin(t), int(s.ChunkSectors)*sector
 	saved := map[int]bool{}
-	for _, r := range naive(s.COW(t)) {
+	for _, r := range naive.Of(s.COW(t)).List() {
 		saved[int(r.Old)] = true
 	}
 	var all, different strings.Builder

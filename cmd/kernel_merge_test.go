@@ -12,6 +12,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -19,6 +20,11 @@ import (
 type unmerged struct {
 	chunk       uint64 // sectors
 	origin, cow []byte
+}
+
+// store is the COW device, read without the program's code.
+func (u unmerged) store() naive.Store {
+	return naive.Store{Image: u.cow, Chunk: int(u.chunk) * kernellab.SectorSize}
 }
 
 // mergedTo is what both devices hold after it, as digests.

@@ -146,11 +146,10 @@ func (u unmerged) cut(rng *rand.Rand, log []kernellab.LogEntry, at int) unmerged
 
 // isTorn reports whether entries stand behind the list's end in its area.
 func (u unmerged) isTorn() bool {
-	s := plainStore{u.cow, u.origin, int(u.chunk) * kernellab.SectorSize}
-	e := s.chunk / 16
-	n := len(s.list())
+	s := u.store()
+	e, n := s.PerArea(), len(s.List())
 	for i := n; i < (n/e+1)*e; i++ {
-		if !bytes.Equal(u.cow[s.slot(i)+8:][:8], make([]byte, 8)) {
+		if x, _ := s.Slot(i); x.New != 0 {
 			return true
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"dmcow/format"
 	"dmcow/internal/kernellab"
 )
 
@@ -224,82 +223,46 @@ func (k *killing) look(t *testing.T, goOn bool) {
 	}
 }
 
-// slot is where the n-th exception of the list stands, and the exception; its New is 0
-// behind the list's end.
-func (u unmerged) slot(n int) (at format.Bytes, x format.Exception) {
-	g, err := format.NewGeometry(uint32(u.chunk))
-	if err != nil {
-		panic(err)
-	}
-	slots := g.ExceptionsPerArea()
-	at = g.SlotOffset(format.Place{Area: format.AreaIndex(n / slots), Index: n % slots})
-	return at, format.DecodeException(u.cow[at:])
-}
-
-func (u unmerged) geometry(t *testing.T) format.Geometry {
+// expected is what a merge makes of both devices.
+func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
 	t.Helper()
-	g, err := format.NewGeometry(uint32(u.chunk))
+	origin, err := u.store().View(u.origin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	return origin, u.clearedFrom(0)
 }
 
-// expected is what a merge makes of both devices, chunk by chunk.
-func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
-	t.Helper()
-	g := u.geometry(t)
-	origin, cow = bytes.Clone(u.origin), bytes.Clone(u.cow)
-	for n := 0; ; n++ {
-		at, x := u.slot(n)
-		if x.New == 0 {
-			return origin, cow
-		}
-		copy(origin[format.Bytes(x.Old)*g.ChunkBytes():], u.cow[g.Offset(x.New):][:g.ChunkBytes()])
-		clear(cow[at:][:format.ExceptionSize])
+// clearedFrom is the COW device with the exceptions of the list from one on cleared.
+func (u unmerged) clearedFrom(n int) []byte {
+	s := unmerged{chunk: u.chunk, cow: bytes.Clone(u.cow)}.store()
+	for end := len(s.List()); n < end; n++ {
+		clear(s.Entry(n))
 	}
+	return s.Image
 }
 
 // withoutLeftovers clears what a merge that was killed has left of exceptions that are merged, in the
 // areas behind the one in which the list ends: nobody reads those.
 func (k *killing) withoutLeftovers(cow []byte) []byte {
-	slots := int(k.chunk) * format.SectorSize / format.ExceptionSize
-	end, ended := 0, false
-	for n := 0; ; n++ {
-		at, x := k.slot(n)
-		if x.New == 0 {
-			return cow
-		}
-		now := cow[at:][:format.ExceptionSize]
-		if !ended && format.DecodeException(now).New == 0 {
-			end, ended = n, true
-		}
-		if ended && n/slots > end/slots && bytes.Equal(now, k.cow[at:][:format.ExceptionSize]) {
-			clear(now)
+	was, now := k.store(), unmerged{chunk: k.chunk, cow: cow}.store()
+	slots, end := was.PerArea(), len(now.List())
+	for n := range was.List() {
+		if n/slots > end/slots && bytes.Equal(now.Entry(n), was.Entry(n)) {
+			clear(now.Entry(n))
 		}
 	}
+	return cow
 }
 
 // checkList wants the store to be what it was, but for exceptions from the list's end
 // on, which are cleared. It says where the kill has landed.
 func (k *killing) checkList(t *testing.T) string {
 	t.Helper()
-	left, want := k.withoutLeftovers(contentOf(t, k.cowDev)), bytes.Clone(k.cow)
-	end, all := 0, 0
-	for n := 0; ; n++ {
-		at, x := k.slot(n)
-		if x.New == 0 {
-			all = n
-			break
-		}
-		if end == n && format.DecodeException(left[at:]).New != 0 {
-			end++
-		}
-		if n >= end {
-			clear(want[at:][:format.ExceptionSize])
-		}
-	}
-	if !bytes.Equal(left, want) {
+	left := unmerged{chunk: k.chunk, cow: k.withoutLeftovers(contentOf(t, k.cowDev))}.store()
+	all := len(k.store().List())
+	end := min(all, len(left.List()))
+	if !bytes.Equal(left.Image, k.clearedFrom(end)) {
 		t.Errorf("the store is not its beginning up to exception %d of %d", end, all)
 	}
 	switch end {
