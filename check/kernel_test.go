@@ -3,7 +3,6 @@ package check_test
 import (
 	"bytes"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -49,15 +48,8 @@ type patient struct {
 
 func newPatient(t *testing.T, image []byte) *patient {
 	t.Helper()
-	dir := t.TempDir()
-	device := func(name string, content []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return kernellab.Loop(t, path)
-	}
-	return &patient{t, naive.Of(image), device("origin", kernellab.Pattern(0, damaged.OriginSectors, 0)), device("cow", image)}
+	origin := kernellab.LoopOf(t, kernellab.Pattern(0, damaged.OriginSectors, 0))
+	return &patient{t, naive.Of(image), origin, kernellab.LoopOf(t, image)}
 }
 
 // judge is the kernel's verdict on a store.
@@ -75,7 +67,7 @@ func judge(t *testing.T, image []byte) damaged.Verdict {
 	}
 	v.View = p.compare(s.View.Path, want)
 	s.Down(t)
-	v.Formatted = bytes.HasPrefix(image, make([]byte, 4)) && string(p.content(p.cow)[:4]) == "SnAp"
+	v.Formatted = bytes.HasPrefix(image, make([]byte, 4)) && string(kernellab.MustRead(p, p.cow)[:4]) == "SnAp"
 	if v.Status == "Invalid" || v.Formatted {
 		v.View = "" // of nothing, or of an empty store
 		return v
@@ -127,7 +119,7 @@ func (p *patient) after(want []byte) string {
 		return damaged.Failed
 	}
 	defer s.Down(p)
-	if got := naive.Of(p.content(p.cow)).List(); len(got) != n {
+	if got := naive.Of(kernellab.MustRead(p, p.cow)).List(); len(got) != n {
 		return damaged.Otherwise
 	}
 	return p.compare(s.View.Path, want)
@@ -194,12 +186,4 @@ func (p *patient) compare(path string, want []byte) string {
 		return damaged.Otherwise
 	}
 	return damaged.AsListed
-}
-
-func (p *patient) content(path string) (all []byte) {
-	p.Helper()
-	if err := kernellab.Read(path, func(piece []byte) { all = append(all, piece...) }); err != nil {
-		p.Fatal(err)
-	}
-	return all
 }

@@ -162,7 +162,7 @@ func (p *pairing) judge(t *testing.T, r *running, pair string) {
 	wrong := ""
 	switch words := strings.Fields(r.line); words[0] {
 	case "merge", "merge-step":
-		if !bytes.Equal(contentOf(t, p.origin), p.view) {
+		if !bytes.Equal(kernellab.MustRead(t, p.origin), p.view) {
 			wrong = "the origin is not what the snapshot showed"
 		}
 	case "export":

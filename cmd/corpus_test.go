@@ -3,10 +3,10 @@ package cmd
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
 	"dmcow/internal/naive"
 )
@@ -21,9 +21,7 @@ func TestStoresOfTheKernel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			image := s.COW(t)
 			path := filepath.Join(t.TempDir(), "cow")
-			if err := os.WriteFile(path, image, 0o666); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, path, image)
 			rows := naiveRows(naive.Of(image))
 			if s.Exceptions != nil && *s.Exceptions != len(rows) {
 				t.Errorf("%d exceptions, the kernel says %d", len(rows), *s.Exceptions)

@@ -24,7 +24,7 @@ type logged struct {
 func (u unmerged) logged(t *testing.T) (l logged) {
 	t.Helper()
 	room := uint64(8<<20+2*len(u.cow)) / kernellab.SectorSize // the lab has little memory
-	l.disk = kernellab.NewWriteLogNamed(t, "disk-log", imageLoop(t, append(bytes.Clone(u.origin), u.cow...)), room)
+	l.disk = kernellab.NewWriteLogNamed(t, "disk-log", kernellab.LoopOf(t, append(bytes.Clone(u.origin), u.cow...)), room)
 	part := func(name string, start, sectors int) *kernellab.WriteLog {
 		d := kernellab.Create(t, name, fmt.Sprintf("0 %d linear %s %d", sectors, l.disk.Path, start), false)
 		l.parts = append(l.parts, d)
@@ -253,7 +253,7 @@ func TestKernelMergeGoesOnBehindTheKernel(t *testing.T) {
 				return allocated < at[0]*2/3
 			})
 			slow.Remove(t)
-			begun := unmerged{u.chunk, contentOf(t, origin), contentOf(t, cow)}
+			begun := unmerged{u.chunk, kernellab.MustRead(t, origin), kernellab.MustRead(t, cow)}
 			if left := usageOf(t, cow); *left.Exceptions == 0 || bytes.Equal(begun.cow, u.cow) {
 				t.Fatalf("the kernel was not stopped in the middle: %s", *left.Status)
 			}

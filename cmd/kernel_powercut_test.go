@@ -74,7 +74,7 @@ func writeLogged(t *testing.T, rng *rand.Rand, chunk uint64, to []int) (u unmerg
 		storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=%d", 2*sectors, chunk)),
 	}
 	both := append(bytes.Clone(u.origin), u.cow...)
-	log := kernellab.NewWriteLogNamed(t, "disk-log", imageLoop(t, both), 64<<20/kernellab.SectorSize)
+	log := kernellab.NewWriteLogNamed(t, "disk-log", kernellab.LoopOf(t, both), 64<<20/kernellab.SectorSize)
 	lower := kernellab.Create(t, "lower-origin", fmt.Sprintf("0 %d linear %s 0", sectors, log.Path), false)
 	cow := kernellab.Create(t, "lower-cow", fmt.Sprintf("0 %d linear %s %d", 2*sectors, log.Path, sectors), false)
 	s := kernellab.NewSnapshot(t, lower.Path, cow.Path, "P", chunk)

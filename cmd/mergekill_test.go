@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
 )
 
 // killed starts dmcow, waits until it says what it is going to do, kills it after
@@ -125,7 +126,7 @@ func (k *killing) prepare(t *testing.T, on string) {
 		k.view = viewOf(t, k.originLoop, k.cowLoop, k.chunk)
 	} else {
 		view, cleared := k.expected(t)
-		k.end = mergedTo{digestOf(view), digestOf(cleared)}
+		k.end = mergedTo{corpus.Digest(view), corpus.Digest(cleared)}
 		k.view = k.end.origin
 	}
 	k.originDev, k.cowDev = k.originLoop, k.cowLoop
@@ -190,7 +191,7 @@ func (k *killing) once(t *testing.T, n int, withUndo bool) {
 		expect(t, 0, args...)
 	}
 	if !undone {
-		got := mergedTo{digest(t, k.originDev), digestOf(k.withoutLeftovers(contentOf(t, k.cowDev)))}
+		got := mergedTo{kernellab.MustDigest(t, k.originDev), corpus.Digest(k.withoutLeftovers(kernellab.MustRead(t, k.cowDev)))}
 		k.end.equal(t, got)
 	}
 	if withUndo {
@@ -207,9 +208,9 @@ func (k *killing) look(t *testing.T, goOn bool) {
 	t.Helper()
 	got := ""
 	if !k.lab {
-		now := unmerged{k.chunk, contentOf(t, k.originDev), contentOf(t, k.cowDev)}
+		now := unmerged{k.chunk, kernellab.MustRead(t, k.originDev), kernellab.MustRead(t, k.cowDev)}
 		view, _ := now.expected(t)
-		got = digestOf(view)
+		got = corpus.Digest(view)
 	} else {
 		origin, cow, done := k.devices(t)
 		defer done()
@@ -259,7 +260,7 @@ func (k *killing) withoutLeftovers(cow []byte) []byte {
 // on, which are cleared. It says where the kill has landed.
 func (k *killing) checkList(t *testing.T) string {
 	t.Helper()
-	left := unmerged{chunk: k.chunk, cow: k.withoutLeftovers(contentOf(t, k.cowDev))}.store()
+	left := unmerged{chunk: k.chunk, cow: k.withoutLeftovers(kernellab.MustRead(t, k.cowDev))}.store()
 	all := len(k.store().List())
 	end := min(all, len(left.List()))
 	if !bytes.Equal(left.Image, k.clearedFrom(end)) {
@@ -295,7 +296,7 @@ func (k *killing) takeBack(t *testing.T, undo string, afterKill, byKernel bool) 
 			expect(t, 0, args...)
 		}
 	}
-	if digest(t, k.originDev) != digestOf(k.origin) {
+	if kernellab.MustDigest(t, k.originDev) != corpus.Digest(k.origin) {
 		t.Errorf("the origin is not what it was; taken back by the kernel: %v; killed at that: %v", byKernel, afterKill)
 	}
 }

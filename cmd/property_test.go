@@ -239,9 +239,7 @@ func (p *property) files(cow []byte) {
 		if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, content) {
 			continue
 		}
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			p.Fatal(err)
-		}
+		devicetest.WriteFile(p, path, content)
 	}
 }
 
@@ -348,7 +346,7 @@ func TestProperty(t *testing.T) {
 	stores := map[string]func() plainStore{} // all of them at once take much memory
 	for name, s := range corpus.Load(t) {
 		p := plainStore{naive.Of(s.COW(t)), s.Origin(t)}
-		if s.Status != "Invalid" && digestOf(p.view()) == s.ViewSHA256 {
+		if s.Status != "Invalid" && corpus.Digest(p.view()) == s.ViewSHA256 {
 			stores[name] = func() plainStore { return p }
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/internal/damaged"
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
@@ -29,7 +30,7 @@ func FuzzView(f *testing.F) {
 		if len(cow) > 1<<20 || sectors == 0 {
 			return
 		}
-		r := rigOf(cow, numbered(int(sectors)*sector))
+		r := rigOf(cow, devicetest.Numbered(int64(sectors)*sector))
 		o := r.options()
 		o.InvalidOK = true
 		v, err := Open(o)

@@ -2,9 +2,6 @@ package view
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -49,16 +46,7 @@ func rigOn(all *devicetest.Memory, cow, origin int64) *rig {
 // newRig compiles a COW device, beside a numbered origin.
 func newRig(t testing.TB, spec string, originBytes int) *rig {
 	t.Helper()
-	return rigOf(storespec.MustCompile(t, spec), numbered(originBytes))
-}
-
-// numbered is an image each sector of which has its number and a 1.
-func numbered(size int) []byte {
-	image := make([]byte, size)
-	for at := 0; at < size; at += 8 {
-		copy(image[at:], binary.LittleEndian.AppendUint64(nil, uint64(at/sector)<<8|1))
-	}
-	return image
+	return rigOf(storespec.MustCompile(t, spec), devicetest.Numbered(int64(originBytes)))
 }
 
 // in is the same rig in another memory.
@@ -127,7 +115,7 @@ func TestStoresOfTheKernel(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := content(t, v)
-			if sum := sha256.Sum256(want); s.ViewSHA256 != "" && hex.EncodeToString(sum[:]) != s.ViewSHA256 {
+			if s.ViewSHA256 != "" && corpus.Digest(want) != s.ViewSHA256 {
 				t.Fatalf("it is not what the kernel shows")
 			}
 			pieces(t, rng, v, want)

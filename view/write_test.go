@@ -80,7 +80,7 @@ func TestWriteModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := rigOf(image, numbered(size))
+		r := rigOf(image, devicetest.Numbered(int64(size)))
 		r.all.Block = block
 		m := &writeModel{rig: r, origin: r.originImage()}
 		m.now = bytes.Clone(m.origin[:size/sector*sector])

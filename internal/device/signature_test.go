@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"dmcow/internal/device/devicetest"
 )
 
 // image is a file of size bytes with magic at a place.
@@ -15,9 +17,7 @@ func image(t *testing.T, size, at int64, magic string) *Device {
 	content := make([]byte, size)
 	copy(content[at:], magic)
 	path := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, content)
 	return opened(t, path)
 }
 
@@ -62,9 +62,7 @@ func TestSignaturesOfRealThings(t *testing.T) {
 				t.Skip(err)
 			}
 			path := filepath.Join(t.TempDir(), "image")
-			if err := os.WriteFile(path, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, path, nil)
 			if err := os.Truncate(path, 320<<20); err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 
+	"dmcow/internal/device/devicetest"
+
 	"path/filepath"
 	"slices"
 	"strings"
@@ -380,9 +382,7 @@ func TestOverlaps(t *testing.T) {
 // meanwhile is no hole.
 func TestCutIsNoHole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sparse")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, nil)
 	if err := os.Truncate(path, 1<<20); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -28,15 +27,11 @@ type rig struct {
 // logSectors is how long the undo log may become.
 const logSectors = 6000
 
-// newRig compiles a COW device. The origin has the given number of sectors, each of
-// which holds its number and a 1.
+// newRig compiles a COW device. The origin has the given number of sectors, all of them different.
 func newRig(t testing.TB, spec string, originSectors int64) *rig {
 	t.Helper()
 	cow := storespec.MustCompile(t, spec)
-	origin := make([]byte, originSectors*sector)
-	for s := range originSectors {
-		copy(origin[s*sector:], bytes.Repeat(binary.LittleEndian.AppendUint64(nil, uint64(s)<<8|1), sector/8))
-	}
+	origin := devicetest.Numbered(originSectors * sector)
 	size := int64(len(cow)) + int64(len(origin))
 	all := devicetest.New(size + logSectors*sector)
 	all.Put(0, cow)
