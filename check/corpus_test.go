@@ -9,26 +9,27 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 )
 
 // remarks are the warnings that are due on a sound store, straight from their
 // descriptions.
 func remarks(image []byte) (names []string) {
-	chunk := chunkBytes(image)
+	s := naive.Of(image)
 	highest := uint64(1)
-	all := list(image)
+	all := s.List()
 	for _, x := range all {
-		highest = max(highest, x.new)
+		highest = max(highest, x.New)
 	}
-	stride := uint64(chunk/16 + 1)
+	stride := uint64(s.PerArea() + 1)
 	next := highest + 1
-	if len(all) > 0 && next%stride == 1 && next < uint64(len(image)/chunk) {
+	if len(all) > 0 && next%stride == 1 && next < s.Chunks() {
 		names = append(names, "next-chunk-is-metadata")
 		next++
 	}
 	filled := uint64(len(all)+1)%(stride-1) == 0 // by the next exception
 	room := 1 + uint64(len(all)+1)/(stride-1)*stride
-	if next >= uint64(len(image)/chunk) || filled && room >= uint64(len(image)/chunk) {
+	if next >= s.Chunks() || filled && room >= s.Chunks() {
 		names = append(names, "full")
 	}
 	return names

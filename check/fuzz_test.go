@@ -10,6 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/store"
 	"dmcow/store/look"
 )
@@ -63,12 +64,12 @@ func checkSound(t *testing.T, d *devicetest.Memory, image []byte, r check.Report
 	if err != nil {
 		t.Fatalf("sound, and the engine: %v", err)
 	}
-	all := list(image)
+	all := naive.Of(image).List()
 	if uint64(len(all)) != r.Exceptions {
 		t.Fatalf("%d exceptions, a naive reading finds %d", r.Exceptions, len(all))
 	}
 	for _, x := range all {
-		if n, ok := s.Lookup(format.OldChunk(x.old)); !ok || uint64(n) != x.new {
+		if n, ok := s.Lookup(format.OldChunk(x.Old)); !ok || uint64(n) != x.New {
 			t.Fatalf("sound, and the engine has %d for %v", n, x)
 		}
 	}
@@ -89,7 +90,7 @@ func checkSound(t *testing.T, d *devicetest.Memory, image []byte, r check.Report
 			t.Fatal(err)
 		}
 	}
-	if again := list(d.Image()); len(again) != len(all)+3 || !slices.Equal(again[:len(all)], all) {
+	if again := naive.Of(d.Image()).List(); len(again) != len(all)+3 || !slices.Equal(again[:len(all)], all) {
 		t.Fatalf("sound, and after three exceptions more there are %d, of %d", len(again), len(all))
 	}
 }

@@ -2,9 +2,7 @@ package check_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/naive"
 	"dmcow/store/look"
 )
 
@@ -43,21 +42,14 @@ func TestKernelVerdicts(t *testing.T) {
 // A patient is a store that the kernel is given, and the origin.
 type patient struct {
 	*testing.T
-	image       []byte
+	naive.Store
 	origin, cow string // block devices
 }
 
 func newPatient(t *testing.T, image []byte) *patient {
 	t.Helper()
-	dir := t.TempDir()
-	device := func(name string, content []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return kernellab.Loop(t, path)
-	}
-	return &patient{t, image, device("origin", kernellab.Pattern(0, damaged.OriginSectors, 0)), device("cow", image)}
+	origin := kernellab.LoopOf(t, kernellab.Pattern(0, damaged.OriginSectors, 0))
+	return &patient{t, naive.Of(image), origin, kernellab.LoopOf(t, image)}
 }
 
 // judge is the kernel's verdict on a store.
@@ -71,11 +63,11 @@ func judge(t *testing.T, image []byte) damaged.Verdict {
 	v := damaged.Verdict{Status: s.View.Status(t)}
 	var want []byte
 	if string(image[:4]) == "SnAp" {
-		want = listed(image)
+		want, _ = naive.Of(image).View(kernellab.Pattern(0, damaged.OriginSectors, 0)) // without bad exceptions
 	}
 	v.View = p.compare(s.View.Path, want)
 	s.Down(t)
-	v.Formatted = bytes.HasPrefix(image, make([]byte, 4)) && string(p.content(p.cow)[:4]) == "SnAp"
+	v.Formatted = bytes.HasPrefix(image, make([]byte, 4)) && string(kernellab.MustRead(p, p.cow)[:4]) == "SnAp"
 	if v.Status == "Invalid" || v.Formatted {
 		v.View = "" // of nothing, or of an empty store
 		return v
@@ -103,11 +95,11 @@ func kernelWords(err error) string {
 // loads the store again, and reports whether all is as listed.
 func (p *patient) after(want []byte) string {
 	p.Helper()
-	chunk := chunkBytes(p.image)
+	list, chunk := p.List(), p.Chunk
 	chunks := p.fresh()
-	n := len(list(p.image)) + len(chunks)
-	if all := list(p.image); len(all) > 5 && all[5].old < uint64(len(want)/chunk) {
-		chunks = append(chunks, all[5].old)
+	n := len(list) + len(chunks)
+	if len(list) > 5 && list[5].Old < uint64(len(want)/chunk) {
+		chunks = append(chunks, list[5].Old)
 	}
 	s := kernellab.NewSnapshot(p, p.origin, p.cow, "P", uint64(chunk/512))
 	failed, err := kernellab.WritePattern(s.View.Path, uint64(chunk/512), chunks, 5)
@@ -127,7 +119,7 @@ func (p *patient) after(want []byte) string {
 		return damaged.Failed
 	}
 	defer s.Down(p)
-	if got := list(p.content(p.cow)); len(got) != n {
+	if got := naive.Of(kernellab.MustRead(p, p.cow)).List(); len(got) != n {
 		return damaged.Otherwise
 	}
 	return p.compare(s.View.Path, want)
@@ -138,7 +130,7 @@ func (p *patient) after(want []byte) string {
 // none, four, or as many as there is room for, but one at least.
 func (p *patient) fresh() (chunks []uint64) {
 	p.Helper()
-	d := devicetest.Of(p.image)
+	d := devicetest.Of(p.Image)
 	id, err := look.Identify(d, look.FreshGeometry(d))
 	if err != nil {
 		p.Fatal(err)
@@ -155,9 +147,9 @@ func (p *patient) fresh() (chunks []uint64) {
 	if h.Count > 0 {
 		want = uint64(h.First - h.Index)
 	}
-	all := list(p.image)
-	for c := uint64(damaged.OriginSectors*512/chunkBytes(p.image)) - 1; want > 0; c-- {
-		if !slices.ContainsFunc(all, func(x entry) bool { return x.old == c }) {
+	all := p.List()
+	for c := uint64(damaged.OriginSectors*512/p.Chunk) - 1; want > 0; c-- {
+		if !slices.ContainsFunc(all, func(x naive.Exception) bool { return x.Old == c }) {
 			chunks = append(chunks, c)
 			want--
 		}
@@ -171,7 +163,7 @@ func (p *patient) merge(want []byte) string {
 	p.Helper()
 	const enough = 300
 	looks, left := 0, uint64(0) // how often the same was left
-	_, last := kernellab.Merge(p, p.origin, p.cow, "P", uint64(chunkBytes(p.image)/512), func(allocated uint64) bool {
+	_, last := kernellab.Merge(p, p.origin, p.cow, "P", uint64(p.Chunk/512), func(allocated uint64) bool {
 		if looks++; allocated != left {
 			looks, left = 0, allocated
 		}
@@ -194,47 +186,4 @@ func (p *patient) compare(path string, want []byte) string {
 		return damaged.Otherwise
 	}
 	return damaged.AsListed
-}
-
-func (p *patient) content(path string) (all []byte) {
-	p.Helper()
-	if err := kernellab.Read(path, func(piece []byte) { all = append(all, piece...) }); err != nil {
-		p.Fatal(err)
-	}
-	return all
-}
-
-// entry is an exception.
-type entry struct{ old, new uint64 }
-
-// list reads the list of an image, straight from the description of the format,
-// as far as the device goes.
-func list(image []byte) (all []entry) {
-	u64 := binary.LittleEndian.Uint64
-	chunk := chunkBytes(image)
-	e := chunk / 16
-	for area := 0; ; area++ {
-		for i := range e {
-			at := (1+area*(e+1))*chunk + 16*i
-			if at+16 > len(image) || u64(image[at+8:]) == 0 {
-				return all
-			}
-			all = append(all, entry{u64(image[at:]), u64(image[at+8:])})
-		}
-	}
-}
-
-func chunkBytes(image []byte) int { return int(binary.LittleEndian.Uint32(image[12:])) * 512 }
-
-// listed is what the snapshot of an image reads as, by its list. The origin is
-// the lab's pattern of version 0.
-func listed(image []byte) []byte {
-	view := kernellab.Pattern(0, damaged.OriginSectors, 0)
-	chunk := uint64(chunkBytes(image))
-	for _, x := range list(image) {
-		if x.old < uint64(len(view))/chunk && x.new < uint64(len(image))/chunk {
-			copy(view[x.old*chunk:], image[x.new*chunk:][:chunk])
-		}
-	}
-	return view
 }

@@ -11,6 +11,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -24,7 +25,7 @@ const (
 type seen struct {
 	refused, formatted, invalid bool
 	chunk                       int
-	list                        []entry
+	list                        []naive.Exception
 }
 
 // sees reads an image as the kernel does, straight from the description of the
@@ -35,12 +36,12 @@ func sees(image []byte) (s seen) {
 	switch {
 	case field(0) == 0:
 		s.formatted = true
-	case field(0) != format.Magic, bits.OnesCount32(chunk) != 1, chunk > 2097152, field(2) != 1:
+	case string(image[:4]) != "SnAp", bits.OnesCount32(chunk) != 1, chunk > 2097152, field(2) != 1:
 		s.refused = true
 	case field(1) == 0:
 		s.invalid = true
 	default:
-		s.chunk, s.list = int(chunk), list(image)
+		s.chunk, s.list = int(chunk), naive.Of(image).List()
 		areas := len(s.list) / (s.chunk * 32) // before the one in which the list ends
 		s.refused = (2+areas*(s.chunk*32+1))*s.chunk*512 > len(image)
 	}
@@ -79,7 +80,7 @@ func undetectable(before, after seen) string {
 }
 
 // changed tells what became of the one exception in which two lists differ.
-func changed(before, after []entry) string {
+func changed(before, after []naive.Exception) string {
 	which := -1
 	for i := range before {
 		if before[i] != after[i] {
@@ -90,9 +91,9 @@ func changed(before, after []entry) string {
 		}
 	}
 	switch b, a := before[which], after[which]; {
-	case b.new == a.new:
+	case b.New == a.New:
 		return "an old chunk that became another, unused one"
-	case b.old == a.old:
+	case b.Old == a.Old:
 		return "a new chunk that became another, unused one"
 	}
 	return ""

@@ -16,6 +16,7 @@ import (
 	"dmcow/check"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -73,7 +74,7 @@ func TestLostHeaders(t *testing.T) {
 func TestLostHeadersOfTheKernel(t *testing.T) {
 	for name, s := range corpus.Load(t) {
 		image := s.COW(t)
-		n := len(list(image))
+		n := len(naive.Of(image).List())
 		clear(image[:16])
 		r := report(t, check.Options{Device: devicetest.Of(image)})
 		found := count(r, "lost-header")+count(r, "zeroed-header") == 1
@@ -151,18 +152,14 @@ func fileSystems(t *testing.T, size int64) map[string][]byte {
 	dir := t.TempDir()
 	for i := range 100 {
 		content := bytes.Repeat(fmt.Appendln(nil, "line", i), 100+i*50)
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, filepath.Join(dir, fmt.Sprint(i)), content)
 	}
 	for _, command := range []string{
 		"mkfs.ext4 -q -d DIR", "mkfs.ext4 -q -b 1024 -d DIR", "mkfs.ext2 -q -b 4096 -d DIR", "mkswap -q", "mkfs.xfs -q -f",
 		"mkfs.btrfs -q -f -r DIR", "mkfs.vfat", "mkfs.f2fs -q", "mkfs.minix", "mkfs.cramfs DIR",
 	} {
 		path := filepath.Join(t.TempDir(), "image")
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, path, nil)
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)
 		}

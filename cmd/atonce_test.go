@@ -12,6 +12,7 @@ import (
 
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/naive"
 )
 
 // atOnce are commands that are run two at a time on one store and its origin, and what their output may
@@ -73,7 +74,7 @@ func newPairing(t *testing.T) *pairing {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(18, devicetest.Seed(t)))
 	s := grown(rng, 8, 500, 3)
-	p := &pairing{unmerged: unmerged{8, s.origin, s.cow}, view: s.view()}
+	p := &pairing{unmerged: unmerged{8, s.origin, s.Image}, view: s.view()}
 	p.origin, p.cow = p.files(t)
 	p.image = filepath.Join(t.TempDir(), "image")
 	put(t, p.image, p.view)
@@ -169,7 +170,7 @@ func (p *pairing) judge(t *testing.T, r *running, pair string) {
 	wrong := ""
 	switch words := strings.Fields(r.line); words[0] {
 	case "merge", "merge-step":
-		if !bytes.Equal(contentOf(t, p.origin), p.view) {
+		if !bytes.Equal(kernellab.MustRead(t, p.origin), p.view) {
 			wrong = "the origin is not what the snapshot showed"
 		}
 	case "export":
@@ -185,11 +186,11 @@ func (p *pairing) judge(t *testing.T, r *running, pair string) {
 			wrong = fmt.Sprintf("%d other differences", n)
 		}
 	case "create":
-		got := plainStore{r.stdout.Bytes(), p.unmerged.origin, 32 * kernellab.SectorSize}
+		got := naive.Store{Image: r.stdout.Bytes(), Chunk: 32 * kernellab.SectorSize}
 		if words[1] == "OUT" {
-			got.cow = read(r.out)
+			got.Image = read(r.out)
 		}
-		if len(got.list()) != 0 && !bytes.Equal(got.view(), p.view) {
+		if view, err := got.View(p.unmerged.origin); len(got.List()) != 0 && (err != nil || !bytes.Equal(view, p.view)) {
 			wrong = "a store of another view"
 		}
 	case "repair":

@@ -1,14 +1,14 @@
 package cmd
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 )
 
 // TestStoresOfTheKernel runs dump and usage on every store that the kernel made,
@@ -21,10 +21,8 @@ func TestStoresOfTheKernel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			image := s.COW(t)
 			path := filepath.Join(t.TempDir(), "cow")
-			if err := os.WriteFile(path, image, 0o666); err != nil {
-				t.Fatal(err)
-			}
-			rows := naive(image)
+			devicetest.WriteFile(t, path, image)
+			rows := naiveRows(naive.Of(image))
 			if s.Exceptions != nil && *s.Exceptions != len(rows) {
 				t.Errorf("%d exceptions, the kernel says %d", len(rows), *s.Exceptions)
 			}
@@ -50,28 +48,20 @@ func wantStatus(s corpus.Store) int {
 	return 0
 }
 
+// naiveRow is a row of a dump.
 type naiveRow struct {
-	Area  uint64 `json:"area"`
-	Index uint64 `json:"index"`
+	Area  int    `json:"area"`
+	Index int    `json:"index"`
 	Old   uint64 `json:"old_chunk"`
 	New   uint64 `json:"new_chunk"`
 }
 
-// naive reads the exceptions of an image, straight from the description of the
-// format.
-func naive(image []byte) (rows []naiveRow) {
-	u64 := func(at uint64) uint64 { return binary.LittleEndian.Uint64(image[at:]) }
-	chunk := uint64(binary.LittleEndian.Uint32(image[12:])) * 512
-	e := chunk / 16
-	for area := uint64(0); ; area++ {
-		for i := range e {
-			at := (1+area*(e+1))*chunk + 16*i
-			if u64(at+8) == 0 {
-				return rows
-			}
-			rows = append(rows, naiveRow{area, i, u64(at), u64(at + 8)})
-		}
+// naiveRows are the rows of a store, read without the program's code.
+func naiveRows(s naive.Store) (rows []naiveRow) {
+	for n, x := range s.List() {
+		rows = append(rows, naiveRow{n / s.PerArea(), n % s.PerArea(), x.Old, x.New})
 	}
+	return rows
 }
 
 func checkUsage(t *testing.T, path string, s corpus.Store, exceptions int) {

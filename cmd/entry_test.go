@@ -45,7 +45,7 @@ func TestLittleAddressSpace(t *testing.T) {
 func TestClosedOutput(t *testing.T) {
 	program := withEntry(t)
 	s := grown(rand.New(rand.NewPCG(19, 0)), 8, 20, 3)
-	p := &unmerged{8, s.origin, s.cow}
+	p := &unmerged{8, s.origin, s.Image}
 	origin, cow := p.files(t)
 	for line, closed := range map[string]bool{
 		"export cow --origin origin - >&-":           true,

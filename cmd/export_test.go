@@ -18,7 +18,9 @@ import (
 	"syscall"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -39,10 +41,10 @@ func TestExportOfTheKernelsStores(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.ViewSHA256 != "" && digestOf(image) != s.ViewSHA256 {
+			if s.ViewSHA256 != "" && corpus.Digest(image) != s.ViewSHA256 {
 				t.Error("it is not what the kernel shows")
 			}
-			if want := digestOf(image) + "  " + file + "\n"; said != want {
+			if want := corpus.Digest(image) + "  " + file + "\n"; said != want {
 				t.Errorf("it said %q, want %q", said, want)
 			}
 			if stream, _ := expect(t, 0, "export", cow, "--origin", origin, "-"); stream != string(image) {
@@ -61,7 +63,7 @@ func checkDiff(t *testing.T, cow, origin string, image []byte, s corpus.Store) {
 	t.Helper()
 	base, chunk := s.Origin(t), int(s.ChunkSectors)*sector
 	saved := map[int]bool{}
-	for _, r := range naive(s.COW(t)) {
+	for _, r := range naive.Of(s.COW(t)).List() {
 		saved[int(r.Old)] = true
 	}
 	var all, different strings.Builder
@@ -123,13 +125,11 @@ func TestExportByName(t *testing.T) {
 			}
 			views++
 			image, _ := expect(t, 0, append([]string{"export", name}, pv...)...)
-			if digestOf([]byte(image)) != s.View {
+			if corpus.Digest([]byte(image)) != s.View {
 				t.Errorf("%s: %s is not what the kernel has shown", group, name)
 			}
 			other := filepath.Join(t.TempDir(), "other")
-			if err := os.WriteFile(other, make([]byte, s.OriginSectors*sector+4096), 0o666); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, other, make([]byte, s.OriginSectors*sector+4096))
 			if _, stderr := expect(t, 8, append([]string{"export", name, "--origin", other}, pv...)...); !strings.Contains(stderr, "refused: it has") {
 				t.Errorf("an origin of another size: %s", stderr)
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/stdio"
 	"dmcow/internal/storespec"
 )
@@ -77,15 +78,11 @@ func TestInterruptedAnywhere(t *testing.T) {
 			fresh := func() {
 				t.Chdir(t.TempDir())
 				for name, content := range files {
-					if err := os.WriteFile(name, content, 0o600); err != nil {
-						t.Fatal(err)
-					}
+					devicetest.WriteFile(t, name, content)
 				}
 				other := bytes.Clone(files["origin"])
 				other[77777] = 1
-				if err := os.WriteFile("other", other, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				devicetest.WriteFile(t, "other", other)
 				if c.first != "" {
 					expect(t, 0, strings.Fields(c.first)...)
 				}

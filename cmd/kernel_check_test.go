@@ -17,7 +17,7 @@ import (
 func TestKernelCheckOfALiveDevice(t *testing.T) {
 	kernellab.Require(t)
 	const chunks = 3000
-	origin := imageLoop(t, kernellab.Pattern(0, chunks, 0))
+	origin := kernellab.LoopOf(t, kernellab.Pattern(0, chunks, 0))
 	cow := blankLoop(t, 8000)
 	s := kernellab.NewSnapshot(t, origin, cow, "P", 1)
 	done := make(chan error)
@@ -99,7 +99,7 @@ func randomStore(t *testing.T, n uint64) string {
 func TestKernelCheckOfABadDisk(t *testing.T) {
 	kernellab.Require(t)
 	image := storespec.MustCompile(t, "device 8192\nheader chunk=8\nfill 600 0\nex 5 4 7")
-	disk := imageLoop(t, image)
+	disk := kernellab.LoopOf(t, image)
 	const bad = 515 * 8 // area 2
 	cow := kernellab.Create(t, "bad", fmt.Sprintf("0 %d linear %s 0\n%d 8 error\n%d %d linear %s %d",
 		bad, disk, bad, bad+8, 8192-bad-8, disk, bad+8), false)

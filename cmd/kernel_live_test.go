@@ -30,7 +30,7 @@ func TestKernelFillsAnAreaWhileAReadIsAhead(t *testing.T) {
 	for i := range stale {
 		stale[i] = 0xa5
 	}
-	disk := imageLoop(t, image)
+	disk := kernellab.LoopOf(t, image)
 	cow := kernellab.Create(t, "cow", strings.Join([]string{
 		fmt.Sprintf("0 %d linear %s 0", area(slow), disk),
 		fmt.Sprintf("%d 1 delay %s %d 500 %s %d 0", area(slow), disk, area(slow), disk, area(slow)), // reads only

@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"dmcow/dump"
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
 	"dmcow/lvm"
 )
 
@@ -357,7 +359,7 @@ func (l *lvmLab) whileActive(lvs map[string]lvsRow) (views, dumps map[string]str
 	for name, r := range lvs {
 		_, short, _ := strings.Cut(name, "/")
 		if r.attr[4] != 'I' {
-			views[name] = digest(l.T, l.mapped(short, ""))
+			views[name] = kernellab.MustDigest(l.T, l.mapped(short, ""))
 		}
 		dumps[name] = l.dump(r, l.mapped(short, "cow"))
 		for _, args := range [][]string{{name}, append(pv(l.loops), name)} {
@@ -379,17 +381,17 @@ func (l *lvmLab) mergeByName(lvs map[string]lvsRow, views map[string]string) {
 		l.Errorf("%s does not say what is next", stderr)
 	}
 	l.lvm("vgchange", "--activate", "y", l.group)
-	if digest(l.T, l.mapped(origin, "")) != views[name] {
+	if kernellab.MustDigest(l.T, l.mapped(origin, "")) != views[name] {
 		l.Error("the origin is not what the snapshot was")
 	}
 	for other, view := range views {
 		_, short, _ := strings.Cut(other, "/")
-		if digest(l.T, l.mapped(short, "")) != view {
+		if kernellab.MustDigest(l.T, l.mapped(short, "")) != view {
 			l.Errorf("%s does not show what it showed", other)
 		}
 	}
 	l.lvm("lvremove", "--yes", name)
-	if digest(l.T, l.mapped(origin, "")) != views[name] {
+	if kernellab.MustDigest(l.T, l.mapped(origin, "")) != views[name] {
 		l.Error("without the snapshot, the origin is something else")
 	}
 }
@@ -405,7 +407,7 @@ func (l *lvmLab) checkTables() {
 		l.Errorf("%s", stdout)
 	}
 	cow := kernellab.Create(l.T, "table", strings.TrimSpace(table), true)
-	if digest(l.T, cow.Path) != digestOf(volumeContent(l.T, name, l.loops)) {
+	if kernellab.MustDigest(l.T, cow.Path) != corpus.Digest(volumeContent(l.T, name, l.loops)) {
 		l.Errorf("%s is not the COW device", table)
 	}
 	cow.Remove(l.T)
@@ -442,7 +444,7 @@ func (l *lvmLab) save(lvs map[string]lvsRow, views, dumps map[string]string) {
 		name := fmt.Sprintf("%s.%d.gz", l.name, i)
 		content, err := os.ReadFile(file)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), compressed(l.T, content), 0o644)
+			err = os.WriteFile(filepath.Join(dir, name), devicetest.Zip(l.T, content), 0o644)
 		}
 		if err != nil {
 			l.Fatal(err)
@@ -454,7 +456,7 @@ func (l *lvmLab) save(lvs map[string]lvsRow, views, dumps map[string]string) {
 		if r.attr[4] == 'I' {
 			state = "invalid"
 		}
-		f.Snapshots[name] = lvmFact{l.group + "/" + r.origin, state, r.percent, r.chunk, r.sectors, r.originLength, views[name], digestOf([]byte(dumps[name]))}
+		f.Snapshots[name] = lvmFact{l.group + "/" + r.origin, state, r.percent, r.chunk, r.sectors, r.originLength, views[name], corpus.Digest([]byte(dumps[name]))}
 	}
 	b, err := json.MarshalIndent(f, "", "  ")
 	if err == nil {

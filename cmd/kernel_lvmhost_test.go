@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 )
 
@@ -17,9 +18,7 @@ import (
 func (l *lvmLab) host(id, extra string) {
 	l.Helper()
 	config := "global/system_id_source = \"lvmlocal\"\nlocal { system_id = \"" + id + "\" extra_system_ids = [ \"" + extra + "\" ] }\n"
-	if err := os.WriteFile(filepath.Join(os.Getenv("LVM_SYSTEM_DIR"), "lvmlocal.conf"), []byte(config), 0o600); err != nil {
-		l.Fatal(err)
-	}
+	devicetest.WriteFile(l, filepath.Join(os.Getenv("LVM_SYSTEM_DIR"), "lvmlocal.conf"), []byte(config))
 }
 
 // TestKernelLVMForeign: a group that belongs to a host is written to on hosts on which LVM uses it,

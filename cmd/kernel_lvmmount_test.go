@@ -24,7 +24,7 @@ func TestKernelLVMMounted(t *testing.T) {
 			l.write("origin", 2, 0, 1, 300, 77)
 		},
 	}.start(t)
-	view := digest(t, l.mapped("snap", ""))
+	view := kernellab.MustDigest(t, l.mapped("snap", ""))
 	l.lvm("vgchange", "--activate", "n", "vg-0")
 	activate := func(volume string) error { return exec.Command("lvchange", "--activate", "y", "vg-0/"+volume).Run() }
 	for _, how := range []string{"read", "written", "killed"} {
@@ -33,7 +33,7 @@ func TestKernelLVMMounted(t *testing.T) {
 			args = append(args, "--writable")
 		}
 		m := mountSnapshot(t, args...)
-		if got := digest(t, m.file); got != view {
+		if got := kernellab.MustDigest(t, m.file); got != view {
 			t.Errorf("%s: the file is not what the snapshot was", how)
 		}
 		if out := kernellab.Run(t, "lvs", "vg-0"); !strings.Contains(out, "snap") {

@@ -9,6 +9,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
 )
 
 // extendedGroup is a volume group with a snapshot "short", in chunks of 64 KiB, whose origin was
@@ -107,7 +108,7 @@ func TestKernelLVMSizes(t *testing.T) {
 
 	short, long := l.sectors("short"), l.sectors("long")
 	status := map[string]string{"short": l.status("short"), "long": l.status("long")}
-	views := map[string]string{"short": digest(t, l.mapped("short", "")), "long": digest(t, l.mapped("long", ""))}
+	views := map[string]string{"short": kernellab.MustDigest(t, l.mapped("short", "")), "long": kernellab.MustDigest(t, l.mapped("long", ""))}
 	if origin := l.sectors("origin"); short != (4096+32)*2 || long != origin || origin != (6144+32)*2 {
 		t.Fatalf("%d and %d sectors, their origin %d", short, long, origin)
 	}
@@ -118,7 +119,7 @@ func TestKernelLVMSizes(t *testing.T) {
 	}
 	for name, want := range views {
 		for _, where := range [][]string{nil, pv(l.loops)} {
-			if shown, _ := expect(t, 0, append([]string{"export", "--live", "vg0/" + name}, where...)...); digestOf([]byte(shown)) != want {
+			if shown, _ := expect(t, 0, append([]string{"export", "--live", "vg0/" + name}, where...)...); corpus.Digest([]byte(shown)) != want {
 				t.Errorf("%s by %q: exported, it is not what the kernel shows", name, where)
 			}
 			bytes := map[string]uint64{"short": short * 512, "long": long * 512}[name]
@@ -144,13 +145,13 @@ func TestKernelLVMSizes(t *testing.T) {
 	}
 	expect(t, 0, "check", "vg0/short")
 	l.lvm("vgchange", "--activate", "y", "vg0")
-	if digest(t, l.mapped("short", "")) != views["short"] || digest(t, l.mapped("origin", "")) != views["long"] {
+	if kernellab.MustDigest(t, l.mapped("short", "")) != views["short"] || kernellab.MustDigest(t, l.mapped("origin", "")) != views["long"] {
 		t.Error("after the merge, short or its origin do not show what they should")
 	}
 	l.lvm("lvremove", "--yes", "vg0/long")
 	l.lvm("vgchange", "--activate", "n", "vg0")
 	expect(t, 0, "merge", "--yes", "--verify", "vg0/short")
-	if got := digestOf(volumeContent(t, "vg0/origin", l.loops)[:short*512]); got != views["short"] {
+	if got := corpus.Digest(volumeContent(t, "vg0/origin", l.loops)[:short*512]); got != views["short"] {
 		t.Error("merged, the origin's beginning is not what the snapshot was")
 	}
 }

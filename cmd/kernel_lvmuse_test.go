@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
 	"dmcow/snapshot"
 )
 
@@ -85,12 +87,12 @@ func TestKernelLVMInUse(t *testing.T) {
 	// What is beside the volumes is no obstacle.
 	end := kernellab.Extents(t, "vg0/snap")[0]
 	beside := kernellab.Create(t, "beside", fmt.Sprintf("0 8 linear %s %d", again, end.Start+end.Sectors), false)
-	view := digestOf(lvmView(t, "vg0/snap", "vg0/origin", l.loops))
+	view := corpus.Digest(lvmView(t, "vg0/snap", "vg0/origin", l.loops))
 	expect(t, 0, write[0]...)
 	beside.Remove(t)
 	kernellab.Detach(t, again)
 	l.lvm("lvchange", "--activate", "y", "vg0/origin")
-	if digest(t, l.mapped("origin", "")) != view {
+	if kernellab.MustDigest(t, l.mapped("origin", "")) != view {
 		t.Error("the origin is not what the snapshot was")
 	}
 }
@@ -152,7 +154,7 @@ func TestKernelLVMOnPartition(t *testing.T) {
 	l.origin("origin", 2048)
 	l.snapshot("snap", "origin", "4k", 1024)
 	l.write("origin", 2, 0, 1, 2, 300, 77)
-	view := digest(t, l.mapped("snap", ""))
+	view := kernellab.MustDigest(t, l.mapped("snap", ""))
 	l.lvm("vgchange", "--activate", "n", "vg0")
 	for _, where := range [][]string{nil, {"--pv", disk}, {"--pv", disk + "p1"}, {"--pv", file}} {
 		if all := list(t, 0, where...); len(all) != 1 || *all["vg0/snap"].Exceptions != 5 {
@@ -168,7 +170,7 @@ func TestKernelLVMOnPartition(t *testing.T) {
 	hidden.Remove(t)
 	expect(t, 0, "merge", "--yes", "vg0/snap", "--pv", disk)
 	l.lvm("lvchange", "--activate", "y", "vg0/origin")
-	if digest(t, l.mapped("origin", "")) != view {
+	if kernellab.MustDigest(t, l.mapped("origin", "")) != view {
 		t.Error("the origin is not what the snapshot was")
 	}
 	l.lvm("lvremove", "--yes", "vg0/snap")
@@ -281,9 +283,7 @@ func TestKernelLVMLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := filepath.Join(t.TempDir(), "copy")
-	if err := os.WriteFile(copied, image, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, copied, image)
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestKernelLVMMerging(t *testing.T) {
 	l := usedGroup(t)
 	expect(t, 0, "merge-step", "--yes", "vg0/snap")
 	l.lvm("lvchange", "--activate", "y", "vg0/origin")
-	view := digest(t, l.mapped("snap", ""))
+	view := kernellab.MustDigest(t, l.mapped("snap", ""))
 	open, err := os.Open(l.mapped("origin", ""))
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func TestKernelLVMMerging(t *testing.T) {
 		}
 		l.lvm("lvconvert", "--merge", "--interval", "1", "vg0/snap")
 	}
-	if digest(t, l.mapped("origin", "")) != view {
+	if kernellab.MustDigest(t, l.mapped("origin", "")) != view {
 		t.Error("the origin is not what the snapshot was")
 	}
 }

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -21,13 +21,18 @@ type unmerged struct {
 	origin, cow []byte
 }
 
+// store is the COW device, read without the program's code.
+func (u unmerged) store() naive.Store {
+	return naive.Store{Image: u.cow, Chunk: int(u.chunk) * kernellab.SectorSize}
+}
+
 // mergedTo is what both devices hold after it, as digests.
 type mergedTo struct{ origin, cow string }
 
 // loops makes block devices of copies.
 func (u unmerged) loops(t *testing.T, options ...kernellab.LoopOption) (origin, cow string) {
 	t.Helper()
-	return imageLoop(t, u.origin, options...), imageLoop(t, u.cow, options...)
+	return kernellab.LoopOf(t, u.origin, options...), kernellab.LoopOf(t, u.cow, options...)
 }
 
 // files makes image files of copies.
@@ -53,15 +58,6 @@ func put(t *testing.T, path string, content []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// contentOf is that of a device, read past the cache.
-func contentOf(t *testing.T, path string) (b []byte) {
-	t.Helper()
-	if err := kernellab.Read(path, func(piece []byte) { b = append(b, piece...) }); err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // reset makes both devices what they were before a merge.
@@ -92,7 +88,7 @@ func kernelMerges(t *testing.T, origin, cow string, chunk uint64) {
 
 func mergedOf(t *testing.T, origin, cow string) mergedTo {
 	t.Helper()
-	return mergedTo{digest(t, origin), digest(t, cow)}
+	return mergedTo{kernellab.MustDigest(t, origin), kernellab.MustDigest(t, cow)}
 }
 
 // want wants both devices to hold what the kernel has left there.
@@ -117,7 +113,7 @@ func viewOf(t *testing.T, origin, cow string, chunk uint64) string {
 	t.Helper()
 	view := kernellab.Create(t, "view", fmt.Sprintf("0 %d snapshot %s %s P %d", kernellab.Size(t, origin), origin, cow, chunk), true)
 	defer view.Remove(t)
-	return digest(t, view.Path)
+	return kernellab.MustDigest(t, view.Path)
 }
 
 // loaded is a store of the corpus.
@@ -178,7 +174,7 @@ func scattered(t *testing.T, rng *rand.Rand, chunk, origin uint64, n, longest in
 // origin and to the snapshot.
 func kernelMade(t *testing.T, rng *rand.Rand, chunk, origin uint64, n int) unmerged {
 	t.Helper()
-	dev, cow := imageLoop(t, kernellab.Pattern(0, origin, 0)), blankLoop(t, (uint64(n)+uint64(n)/32+4)*chunk)
+	dev, cow := kernellab.LoopOf(t, kernellab.Pattern(0, origin, 0)), blankLoop(t, (uint64(n)+uint64(n)/32+4)*chunk)
 	s := kernellab.NewSnapshot(t, dev, cow, "P", chunk)
 	var chunks []uint64
 	for _, c := range rng.Perm(int((origin + chunk - 1) / chunk))[:n] {
@@ -191,7 +187,7 @@ func kernelMade(t *testing.T, rng *rand.Rand, chunk, origin uint64, n int) unmer
 		}
 	}
 	s.Down(t)
-	return unmerged{chunk, contentOf(t, dev), contentOf(t, cow)}
+	return unmerged{chunk, kernellab.MustRead(t, dev), kernellab.MustRead(t, cow)}
 }
 
 // created is a store that dmcow create makes.
@@ -203,7 +199,7 @@ func created(t *testing.T, rng *rand.Rand, chunk, origin uint64, places int) unm
 	put(t, from, image)
 	put(t, on, base)
 	expect(t, 0, "create", "--yes", "--chunk-size", fmt.Sprintf("%ds", chunk), cow, "--origin", on, "--from", from)
-	return unmerged{chunk, base, contentOf(t, cow)}
+	return unmerged{chunk, base, kernellab.MustRead(t, cow)}
 }
 
 // ways are those in which a store is merged.
@@ -308,7 +304,7 @@ func TestKernelMergeUndone(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint("chunk ", c.chunk), func(t *testing.T) {
 			u := scattered(t, rng, c.chunk, c.origin, c.n, c.longest)
-			before := digestOf(u.origin)
+			before := corpus.Digest(u.origin)
 			origin, cow, want := u.byKernel(t)
 			for _, byKernel := range []bool{true, false} {
 				put(t, cow, u.cow)
@@ -332,9 +328,7 @@ func undoes(t *testing.T, byKernel bool, undo, origin, before string, chunk uint
 	} else {
 		expect(t, 0, "merge", "--yes", undo, "--into", origin)
 	}
-	if digest(t, origin) != before {
+	if kernellab.MustDigest(t, origin) != before {
 		t.Errorf("the origin is not what it was; taken back by the kernel: %v", byKernel)
 	}
 }
-
-func digestOf(content []byte) string { return fmt.Sprintf("%x", sha256.Sum256(content)) }

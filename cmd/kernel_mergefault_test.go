@@ -204,7 +204,7 @@ func TestKernelMergeRescue(t *testing.T) {
 				if got := s.View.Status(t); got != *usageOf(t, cow).Status {
 					t.Errorf("the kernel says %q", got)
 				}
-				if digest(t, s.View.Path) != view {
+				if kernellab.MustDigest(t, s.View.Path) != view {
 					t.Error("the snapshot shows something else")
 				}
 				s.Down(t)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
 )
 
 // mountable is a file system on the logical volume vg0/origin.
@@ -40,7 +41,7 @@ func (v mountable) files() map[string]string {
 			return err
 		}
 		content, err := os.ReadFile(path)
-		all[path] = digestOf(content)
+		all[path] = corpus.Digest(content)
 		return err
 	})
 	if err != nil {
@@ -109,8 +110,8 @@ func TestKernelMergeOfFileSystems(t *testing.T) {
 				}
 			}
 			v.unmount()
-			view := digest(t, "/dev/mapper/vg0-snap")
-			if view == digest(t, dev) {
+			view := kernellab.MustDigest(t, "/dev/mapper/vg0-snap")
+			if view == kernellab.MustDigest(t, dev) {
 				t.Fatal("nothing has changed")
 			}
 			kernellab.Run(t, "lvm", "lvchange", "--activate", "n", lv)
@@ -130,7 +131,7 @@ func TestKernelMergeOfFileSystems(t *testing.T) {
 				expect(t, 0, "merge", "--yes", "--verify", cow.Path, "--into", origin.Path)
 				cow.Remove(t)
 			}
-			if digest(t, origin.Path) != view {
+			if kernellab.MustDigest(t, origin.Path) != view {
 				t.Error("the origin is not what the snapshot was")
 			}
 			fsck := func() { kernellab.Run(t, c.fsck[0], append(c.fsck[1:], origin.Path)...) }

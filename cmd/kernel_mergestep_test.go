@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"dmcow/format"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 )
 
 // logged is an origin and a COW device on one disk, with three logs of what is
@@ -24,7 +24,7 @@ type logged struct {
 func (u unmerged) logged(t *testing.T) (l logged) {
 	t.Helper()
 	room := uint64(8<<20+2*len(u.cow)) / kernellab.SectorSize // the lab has little memory
-	l.disk = kernellab.NewWriteLogNamed(t, "disk-log", imageLoop(t, append(bytes.Clone(u.origin), u.cow...)), room)
+	l.disk = kernellab.NewWriteLogNamed(t, "disk-log", kernellab.LoopOf(t, append(bytes.Clone(u.origin), u.cow...)), room)
 	part := func(name string, start, sectors int) *kernellab.WriteLog {
 		d := kernellab.Create(t, name, fmt.Sprintf("0 %d linear %s %d", sectors, l.disk.Path, start), false)
 		l.parts = append(l.parts, d)
@@ -114,18 +114,19 @@ func TestKernelMergeClearsWhatIsDurable(t *testing.T) {
 // replay replays the log of a disk that has both devices.
 type replay struct {
 	*testing.T
-	unmerged
-	format.Geometry
-	origin, cow []byte
-	pending     map[uint64]bool // sectors of the origin that are not durable
-	end         int             // where the list ends, durably
-	areas       []int           // of which slots of the list were cleared since the last flush
+	was     naive.Store // before the merge
+	cow     naive.Store
+	origin  []byte
+	pending map[uint64]bool // sectors of the origin that are not durable
+	end     int             // where the list ends, durably
+	areas   []int           // of which slots of the list were cleared since the last flush
 }
 
 // checkOrder wants the log to be that of a merge which may be cut off anywhere.
 func (u unmerged) checkOrder(t *testing.T, log []kernellab.LogEntry) {
 	t.Helper()
-	r := &replay{t, u, u.geometry(t), bytes.Clone(u.origin), bytes.Clone(u.cow), map[uint64]bool{}, 0, nil}
+	now := unmerged{u.chunk, bytes.Clone(u.origin), bytes.Clone(u.cow)}
+	r := &replay{T: t, was: u.store(), cow: now.store(), origin: now.origin, pending: map[uint64]bool{}}
 	r.flush()
 	size := uint64(len(r.origin))
 	for _, e := range log {
@@ -141,19 +142,15 @@ func (u unmerged) checkOrder(t *testing.T, log []kernellab.LogEntry) {
 			}
 		default:
 			r.clear(at-size, e.Data)
-			copy(r.cow[at-size:], e.Data)
+			copy(r.cow.Image[at-size:], e.Data)
 		}
 		if e.FUA {
 			r.flush()
 		}
 	}
 	r.flush()
-	for n := 0; ; n++ {
-		at, x := u.slot(n)
-		if x.New == 0 {
-			return
-		}
-		if format.DecodeException(r.cow[at:]) != (format.Exception{}) {
+	for n := range r.was.List() {
+		if x, _ := r.cow.Slot(n); x != (naive.Exception{}) {
 			t.Fatalf("slot %d is not cleared", n)
 		}
 	}
@@ -167,26 +164,22 @@ func (r *replay) flush() {
 	}
 	clear(r.pending)
 	r.areas = nil
-	for r.end = 0; ; r.end++ {
-		at, x := r.slot(r.end)
-		if x.New == 0 || format.DecodeException(r.cow[at:]).New == 0 {
-			return
-		}
-	}
+	r.end = min(len(r.was.List()), len(r.cow.List()))
 }
 
 // clear wants what is written to the COW device to clear slots, and looks at each of
 // them.
 func (r *replay) clear(at uint64, data []byte) {
 	r.Helper()
-	chunk, slots := uint64(r.ChunkBytes()), r.ExceptionsPerArea()
-	for i := 0; i < len(data); i += format.ExceptionSize {
-		x, now := format.DecodeException(r.cow[at:]), format.DecodeException(data[i:])
-		area := int(at / chunk / r.Stride())
-		slot := area*slots + int(at%chunk/format.ExceptionSize)
+	const entry = 16 // bytes
+	chunk, slots := uint64(r.cow.Chunk), r.cow.PerArea()
+	for i := 0; i < len(data); i += entry {
+		x, now := naive.Decode(r.cow.Image[at:]), naive.Decode(data[i:])
+		area := int(at/chunk) / (slots + 1)
+		slot := area*slots + int(at%chunk/entry)
 		switch {
 		case x == now:
-		case !r.IsMetadata(format.NewChunk(at/chunk)) || now != (format.Exception{}):
+		case at < chunk || r.cow.IsData(at/chunk) || now != (naive.Exception{}):
 			r.Fatalf("byte %d of the COW device is written", at)
 		default:
 			r.merged(slot, x)
@@ -194,17 +187,17 @@ func (r *replay) clear(at uint64, data []byte) {
 				r.areas = append(r.areas, area)
 			}
 		}
-		at += format.ExceptionSize
+		at += entry
 	}
 }
 
 // merged wants the exception in a slot to have been merged, durably.
-func (r *replay) merged(slot int, x format.Exception) {
+func (r *replay) merged(slot int, x naive.Exception) {
 	r.Helper()
-	chunk := uint64(r.ChunkBytes())
-	at := uint64(x.Old) * chunk
+	chunk := uint64(r.cow.Chunk)
+	at := x.Old * chunk
 	end := min(at+chunk, uint64(len(r.origin)))
-	if !bytes.Equal(r.origin[at:end], r.cow[uint64(x.New)*chunk:][:end-at]) {
+	if !bytes.Equal(r.origin[at:end], r.cow.Data(x.New)[:end-at]) {
 		r.Fatalf("slot %d is cleared, and old chunk %d is not merged", slot, x.Old)
 	}
 	for s := at / kernellab.SectorSize; s < end/kernellab.SectorSize; s++ {
@@ -260,7 +253,7 @@ func TestKernelMergeGoesOnBehindTheKernel(t *testing.T) {
 				return allocated < at[0]*2/3
 			})
 			slow.Remove(t)
-			begun := unmerged{u.chunk, contentOf(t, origin), contentOf(t, cow)}
+			begun := unmerged{u.chunk, kernellab.MustRead(t, origin), kernellab.MustRead(t, cow)}
 			if left := usageOf(t, cow); *left.Exceptions == 0 || bytes.Equal(begun.cow, u.cow) {
 				t.Fatalf("the kernel was not stopped in the middle: %s", *left.Status)
 			}

@@ -74,7 +74,7 @@ func writeLogged(t *testing.T, rng *rand.Rand, chunk uint64, to []int) (u unmerg
 		storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=%d", 2*sectors, chunk)),
 	}
 	both := append(bytes.Clone(u.origin), u.cow...)
-	log := kernellab.NewWriteLogNamed(t, "disk-log", imageLoop(t, both), 64<<20/kernellab.SectorSize)
+	log := kernellab.NewWriteLogNamed(t, "disk-log", kernellab.LoopOf(t, both), 64<<20/kernellab.SectorSize)
 	lower := kernellab.Create(t, "lower-origin", fmt.Sprintf("0 %d linear %s 0", sectors, log.Path), false)
 	cow := kernellab.Create(t, "lower-cow", fmt.Sprintf("0 %d linear %s %d", 2*sectors, log.Path, sectors), false)
 	s := kernellab.NewSnapshot(t, lower.Path, cow.Path, "P", chunk)
@@ -146,11 +146,10 @@ func (u unmerged) cut(rng *rand.Rand, log []kernellab.LogEntry, at int) unmerged
 
 // isTorn reports whether entries stand behind the list's end in its area.
 func (u unmerged) isTorn() bool {
-	s := plainStore{u.cow, u.origin, int(u.chunk) * kernellab.SectorSize}
-	e := s.chunk / 16
-	n := len(s.list())
+	s := u.store()
+	e, n := s.PerArea(), len(s.List())
 	for i := n; i < (n/e+1)*e; i++ {
-		if !bytes.Equal(u.cow[s.slot(i)+8:][:8], make([]byte, 8)) {
+		if x, _ := s.Slot(i); x.New != 0 {
 			return true
 		}
 	}

@@ -51,7 +51,7 @@ func TestKernelRevalidate(t *testing.T) {
 		if !toSnapshot {
 			copy(want[40*chunk*512:], kernellab.Pattern(40*chunk, chunk, 2))
 		}
-		if got := contentOf(t, up.View.Path); !slices.Equal(got, want) {
+		if got := kernellab.MustRead(t, up.View.Path); !slices.Equal(got, want) {
 			t.Errorf("to the snapshot %v: it shows something else", toSnapshot)
 		}
 		overwrite(t, up.Origin.Path, chunk, []uint64{50})
@@ -71,7 +71,7 @@ func TestKernelStale(t *testing.T) {
 	const chunk, originChunks = 1, 400
 	origin, cow := blankLoop(t, chunk*originChunks), blankLoop(t, 1000)
 	overwrite(t, origin, chunk, span(0, originChunks)) // what the first is to save
-	before := contentOf(t, origin)
+	before := kernellab.MustRead(t, origin)
 	up := kernellab.NewSnapshot(t, origin, cow, "P", chunk)
 	const saved = 150
 	if _, err := kernellab.WritePattern(up.Origin.Path, chunk, span(100, 100+saved), 2); err != nil {
@@ -97,7 +97,7 @@ func TestKernelStale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content := contentOf(t, cow)
+	content := kernellab.MustRead(t, cow)
 	found := 0
 	for _, r := range rows[1:] {
 		if r[4] != "stale" {
@@ -129,7 +129,7 @@ func TestKernelRepair(t *testing.T) {
 	kernellab.Require(t)
 	for _, options := range [][]kernellab.LoopOption{nil, {kernellab.BlockSize(4096)}} {
 		image := storespec.MustCompile(t, "device 4000\nheader chunk=8\nfill 300 0\ndata 9\nex 20 0 0\nex 280 7 99999\nex 290 3 5")
-		cow := imageLoop(t, image, options...)
+		cow := kernellab.LoopOf(t, image, options...)
 		origin := blankLoop(t, 8*400, options...)
 		log := t.TempDir() + "/log"
 		expect(t, 5, "repair", "--yes", "--undo", log, "--hidden", "keep", "--drop", "--keep", "first", "--origin", origin, cow)
@@ -140,12 +140,12 @@ func TestKernelRepair(t *testing.T) {
 				copy(want[old*4096:], image[new*4096:][:4096])
 			}
 		}
-		if !slices.Equal(contentOf(t, up.View.Path), want) {
+		if !slices.Equal(kernellab.MustRead(t, up.View.Path), want) {
 			t.Error("the snapshot shows something else")
 		}
 		up.Down(t)
 		expect(t, 0, "merge", log, "--into", cow, "--yes")
-		if !slices.Equal(contentOf(t, cow), image) {
+		if !slices.Equal(kernellab.MustRead(t, cow), image) {
 			t.Error("taken back, the store is not what it was")
 		}
 	}

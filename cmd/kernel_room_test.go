@@ -2,9 +2,9 @@ package cmd
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/storespec"
 )
@@ -43,7 +43,7 @@ func TestKernelStoresAsManyAsAreFreeAndNoMore(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			size := c.chunks*c.chunk + c.tail
-			cow := imageLoop(t, storespec.MustCompile(t, fmt.Sprintf("device %d\n%s", size, c.spec)))
+			cow := kernellab.LoopOf(t, storespec.MustCompile(t, fmt.Sprintf("device %d\n%s", size, c.spec)))
 			s := kernellab.NewSnapshot(t, origin, cow, "P", c.chunk)
 			const first = 10 // chunks that the specs do not use
 			next := first + c.written
@@ -99,12 +99,12 @@ func TestKernelServesAllOnTheMinimumAndOnNoLess(t *testing.T) {
 		{name: "the origin's last chunk is short", chunk: 8, written: []uint64{3, 99}, short: 3, less: 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			origin := imageLoop(t, kernellab.Pattern(0, 100*c.chunk-c.short, 0))
-			cow := imageLoop(t, storespec.MustCompile(t, "device 2000\n"+c.spec))
+			origin := kernellab.LoopOf(t, kernellab.Pattern(0, 100*c.chunk-c.short, 0))
+			cow := kernellab.LoopOf(t, storespec.MustCompile(t, "device 2000\n"+c.spec))
 			table := fmt.Sprintf("0 %d snapshot %s %s P %d", kernellab.Size(t, origin), origin, cow, c.chunk)
 			view := kernellab.Create(t, "snap", table, false)
 			overwrite(t, view.Path, c.chunk, c.written)
-			want := digest(t, view.Path)
+			want := kernellab.MustDigest(t, view.Path)
 			view.Remove(t)
 			least := *usageOf(t, cow).MinimumSectors
 			if got, err := cutView(t, origin, cow, least, c.chunk); err != nil || got != want {
@@ -148,15 +148,13 @@ func TestKernelNeedsTheMaximumAndNoMore(t *testing.T) {
 		{name: "a short last chunk", chunk: 8, chunks: 20, short: 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			origin := imageLoop(t, kernellab.Pattern(0, c.chunks*c.chunk-c.short, 0))
+			origin := kernellab.LoopOf(t, kernellab.Pattern(0, c.chunks*c.chunk-c.short, 0))
 			image := storespec.MustCompile(t, "device 2000\n"+c.spec)
 			file := kernellab.File(t, "cow", 0)
-			if err := os.WriteFile(file, image, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, file, image)
 			most := *usageOf(t, "--origin", origin, "--chunk-size", fmt.Sprintf("%ds", c.chunk), file).MaximumSectors
 			for less, lost := range map[uint64]bool{0: false, c.chunk: true} {
-				cow := imageLoop(t, image[:(most-less)*kernellab.SectorSize])
+				cow := kernellab.LoopOf(t, image[:(most-less)*kernellab.SectorSize])
 				s := kernellab.NewSnapshot(t, origin, cow, "P", c.chunk)
 				overwrite(t, s.Origin.Path, c.chunk, span(0, c.chunks))
 				if got := s.View.Status(t); (got == "Invalid") != lost {

@@ -3,13 +3,13 @@ package cmd
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/storespec"
 )
@@ -20,10 +20,10 @@ func TestKernelLoadsThePrintedTables(t *testing.T) {
 	kernellab.Require(t)
 	for _, chunk := range []uint64{1, 16} {
 		sectors := 100*chunk - chunk/2
-		origin := imageLoop(t, kernellab.Pattern(0, sectors, 0))
+		origin := kernellab.LoopOf(t, kernellab.Pattern(0, sectors, 0))
 		file := kernellab.File(t, "cow", 400*chunk)
 		cow := kernellab.Loop(t, file)
-		before := digest(t, origin)
+		before := kernellab.MustDigest(t, origin)
 		s := kernellab.NewSnapshot(t, origin, cow, "P", chunk)
 		overwrite(t, s.Origin.Path, chunk, span(10, 100))
 		s.Down(t)
@@ -35,14 +35,14 @@ func TestKernelLoadsThePrintedTables(t *testing.T) {
 			if got := view.Table(t); got != line {
 				t.Errorf("printed %q, the kernel has it as %q", line, got)
 			}
-			if digest(t, view.Path) != before {
+			if kernellab.MustDigest(t, view.Path) != before {
 				t.Errorf("%q does not show the snapshot", line)
 			}
 			view.Remove(t)
 		}
 		kernellab.Detach(t, readOnly) // the kernel would merge under its cache
 		mergeTable(t, tableLines(t, origin, cow)[2])
-		if digest(t, origin) != before {
+		if kernellab.MustDigest(t, origin) != before {
 			t.Error("the merge did not bring back what the origin held")
 		}
 	}
@@ -84,21 +84,19 @@ func TestKernelReadersWriteNothing(t *testing.T) {
 	cow := blankLoop(t, 800)
 	s := kernellab.NewSnapshot(t, blankLoop(t, 400), cow, "P", chunk)
 	overwrite(t, s.Origin.Path, chunk, span(3, 40))
-	before, events := digest(t, cow), watch(t, cow)
+	before, events := kernellab.MustDigest(t, cow), watch(t, cow)
 	for _, args := range readers {
 		dmcow(onDevice(args, cow)...)
 	}
 	if got := events(); got&unix.IN_OPEN == 0 || got&(unix.IN_MODIFY|unix.IN_CLOSE_WRITE) != 0 {
 		t.Errorf("inotify events %#x", got)
 	}
-	if digest(t, cow) != before {
+	if kernellab.MustDigest(t, cow) != before {
 		t.Error("the COW device of an active snapshot has changed")
 	}
 	for name, spec := range evidence {
 		file := filepath.Join(t.TempDir(), "cow")
-		if err := os.WriteFile(file, storespec.MustCompile(t, spec), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, file, storespec.MustCompile(t, spec))
 		readOnly := kernellab.Loop(t, file, kernellab.ReadOnly())
 		for _, args := range readers {
 			status, _, _ := dmcow(onDevice(args, file)...)
@@ -119,7 +117,7 @@ func onDevice(args []string, path string) []string {
 func TestKernelReadErrorInAnArea(t *testing.T) {
 	kernellab.Require(t)
 	const chunk, sectors, area1 = 8, 4800, 258 * 8 // sectors
-	disk := imageLoop(t, storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=8\nfill 500", sectors)))
+	disk := kernellab.LoopOf(t, storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=8\nfill 500", sectors)))
 	const slotsOfASector = kernellab.SectorSize / 16
 	for name, c := range map[string]struct{ good, exceptions uint64 }{
 		"from its start":        {area1, 256},

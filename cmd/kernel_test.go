@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -56,16 +54,6 @@ func blankLoop(t *testing.T, sectors uint64, options ...kernellab.LoopOption) st
 	return kernellab.Loop(t, kernellab.File(t, "blank", sectors), options...)
 }
 
-// imageLoop is a loop device with this content.
-func imageLoop(t *testing.T, content []byte, options ...kernellab.LoopOption) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return kernellab.Loop(t, file, options...)
-}
-
 // overwrite writes to these chunks of a device, and the kernel must take it.
 func overwrite(t *testing.T, path string, chunk uint64, chunks []uint64) {
 	t.Helper()
@@ -83,15 +71,6 @@ func span(first, end uint64) []uint64 {
 	return s
 }
 
-func digest(t *testing.T, path string) string {
-	t.Helper()
-	d, err := kernellab.Digest(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 // TestKernelStatusOfEachStore compares with the kernel as it has the store
 // loaded, which is not the kernel that made the copy.
 func TestKernelStatusOfEachStore(t *testing.T) {
@@ -104,7 +83,7 @@ func TestKernelStatusOfEachStore(t *testing.T) {
 	origin := blankLoop(t, sectors) // its content takes no part in this
 	for name, s := range stores {
 		t.Run(name, func(t *testing.T) {
-			cow := imageLoop(t, s.COW(t))
+			cow := kernellab.LoopOf(t, s.COW(t))
 			table := fmt.Sprintf("0 %d snapshot %s %s %s %d", s.OriginSectors, origin, cow, s.Type, s.ChunkSectors)
 			view := kernellab.Create(t, "snap", table, false)
 			want, status := view.Status(t), 0
@@ -222,7 +201,7 @@ func TestKernelReadingAStoreInUse(t *testing.T) {
 	kernellab.Require(t)
 	const chunk, chunks = 1, 1500
 	stale := bytes.Repeat([]byte{0xa5}, (chunks*2)*kernellab.SectorSize)
-	cow := imageLoop(t, append(make([]byte, kernellab.SectorSize), stale...))
+	cow := kernellab.LoopOf(t, append(make([]byte, kernellab.SectorSize), stale...))
 	s := kernellab.NewSnapshot(t, blankLoop(t, chunks), cow, "P", chunk)
 	done := make(chan error)
 	go func() {

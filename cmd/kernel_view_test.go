@@ -36,7 +36,7 @@ func TestKernelViewOfActiveSnapshots(t *testing.T) {
 	lvcreate("--name", "small", "--size", "4m", "vg0")
 	write(origin, 2, 3, 4, 5, 100)
 	write(snap, 3, 2047)
-	view := digest(t, snap)
+	view := kernellab.MustDigest(t, snap)
 
 	var d struct {
 		Ranges []struct{ Offset, Length uint64 }
@@ -65,14 +65,14 @@ func TestKernelViewOfActiveSnapshots(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	expect(t, 0, "export", "vg0/snap", "--pv", disk, file)
 	expect(t, 0, "export", "--yes", "vg0/snap", "--pv", disk, copied)
-	if digest(t, file) != view || digest(t, copied) != view {
+	if kernellab.MustDigest(t, file) != view || kernellab.MustDigest(t, copied) != view {
 		t.Error("what was exported is not what the kernel showed")
 	}
 	if _, stderr := expect(t, 8, "export", "--yes", "vg0/snap", "--pv", disk, "/dev/mapper/vg0-small"); !strings.Contains(stderr, "too small") {
 		t.Error(stderr)
 	}
 	kernellab.Run(t, "mkfs.ext4", "-q", copied)
-	before := digest(t, copied)
+	before := kernellab.MustDigest(t, copied)
 	if _, stderr := expect(t, 8, "export", "--yes", "vg0/snap", "--pv", disk, copied); !strings.Contains(stderr, "the signature of ext4") {
 		t.Error(stderr)
 	}
@@ -80,11 +80,11 @@ func TestKernelViewOfActiveSnapshots(t *testing.T) {
 	kernellab.Run(t, "mount", "-o", "ro,noload", copied, dir)
 	expect(t, 8, "export", "--yes", "--force", "vg0/snap", "--pv", disk, copied)
 	kernellab.Run(t, "umount", dir)
-	if digest(t, copied) != before {
+	if kernellab.MustDigest(t, copied) != before {
 		t.Error("a device that was refused has changed")
 	}
 	expect(t, 0, "export", "--yes", "--force", "vg0/snap", "--pv", disk, copied)
-	if digest(t, copied) != view {
+	if kernellab.MustDigest(t, copied) != view {
 		t.Error("forced, it is not what the kernel showed")
 	}
 	if err := os.Remove(file); err != nil {

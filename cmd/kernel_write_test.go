@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 )
@@ -33,7 +34,7 @@ func TestKernelLoadsWhatInitializeWrote(t *testing.T) {
 			const sectors = 8192
 			block := kernellab.BlockSize(c.block)
 			stale := append(make([]byte, 4096), bytes.Repeat([]byte{0xa5}, (sectors-8)*512)...)
-			cow, origin := imageLoop(t, stale, block), imageLoop(t, kernellab.Pattern(0, sectors, 0), block)
+			cow, origin := kernellab.LoopOf(t, stale, block), kernellab.LoopOf(t, kernellab.Pattern(0, sectors, 0), block)
 			args := []string{"initialize", "--yes", "--force", cow}
 			if c.flag != "" {
 				args = append(args, c.flag)
@@ -43,9 +44,9 @@ func TestKernelLoadsWhatInitializeWrote(t *testing.T) {
 			if got, want := s.View.Status(t), fmt.Sprintf("%d/%d %[1]d", 2*c.chunk, sectors); got != want {
 				t.Errorf("status %q, want %q", got, want)
 			}
-			before := digest(t, s.View.Path)
+			before := kernellab.MustDigest(t, s.View.Path)
 			overwrite(t, s.Origin.Path, c.chunk, span(0, 5))
-			if got := digest(t, s.View.Path); got != before || got == digest(t, s.Origin.Path) {
+			if got := kernellab.MustDigest(t, s.View.Path); got != before || got == kernellab.MustDigest(t, s.Origin.Path) {
 				t.Error("the snapshot does not keep what the origin held")
 			}
 		})
@@ -63,7 +64,7 @@ func TestKernelInvalidate(t *testing.T) {
 			continue
 		}
 		n++
-		cow := imageLoop(t, s.COW(t))
+		cow := kernellab.LoopOf(t, s.COW(t))
 		expect(t, 0, "invalidate", "--yes", cow)
 		view := kernellab.Create(t, "snap", fmt.Sprintf("0 %d snapshot %s %s P 8", min(s.OriginSectors, 8192), origin, cow), false)
 		if got := view.Status(t); got != "Invalid" {
@@ -119,10 +120,8 @@ func TestKernelReadsWhatCreateWrote(t *testing.T) {
 			base, image := differing(rng, c.sectors, c.places)
 			dir := t.TempDir()
 			from, cow := filepath.Join(dir, "image"), filepath.Join(dir, "cow")
-			if err := os.WriteFile(from, image, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			origin := imageLoop(t, base)
+			devicetest.WriteFile(t, from, image)
+			origin := kernellab.LoopOf(t, base)
 			if c.device > 0 {
 				cow = blankLoop(t, c.device)
 			}
@@ -130,14 +129,14 @@ func TestKernelReadsWhatCreateWrote(t *testing.T) {
 			if c.device == 0 {
 				cow = kernellab.Loop(t, cow)
 			}
-			want := digest(t, from)
+			want := kernellab.MustDigest(t, from)
 			s := kernellab.NewSnapshot(t, origin, cow, "P", 8)
-			if got := digest(t, s.View.Path); got != want {
+			if got := kernellab.MustDigest(t, s.View.Path); got != want {
 				t.Error("the kernel's snapshot reads as something else")
 			}
 			s.Down(t)
 			kernellab.Merge(t, origin, cow, "P", 8, nil)
-			if got := digest(t, origin); got != want {
+			if got := kernellab.MustDigest(t, origin); got != want {
 				t.Error("the kernel has merged it to something else")
 			}
 		})
@@ -151,7 +150,7 @@ func TestKernelDeviceInUse(t *testing.T) {
 	kernellab.Require(t)
 	origin, cow, base := blankLoop(t, 800), blankLoop(t, 800), blankLoop(t, 800)
 	s := kernellab.NewSnapshot(t, origin, cow, "P", 8)
-	before := digest(t, cow)
+	before := kernellab.MustDigest(t, cow)
 	for path, want := range map[string]string{
 		cow:           "dmcow: " + cow + ": in use by " + s.View.Name + " (dm-",
 		s.View.Path:   "is the snapshot's view, not its store: the COW device is " + cow,
@@ -166,7 +165,7 @@ func TestKernelDeviceInUse(t *testing.T) {
 			}
 		}
 	}
-	if got := digest(t, cow); got != before {
+	if got := kernellab.MustDigest(t, cow); got != before {
 		t.Error("the store was written to")
 	}
 }
@@ -180,9 +179,7 @@ func TestKernelCreateOfLargeBlocks(t *testing.T) {
 	dir := t.TempDir()
 	from, raw, cow := filepath.Join(dir, "image"), filepath.Join(dir, "base"), filepath.Join(dir, "cow")
 	for path, content := range map[string][]byte{from: image, raw: base} {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, path, content)
 	}
 	origin := kernellab.Loop(t, raw, kernellab.BlockSize(4096))
 	_, stderr := expect(t, 16, "create", "--yes", "--chunk-size", "1s", cow, "--origin", origin, "--from", from)
@@ -194,7 +191,7 @@ func TestKernelCreateOfLargeBlocks(t *testing.T) {
 	}
 	expect(t, 0, "create", "--yes", cow, "--origin", origin, "--from", from)
 	s := kernellab.NewSnapshot(t, origin, kernellab.Loop(t, cow, kernellab.BlockSize(4096)), "P", 8)
-	if got, want := digest(t, s.View.Path), digest(t, from); got != want {
+	if got, want := kernellab.MustDigest(t, s.View.Path), kernellab.MustDigest(t, from); got != want {
 		t.Error("the kernel's snapshot reads as something else")
 	}
 	s.Down(t)

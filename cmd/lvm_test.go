@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab/corpus"
 	"dmcow/internal/stdio"
 	"dmcow/internal/volume"
 	"dmcow/lvm"
@@ -49,23 +49,6 @@ func partition(t *testing.T, path string, start, sectors uint64) {
 	}
 }
 
-// compressed gzips without a name or a time, so that equal content makes equal files.
-func compressed(t *testing.T, content []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := z.Write(content); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
 // lvmGroups are the volume groups in testdata/lvm.
 var lvmGroups = []string{"linear", "striped", "several", "gpt", "wrapped"}
 
@@ -82,9 +65,7 @@ func lvmImages(t *testing.T, name string) (f lvmFacts, paths []string) {
 	dir := t.TempDir()
 	for _, d := range f.Disks {
 		path := filepath.Join(dir, strings.TrimSuffix(d, ".gz"))
-		if err := os.WriteFile(path, devicetest.Unzip(t, filepath.Join(sourceDir, "../testdata/lvm", d)), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, path, devicetest.Unzip(t, filepath.Join(sourceDir, "../testdata/lvm", d)))
 		paths = append(paths, path)
 	}
 	return f, paths
@@ -161,11 +142,11 @@ func TestLVMImages(t *testing.T) {
 			}
 			expect(t, 0, append([]string{"merge", "--yes", f.Merge}, pv(disks)...)...)
 			merged := f.Snapshots[f.Merge]
-			if got := digestOf(volumeContent(t, merged.Origin, disks)); got != merged.View {
+			if got := corpus.Digest(volumeContent(t, merged.Origin, disks)); got != merged.View {
 				t.Error("the origin is not what the snapshot was")
 			}
 			for name, s := range f.Snapshots {
-				if s.State == "valid" && digestOf(lvmView(t, name, s.Origin, disks)) != s.View {
+				if s.State == "valid" && corpus.Digest(lvmView(t, name, s.Origin, disks)) != s.View {
 					t.Errorf("%s does not show what it showed", name)
 				}
 			}
@@ -197,10 +178,10 @@ func (f lvmFact) checkRead(t *testing.T, name string, disks []string) {
 		want = 2
 	}
 	stdout, _ := expect(t, want, append([]string{"dump", "--output", "csv", name}, pv(disks)...)...)
-	if digestOf([]byte(stdout)) != f.Dump {
+	if corpus.Digest([]byte(stdout)) != f.Dump {
 		t.Errorf("%s: the dump is another", name)
 	}
-	if f.State == "valid" && digestOf(lvmView(t, name, f.Origin, disks)) != f.View {
+	if f.State == "valid" && corpus.Digest(lvmView(t, name, f.Origin, disks)) != f.View {
 		t.Errorf("%s shows something else", name)
 	}
 	var r struct {

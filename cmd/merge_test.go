@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
 
@@ -29,9 +30,7 @@ func TestMergeInterrupted(t *testing.T) {
 		for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 			t.Chdir(t.TempDir())
 			for name, content := range map[string][]byte{"cow": image, "origin": make([]byte, 3*exceptions*512)} {
-				if err := os.WriteFile(name, content, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				devicetest.WriteFile(t, name, content)
 			}
 			args := append(command, "--yes", "cow", "--into", "origin")
 			status, stderr := signalAtFirstWrite(t, s, "cow", args) // of asynchronous writes, as those to the origin are, nobody is told
@@ -69,9 +68,7 @@ func TestMergeHoles(t *testing.T) {
 		cow:    storespec.MustCompile(t, "device 4096\nheader chunk=8\nfill 256 0\n"),
 		origin: full,
 	} {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, path, content)
 	}
 	expect(t, 0, "merge", "--yes", "--sparse", "--verify", cow, "--into", origin)
 	if now, err := os.ReadFile(origin); err != nil || !bytes.Equal(now, make([]byte, len(full))) {

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"dmcow/format"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/kernellab/corpus"
 )
 
 // killed starts dmcow, waits until it says what it is going to do, kills it after
@@ -126,7 +126,7 @@ func (k *killing) prepare(t *testing.T, on string) {
 		k.view = viewOf(t, k.originLoop, k.cowLoop, k.chunk)
 	} else {
 		view, cleared := k.expected(t)
-		k.end = mergedTo{digestOf(view), digestOf(cleared)}
+		k.end = mergedTo{corpus.Digest(view), corpus.Digest(cleared)}
 		k.view = k.end.origin
 	}
 	k.originDev, k.cowDev = k.originLoop, k.cowLoop
@@ -191,7 +191,7 @@ func (k *killing) once(t *testing.T, n int, withUndo bool) {
 		expect(t, 0, args...)
 	}
 	if !undone {
-		got := mergedTo{digest(t, k.originDev), digestOf(k.withoutLeftovers(contentOf(t, k.cowDev)))}
+		got := mergedTo{kernellab.MustDigest(t, k.originDev), corpus.Digest(k.withoutLeftovers(kernellab.MustRead(t, k.cowDev)))}
 		k.end.equal(t, got)
 	}
 	if withUndo {
@@ -208,9 +208,9 @@ func (k *killing) look(t *testing.T, goOn bool) {
 	t.Helper()
 	got := ""
 	if !k.lab {
-		now := unmerged{k.chunk, contentOf(t, k.originDev), contentOf(t, k.cowDev)}
+		now := unmerged{k.chunk, kernellab.MustRead(t, k.originDev), kernellab.MustRead(t, k.cowDev)}
 		view, _ := now.expected(t)
-		got = digestOf(view)
+		got = corpus.Digest(view)
 	} else {
 		origin, cow, done := k.devices(t)
 		defer done()
@@ -224,82 +224,46 @@ func (k *killing) look(t *testing.T, goOn bool) {
 	}
 }
 
-// slot is where the n-th exception of the list stands, and the exception; its New is 0
-// behind the list's end.
-func (u unmerged) slot(n int) (at format.Bytes, x format.Exception) {
-	g, err := format.NewGeometry(uint32(u.chunk))
-	if err != nil {
-		panic(err)
-	}
-	slots := g.ExceptionsPerArea()
-	at = g.SlotOffset(format.Place{Area: format.AreaIndex(n / slots), Index: n % slots})
-	return at, format.DecodeException(u.cow[at:])
-}
-
-func (u unmerged) geometry(t *testing.T) format.Geometry {
+// expected is what a merge makes of both devices.
+func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
 	t.Helper()
-	g, err := format.NewGeometry(uint32(u.chunk))
+	origin, err := u.store().View(u.origin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	return origin, u.clearedFrom(0)
 }
 
-// expected is what a merge makes of both devices, chunk by chunk.
-func (u unmerged) expected(t *testing.T) (origin, cow []byte) {
-	t.Helper()
-	g := u.geometry(t)
-	origin, cow = bytes.Clone(u.origin), bytes.Clone(u.cow)
-	for n := 0; ; n++ {
-		at, x := u.slot(n)
-		if x.New == 0 {
-			return origin, cow
-		}
-		copy(origin[format.Bytes(x.Old)*g.ChunkBytes():], u.cow[g.Offset(x.New):][:g.ChunkBytes()])
-		clear(cow[at:][:format.ExceptionSize])
+// clearedFrom is the COW device with the exceptions of the list from one on cleared.
+func (u unmerged) clearedFrom(n int) []byte {
+	s := unmerged{chunk: u.chunk, cow: bytes.Clone(u.cow)}.store()
+	for end := len(s.List()); n < end; n++ {
+		clear(s.Entry(n))
 	}
+	return s.Image
 }
 
 // withoutLeftovers clears what a merge that was killed has left of exceptions that are merged, in the
 // areas behind the one in which the list ends: nobody reads those.
 func (k *killing) withoutLeftovers(cow []byte) []byte {
-	slots := int(k.chunk) * format.SectorSize / format.ExceptionSize
-	end, ended := 0, false
-	for n := 0; ; n++ {
-		at, x := k.slot(n)
-		if x.New == 0 {
-			return cow
-		}
-		now := cow[at:][:format.ExceptionSize]
-		if !ended && format.DecodeException(now).New == 0 {
-			end, ended = n, true
-		}
-		if ended && n/slots > end/slots && bytes.Equal(now, k.cow[at:][:format.ExceptionSize]) {
-			clear(now)
+	was, now := k.store(), unmerged{chunk: k.chunk, cow: cow}.store()
+	slots, end := was.PerArea(), len(now.List())
+	for n := range was.List() {
+		if n/slots > end/slots && bytes.Equal(now.Entry(n), was.Entry(n)) {
+			clear(now.Entry(n))
 		}
 	}
+	return cow
 }
 
 // checkList wants the store to be what it was, but for exceptions from the list's end
 // on, which are cleared. It says where the kill has landed.
 func (k *killing) checkList(t *testing.T) string {
 	t.Helper()
-	left, want := k.withoutLeftovers(contentOf(t, k.cowDev)), bytes.Clone(k.cow)
-	end, all := 0, 0
-	for n := 0; ; n++ {
-		at, x := k.slot(n)
-		if x.New == 0 {
-			all = n
-			break
-		}
-		if end == n && format.DecodeException(left[at:]).New != 0 {
-			end++
-		}
-		if n >= end {
-			clear(want[at:][:format.ExceptionSize])
-		}
-	}
-	if !bytes.Equal(left, want) {
+	left := unmerged{chunk: k.chunk, cow: k.withoutLeftovers(kernellab.MustRead(t, k.cowDev))}.store()
+	all := len(k.store().List())
+	end := min(all, len(left.List()))
+	if !bytes.Equal(left.Image, k.clearedFrom(end)) {
 		t.Errorf("the store is not its beginning up to exception %d of %d", end, all)
 	}
 	switch end {
@@ -332,7 +296,7 @@ func (k *killing) takeBack(t *testing.T, undo string, afterKill, byKernel bool) 
 			expect(t, 0, args...)
 		}
 	}
-	if digest(t, k.originDev) != digestOf(k.origin) {
+	if kernellab.MustDigest(t, k.originDev) != corpus.Digest(k.origin) {
 		t.Errorf("the origin is not what it was; taken back by the kernel: %v; killed at that: %v", byKernel, afterKill)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/fuse"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
@@ -254,9 +255,7 @@ func TestKernelMountDaemon(t *testing.T) {
 		t.Error(err)
 	}
 	image := storespec.MustCompile(t, damagedStore)
-	if err := os.WriteFile(cow, image, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, cow, image)
 	if out, status := mount(cow, "--origin", origin, dir); status != 4 || !strings.Contains(out, "damaged: duplicate-old-chunk") {
 		t.Errorf("exit status %d: %s", status, out)
 	}

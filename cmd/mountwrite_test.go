@@ -104,9 +104,7 @@ func (w *writableMount) sound(origin string) {
 		w.Fatal(err)
 	}
 	cow := filepath.Join(w.TempDir(), "cow")
-	if err := os.WriteFile(cow, content, 0o600); err != nil {
-		w.Fatal(err)
-	}
+	devicetest.WriteFile(w, cow, content)
 	view, _ := expect(w.T, 0, "export", cow, "--origin", w.origin)
 	w.is([]byte(view))
 	if fileDigest(w.T, w.origin) != origin {
@@ -200,7 +198,7 @@ func (w *writableMount) asTheKernelReads() {
 		return
 	}
 	s := kernellab.NewSnapshot(w.T, kernellab.Loop(w.T, w.origin), kernellab.Loop(w.T, w.cow), "P", 1)
-	if got := digest(w.T, s.View.Path); got != digestOf(w.now) {
+	if got := kernellab.MustDigest(w.T, s.View.Path); got != corpus.Digest(w.now) {
 		w.Error("the kernel shows something else")
 	}
 	s.Down(w.T)
@@ -235,7 +233,7 @@ func TestKernelMountStays(t *testing.T) {
 	if err != nil || len(entries) != 1 || entries[0].Name() != "snapshot" {
 		t.Errorf("%v, %v", entries, err)
 	}
-	if got := fileDigest(t, m.file); got != digestOf(w.now) {
+	if got := fileDigest(t, m.file); got != corpus.Digest(w.now) {
 		t.Error("the file has changed")
 	}
 	m.unmount()
@@ -349,9 +347,9 @@ func TestKernelMountOfFileSystems(t *testing.T) {
 				}
 			}
 			v.unmount()
-			view := digest(t, "/dev/mapper/vg0-snap")
+			view := kernellab.MustDigest(t, "/dev/mapper/vg0-snap")
 			kernellab.Run(t, "lvm", "lvchange", "--activate", "n", "vg0/origin")
-			was := digest(t, disks[0]) + digest(t, disks[1])
+			was := kernellab.MustDigest(t, disks[0]) + kernellab.MustDigest(t, disks[1])
 
 			m := mountSnapshot(t, "vg0/snap", "--pv", disks[0], "--pv", disks[1])
 			if fileDigest(t, m.file) != view {
@@ -370,7 +368,7 @@ func TestKernelMountOfFileSystems(t *testing.T) {
 				}
 			}
 			m.unmount()
-			if digest(t, disks[0])+digest(t, disks[1]) != was {
+			if kernellab.MustDigest(t, disks[0])+kernellab.MustDigest(t, disks[1]) != was {
 				t.Error("a physical volume has changed")
 			}
 			if c.fsType == "ext4" {
@@ -384,7 +382,7 @@ func TestKernelMountOfFileSystems(t *testing.T) {
 // activates the snapshot then, with the file in it, and the origin without.
 func writtenThroughLVM(t *testing.T, v mountable, disks []string) {
 	t.Helper()
-	origin := digest(t, disks[0])
+	origin := kernellab.MustDigest(t, disks[0])
 	m := mountSnapshot(t, "--writable", "vg0/snap", "--pv", disks[0], "--pv", disks[1])
 	kernellab.Run(t, "mount", "-t", v.fsType, "-o", "loop", m.file, v.dir)
 	v.write("", "in the snapshot", 200, 203)
@@ -392,7 +390,7 @@ func writtenThroughLVM(t *testing.T, v mountable, disks []string) {
 	v.unmount()
 	kernellab.Run(t, "e2fsck", "-f", "-n", m.file)
 	m.unmount()
-	if digest(t, disks[0]) != origin {
+	if kernellab.MustDigest(t, disks[0]) != origin {
 		t.Error("the physical volume of the origin has changed")
 	}
 	kernellab.Run(t, "lvm", "lvchange", "--activate", "y", "vg0/origin")
@@ -414,9 +412,7 @@ func TestKernelMountWritesAsTheKernel(t *testing.T) {
 	var originFiles, cowFiles, loops [2]string
 	for i := range 2 {
 		originFiles[i], cowFiles[i] = kernellab.File(t, "origin", origins), kernellab.File(t, "cow", cows)
-		if err := os.WriteFile(originFiles[i], kernellab.Pattern(0, origins, 1), 0o666); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, originFiles[i], kernellab.Pattern(0, origins, 1))
 		loops[i] = kernellab.Loop(t, cowFiles[i])
 	}
 	expect(t, 0, "initialize", "--yes", "--chunk-size", "4K", loops[1])

@@ -5,6 +5,9 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab/corpus"
 )
 
 // TestMergeOfVolumesKilled kills merges of a snapshot that has others beside it, on images,
@@ -28,9 +31,7 @@ func TestMergeOfVolumesKilled(t *testing.T) {
 	landed := map[string]int{}
 	for n := range 24 {
 		for i, d := range disks {
-			if err := os.WriteFile(d, before[i], 0o666); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, d, before[i])
 		}
 		if n < 3 {
 			if ran, _ := killed(t, nil, args...); took == 0 || ran < took {
@@ -56,7 +57,7 @@ func TestMergeOfVolumesKilled(t *testing.T) {
 func (f lvmFacts) checkMerged(t *testing.T, disks []string) {
 	t.Helper()
 	merged := f.Snapshots[f.Merge]
-	if got := digestOf(volumeContent(t, merged.Origin, disks)); got != merged.View {
+	if got := corpus.Digest(volumeContent(t, merged.Origin, disks)); got != merged.View {
 		t.Error("the origin is not what the snapshot was")
 	}
 	f.checkViews(t, disks)
@@ -66,7 +67,7 @@ func (f lvmFacts) checkMerged(t *testing.T, disks []string) {
 func (f lvmFacts) checkViews(t *testing.T, disks []string) {
 	t.Helper()
 	for name, s := range f.Snapshots {
-		if s.State == "valid" && digestOf(lvmView(t, name, s.Origin, disks)) != s.View {
+		if s.State == "valid" && corpus.Digest(lvmView(t, name, s.Origin, disks)) != s.View {
 			t.Errorf("%s does not show what it showed", name)
 		}
 	}

@@ -16,43 +16,21 @@ import (
 
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/snapshot"
 )
 
-// plainStore is a store and its origin, read by the description of the format alone: what is
-// held against it is not what reads it here.
+// plainStore is a store and its origin, read without the program's code.
 type plainStore struct {
-	cow, origin []byte
-	chunk       int // bytes
+	naive.Store
+	origin []byte
 }
 
-type plainEntry struct{ old, new uint64 }
-
-// slot is where the n-th entry of the list stands.
-func (s plainStore) slot(n int) int {
-	e := s.chunk / 16
-	return (1+n/e*(e+1))*s.chunk + n%e*16
-}
-
-// list is what the kernel would take for the list: all entries up to the first without a new
-// chunk.
-func (s plainStore) list() (all []plainEntry) {
-	for n := 0; s.slot(n)+16 <= len(s.cow); n++ {
-		at := s.slot(n)
-		x := plainEntry{binary.LittleEndian.Uint64(s.cow[at:]), binary.LittleEndian.Uint64(s.cow[at+8:])}
-		if x.new == 0 {
-			break
-		}
-		all = append(all, x)
-	}
-	return all
-}
-
-// view is what the snapshot shows.
+// view is what the snapshot shows; the store is sound.
 func (s plainStore) view() []byte {
-	view := bytes.Clone(s.origin)
-	for _, x := range s.list() {
-		copy(view[int(x.old)*s.chunk:], s.cow[int(x.new)*s.chunk:][:s.chunk])
+	view, err := s.View(s.origin)
+	if err != nil {
+		panic(err)
 	}
 	return view
 }
@@ -60,16 +38,16 @@ func (s plainStore) view() []byte {
 // grown is a store that came about as the kernel's do: of so many exceptions, in runs of up to so
 // many.
 func grown(rng *rand.Rand, sectors, exceptions, run int) plainStore {
-	s := plainStore{chunk: 512 * sectors}
-	e := s.chunk / 16
+	s := plainStore{Store: naive.Store{Chunk: 512 * sectors}}
+	e := s.PerArea()
 	chunks := exceptions*3 + 50
-	s.origin = make([]byte, chunks*s.chunk)
+	s.origin = make([]byte, chunks*s.Chunk)
 	for at := 0; at < len(s.origin); at += 512 { // no two sectors are alike
 		binary.LittleEndian.PutUint64(s.origin[at:], rng.Uint64())
 	}
-	s.cow = make([]byte, (2+exceptions+exceptions/e+1+20)*s.chunk)
-	copy(s.cow, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00")
-	binary.LittleEndian.PutUint32(s.cow[12:], uint32(sectors))
+	s.Image = make([]byte, (2+exceptions+exceptions/e+1+20)*s.Chunk)
+	copy(s.Image, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00")
+	binary.LittleEndian.PutUint32(s.Image[12:], uint32(sectors))
 	tail := exceptions % 5 * 8 // exceptions at the end whose chunks were written with what they held
 	saved := map[int]bool{}
 	for n := 0; n < exceptions; {
@@ -80,10 +58,9 @@ func grown(rng *rand.Rand, sectors, exceptions, run int) plainStore {
 			}
 			saved[old] = true
 			new := 2 + n + n/e
-			binary.LittleEndian.PutUint64(s.cow[s.slot(n):], uint64(old))
-			binary.LittleEndian.PutUint64(s.cow[s.slot(n)+8:], uint64(new))
-			copy(s.cow[new*s.chunk:], s.origin[old*s.chunk:][:s.chunk])
-			for at := old * s.chunk; at < (old+1)*s.chunk && n < exceptions-tail; at += 512 {
+			naive.Exception{Old: uint64(old), New: uint64(new)}.Encode(s.Entry(n))
+			copy(s.Image[new*s.Chunk:], s.origin[old*s.Chunk:][:s.Chunk])
+			for at := old * s.Chunk; at < (old+1)*s.Chunk && n < exceptions-tail; at += 512 {
 				binary.LittleEndian.PutUint64(s.origin[at:], rng.Uint64())
 			}
 			n++
@@ -101,15 +78,15 @@ type damage struct {
 
 // damages are single damages to a store, at most so many of each kind.
 func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
-	list := s.list()
-	e := s.chunk / 16
+	list := s.List()
+	e := s.PerArea()
 	areas := len(list)/e + 1
-	sector := func(area, i int) int { return (1+area*(e+1))*s.chunk + i*512 }
-	inArea := s.chunk / 512
+	sector := func(area, i int) int { return s.At(area*e) + i*512 }
+	inArea := s.Chunk / 512
 	past := func(n int) []byte { // the store when its list had n entries
-		was := bytes.Clone(s.cow)
+		was := bytes.Clone(s.Image)
 		for i := n; i < len(list); i++ {
-			clear(was[s.slot(i):][:16])
+			clear(was[s.At(i):][:16])
 		}
 		return was
 	}
@@ -126,15 +103,15 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 			return []*damage{
 				{"the header zeroed", func(cow []byte) { clear(cow[:512]) }},
 				{"the header of ones", func(cow []byte) { copy(cow, bytes.Repeat([]byte{0xff}, 512)) }},
-				{"the header replaced by the first sector of area 0", func(cow []byte) { copy(cow[:512], s.cow[s.chunk:]) }},
+				{"the header replaced by the first sector of area 0", func(cow []byte) { copy(cow[:512], s.Image[s.Chunk:]) }},
 			}[i%3]
 		},
 		"a sector of another area": func(int) *damage {
 			to, from, i := rng.IntN(areas), rng.IntN(areas+1), rng.IntN(inArea)
-			if sector(from, i)+512 > len(s.cow) {
+			if sector(from, i)+512 > len(s.Image) {
 				return nil
 			}
-			return &damage{fmt.Sprintf("sector %d replaced by that of area %d", sector(to, i)/512, from), func(cow []byte) { copy(cow[sector(to, i):][:512], s.cow[sector(from, i):]) }}
+			return &damage{fmt.Sprintf("sector %d replaced by that of area %d", sector(to, i)/512, from), func(cow []byte) { copy(cow[sector(to, i):][:512], s.Image[sector(from, i):]) }}
 		},
 		"another sector of the list": func(i int) *damage {
 			last := len(list) / 32 // sectors
@@ -142,8 +119,8 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 			if i%2 == 0 {
 				to = max(0, from-1) // the one before it
 			}
-			at, of := s.slot(to*32), s.slot(from*32)
-			return &damage{fmt.Sprintf("sector %d replaced by sector %d", at/512, of/512), func(cow []byte) { copy(cow[at:][:512], s.cow[of:]) }}
+			at, of := s.At(to*32), s.At(from*32)
+			return &damage{fmt.Sprintf("sector %d replaced by sector %d", at/512, of/512), func(cow []byte) { copy(cow[at:][:512], s.Image[of:]) }}
 		},
 		"a sector of its past": func(int) *damage {
 			n, at := rng.IntN(len(list)+1), sector(rng.IntN(areas), rng.IntN(inArea))
@@ -151,13 +128,13 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 		},
 		"an area of its past": func(int) *damage {
 			n, at := rng.IntN(len(list)+1), sector(rng.IntN(areas), 0)
-			return &damage{fmt.Sprintf("area at %d as it was when there were %d", at/512, n), func(cow []byte) { copy(cow[at:][:s.chunk], past(n)[at:]) }}
+			return &damage{fmt.Sprintf("area at %d as it was when there were %d", at/512, n), func(cow []byte) { copy(cow[at:][:s.Chunk], past(n)[at:]) }}
 		},
 		"two sectors": func(int) *damage {
 			a, b := sector(rng.IntN(areas), rng.IntN(inArea)), sector(rng.IntN(areas), rng.IntN(inArea))
 			return &damage{fmt.Sprintf("sectors %d and %d swapped", a/512, b/512), func(cow []byte) {
-				copy(cow[a:][:512], s.cow[b:])
-				copy(cow[b:][:512], s.cow[a:])
+				copy(cow[a:][:512], s.Image[b:])
+				copy(cow[b:][:512], s.Image[a:])
 			}}
 		},
 		"a field": func(int) *damage {
@@ -165,8 +142,8 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 				return nil
 			}
 			n, field := rng.IntN(len(list)), rng.IntN(2)
-			at := s.slot(n) + 8*field
-			value := binary.LittleEndian.Uint64(s.cow[at:])
+			at := s.At(n) + 8*field
+			value := binary.LittleEndian.Uint64(s.Image[at:])
 			what := ""
 			switch rng.IntN(6) {
 			case 0:
@@ -177,7 +154,7 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 				value, what = math.MaxUint64, "max"
 			case 3:
 				other := list[min(n+1, len(list)-1)]
-				value, what = [2]uint64{other.old, other.new}[field], "its neighbour's"
+				value, what = [2]uint64{other.Old, other.New}[field], "its neighbour's"
 			default:
 				bit := rng.IntN(64) * (rng.IntN(3) + 1) / 3
 				value, what = value^1<<bit, fmt.Sprintf("with bit %d flipped", bit)
@@ -193,8 +170,8 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 				continue
 			}
 			seen[d.what] = true
-			now := bytes.Clone(s.cow)
-			if d.apply(now); !bytes.Equal(now, s.cow) {
+			now := bytes.Clone(s.Image)
+			if d.apply(now); !bytes.Equal(now, s.Image) {
 				all = append(all, *d)
 			}
 		}
@@ -213,7 +190,7 @@ const (
 
 // undetectable names a damage that no evidence shows, by what it does to the list; it is empty for any
 // other.
-func undetectable(before, after []plainEntry, s plainStore) string {
+func undetectable(before, after []naive.Exception, s plainStore) string {
 	switch {
 	case len(after) < len(before) && slices.Equal(after, before[:len(after)]):
 		return endsEarlier
@@ -232,14 +209,13 @@ func undetectable(before, after []plainEntry, s plainStore) string {
 		return ""
 	}
 	was, is := before[at], after[at]
-	oldTaken := slices.ContainsFunc(before, func(x plainEntry) bool { return x.old == is.old })
-	newTaken := slices.ContainsFunc(before, func(x plainEntry) bool { return x.new == is.new })
-	onOrigin := is.old < uint64(len(s.origin)/s.chunk)
-	isData := is.new >= 2 && is.new < uint64(len(s.cow)/s.chunk) && (is.new-1)%uint64(s.chunk/16+1) != 0
+	oldTaken := slices.ContainsFunc(before, func(x naive.Exception) bool { return x.Old == is.Old })
+	newTaken := slices.ContainsFunc(before, func(x naive.Exception) bool { return x.New == is.New })
+	onOrigin := is.Old < uint64(len(s.origin)/s.Chunk)
 	switch {
-	case was.new == is.new && onOrigin && !oldTaken:
+	case was.New == is.New && onOrigin && !oldTaken:
 		return otherOld
-	case was.old == is.old && isData && !newTaken:
+	case was.Old == is.Old && s.IsData(is.New) && !newTaken:
 		return otherNew
 	}
 	return ""
@@ -263,9 +239,7 @@ func (p *property) files(cow []byte) {
 		if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, content) {
 			continue
 		}
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			p.Fatal(err)
-		}
+		devicetest.WriteFile(p, path, content)
 	}
 }
 
@@ -350,12 +324,12 @@ func (p *property) mounts() string {
 	}
 	defer v.Close()
 	good := !slices.ContainsFunc(session.Notes(), func(n snapshot.Note) bool { return n.Code != snapshot.Fine })
-	b := make([]byte, p.chunk)
+	b := make([]byte, p.Chunk)
 	uncertain := false
-	for at := 0; at < len(p.want); at += p.chunk {
-		n, err := v.View.ReadAt(b[:min(p.chunk, len(p.want)-at)], int64(at))
+	for at := 0; at < len(p.want); at += p.Chunk {
+		n, err := v.View.ReadAt(b[:min(p.Chunk, len(p.want)-at)], int64(at))
 		if uncertain = uncertain || err != nil; err == nil && !bytes.Equal(b[:n], p.want[at:at+n]) {
-			return fmt.Sprintf("mounted, chunk %d shows something else", at/p.chunk)
+			return fmt.Sprintf("mounted, chunk %d shows something else", at/p.Chunk)
 		}
 	}
 	if uncertain && good {
@@ -371,8 +345,8 @@ func TestProperty(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 18))
 	stores := map[string]func() plainStore{} // all of them at once take much memory
 	for name, s := range corpus.Load(t) {
-		p := plainStore{s.COW(t), s.Origin(t), int(s.ChunkSectors) * 512}
-		if s.Status != "Invalid" && digestOf(p.view()) == s.ViewSHA256 {
+		p := plainStore{naive.Of(s.COW(t)), s.Origin(t)}
+		if s.Status != "Invalid" && corpus.Digest(p.view()) == s.ViewSHA256 {
 			stores[name] = func() plainStore { return p }
 		}
 	}
@@ -396,14 +370,14 @@ func TestProperty(t *testing.T) {
 		p := &property{T: t, plainStore: stores[name](), dir: t.TempDir()}
 		p.want = p.view()
 		for _, d := range p.damages(rng, most) {
-			cow := bytes.Clone(p.cow)
+			cow := bytes.Clone(p.Image)
 			d.apply(cow)
 			damages++
 			wrong := p.holds(cow, rng)
 			if wrong == "" {
 				continue
 			}
-			class := undetectable(p.list(), plainStore{cow, p.origin, p.chunk}.list(), p.plainStore)
+			class := undetectable(p.List(), naive.Store{Image: cow, Chunk: p.Chunk}.List(), p.plainStore)
 			if met[class]++; class == "" {
 				t.Errorf("%s, %s: %s", name, d.what, wrong)
 			}

@@ -49,15 +49,9 @@ func TestReadmeSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/snap.cow", corpus.Load(t)["lvm-ext4"].COW(t), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dir+"/origin.img", corpus.Load(t)["lvm-ext4"].Origin(t), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dir+"/disk.img", devicetest.Unzip(t, "../testdata/lvm/linear.0.gz"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, dir+"/snap.cow", corpus.Load(t)["lvm-ext4"].COW(t))
+	devicetest.WriteFile(t, dir+"/origin.img", corpus.Load(t)["lvm-ext4"].Origin(t))
+	devicetest.WriteFile(t, dir+"/disk.img", devicetest.Unzip(t, "../testdata/lvm/linear.0.gz"))
 	t.Chdir(dir)
 	sessions := strings.Split(string(b), "\n    $ dmcow ")[1:]
 	if len(sessions) < 2 {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
 
@@ -73,9 +74,7 @@ func TestReadersLeaveNoTrace(t *testing.T) {
 		for _, args := range readers {
 			image := storespec.MustCompile(t, spec)
 			path := filepath.Join(t.TempDir(), "cow")
-			if err := os.WriteFile(path, image, 0o666); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, path, image)
 			// An access time before the last change is one that reading renews.
 			old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 			if err := os.Chtimes(path, old, old.Add(time.Hour)); err != nil {
@@ -84,9 +83,7 @@ func TestReadersLeaveNoTrace(t *testing.T) {
 			before := statOf(t, path)
 			events := watch(t, path)
 			blank := filepath.Join(t.TempDir(), "blank")
-			if err := os.WriteFile(blank, make([]byte, 1<<20), 0o666); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, blank, make([]byte, 1<<20))
 			names := strings.NewReplacer("%COW", path, "%BLANK", blank, "%NEW", path+".new")
 			var line []string
 			for _, a := range args {

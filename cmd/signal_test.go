@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
 
@@ -32,9 +33,7 @@ func startDump(t *testing.T, shell string) *waiting {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "cow")
 	image := storespec.MustCompile(t, "device 70000\nheader chunk=1\nfill 60000")
-	if err := os.WriteFile(path, image, 0o666); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, image)
 	w := &waiting{Cmd: exec.Command("sh", "-c", shell+"exec dmcow dump --output json \"$0\"", path), first: make([]byte, 1)}
 	w.Stderr = &w.stderr
 	var err error

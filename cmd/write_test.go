@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
 
@@ -61,9 +62,7 @@ func TestQuestion(t *testing.T) {
 				if name == "base" {
 					content = make([]byte, len(image))
 				}
-				if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				devicetest.WriteFile(t, filepath.Join(dir, name), content)
 			}
 			keyboard, screen := terminal(t)
 			if _, err := io.WriteString(keyboard, answer); err != nil {
@@ -94,17 +93,11 @@ func TestCreateCutOff(t *testing.T) {
 	dir := t.TempDir()
 	const size = 64 << 20
 	base, image := filepath.Join(dir, "base"), filepath.Join(dir, "image")
-	if err := os.WriteFile(base, make([]byte, size), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(image, bytes.Repeat([]byte("dmcow"), size/5+1)[:size], 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, base, make([]byte, size))
+	devicetest.WriteFile(t, image, bytes.Repeat([]byte("dmcow"), size/5+1)[:size])
 	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
 		cow := filepath.Join(dir, s.String())
-		if err := os.WriteFile(cow, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, cow, nil)
 		args := []string{"create", "--yes", cow, "--origin", base, "--from", image}
 		status, stderr := signalAtFirstWrite(t, s, cow, args)
 		state := usageState(t, cow)
@@ -174,9 +167,7 @@ func TestInterruptedQuestion(t *testing.T) {
 		dir := t.TempDir()
 		image := storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 3\nraw 20 12")
 		for name, content := range map[string][]byte{"cow": image, "base": make([]byte, len(image))} {
-			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, filepath.Join(dir, name), content)
 		}
 		keyboard, screen := terminal(t)
 		c := exec.Command("dmcow", append(args, "cow")...)
@@ -210,9 +201,7 @@ func TestInterruptedQuestion(t *testing.T) {
 // TestCreateNewFileAsksNothing: where there is nothing yet, nothing can be lost.
 func TestCreateNewFileAsksNothing(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "base"), make([]byte, 1<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, filepath.Join(dir, "base"), make([]byte, 1<<20))
 	_, screen := terminal(t)
 	c := exec.Command("dmcow", "create", "cow", "--origin", "base", "--from", "base")
 	c.Dir, c.Stdin = dir, screen

@@ -15,6 +15,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -178,35 +179,31 @@ const oddStore = `
 	ex 94 541 77
 	ex 95 3 0`
 
-// liveRows is the list of the store, and what is hidden behind it, read
-// slot by slot.
+// liveRows is the list of a store in memory, and what is hidden behind it, read without the
+// program's code.
 func liveRows(s Store, hidden bool) (rows []row) {
-	g := s.Walk.Geometry
-	state := ""
+	plain := naive.Of(s.Walk.Device.(*devicetest.Memory).Image())
+	e, end := plain.PerArea(), len(plain.List())
+	slots := end
 	if hidden {
-		state = "live"
+		slots = (end/e + 1) * e // to the end of the list's last area
 	}
-	for k := format.AreaIndex(0); ; k++ {
-		for i := range g.ExceptionsPerArea() {
-			b := make([]byte, format.ExceptionSize)
-			offset := g.Offset(g.AreaLocation(k)) + format.Bytes(i)*format.ExceptionSize
-			if _, err := s.Walk.Device.ReadAt(b, int64(offset)); err != nil {
-				return rows
-			}
-			x := format.DecodeException(b)
-			switch {
-			case x.New != 0:
-				rows = append(rows, row{Area: uint64(k), Index: uint64(i), Old: uint64(x.Old), New: uint64(x.New), State: state})
-			case !hidden:
-				return rows
-			default:
-				state = "hidden"
-			}
+	for n := range slots {
+		x, _ := plain.Slot(n)
+		if x.New == 0 {
+			continue
 		}
-		if state == "hidden" {
-			return rows
+		r := row{Area: uint64(n / e), Index: uint64(n % e), Old: x.Old, New: x.New}
+		switch {
+		case !hidden: // then there is no state
+		case n < end:
+			r.State = "live"
+		default:
+			r.State = "hidden"
 		}
+		rows = append(rows, r)
 	}
+	return rows
 }
 
 // joined is rows joined to runs.

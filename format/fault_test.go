@@ -30,7 +30,7 @@ func TestNthReadFails(t *testing.T) {
 		d := makeStore(c.sectors, c.n)
 		w := walkOf(t, d, c.sectors)
 		w.Hidden = true
-		want := naive(d, c.sectors, true)
+		want := walkedNaively(d, c.sectors, true)
 		for i, failed := 0, true; failed; i++ {
 			fault := &devicetest.NthOp{N: i, Err: errMedium}
 			d.Fault = fault.Fault
@@ -78,7 +78,7 @@ func TestBadByte(t *testing.T) {
 func checkBad(t *testing.T, w format.Walk, d *devicetest.Memory, bad int64) {
 	t.Helper()
 	sectors := uint32(w.Geometry.ChunkSectors())
-	want := naive(d, sectors, w.Hidden)
+	want := walkedNaively(d, sectors, w.Hidden)
 	if needed(w, placeOf(w.Geometry, bad), want.end.Place) {
 		want = want.upTo(w, bad)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 )
 
 // entry is an exception as a walk hands it out.
@@ -27,9 +28,9 @@ type reading struct {
 	failed  *format.AreaError // with a nil Err where the reason is open
 }
 
-// naive reads a store as the format's picture suggests, a loop around an
-// exception at a time. It shares no code with the package.
-func naive(d *devicetest.Memory, sectors uint32, hidden bool) reading {
+// walkedNaively is what a walk must find, by a loop that takes one exception at a time. It shares no
+// code with the package.
+func walkedNaively(d *devicetest.Memory, sectors uint32, hidden bool) reading {
 	chunk := int64(sectors) * 512
 	stride := chunk/16 + 1
 	var r reading
@@ -48,8 +49,8 @@ func naive(d *devicetest.Memory, sectors uint32, hidden bool) reading {
 				ended = true
 				break
 			}
-			x := entry{area: uint64(k), index: int(i), hidden: ended}
-			x.old, x.new = load(area[i*16:]), load(area[i*16+8:])
+			read := naive.Decode(area[i*16:])
+			x := entry{area: uint64(k), index: int(i), old: read.Old, new: read.New, hidden: ended}
 			switch {
 			case ended && hidden:
 				r.entries = append(r.entries, x)
@@ -84,13 +85,6 @@ func (r *reading) count(x entry, next, chunks uint64) uint64 {
 		next = x.new + 1
 	}
 	return next
-}
-
-func load(b []byte) (n uint64) {
-	for i := range 8 {
-		n |= uint64(b[i]) << (8 * i)
-	}
-	return n
 }
 
 // walked is what format.Each finds; prepared says that the batches are taken
@@ -132,7 +126,7 @@ func checkWalk(t *testing.T, name string, d *devicetest.Memory, sectors uint32) 
 	g := geometry(t, sectors)
 	for _, hidden := range []bool{false, true} {
 		w := format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: g, Hidden: hidden}
-		want := naive(d, sectors, hidden)
+		want := walkedNaively(d, sectors, hidden)
 		for _, prepared := range []bool{false, true} {
 			got, _ := walked(t, w, prepared)
 			if diff := want.differs(got); diff != "" {
@@ -182,7 +176,7 @@ func makeStore(sectors uint32, n int) *devicetest.Memory {
 			case at > int64(n) && random.IntN(2) == 0:
 				old, new = 0, 0
 			}
-			format.Exception{Old: format.OldChunk(old), New: format.NewChunk(new)}.Encode(area[i*16:])
+			naive.Exception{Old: old, New: new}.Encode(area[i*16:])
 		}
 		d.Put((1+k*(e+1))*chunk, area)
 	}

@@ -173,7 +173,7 @@ func TestReadsManyAtOnce(t *testing.T) {
 		for _, n := range []int{0, 40, 5000, 100_000} {
 			for _, live := range []bool{false, true} {
 				d := &atOnce{Memory: makeStore(sectors, n)}
-				want := naive(d.Memory, sectors, false)
+				want := walkedNaively(d.Memory, sectors, false)
 				w := walkOf(t, d.Memory, sectors)
 				w.Device, w.Live = d, live
 				got, err := walked(t, w, true)

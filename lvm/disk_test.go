@@ -11,6 +11,7 @@ import (
 	"github.com/diskfs/go-diskfs/backend/file"
 	"github.com/diskfs/go-diskfs/partition/gpt"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/pvimage"
 	"dmcow/lvm"
 )
@@ -158,9 +159,7 @@ func TestGPTThatIsOdd(t *testing.T) {
 // TestGPTOfLargeBlocks: a disk may have logical blocks of 4096 bytes.
 func TestGPTOfLargeBlocks(t *testing.T) {
 	path := t.TempDir() + "/disk"
-	if err := os.WriteFile(path, make([]byte, 4<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, make([]byte, 4<<20))
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
 )
@@ -94,7 +95,7 @@ const crashOrigin = 500 // chunks
 
 // origin is the size of the origin, in bytes.
 func (p patient) origin(image []byte) format.Bytes {
-	return format.Bytes(crashOrigin * pictureOf(image, 0).chunk)
+	return format.Bytes(crashOrigin * naive.Of(image).Chunk)
 }
 
 // TestCrashes cuts off the repair of each at every point, with any of what was not synced
@@ -157,26 +158,20 @@ func anyChoices(rng *rand.Rand) repair.Choices {
 
 // hurt damages exceptions of an image with 100 of them.
 func hurt(image []byte, rng *rand.Rand, times int) {
-	chunk := pictureOf(image, 0).chunk / 512
-	slot := func() []byte { return image[slotIn(rng.IntN(100), chunk):] }
+	s := naive.Of(image)
+	slot := func() []byte { return s.Entry(rng.IntN(100)) }
 	for range times {
 		at := slot()
 		values := []uint64{0, 1, 2, rng.Uint64N(450), rng.Uint64N(450), rng.Uint64()}
 		binary.LittleEndian.PutUint64(at[8*rng.IntN(2):], values[rng.IntN(len(values))])
 		if rng.IntN(6) == 0 { // a copy of another entry
-			copy(at[:16], slot())
+			copy(at, slot())
 		}
 		if rng.IntN(20) == 0 {
-			sector := slotIn(rng.IntN(100), chunk) / 512 * 512
+			sector := s.At(rng.IntN(100)) / 512 * 512
 			clear(image[sector:][:512])
 		}
 	}
-}
-
-// slotIn is where a slot stands in a store with chunks of so many sectors.
-func slotIn(slot, chunk int) int {
-	e := 32 * chunk
-	return (1+slot/e*(e+1))*chunk*512 + slot%e*16
 }
 
 func crashes(t *testing.T, image []byte, c repair.Choices, limit int) {
@@ -222,7 +217,7 @@ func run(d *devicetest.Memory, origin format.Bytes, c repair.Choices) (r result,
 		}
 	}
 	after := pictureOf(d.Image(), crashOrigin)
-	r.kept = after.content(after.list())
+	r.kept = after.content(after.List())
 	return r, nil
 }
 
@@ -256,7 +251,7 @@ func (r result) decide(repeated bool) (rules string) {
 }
 
 // content is the data of each chunk of the origin that a list has good exceptions of.
-func (p picture) content(list []entry) map[uint64]map[string]bool {
+func (p picture) content(list []naive.Exception) map[uint64]map[string]bool {
 	all := map[uint64]map[string]bool{}
 	for old, data := range p.saved(list) {
 		all[old] = map[string]bool{}
@@ -270,7 +265,7 @@ func (p picture) content(list []entry) map[uint64]map[string]bool {
 // keeps wants what a repair keeps to be as good as before it: in the list, or behind a
 // gap.
 func keeps(before, now picture, kept map[uint64]map[string]bool) error {
-	for _, lists := range [][2][]entry{{before.list(), now.list()}, {before.gapless(), now.gapless()}} {
+	for _, lists := range [][2][]naive.Exception{{before.List(), now.List()}, {before.gapless(), now.gapless()}} {
 		was, is := before.content(lists[0]), now.content(lists[1])
 		for old, all := range kept {
 			for data := range all {

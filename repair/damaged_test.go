@@ -11,6 +11,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
 )
@@ -234,13 +235,13 @@ func headerSurvives(damaged, image []byte) bool {
 // undamaged wants the exceptions that a damage has left as they were to be there still,
 // unless another one has got their old chunk.
 func undamaged(was, now, after picture) error {
-	entries := map[entry]bool{}
+	entries := map[naive.Exception]bool{}
 	for _, x := range now.gapless() {
 		entries[x] = true
 	}
-	saved := after.saved(after.list())
-	for _, x := range was.list() {
-		if entries[x] && len(saved[x.old]) == 0 {
+	saved := after.saved(after.List())
+	for _, x := range was.List() {
+		if entries[x] && len(saved[x.Old]) == 0 {
 			return fmt.Errorf("%v was not damaged, and is lost", x)
 		}
 	}

@@ -1,6 +1,7 @@
 package repair_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
 )
@@ -38,12 +40,12 @@ func FuzzRepair(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, records []byte, first, wide bool) {
 		image := images[wide]
-		chunk := len(image) / 512 / 400
-		now := append([]byte(nil), image...)
+		now := bytes.Clone(image)
+		s := naive.Of(now)
 		changed := map[int]bool{}
 		for ; len(records) >= 10 && len(changed) < 40; records = records[10:] {
 			slot, number := int(records[0])%100, binary.LittleEndian.Uint64(records[2:])
-			at := now[slotIn(slot, chunk):][:16]
+			at := s.Entry(slot)
 			changed[slot] = true
 			switch records[1] % 4 {
 			case 0:
@@ -54,7 +56,7 @@ func FuzzRepair(f *testing.F) {
 				binary.LittleEndian.PutUint64(at, number)
 				binary.LittleEndian.PutUint64(at[8:], number)
 			default:
-				copy(at, now[slotIn(int(number%100), chunk):][:16])
+				copy(at, s.Entry(int(number%100)))
 			}
 		}
 		keep := repair.KeepLast
@@ -88,15 +90,15 @@ func mendFuzzed(image, damaged []byte, changed map[int]bool, keep repair.Keep) e
 	if err := after.serves(now.saved(list), keep, nil); err != nil {
 		return err
 	}
-	in := map[entry]bool{}
+	in := map[naive.Exception]bool{}
 	for _, x := range list {
 		in[x] = true
 	}
-	saved := after.saved(after.list())
+	saved := after.saved(after.List())
 	for slot := range 100 {
-		x, _ := was.slot(uint64(slot))
+		x, _ := was.Slot(slot)
 		switch {
-		case changed[slot] || len(saved[x.old]) > 0:
+		case changed[slot] || len(saved[x.Old]) > 0:
 		case !in[x] && ends(now, slot):
 			// Nobody can tell the list's end from an area whose last entries are zero.
 		default:
@@ -122,8 +124,8 @@ func noRoom(p *repair.Plan) bool {
 
 // ends reports whether the last entry of an area before a slot is zero.
 func ends(p picture, slot int) bool {
-	for at := p.perArea() - 1; at < uint64(slot); at += p.perArea() {
-		if x, _ := p.slot(at); x.new == 0 {
+	for at := p.PerArea() - 1; at < slot; at += p.PerArea() {
+		if x, _ := p.Slot(at); x.New == 0 {
 			return true
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +12,7 @@ import (
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
 )
@@ -85,19 +84,11 @@ func serveMended(t *testing.T, image []byte, origin int64, c repair.Choices) boo
 	if len(p.Steps) == 0 || p.After.Outcome() != check.Sound {
 		return false // there is nothing that was not there before, or more to be decided
 	}
-	want := wanted(pictureOf(d.Image(), 0).chunk, image, origin, c)
-	dir := t.TempDir()
-	loop := func(name string, content []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return kernellab.Loop(t, path)
-	}
-	originLoop, cow := loop("origin", kernellab.Pattern(0, uint64(origin), 0)), loop("cow", d.Image())
+	want := wanted(naive.Of(d.Image()).Chunk, image, origin, c)
+	originLoop, cow := kernellab.LoopOf(t, kernellab.Pattern(0, uint64(origin), 0)), kernellab.LoopOf(t, d.Image())
 	chunk := uint64(p.Geometry().ChunkSectors())
 	s := kernellab.NewSnapshot(t, originLoop, cow, "P", chunk)
-	if !bytes.Equal(content(t, s.View.Path), want) {
+	if !bytes.Equal(kernellab.MustRead(t, s.View.Path), want) {
 		t.Error("the snapshot shows something else")
 	}
 	s.Down(t)
@@ -106,7 +97,7 @@ func serveMended(t *testing.T, image []byte, origin int64, c repair.Choices) boo
 		looks++
 		return looks == 10000
 	})
-	if strings.Contains(last, "ailed") || last == "Invalid" || !bytes.Equal(content(t, originLoop), want) {
+	if strings.Contains(last, "ailed") || last == "Invalid" || !bytes.Equal(kernellab.MustRead(t, originLoop), want) {
 		t.Errorf("merged by the kernel (%s), the origin holds something else", last)
 	}
 	return true
@@ -116,13 +107,13 @@ func serveMended(t *testing.T, image []byte, origin int64, c repair.Choices) boo
 // mended with the user's word: the lab's pattern, and what was saved.
 func wanted(chunk int, image []byte, origin int64, c repair.Choices) []byte {
 	view := kernellab.Pattern(0, uint64(origin), 0)
-	p := picture{image, chunk, uint64(int(origin) * format.SectorSize / chunk)}
-	list := p.list()
+	p := pictureIn(image, chunk, uint64(int(origin)*format.SectorSize/chunk))
+	list := p.List()
 	if c.Hidden == repair.KeepHidden {
 		list = p.gapless()
 	}
-	if at := uint64(len(list)); c.Truncate && c.Hidden == repair.KeepHidden {
-		if _, onDevice := p.slot(at); !onDevice && at > 0 && len(p.saved(list)) == len(list) {
+	if at := len(list); c.Truncate && c.Hidden == repair.KeepHidden {
+		if _, onDevice := p.Slot(at); !onDevice && at > 0 && len(p.saved(list)) == len(list) {
 			list = list[:at-1] // the last one makes room for the list's end
 		}
 	}
@@ -134,12 +125,4 @@ func wanted(chunk int, image []byte, origin int64, c repair.Choices) []byte {
 		copy(view[int(old)*chunk:], data)
 	}
 	return view
-}
-
-func content(t *testing.T, path string) (all []byte) {
-	t.Helper()
-	if err := kernellab.Read(path, func(piece []byte) { all = append(all, piece...) }); err != nil {
-		t.Fatal(err)
-	}
-	return all
 }

@@ -2,87 +2,60 @@ package repair_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"testing"
 
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/repair"
 	"dmcow/store/look"
 )
 
-// The oracle reads images straight from the description of the format, and knows
-// nothing of how they are mended.
+// The oracle reads images with the naive reader, and knows nothing of how they are mended.
 
-// entry is an exception.
-type entry struct{ old, new uint64 }
-
-// picture is an image of a COW device, of so many chunks of the origin.
+// picture is the whole chunks of a COW device, whose origin has so many chunks.
 type picture struct {
-	image  []byte
-	chunk  int // bytes
+	naive.Store
 	origin uint64
 }
 
 func pictureOf(image []byte, origin uint64) picture {
-	return picture{image, int(binary.LittleEndian.Uint32(image[12:])) * 512, origin}
+	return pictureIn(image, naive.Of(image).Chunk, origin)
 }
 
-func (p picture) chunks() uint64  { return uint64(len(p.image) / p.chunk) }
-func (p picture) perArea() uint64 { return uint64(p.chunk / 16) }
-
-// slot is the entry at a position; ok is false where its area does not lie wholly on
-// the device.
-func (p picture) slot(position uint64) (x entry, ok bool) {
-	e := p.perArea()
-	area := 1 + position/e*(e+1)
-	if area >= p.chunks() {
-		return x, false
-	}
-	at := int(area)*p.chunk + int(position%e)*16
-	u64 := binary.LittleEndian.Uint64
-	return entry{u64(p.image[at:]), u64(p.image[at+8:])}, true
-}
-
-// list is what the kernel reads, as far as the device goes.
-func (p picture) list() (all []entry) {
-	for {
-		x, ok := p.slot(uint64(len(all)))
-		if !ok || x.new == 0 {
-			return all
-		}
-		all = append(all, x)
-	}
+// pictureIn is a picture in chunks of so many bytes, whatever the header says.
+func pictureIn(image []byte, chunk int, origin uint64) picture {
+	return picture{naive.Store{Image: image[:len(image)/chunk*chunk], Chunk: chunk}, origin}
 }
 
 // gapless is the list with what comes back when the gaps in it are closed.
-func (p picture) gapless() (all []entry) {
-	e := p.perArea()
-	for area := uint64(0); ; area++ {
-		var last entry
+func (p picture) gapless() (all []naive.Exception) {
+	e := p.PerArea()
+	for area := 0; ; area++ {
+		var last naive.Exception
 		ended := false // an area begins with the end of the list
 		for i := range e {
-			x, ok := p.slot(area*e + i)
-			if !ok || i == 0 && x.new == 0 && len(all) > 0 && !p.any(area) {
+			x, ok := p.Slot(area*e + i)
+			if !ok || i == 0 && x.New == 0 && len(all) > 0 && !p.any(area) {
 				ended = true
 				break
 			}
-			if last = x; x.new != 0 {
+			if last = x; x.New != 0 {
 				all = append(all, x)
 			}
 		}
-		if ended || last.new == 0 {
+		if ended || last.New == 0 {
 			return all
 		}
 	}
 }
 
 // any reports whether an area has any exceptions.
-func (p picture) any(area uint64) bool {
-	for i := range p.perArea() {
-		if x, _ := p.slot(area*p.perArea() + i); x.new != 0 {
+func (p picture) any(area int) bool {
+	for i := range p.PerArea() {
+		if x, _ := p.Slot(area*p.PerArea() + i); x.New != 0 {
 			return true
 		}
 	}
@@ -90,20 +63,17 @@ func (p picture) any(area uint64) bool {
 }
 
 // good reports whether an exception can be served.
-func (p picture) good(x entry) bool {
-	return x.new >= 2 && x.new < p.chunks() && x.new%(p.perArea()+1) != 1 && x.old < p.origin &&
-		(uint32(x.old) != format.Magic || uint32(x.new) != 1)
+func (p picture) good(x naive.Exception) bool {
+	return p.IsData(x.New) && x.Old < p.origin && (uint32(x.Old) != format.Magic || uint32(x.New) != 1)
 }
-
-func (p picture) data(new uint64) []byte { return p.image[int(new)*p.chunk:][:p.chunk] }
 
 // saved is what the good exceptions of a list have saved of each chunk of the origin:
 // of several, in the list's order.
-func (p picture) saved(list []entry) map[uint64][]string {
+func (p picture) saved(list []naive.Exception) map[uint64][]string {
 	all := map[uint64][]string{}
 	for _, x := range list {
-		if data := string(p.data(min(x.new, p.chunks()-1))); p.good(x) {
-			all[x.old] = append(all[x.old], data)
+		if p.good(x) {
+			all[x.Old] = append(all[x.Old], string(p.Data(x.New)))
 		}
 	}
 	return all
@@ -113,16 +83,16 @@ func (p picture) saved(list []entry) map[uint64][]string {
 // and nothing else. Chunks in lost may be missing.
 func (p picture) serves(saved map[uint64][]string, keep repair.Keep, lost map[uint64]bool) error {
 	seen := map[uint64]bool{}
-	for i, x := range p.list() {
-		all := saved[x.old]
-		if !p.good(x) || seen[x.old] || len(all) == 0 {
+	for i, x := range p.List() {
+		all := saved[x.Old]
+		if !p.good(x) || seen[x.Old] || len(all) == 0 {
 			return fmt.Errorf("exception %d, %v, is one too many", i, x)
 		}
 		want := all[0]
 		if keep == repair.KeepLast {
 			want = all[len(all)-1]
 		}
-		if seen[x.old] = true; string(p.data(x.new)) != want {
+		if seen[x.Old] = true; string(p.Data(x.New)) != want {
 			return fmt.Errorf("exception %d, %v, has other data", i, x)
 		}
 	}

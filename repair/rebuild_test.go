@@ -9,6 +9,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/repair"
 )
@@ -73,11 +74,6 @@ func TestRebuiltSectors(t *testing.T) {
 
 // sectorOf is the sector of an image that has the exceptions from one on.
 func sectorOf(image []byte, chunk, first int) []byte {
-	g, err := format.NewGeometry(uint32(chunk))
-	if err != nil {
-		panic(err)
-	}
-	e := int(g.ExceptionsPerArea())
-	at := g.SlotOffset(format.Place{Area: format.AreaIndex(first / e), Index: first % e})
-	return image[at:][:format.SectorSize]
+	s := naive.Store{Image: image, Chunk: chunk * format.SectorSize}
+	return image[s.At(first):][:format.SectorSize]
 }

@@ -210,7 +210,7 @@ func TestOrderIsKept(t *testing.T) {
 		mend(t, d, 0, repair.Choices{Drop: true})
 		mend(t, d, 0, repair.Choices{Keep: keep})
 		p := pictureOf(d.Image(), crashOrigin)
-		if got := p.saved(p.list())[400]; len(got) != 1 || got[0] != string(image[new*512:][:512]) {
+		if got := p.saved(p.List())[400]; len(got) != 1 || got[0] != string(image[new*512:][:512]) {
 			t.Errorf("%s: it is another one", keep)
 		}
 	}

@@ -122,7 +122,7 @@ func TestUndoCrashes(t *testing.T) {
 				t.Fatal(err)
 			}
 			after := pictureOf(l.content(), crashOrigin)
-			kept := after.content(after.list())
+			kept := after.content(after.List())
 			states := 0
 			for crash := range record.Crashes(30, rand.New(rand.NewPCG(devicetest.Seed(t), 4))) {
 				states++
@@ -147,7 +147,7 @@ func (p patient) cutOff(now, whole *logged, image []byte, o repair.Options, kept
 		return fmt.Errorf("again: %w", err)
 	}
 	after := pictureOf(now.content(), crashOrigin)
-	if fmt.Sprint(after.content(after.list())) != fmt.Sprint(kept) {
+	if fmt.Sprint(after.content(after.List())) != fmt.Sprint(kept) {
 		return errors.New("mended again, it is another store")
 	}
 	return now.wantBack(image)
@@ -165,7 +165,7 @@ func TestUndoFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			after := pictureOf(whole.content(), crashOrigin)
-			kept := after.content(after.list())
+			kept := after.content(after.List())
 			for _, kind := range []devicetest.Kind{devicetest.Write, devicetest.Sync} {
 				for n := 0; ; n++ {
 					f := &devicetest.NthOp{N: n, Kinds: kind, Part: 512, Err: errBroken}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
 
@@ -40,9 +41,7 @@ func (r rig) store(name, spec string) { r.file(name, storespec.MustCompile(r.T, 
 
 func (r rig) file(name string, content []byte) {
 	r.Helper()
-	if err := os.WriteFile(name, content, 0o600); err != nil {
-		r.Fatal(err)
-	}
+	devicetest.WriteFile(r, name, content)
 }
 
 func (r rig) read(name string) []byte {

@@ -5,15 +5,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"dmcow/internal/device/devicetest"
 )
 
 // TestUndoMadeMeanwhile: a file that was not there when a merge was looked at, and is
 // when its undo log is to be made, is somebody else's.
 func TestUndoMadeMeanwhile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "undo")
-	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, file, []byte("mine"))
 	u := undoing{name: file, missing: true}
 	if err := u.open(nil); err == nil || !strings.Contains(err.Error(), "somebody else has made it") {
 		t.Errorf("%v", err)

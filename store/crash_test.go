@@ -9,6 +9,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 	"dmcow/store/look"
@@ -201,7 +202,7 @@ func (h *history) check(c devicetest.Crash, twice bool) error {
 		return errors.New(faults[0])
 	}
 	before := list(h.t, d)
-	if gap(h.s.Geometry(), d, len(before)) > 0 {
+	if gap(d, len(before)) > 0 {
 		h.hidden++
 		twice = true
 	}
@@ -237,10 +238,8 @@ const added = 1 << 20
 // sound checks the list and its data against what was promised.
 func (h *history) sound(d *devicetest.Memory, p promise) error {
 	found := map[format.Exception]bool{}
+	s := naive.Of(d.Image())
 	for _, x := range list(h.t, d) {
-		g := h.s.Geometry()
-		data := make([]byte, g.ChunkBytes())
-		d.Peek(data, int64(g.Offset(x.New)))
 		switch {
 		case found[x]:
 			return fmt.Errorf("%v is there twice", x)
@@ -248,7 +247,7 @@ func (h *history) sound(d *devicetest.Memory, p promise) error {
 			return fmt.Errorf("%v is there, and was never prepared", x)
 		case p.gone[x]:
 			return fmt.Errorf("%v is there, and was merged away", x)
-		case !bytes.Equal(data, content(g, x.Old)):
+		case !bytes.Equal(s.Data(uint64(x.New)), content(h.s.Geometry(), x.Old)):
 			return fmt.Errorf("%v has not its data", x)
 		}
 		found[x] = true
@@ -263,15 +262,11 @@ func (h *history) sound(d *devicetest.Memory, p promise) error {
 
 // gap is how many exceptions would fill the gap in front of those that are
 // hidden behind the terminator of d's list, 0 where none are.
-func gap(g format.Geometry, d *devicetest.Memory, exceptions int) int {
-	slots := g.ExceptionsPerArea()
-	area := make([]byte, g.ChunkBytes())
-	k := format.AreaIndex(exceptions / slots)
-	d.Peek(area, int64(g.Offset(g.AreaLocation(k))))
-	end := exceptions % slots
-	for i := end + 1; i < slots; i++ {
-		if format.DecodeException(area[i*format.ExceptionSize:]).New != 0 {
-			return i - end
+func gap(d *devicetest.Memory, exceptions int) int {
+	s := naive.Of(d.Image())
+	for n := exceptions + 1; n%s.PerArea() != 0; n++ {
+		if x, _ := s.Slot(n); x.New != 0 {
+			return n - exceptions
 		}
 	}
 	return 0
@@ -290,7 +285,7 @@ func (h *history) goOn(d, data *devicetest.Memory) error {
 	for _, x := range before {
 		want = append(want, x.Old)
 	}
-	n := gap(s.Geometry(), d, len(before))
+	n := gap(d, len(before))
 	if n == 0 {
 		n = h.rng.IntN(40)
 	}
@@ -304,9 +299,9 @@ func (h *history) goOn(d, data *devicetest.Memory) error {
 	if len(after) != len(want) {
 		return fmt.Errorf("%d exceptions, and %d more: there are %d", len(before), n, len(after))
 	}
-	used := map[format.NewChunk]bool{}
+	layout, used := naive.Of(d.Image()), map[format.NewChunk]bool{}
 	for i, x := range after {
-		if x.Old != want[i] || used[x.New] || h.s.Geometry().IsMetadata(x.New) || x.New < 2 {
+		if x.Old != want[i] || used[x.New] || !layout.IsData(uint64(x.New)) {
 			return fmt.Errorf("exception %d is %v, want old chunk %d", i, x, want[i])
 		}
 		used[x.New] = true

@@ -70,7 +70,7 @@ func list(t testing.TB, d *devicetest.Memory) []format.Exception {
 	if err != nil || id.State != look.Valid {
 		t.Fatalf("%+v, %v", id, err)
 	}
-	all, err := exceptions(d, id)
+	all, err := exceptions(d)
 	if err != nil {
 		t.Fatal(err)
 	}

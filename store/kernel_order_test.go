@@ -63,10 +63,10 @@ func TestKernelWritesTheSameInTheSameOrder(t *testing.T) {
 			if len(logs[0]) == 0 {
 				t.Error("nothing was written")
 			}
-			if kernel.digest(kernel.cow) != engine.digest(engine.cow) {
+			if kernellab.MustDigest(kernel, kernel.cow) != kernellab.MustDigest(engine, engine.cow) {
 				t.Error("the COW devices differ")
 			}
-			if kernel.digest(kernel.origin) != engine.digest(engine.origin) {
+			if kernellab.MustDigest(kernel, kernel.origin) != kernellab.MustDigest(engine, engine.origin) {
 				t.Error("the origins differ")
 			}
 		})
@@ -122,7 +122,7 @@ func TestKernelInitializesLessSafely(t *testing.T) {
 	if len(apart) != 2 || !slices.Equal(apart[1].Sectors(), []uint64{0}) || !slices.Equal(apart[0].Sectors(), append(from(1, 7), area0...)) {
 		t.Errorf("the engine wrote %d groups: %v", len(apart), apart)
 	}
-	if !bytes.Equal(kernel.content(kernel.cow), engine.content(engine.cow)) {
+	if !bytes.Equal(kernellab.MustRead(kernel, kernel.cow), kernellab.MustRead(engine, engine.cow)) {
 		t.Error("the stores differ")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 )
@@ -222,26 +223,6 @@ func (r *rig) engineStatus(cow string) string {
 	return s.Status()
 }
 
-// content is that of a device, read past the cache.
-func (r *rig) content(path string) []byte {
-	r.Helper()
-	var b bytes.Buffer
-	if err := kernellab.Read(path, func(piece []byte) { b.Write(piece) }); err != nil {
-		r.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-// digest is that of a device's content.
-func (r *rig) digest(path string) string {
-	r.Helper()
-	d, err := kernellab.Digest(path)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return d
-}
-
 // wantView wants the kernel's snapshot to read as the origin did at first.
 func (r *rig) wantView(cow string) {
 	r.Helper()
@@ -253,7 +234,7 @@ func (r *rig) wantView(cow string) {
 // wantVersion0 wants a device to read as the origin did at first.
 func (r *rig) wantVersion0(path string) {
 	r.Helper()
-	got := r.content(path)
+	got := kernellab.MustRead(r, path)
 	want := kernellab.Pattern(0, uint64(len(got))/kernellab.SectorSize, 0)
 	if !bytes.Equal(got, want) {
 		for at := range got {
@@ -280,7 +261,7 @@ func TestKernelGoesOnWithTheEngine(t *testing.T) {
 	kernellab.Require(t)
 	for _, chunk := range []uint64{1, 8} {
 		t.Run(fmt.Sprint("chunk ", chunk), func(t *testing.T) {
-			e := uint64(chunk * kernellab.SectorSize / format.ExceptionSize)
+			e := chunk * kernellab.SectorSize / format.ExceptionSize
 			const areas = 3
 			r := newRig(t, chunk, e*areas+100, fmt.Sprintf("device %d\nheader chunk=%d", chunk*(areas*(e+1)+60), chunk))
 			next := uint64(0)
@@ -363,11 +344,11 @@ func TestKernelHiddenExceptions(t *testing.T) {
 	byKernel, byEngine := newRig(t, 2, 200, torn(end, lost)), newRig(t, 2, 200, torn(end, lost))
 	kernellab.Merge(t, byKernel.origin, byKernel.cow, "P", 2, nil)
 	byEngine.mergeSteps(byEngine.cow, -1)
-	cow := byEngine.content(byEngine.cow)
-	if !bytes.Equal(cow, byKernel.content(byKernel.cow)) {
+	cow := kernellab.MustRead(byEngine, byEngine.cow)
+	if !bytes.Equal(cow, kernellab.MustRead(byKernel, byKernel.cow)) {
 		t.Error("merged by the engine and by the kernel, the stores differ")
 	}
-	if x := format.DecodeException(cow[1024+32*format.ExceptionSize:]); x.New == 0 {
+	if x, _ := naive.Of(cow).Slot(32); x.New == 0 {
 		t.Error("merging has cleared the hidden exceptions")
 	}
 }
@@ -379,14 +360,14 @@ func TestKernelHiddenInTheSameSector(t *testing.T) {
 	kernellab.Require(t)
 	const spec = "device 400\nheader chunk=2\nfill 5 0\nex 7 100 9\nex 8 101 10"
 	r := newRig(t, 2, 200, spec)
-	before := r.content(r.cow)
+	before := kernellab.MustRead(r, r.cow)
 	s, _, done := r.opened(r.cow)
 	var hidden *store.HiddenError
 	if p, err := s.PrepareException(50); !errors.As(err, &hidden) || hidden.First != 7 {
 		t.Errorf("the engine: %v, %v", p, err)
 	}
 	done()
-	if !bytes.Equal(r.content(r.cow), before) {
+	if !bytes.Equal(kernellab.MustRead(r, r.cow), before) {
 		t.Error("the engine has refused and written")
 	}
 	r.kernel(r.cow, 1, []uint64{50, 51})
@@ -476,7 +457,7 @@ func TestKernelOverflow(t *testing.T) {
 				t.Errorf("type %s, origin %v: the engine says %q, the kernel %q", typ, toOrigin, got, want)
 			}
 			d.Close()
-			if !bytes.Equal(r.content(r.cow), e.content(e.cow)) {
+			if !bytes.Equal(kernellab.MustRead(r, r.cow), kernellab.MustRead(e, e.cow)) {
 				t.Errorf("type %s, origin %v: the stores differ", typ, toOrigin)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 	"dmcow/store/look"
@@ -59,33 +60,27 @@ func saveAll(d store.WriteDevice, fresh uint32, origin []byte, all []stretch) (s
 }
 
 // viewOf is what a snapshot shows of an origin, and the old chunks that have an exception.
-func viewOf(d look.Device, origin []byte) (view []byte, kept map[format.OldChunk]bool, err error) {
-	view, kept = slices.Clone(origin), map[format.OldChunk]bool{}
+func viewOf(d imaged, origin []byte) (view []byte, kept map[format.OldChunk]bool, err error) {
+	kept = map[format.OldChunk]bool{}
 	id, err := identify(d, look.FreshGeometry(d))
 	if err != nil || id.State == look.Uninitialized {
-		return view, kept, err
+		return slices.Clone(origin), kept, err
 	}
 	if id.State != look.Valid {
 		return nil, nil, fmt.Errorf("%s: %s", id.State, id.Fault)
 	}
-	all, err := exceptions(d, id)
+	all, err := exceptions(d)
 	if err != nil {
 		return nil, nil, err
 	}
-	chunk := int(id.Geometry.ChunkBytes())
+	s := naive.Of(d.Image())
 	for _, x := range all {
-		if kept[x.Old] {
-			return nil, nil, fmt.Errorf("%v has a second exception", x.Old)
+		if kept[x.Old] || s.Data(uint64(x.New)) == nil {
+			return nil, nil, fmt.Errorf("%v is the second one of its chunk, or its data is not there", x)
 		}
 		kept[x.Old] = true
-		at := int(x.Old) * chunk
-		if at >= len(view) {
-			continue
-		}
-		if _, err := d.ReadAt(view[at:min(at+chunk, len(view))], int64(x.New)*int64(chunk)); err != nil {
-			return nil, nil, err
-		}
 	}
+	view, _ = s.View(origin) // some may be of chunks beyond the origin
 	return view, kept, nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 	"dmcow/store/look"
@@ -34,20 +35,21 @@ func ended(t *testing.T, o undo.Options) *changed {
 // inLog is how many exceptions a log has.
 func inLog(t *testing.T, c *changed) uint64 {
 	t.Helper()
-	id, err := look.Identify(c.log, c.g)
-	if err != nil {
+	if _, err := look.Identify(c.log, c.g); err != nil {
 		t.Fatal(err)
 	}
-	all, err := exceptions(c.log, id)
+	all, err := exceptions(c.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return uint64(len(all))
 }
 
-// clear clears an exception of the log's first area.
+// clear clears an exception of the log.
 func (c *changed) clear(i uint64) {
-	c.both.Put(logStart+int64(c.g.SlotOffset(format.Place{Index: int(i)})), make([]byte, format.ExceptionSize))
+	s := naive.Of(c.log.Image())
+	clear(s.Entry(int(i)))
+	c.both.Put(logStart, s.Image)
 }
 
 // TestUndoLogCutOff: a log that lost the end of its list is told from one that ends there, by all who

@@ -9,6 +9,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/store"
 	"dmcow/store/look"
 	"dmcow/store/undo"
@@ -149,20 +150,17 @@ func (c *changed) goOn() error {
 // takeBack applies the log to a copy of the device, and wants it to be what it
 // was at first.
 func (c *changed) takeBack() error {
-	content := make([]byte, deviceSectors*512)
-	c.both.Peek(content, 0)
+	content := c.device.Image()
 	id, err := look.Identify(c.log, look.FreshGeometry(c.log))
 	if err != nil {
 		return err
 	}
 	if id.State == look.Valid {
-		list, err := exceptions(c.log, id)
-		if err != nil {
+		if _, err := exceptions(c.log); err != nil {
 			return err
 		}
-		for _, x := range list {
-			chunk := content[int(x.Old)*int(id.Geometry.ChunkBytes()):]
-			c.both.Peek(chunk[:min(len(chunk), int(id.Geometry.ChunkBytes()))], logStart+int64(id.Geometry.Offset(x.New)))
+		if content, err = naive.Of(c.log.Image()).View(content); err != nil {
+			return err
 		}
 	}
 	for s := range int64(deviceSectors) {

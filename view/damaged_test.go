@@ -10,6 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store/look"
 )
@@ -109,21 +110,10 @@ func (d damage) chunk(t *testing.T, r *rig, v *View, old uint64) {
 // listed reports whether a chunk has an exception, and what it holds then, going by its first
 // one; else by the origin.
 func (d damage) listed(r *rig, old uint64) (bool, []byte) {
-	cow := r.cowImage()
-	for n := 0; ; n++ {
-		at := (1+n/32*33)*sector + n%32*16
-		if at+16 > len(cow) {
-			break
-		}
-		x := format.DecodeException(cow[at:])
-		if x.New == 0 {
-			break
-		}
-		if uint64(x.Old) == old {
-			if end := (uint64(x.New) + 1) * sector; x.New < 1<<32 && end <= uint64(len(cow)) {
-				return true, cow[end-sector : end]
-			}
-			return true, nil
+	cow := naive.Of(r.cowImage())
+	for _, x := range cow.List() {
+		if x.Old == old {
+			return true, cow.Data(x.New)
 		}
 	}
 	return false, r.originImage()[old*sector:][:sector]
@@ -132,7 +122,7 @@ func (d damage) listed(r *rig, old uint64) (bool, []byte) {
 // TestUnreadableArea: where an area cannot be read, no chunk without an exception is certain.
 func TestUnreadableArea(t *testing.T) {
 	r := newRig(t, "device 200\nheader chunk=1\nfill 40\ndata 9", 256*sector)
-	want := naive(r.cowImage(), r.originImage())
+	want := r.naiveView(t)
 	r.all.Fault = devicetest.BadByte(34*sector, errBroken) // area 1
 	v := r.open(t)
 	r.all.Fault = nil
@@ -213,7 +203,7 @@ func TestDamagedStores(t *testing.T) {
 					t.Errorf("byte %d: what is there is on neither device", at)
 				}
 			}
-			if c.Result == "sound" && !bytes.Equal(content(t, v), naive(r.cowImage(), r.originImage())) {
+			if c.Result == "sound" && !bytes.Equal(content(t, v), r.naiveView(t)) {
 				t.Error("the view is another")
 			}
 		})
@@ -240,7 +230,7 @@ func TestRefused(t *testing.T) {
 	o := r.options()
 	o.InvalidOK = true
 	v, err := Open(o)
-	if err != nil || !bytes.Equal(content(t, v), naive(r.cowImage(), r.originImage())) {
+	if err != nil || !bytes.Equal(content(t, v), r.naiveView(t)) {
 		t.Errorf("an invalid one: %v", err)
 	}
 	if o.To = r.cow; true {

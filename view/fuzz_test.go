@@ -2,12 +2,13 @@ package view
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"testing"
 
 	"dmcow/check"
 	"dmcow/internal/damaged"
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -29,7 +30,7 @@ func FuzzView(f *testing.F) {
 		if len(cow) > 1<<20 || sectors == 0 {
 			return
 		}
-		r := rigOf(cow, numbered(int(sectors)*sector))
+		r := rigOf(cow, devicetest.Numbered(int64(sectors)*sector))
 		o := r.options()
 		o.InvalidOK = true
 		v, err := Open(o)
@@ -40,7 +41,11 @@ func FuzzView(f *testing.F) {
 		report := v.Report()
 		sound := report.Count(check.Error) == 0 && len(report.Unread) == 0
 		chunk := int64(v.geometry.ChunkBytes())
-		named := namedBy(cow, chunk)
+		store := naive.Store{Image: cow, Chunk: int(chunk)}
+		named := map[uint64][]uint64{}
+		for _, x := range store.List() {
+			named[x.Old] = append(named[x.Old], x.New)
+		}
 		for at := int64(0); at < v.Size(); at += chunk {
 			p := make([]byte, min(chunk, v.Size()-at))
 			n, err := v.ReadAt(p, at)
@@ -54,28 +59,11 @@ func FuzzView(f *testing.F) {
 			news := named[uint64(at/chunk)]
 			ok := len(news) == 0 && bytes.Equal(p, r.originImage()[at:][:len(p)])
 			for _, data := range news {
-				ok = ok || data < uint64(len(cow))/uint64(chunk) && bytes.Equal(p, cow[int64(data)*chunk:][:len(p)])
+				ok = ok || bytes.HasPrefix(store.Data(data), p)
 			}
 			if !ok {
 				t.Fatalf("byte %d holds what neither the origin nor a data chunk of its exceptions (%d) does", at, news)
 			}
 		}
 	})
-}
-
-// namedBy are the new chunks of each old chunk, as far as the list can be followed, and those that
-// stand in areas that hold none are among them.
-func namedBy(cow []byte, chunk int64) map[uint64][]uint64 {
-	all := map[uint64][]uint64{}
-	for n := int64(0); ; n++ {
-		at := chunk + n/(chunk/16)*(chunk/16+1)*chunk + n%(chunk/16)*16
-		if at+16 > int64(len(cow)) {
-			return all
-		}
-		old, data := binary.LittleEndian.Uint64(cow[at:]), binary.LittleEndian.Uint64(cow[at+8:])
-		if data == 0 {
-			return all
-		}
-		all[old] = append(all[old], data)
-	}
 }

@@ -2,9 +2,6 @@ package view
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +11,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 )
 
@@ -48,16 +46,7 @@ func rigOn(all *devicetest.Memory, cow, origin int64) *rig {
 // newRig compiles a COW device, beside a numbered origin.
 func newRig(t testing.TB, spec string, originBytes int) *rig {
 	t.Helper()
-	return rigOf(storespec.MustCompile(t, spec), numbered(originBytes))
-}
-
-// numbered is an image each sector of which has its number and a 1.
-func numbered(size int) []byte {
-	image := make([]byte, size)
-	for at := 0; at < size; at += 8 {
-		copy(image[at:], binary.LittleEndian.AppendUint64(nil, uint64(at/sector)<<8|1))
-	}
-	return image
+	return rigOf(storespec.MustCompile(t, spec), devicetest.Numbered(int64(originBytes)))
 }
 
 // in is the same rig in another memory.
@@ -65,6 +54,17 @@ func (r *rig) in(all *devicetest.Memory) *rig { return rigOn(all, r.cow.Size(), 
 
 func (r *rig) cowImage() []byte    { return r.all.Image()[:r.cow.Size()] }
 func (r *rig) originImage() []byte { return r.all.Image()[r.cow.Size():] }
+
+// naiveView is what the snapshot of a sound store shows, read without the code that is tested.
+func (r *rig) naiveView(t testing.TB) []byte {
+	t.Helper()
+	origin := r.originImage()
+	view, err := naive.Of(r.cowImage()).View(origin[:len(origin)/sector*sector])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return view
+}
 
 // options are those of a view for reading.
 func (r *rig) options() Options { return Options{COW: r.cow, Origin: r.origin} }
@@ -94,22 +94,6 @@ func content(t testing.TB, v *View) []byte {
 	return p
 }
 
-// naive is what the snapshot of a sound store reads as, straight from the description of the
-// format.
-func naive(cow, origin []byte) []byte {
-	u64 := func(at int) uint64 { return binary.LittleEndian.Uint64(cow[at:]) }
-	chunk := int(binary.LittleEndian.Uint32(cow[12:])) * sector
-	view := bytes.Clone(origin[:len(origin)/sector*sector])
-	for at, n := chunk, 0; u64(at+8) != 0; n++ {
-		old, data := int(u64(at))*chunk, int(u64(at+8))*chunk
-		copy(view[old:min(len(view), old+chunk)], cow[data:data+chunk])
-		if at += 16; at%chunk == 0 { // the next area is chunk/16 data chunks further on
-			at += chunk / 16 * chunk
-		}
-	}
-	return view
-}
-
 // TestStoresOfTheKernel: every store of the corpus reads as the kernel has shown it, whole and
 // in pieces.
 func TestStoresOfTheKernel(t *testing.T) {
@@ -131,7 +115,7 @@ func TestStoresOfTheKernel(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := content(t, v)
-			if sum := sha256.Sum256(want); s.ViewSHA256 != "" && hex.EncodeToString(sum[:]) != s.ViewSHA256 {
+			if s.ViewSHA256 != "" && corpus.Digest(want) != s.ViewSHA256 {
 				t.Fatalf("it is not what the kernel shows")
 			}
 			pieces(t, rng, v, want)
@@ -192,7 +176,7 @@ func TestSizes(t *testing.T) {
 		t.Run(fmt.Sprintf("%.30q %d", c.spec, c.origin), func(t *testing.T) {
 			r := newRig(t, c.spec, c.origin)
 			v := r.open(t)
-			want := naive(r.cowImage(), r.originImage())
+			want := r.naiveView(t)
 			if got := content(t, v); !bytes.Equal(got, want) {
 				t.Fatal("the view is another")
 			}

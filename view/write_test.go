@@ -80,7 +80,7 @@ func TestWriteModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := rigOf(image, numbered(size))
+		r := rigOf(image, devicetest.Numbered(int64(size)))
 		r.all.Block = block
 		m := &writeModel{rig: r, origin: r.originImage()}
 		m.now = bytes.Clone(m.origin[:size/sector*sector])
@@ -183,7 +183,7 @@ func TestWriteLargeChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.sound(t)
-	if !bytes.Equal(naive(r.cowImage(), r.originImage()), want) {
+	if !bytes.Equal(r.naiveView(t), want) {
 		t.Error("the store holds something else")
 	}
 }
@@ -210,7 +210,7 @@ func TestWriteMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.sound(t)
-	if !bytes.Equal(naive(r.cowImage(), r.originImage()), want) {
+	if !bytes.Equal(r.naiveView(t), want) {
 		t.Error("the store holds something else")
 	}
 }
@@ -263,7 +263,7 @@ func TestWriteBehindEnd(t *testing.T) {
 // is refused by who writes, as any damage; else no chunk without an exception is certain.
 func TestTornCommit(t *testing.T) {
 	r := writeRig(t)
-	want := naive(r.cowImage(), r.originImage())
+	want := r.naiveView(t)
 	if v := r.open(t); v.FirstUncertain() == nil || v.Report().Count(check.Error) != 1 {
 		t.Error("it is certain, and the data is not the origin's")
 	}

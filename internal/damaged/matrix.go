@@ -7,6 +7,8 @@ import (
 	"iter"
 	"math"
 	"math/bits"
+
+	"dmcow/internal/naive"
 )
 
 // Damage is one change of an image.
@@ -48,10 +50,14 @@ func matrix(image []byte, chunk, exceptions int, origin uint64, put func(string,
 	for _, at := range []int{16, 511, chunk*512 - 1} {
 		put(fmt.Sprint("padding byte ", at), func(c []byte) { c[at] ^= 0x40 })
 	}
-	e := chunk * 32
+	s := naive.Store{Image: image, Chunk: chunk * 512}
+	e := s.PerArea()
 	for _, slot := range []int{0, e / 2, e - 1, e, e + e/2, 2*e - 1, 2 * e, exceptions / 2, exceptions - 1, exceptions, exceptions + 1} {
-		at := slotOffset(slot, chunk)
-		if slot < 0 || at+16 > len(image) {
+		if slot < 0 {
+			continue
+		}
+		at := s.At(slot)
+		if at+16 > len(image) {
 			continue
 		}
 		for f, name := range []string{"old", "new"} {
@@ -79,9 +85,4 @@ func values64(was, n, e, origin uint64) []uint64 {
 		values = append(values, was^1<<bit)
 	}
 	return values
-}
-
-func slotOffset(slot, chunk int) int {
-	e := chunk * 32
-	return (1+slot/e*(e+1))*chunk*512 + slot%e*16
 }

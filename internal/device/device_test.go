@@ -3,11 +3,12 @@ package device
 import (
 	"bytes"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"dmcow/internal/device/devicetest"
 )
 
 // numbered is a file of n bytes, each of which tells its place.
@@ -18,9 +19,7 @@ func numbered(t *testing.T, n int) (path string, content []byte) {
 	}
 	content = content[:n]
 	path = filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, content)
 	return path, content
 }
 

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dmcow/internal/device"
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 )
 
@@ -43,9 +44,7 @@ func madeFileSystem(t *testing.T, mkfs []string, options string, loop ...kernell
 func image(t *testing.T, dir, name string, content []byte) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, content)
 	return path
 }
 

@@ -23,11 +23,7 @@ const chunkSectors = 8
 // patternLoop is a loop device that holds the lab's pattern.
 func patternLoop(t *testing.T, sectors uint64, options ...kernellab.LoopOption) string {
 	t.Helper()
-	file := kernellab.File(t, "pattern", sectors)
-	if err := os.WriteFile(file, kernellab.Pattern(0, sectors, 0), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return kernellab.Loop(t, file, options...)
+	return kernellab.LoopOf(t, kernellab.Pattern(0, sectors, 0), options...)
 }
 
 // activeSnapshot is a snapshot with an empty store, and the loop devices under

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/inuse"
 	"dmcow/internal/kernellab"
 )
@@ -443,9 +444,7 @@ func TestOtherFileSystem(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	path := filepath.Join(dir, "image")
-	if err := os.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, make([]byte, 4096))
 	_, reader, end := occupy(t, "read", path)
 	_, err := OpenWritable(path)
 	busyBy(t, err, reader)

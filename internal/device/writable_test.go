@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/inuse"
 
 	"path/filepath"
@@ -382,9 +383,7 @@ func TestOverlaps(t *testing.T) {
 // meanwhile is no hole.
 func TestCutIsNoHole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sparse")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, nil)
 	if err := os.Truncate(path, 1<<20); err != nil {
 		t.Fatal(err)
 	}

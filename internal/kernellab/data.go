@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"testing"
 )
 
 // Pattern is test data for count sectors from the sector first on. Each holds
@@ -73,6 +74,15 @@ func Read(path string, use func(piece []byte)) error {
 	}
 }
 
+// MustRead is all of the device or file at path, read past the page cache.
+func MustRead(t testing.TB, path string) (all []byte) {
+	t.Helper()
+	if err := Read(path, func(piece []byte) { all = append(all, piece...) }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // Digest is the SHA-256 of the device or file at path, in hexadecimal.
 func Digest(path string) (string, error) {
 	h := sha256.New()
@@ -80,6 +90,16 @@ func Digest(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// MustDigest is Digest, which ends the test where it fails.
+func MustDigest(t testing.TB, path string) string {
+	t.Helper()
+	digest, err := Digest(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest
 }
 
 // A directBuffer is aligned as O_DIRECT wants it.

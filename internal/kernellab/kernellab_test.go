@@ -15,11 +15,7 @@ import (
 func loops(t *testing.T, cowSectors uint64, options ...kernellab.LoopOption) (origin, cow string) {
 	t.Helper()
 	kernellab.Require(t)
-	file := kernellab.File(t, "origin", 64*8)
-	if err := os.WriteFile(file, kernellab.Pattern(0, 64*8, 0), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return kernellab.Loop(t, file, options...), kernellab.Loop(t, kernellab.File(t, "cow", cowSectors), options...)
+	return kernellab.LoopOf(t, kernellab.Pattern(0, 64*8, 0), options...), kernellab.Loop(t, kernellab.File(t, "cow", cowSectors), options...)
 }
 
 func write(t *testing.T, path string, chunks []uint64, version uint64) (failed int) {
@@ -31,23 +27,14 @@ func write(t *testing.T, path string, chunks []uint64, version uint64) (failed i
 	return failed
 }
 
-func digest(t *testing.T, path string) string {
-	t.Helper()
-	d, err := kernellab.Digest(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 func TestKernelSnapshotKeepsWhatTheOriginHeld(t *testing.T) {
 	origin, cow := loops(t, 800)
-	before := digest(t, origin)
+	before := kernellab.MustDigest(t, origin)
 	s := kernellab.NewSnapshot(t, origin, cow, "P", 8)
 	if failed := write(t, s.Origin.Path, []uint64{5, 6, 40}, 1); failed != 0 {
 		t.Fatalf("%d writes failed", failed)
 	}
-	if got := digest(t, s.View.Path); got != before {
+	if got := kernellab.MustDigest(t, s.View.Path); got != before {
 		t.Error("the snapshot changed with its origin")
 	}
 	if got, want := s.View.Status(t), "40/800 16"; got != want {
@@ -57,13 +44,13 @@ func TestKernelSnapshotKeepsWhatTheOriginHeld(t *testing.T) {
 		t.Errorf("table %q", got)
 	}
 	s.Down(t)
-	if got := digest(t, origin); got == before {
+	if got := kernellab.MustDigest(t, origin); got == before {
 		t.Error("the origin did not change")
 	}
 	if _, last := kernellab.Merge(t, origin, cow, "P", 8, nil); last != "16/800 16" {
 		t.Errorf("status after the merge %q", last)
 	}
-	if got := digest(t, origin); got != before {
+	if got := kernellab.MustDigest(t, origin); got != before {
 		t.Error("the merge did not bring back what the origin held")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -121,4 +123,12 @@ func File(t testing.TB, name string, sectors uint64) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// LoopOf makes a block device with a copy of the content.
+func LoopOf(t testing.TB, content []byte, options ...LoopOption) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image")
+	devicetest.WriteFile(t, path, content)
+	return Loop(t, path, options...)
 }

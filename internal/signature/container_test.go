@@ -76,9 +76,7 @@ func TestContainer(t *testing.T) {
 			}
 			path := filepath.Join(t.TempDir(), "image")
 			content := c.begins + strings.Repeat("\x00", between) + c.ends
-			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, path, []byte(content))
 			d := opened(t, path)
 			if got, err := Container(d); got != c.name || err != nil {
 				t.Errorf("%q and %q, %d bytes apart: %q, %v; want %q", c.begins, c.ends, between, got, err, c.name)
@@ -101,9 +99,7 @@ func TestContainer(t *testing.T) {
 func TestContainerOfFiles(t *testing.T) {
 	path, content := filepath.Join(t.TempDir(), "image"), make([]byte, 8192)
 	copy(content, "conectix")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, content)
 	d := opened(t, path)
 	whole, err := d.Section(0, -1)
 	if err != nil {
@@ -166,8 +162,6 @@ func TestNoContainer(t *testing.T) {
 func unpacked(t *testing.T, packed string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "unpacked")
-	if err := os.WriteFile(path, devicetest.Unzip(t, packed), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, devicetest.Unzip(t, packed))
 	return path
 }

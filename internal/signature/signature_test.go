@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dmcow/internal/device"
+	"dmcow/internal/device/devicetest"
 )
 
 // image is a file of size bytes with magic at a place.
@@ -17,9 +18,7 @@ func image(t *testing.T, size, at int64, magic string) *device.Device {
 	content := make([]byte, size)
 	copy(content[at:], magic)
 	path := filepath.Join(t.TempDir(), "image")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, path, content)
 	return opened(t, path)
 }
 
@@ -64,9 +63,7 @@ func TestSignaturesOfRealThings(t *testing.T) {
 				t.Skip(err)
 			}
 			path := filepath.Join(t.TempDir(), "image")
-			if err := os.WriteFile(path, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			devicetest.WriteFile(t, path, nil)
 			if err := os.Truncate(path, 320<<20); err != nil {
 				t.Fatal(err)
 			}

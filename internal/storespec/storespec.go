@@ -13,6 +13,9 @@
 //
 // Numbers are decimal, 0x1f, or max for 2^64-1. Without data, data chunks stay
 // zero.
+//
+// It shares no code with the program, so that no mistake in package format makes a store that only
+// the program can read.
 package storespec
 
 import (
@@ -21,12 +24,18 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strconv"
 	"strings"
 	"testing"
 
-	"dmcow/format"
+	"dmcow/internal/naive"
 )
+
+const sectorBytes = 512
+
+// maxChunk is the largest power of 2 among the sizes that the kernel takes, in sectors.
+const maxChunk = 1 << 21
 
 // maxDevice keeps a slip of the pen from taking all memory, in bytes.
 const maxDevice = 1 << 30
@@ -56,20 +65,19 @@ func Compile(spec string) ([]byte, error) {
 			return nil, fmt.Errorf("line %d: %s: %w", number, words[0], err)
 		}
 	}
-	if c.image == nil {
+	if c.store.Image == nil {
 		return nil, errors.New("no device")
 	}
-	return c.image, nil
+	return c.store.Image, nil
 }
 
 type compiler struct {
-	image    []byte
-	geometry format.Geometry
-	laidOut  bool // by a layout statement, not by the header
+	store   naive.Store // with chunks of 0 bytes as long as no legal size was said
+	laidOut bool        // by a layout statement, not by the header
 }
 
 func (c *compiler) statement(verb string, args []string) error {
-	if (verb == "device") != (c.image == nil) {
+	if (verb == "device") != (c.store.Image == nil) {
 		return errors.New("device comes first, and once")
 	}
 	switch verb {
@@ -101,29 +109,42 @@ func (c *compiler) device(args []string) error {
 		return err
 	}
 	if !inBytes {
-		n = min(n, maxDevice) * format.SectorSize
+		n = min(n, maxDevice) * sectorBytes
 	}
 	if n > maxDevice {
 		return fmt.Errorf("larger than %d bytes", maxDevice)
 	}
-	c.image = make([]byte, n)
+	c.store.Image = make([]byte, n)
 	return nil
 }
 
 func (c *compiler) header(args []string) error {
-	h := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: 8}
-	fields := map[string]*uint32{"magic": &h.Magic, "valid": &h.Valid, "version": &h.Version, "chunk": &h.ChunkSectors}
+	magic, valid, version, chunk := binary.LittleEndian.Uint32([]byte("SnAp")), uint32(1), uint32(1), uint32(8)
+	fields := map[string]*uint32{"magic": &magic, "valid": &valid, "version": &version, "chunk": &chunk}
 	if err := assign(fields, args); err != nil {
 		return err
 	}
-	if len(c.image) < format.HeaderSize {
+	inOrder := []uint32{magic, valid, version, chunk}
+	if len(c.store.Image) < 4*len(inOrder) {
 		return errors.New("does not fit the device")
 	}
-	h.Encode(c.image)
-	if !c.laidOut {
-		// An illegal chunk size is a fault worth testing.
-		c.geometry, _ = format.NewGeometry(h.ChunkSectors)
+	for i, field := range inOrder {
+		binary.LittleEndian.PutUint32(c.store.Image[4*i:], field)
 	}
+	if !c.laidOut {
+		_ = c.setChunk(chunk) // an illegal size is a fault worth testing
+	}
+	return nil
+}
+
+// setChunk sets the chunk size that what follows goes by; one that the kernel refuses is an error,
+// and then no size is set.
+func (c *compiler) setChunk(sectors uint32) error {
+	c.store.Chunk = 0
+	if bits.OnesCount32(sectors) != 1 || sectors > maxChunk {
+		return fmt.Errorf("the kernel refuses chunks of %d sectors: want a power of 2, %d at most", sectors, maxChunk)
+	}
+	c.store.Chunk = int(sectors) * sectorBytes
 	return nil
 }
 
@@ -132,9 +153,8 @@ func (c *compiler) layout(args []string) error {
 	if err := assign(map[string]*uint32{"chunk": &chunk}, args); err != nil {
 		return err
 	}
-	g, err := format.NewGeometry(chunk)
-	c.geometry, c.laidOut = g, true
-	return err
+	c.laidOut = true
+	return c.setChunk(chunk)
 }
 
 func (c *compiler) exception(args []string) error {
@@ -146,7 +166,7 @@ func (c *compiler) exception(args []string) error {
 	if err != nil {
 		return err
 	}
-	format.Exception{Old: format.OldChunk(n[1]), New: format.NewChunk(n[2])}.Encode(slot)
+	naive.Exception{Old: n[1], New: n[2]}.Encode(slot)
 	return nil
 }
 
@@ -166,23 +186,23 @@ func (c *compiler) fill(args []string) error {
 		}
 		var slot []byte
 		if slot, err = c.slot(i); err == nil {
-			format.Exception{Old: format.OldChunk(old), New: next}.Encode(slot)
-			next = c.geometry.SkipMetadata(next + 1)
+			naive.Exception{Old: old, New: next}.Encode(slot)
+			next = c.skipArea(next + 1)
 		}
 	}
 	return err
 }
 
 // end is the slot of the terminator, and the next free chunk.
-func (c *compiler) end() (i uint64, next format.NewChunk, err error) {
+func (c *compiler) end() (i, next uint64, err error) {
 	for next = 2; ; i++ {
 		slot, err := c.slot(i)
 		if err != nil {
 			return 0, 0, err
 		}
-		x := format.DecodeException(slot)
+		x := naive.Decode(slot)
 		if x.New == 0 {
-			return i, c.geometry.SkipMetadata(next), nil
+			return i, c.skipArea(next), nil
 		}
 		if next <= x.New {
 			next = x.New + 1 // 0 behind 2^64-1, as the kernel has it
@@ -190,18 +210,28 @@ func (c *compiler) end() (i uint64, next format.NewChunk, err error) {
 	}
 }
 
-// slot is where the exception of this number in the list stands.
-func (c *compiler) slot(i uint64) ([]byte, error) {
-	if c.geometry.IsZero() {
-		return nil, errors.New("no legal chunk size: say one with layout")
+// skipArea is the chunk, or the one behind it if it is an area.
+func (c *compiler) skipArea(chunk uint64) uint64 {
+	if chunk%uint64(c.store.PerArea()+1) == 1 {
+		chunk++
 	}
-	e := uint64(c.geometry.ExceptionsPerArea())
-	area := c.geometry.AreaLocation(format.AreaIndex(i / e))
-	if uint64(area) >= c.geometry.Chunks(format.Bytes(len(c.image))) {
+	return chunk
+}
+
+var errNoChunkSize = errors.New("no legal chunk size: say one with layout")
+
+// slot is where the exception of this number in the list stands, in an area that is wholly on the
+// device.
+func (c *compiler) slot(i uint64) ([]byte, error) {
+	if c.store.Chunk == 0 {
+		return nil, errNoChunkSize
+	}
+	e := uint64(c.store.PerArea())
+	isFar := i > uint64(len(c.store.Image)) // so far that the area's number might overflow
+	if isFar || 1+i/e*(e+1) >= c.store.Chunks() {
 		return nil, fmt.Errorf("slot %d is not on the device", i)
 	}
-	at := uint64(c.geometry.Offset(area)) + i%e*format.ExceptionSize
-	return c.image[at:][:format.ExceptionSize], nil
+	return c.store.Entry(int(i)), nil
 }
 
 func (c *compiler) raw(args []string) error {
@@ -219,11 +249,11 @@ func (c *compiler) raw(args []string) error {
 		if err = errors.Join(err, e); err != nil {
 			return err
 		}
-		if size := uint64(len(c.image)); at > size || count > size-at {
+		if size := uint64(len(c.store.Image)); at > size || count > size-at {
 			return fmt.Errorf("byte %d is not on the device", max(at, size))
 		}
 		for ; count > 0; count, at = count-1, at+1 {
-			c.image[at] = byte(value)
+			c.store.Image[at] = byte(value)
 		}
 	}
 	return nil
@@ -234,18 +264,17 @@ func (c *compiler) data(args []string) error {
 	if err != nil {
 		return err
 	}
-	if c.geometry.IsZero() {
-		return errors.New("no legal chunk size: say one with layout")
+	if c.store.Chunk == 0 {
+		return errNoChunkSize
 	}
-	size := c.geometry.ChunkBytes()
-	for chunk := format.NewChunk(format.FirstData); c.geometry.Offset(chunk)+size <= format.Bytes(len(c.image)); chunk++ {
-		content := c.image[c.geometry.Offset(chunk):][:size]
-		if c.geometry.IsMetadata(chunk) || bytes.Count(content, []byte{0}) < len(content) {
+	for chunk := range c.store.Chunks() {
+		content := c.store.Data(chunk)
+		if !c.store.IsData(chunk) || bytes.Count(content, []byte{0}) < len(content) {
 			continue
 		}
-		first := uint64(c.geometry.Offset(chunk).Sectors())
+		first := chunk * uint64(c.store.Chunk) / sectorBytes
 		for i := 0; i < len(content); i += 16 {
-			binary.LittleEndian.PutUint64(content[i:], first+uint64(i)/format.SectorSize)
+			binary.LittleEndian.PutUint64(content[i:], first+uint64(i)/sectorBytes)
 			binary.LittleEndian.PutUint64(content[i+8:], n[0])
 		}
 	}

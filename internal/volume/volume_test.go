@@ -22,9 +22,7 @@ func disks(t *testing.T, cut ...int64) (paths []string) {
 			content = content[:size]
 		}
 		path := filepath.Join(t.TempDir(), fmt.Sprint("disk", i))
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		devicetest.WriteFile(t, path, content)
 		paths = append(paths, path)
 	}
 	return paths

@@ -117,7 +117,7 @@ func TestCrash(t *testing.T) {
 	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 5))
 	for name, s := range stories(t, rng) {
 		t.Run(name, func(t *testing.T) {
-			want, before := s.rig.mustView(t), content(s.rig.origin)
+			want, before := s.rig.mustView(t), s.rig.origin.Image()
 			record := s.rig.all.Record()
 			if err := s.run(s.rig); err != nil {
 				t.Fatal(err)
@@ -155,7 +155,7 @@ func (s story) check(now *rig, n int, want, before []byte) error {
 		return fmt.Errorf("again: %w", err)
 	}
 	list, g, err := exceptions(now.cow)
-	if err != nil || len(list) > 0 || !bytes.Equal(content(now.origin), want) {
+	if err != nil || len(list) > 0 || !bytes.Equal(now.origin.Image(), want) {
 		return fmt.Errorf("merged again, %d exceptions are left and the origin holds something else (%v)", len(list), err)
 	}
 	// Nothing is left behind the empty list, but for what steps leave, as the kernel's do.
@@ -170,7 +170,7 @@ func (s story) check(now *rig, n int, want, before []byte) error {
 		return nil
 	}
 	err = now.takeBack(Options{})
-	if err == nil && !bytes.Equal(content(now.origin), before) {
+	if err == nil && !bytes.Equal(now.origin.Image(), before) {
 		err = errors.New("the origin is not what it was")
 	}
 	return err
@@ -183,7 +183,7 @@ func TestUndoCutOff(t *testing.T) {
 	spec, origin := shuffled(rng, 1, 50)
 	for _, cut := range []int{10, 40, 80, 1 << 30} {
 		r := newRig(t, spec, origin)
-		before := content(r.origin)
+		before := r.origin.Image()
 		r.all.Fault = killed(cut)
 		_ = withUndo(20, 1)(r)
 		r.all.Fault = nil
@@ -203,7 +203,7 @@ func TestUndoCutOff(t *testing.T) {
 			if err := undo.Belongs(now.log, now.origin, false, nil); err != nil {
 				t.Fatalf("%v: %v", crash, err)
 			}
-			if err := back(now); err != nil || !bytes.Equal(content(now.origin), before) {
+			if err := back(now); err != nil || !bytes.Equal(now.origin.Image(), before) {
 				t.Fatalf("%v: the origin is not what it was (%v)", crash, err)
 			}
 		}
@@ -239,7 +239,7 @@ func TestKilled(t *testing.T) {
 	}{{1, 100, 1000, 1}, {1, 100, 45, 1}, {2, 200, 90, 1}, {16, 1100, 1000, 37}} { // areas of 512 slots, 2 pages
 		spec, origin := shuffled(rng, c.chunk, c.n)
 		r := newRig(t, spec, origin)
-		want, cow, g := r.mustView(t), content(r.cow), geometry(t, uint32(c.chunk))
+		want, cow, g := r.mustView(t), r.cow.Image(), geometry(t, uint32(c.chunk))
 		lengths := map[int]bool{}
 		if testing.Short() {
 			c.every *= 3 // which meets one of the three states between four areas' clearing
@@ -256,7 +256,7 @@ func TestKilled(t *testing.T) {
 			}
 			e := g.ExceptionsPerArea()
 			read := int(g.Offset(g.AreaLocation(format.AreaIndex(len(list)/e)))) + int(g.ChunkBytes())
-			if !bytes.Equal(content(now.cow)[:read], cleared(cow, g, len(list), c.n)[:read]) {
+			if !bytes.Equal(now.cow.Image()[:read], cleared(cow, len(list), c.n)[:read]) {
 				t.Fatalf("%+v: after %d writes there is more than a beginning of %d exceptions", c, n, len(list))
 			}
 			lengths[len(list)] = true
@@ -267,7 +267,7 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			first := int(2 * g.ChunkBytes())
-			if !bytes.Equal(content(now.origin), want) || !bytes.Equal(content(now.cow)[:first], cleared(cow, g, 0, c.n)[:first]) {
+			if !bytes.Equal(now.origin.Image(), want) || !bytes.Equal(now.cow.Image()[:first], cleared(cow, 0, c.n)[:first]) {
 				t.Fatalf("%+v: after %d writes, and again: the origin holds something else, or area 0 does", c, n)
 			}
 		}
@@ -311,7 +311,7 @@ func TestFaults(t *testing.T) {
 					t.Fatalf("%s: operation %d of kind %d failed, and the snapshot shows something else (%v)", name, n, fault.Kinds, err)
 				}
 				now = now.in(now.all)
-				if err := run(now); err != nil || !bytes.Equal(content(now.origin), want) {
+				if err := run(now); err != nil || !bytes.Equal(now.origin.Image(), want) {
 					t.Fatalf("%s: operation %d of kind %d failed, and again: %v", name, n, fault.Kinds, err)
 				}
 			}

@@ -68,7 +68,7 @@ func TestRescue(t *testing.T) {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			spec, origin := shuffled(rng, c.chunk, c.n)
 			r := newRig(t, spec, origin)
-			want, list, cow, g := r.mustView(t), mustList(t, r), content(r.cow), geometry(t, uint32(c.chunk))
+			want, list, cow, g := r.mustView(t), mustList(t, r), r.cow.Image(), geometry(t, uint32(c.chunk))
 			lost := some(rng, list, c.bad)
 			r.all.Fault = bad(g, lost)
 
@@ -100,7 +100,7 @@ func TestRescue(t *testing.T) {
 			if _, err := r.run(small(c.batch, c.window)); err != nil {
 				t.Error(err)
 			}
-			r.wants(t, want, cleared(cow, g, 0, c.n))
+			r.wants(t, want, cleared(cow, 0, c.n))
 		})
 	}
 }
@@ -149,7 +149,7 @@ func TestRescueCutOff(t *testing.T) {
 			if slices.SortFunc(left, compare); !slices.Equal(left, lost) {
 				t.Fatalf("%v: again: the store has %v, want %v", crash, left, lost)
 			}
-			if err := whole(1000, nil)(now); err != nil || !bytes.Equal(content(now.origin), want) {
+			if err := whole(1000, nil)(now); err != nil || !bytes.Equal(now.origin.Image(), want) {
 				t.Fatalf("%v: at last: the origin holds something else (%v)", crash, err)
 			}
 		}
@@ -197,7 +197,7 @@ func TestRepeated(t *testing.T) {
 		if err != nil || batch == 100 && result.Chunks != 39 {
 			t.Errorf("%+v, %v", result, err)
 		}
-		if !bytes.Equal(content(r.origin), want) || len(mustList(t, r)) > 0 {
+		if !bytes.Equal(r.origin.Image(), want) || len(mustList(t, r)) > 0 {
 			t.Error("the origin holds something else")
 		}
 	}
@@ -249,7 +249,7 @@ func TestHidden(t *testing.T) {
 			if err != nil || m.Hidden != 32 || m.Chunks != 0 {
 				t.Fatalf("%+v, %v", m, err)
 			}
-			if _, err = m.Run(small(1000, 4096)); err != nil || !bytes.Equal(content(r.origin), want) {
+			if _, err = m.Run(small(1000, 4096)); err != nil || !bytes.Equal(r.origin.Image(), want) {
 				t.Errorf("%v", err)
 			}
 			if h, err := look.LookBehind(r.cow, m.geometry, format.End{}, nil); err != nil || !h.Blank {
@@ -279,12 +279,12 @@ func TestBeyond(t *testing.T) {
 			}
 			continue
 		}
-		want := content(r.origin)
+		want := r.origin.Image()
 		for _, x := range list[:50] {
 			r.all.Peek(want[int(x.Old)*sector:][:sector], int64(x.New)*sector)
 		}
 		result, err := m.Run(o)
-		if err != nil || result.Chunks != 50 || result.Beyond != 20 || !bytes.Equal(content(r.origin), want) {
+		if err != nil || result.Chunks != 50 || result.Beyond != 20 || !bytes.Equal(r.origin.Image(), want) {
 			t.Errorf("%+v, %v", result, err)
 		}
 		if left := mustList(t, r); !slices.Equal(left, list[50:]) {

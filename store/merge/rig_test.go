@@ -2,7 +2,6 @@ package merge
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/naive"
 	"dmcow/internal/storespec"
 	"dmcow/store"
 	"dmcow/store/look"
@@ -28,15 +28,11 @@ type rig struct {
 // logSectors is how long the undo log may become.
 const logSectors = 6000
 
-// newRig compiles a COW device. The origin has the given number of sectors, each of
-// which holds its number and a 1.
+// newRig compiles a COW device. The origin has the given number of sectors, all of them different.
 func newRig(t testing.TB, spec string, originSectors int64) *rig {
 	t.Helper()
 	cow := storespec.MustCompile(t, spec)
-	origin := make([]byte, originSectors*sector)
-	for s := range originSectors {
-		copy(origin[s*sector:], bytes.Repeat(binary.LittleEndian.AppendUint64(nil, uint64(s)<<8|1), sector/8))
-	}
+	origin := devicetest.Numbered(originSectors * sector)
 	size := int64(len(cow)) + int64(len(origin))
 	all := devicetest.New(size + logSectors*sector)
 	all.Put(0, cow)
@@ -59,49 +55,29 @@ func (r *rig) in(all *devicetest.Memory) *rig { return on(all, r.cow.Size(), r.o
 
 func (r *rig) clone() *rig { return r.in(r.all.Clone()) }
 
-// content is what a device of the rig holds.
-func content(p *devicetest.Part) []byte {
-	b := make([]byte, p.Size())
-	if _, err := p.ReadAt(b, 0); err != nil {
-		panic(err) // of memory without a fault
-	}
-	return b
-}
-
-// exceptions are those of a store, in the list's order.
-func exceptions(d look.Device) (all []format.Exception, g format.Geometry, err error) {
+// exceptions are those of a store that the engine takes for valid, in the list's order, read without
+// its code.
+func exceptions(d *devicetest.Part) (all []format.Exception, g format.Geometry, err error) {
 	id, err := look.Identify(d, look.FreshGeometry(d))
 	if err != nil || id.State != look.Valid {
 		return nil, g, fmt.Errorf("%+v, %v: want a store", id, err)
 	}
-	_, err = format.Each(id.Walk(d), nil, func(_ *struct{}, b format.Batch) error {
-		for _, x := range b.Exceptions() {
-			all = append(all, x)
-		}
-		return nil
-	})
-	return all, id.Geometry, err
+	s := naive.Of(d.Image())
+	for _, x := range s.List() {
+		all = append(all, format.Exception{Old: format.OldChunk(x.Old), New: format.NewChunk(x.New)})
+	}
+	if _, ok := s.Slot(len(all)); !ok {
+		return nil, g, fmt.Errorf("the list of %d exceptions leads past the end of the device", len(all))
+	}
+	return all, id.Geometry, nil
 }
 
-// view is what the snapshot of the origin with the store on d reads as, found out
-// the simplest way. Chunks in except are left out.
-func (r *rig) view(d look.Device, except ...format.OldChunk) ([]byte, error) {
-	list, g, err := exceptions(d)
-	if err != nil {
+// view is what the snapshot of the origin with the store on d shows.
+func (r *rig) view(d *devicetest.Part) ([]byte, error) {
+	if _, _, err := exceptions(d); err != nil {
 		return nil, err
 	}
-	v, chunk := content(r.origin), int(g.ChunkBytes())
-	for _, x := range list {
-		part := v[int(x.Old)*chunk:]
-		if _, err := d.ReadAt(part[:min(chunk, len(part))], int64(g.Offset(x.New))); err != nil {
-			return nil, err
-		}
-	}
-	for _, old := range except {
-		part := v[int(old)*chunk:]
-		clear(part[:min(chunk, len(part))])
-	}
-	return v, nil
+	return naive.Of(d.Image()).View(r.origin.Image())
 }
 
 func (r *rig) mustView(t testing.TB) []byte {
@@ -208,11 +184,10 @@ func (r *rig) step(o Options, n uint64, told func(store.Run) error) (Result, err
 
 // cleared is the COW device's content with the given exceptions of the list, by
 // position from first on, cleared.
-func cleared(cow []byte, g format.Geometry, first, end int) []byte {
-	cow = bytes.Clone(cow)
+func cleared(cow []byte, first, end int) []byte {
+	s := naive.Of(bytes.Clone(cow))
 	for i := first; i < end; i++ {
-		at := g.SlotOffset(format.Place{Area: format.AreaIndex(i / g.ExceptionsPerArea()), Index: i % g.ExceptionsPerArea()})
-		clear(cow[at : at+format.ExceptionSize])
+		clear(s.Entry(i))
 	}
-	return cow
+	return s.Image
 }

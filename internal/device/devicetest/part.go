@@ -17,6 +17,13 @@ func (m *Memory) Part(offset, size int64) *Part { return &Part{m, offset, size} 
 // Resize gives the part another size. It must stay within its device.
 func (p *Part) Resize(size int64) { p.size = size }
 
+// Image is a copy of all content, for the test's own use.
+func (p *Part) Image() []byte {
+	image := make([]byte, p.size)
+	p.memory.Peek(image, p.offset)
+	return image
+}
+
 // Size is the size of the part in bytes.
 func (p *Part) Size() int64 { return p.size }
 

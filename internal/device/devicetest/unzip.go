@@ -1,7 +1,9 @@
 package devicetest
 
 import (
+	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -24,4 +26,18 @@ func Unzip(t testing.TB, path string) []byte {
 		t.Fatal(err)
 	}
 	return content
+}
+
+// Zip packs content with gzip, without a name or a time: equal content makes equal files.
+func Zip(t testing.TB, content []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = z.Write(content)
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -15,13 +15,14 @@
 package corpus
 
 import (
-	"bytes"
-	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"dmcow/internal/device/devicetest"
 )
 
 // A Store is one entry of kernel.json: a store, its origin, and what the kernel
@@ -85,13 +86,19 @@ func Load(t testing.TB) map[string]Store {
 // COW is the COW device's content.
 func (s Store) COW(t testing.TB) []byte {
 	t.Helper()
-	return gunzip(t, filepath.Join(s.dir, s.COWFile))
+	return devicetest.Unzip(t, filepath.Join(s.dir, s.COWFile))
 }
 
 // Origin is the origin's content as the store leaves it.
 func (s Store) Origin(t testing.TB) []byte {
 	t.Helper()
-	return gunzip(t, filepath.Join(s.dir, s.OriginFile))
+	return devicetest.Unzip(t, filepath.Join(s.dir, s.OriginFile))
+}
+
+// Digest is the SHA-256 of content as kernel.json has it, in hexadecimal.
+func Digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 func read(dir string) (map[string]Store, error) {
@@ -108,23 +115,6 @@ func read(dir string) (map[string]Store, error) {
 		stores[name] = s
 	}
 	return stores, nil
-}
-
-func gunzip(t testing.TB, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	content, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	return content
 }
 
 // moduleRoot is the directory with go.mod, from the test's on upwards.

@@ -61,10 +61,10 @@ func TestCopies(t *testing.T) {
 	files := map[string]bool{"kernel.json": true}
 	for name, s := range Load(t) {
 		cow, origin := s.COW(t), s.Origin(t)
-		if digest(cow) != s.COWSHA256 || uint64(len(cow)) != s.COWSectors*kernellab.SectorSize {
+		if Digest(cow) != s.COWSHA256 || uint64(len(cow)) != s.COWSectors*kernellab.SectorSize {
 			t.Errorf("%s: not the store that kernel.json describes", name)
 		}
-		if digest(origin) != s.OriginSHA256 || uint64(len(origin)) != s.OriginSectors*kernellab.SectorSize {
+		if Digest(origin) != s.OriginSHA256 || uint64(len(origin)) != s.OriginSectors*kernellab.SectorSize {
 			t.Errorf("%s: not the origin that kernel.json describes", name)
 		}
 		files[s.COWFile], files[s.OriginFile] = true, true

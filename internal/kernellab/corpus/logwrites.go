@@ -20,7 +20,7 @@ func (b *rig) writes() (writes []Write) {
 func writeOf(e kernellab.LogEntry) Write {
 	w := Write{Sector: e.Sector, Sectors: e.Sectors, Mark: e.Mark, Flags: flagNames(e)}
 	if len(e.Data) > 0 {
-		w.SHA256 = digest(e.Data)
+		w.SHA256 = Digest(e.Data)
 		w.Zero = len(bytes.Trim(e.Data, "\x00")) == 0
 	}
 	return w

@@ -31,14 +31,14 @@ func TestKernelLVM(t *testing.T) {
 	s := Store{Name: "lvm-ext4", LVMName: "vg0/snap"}
 	s.DataPercent = strings.TrimSpace(lvm(t, "lvs", "--noheadings", "-o", "data_percent", "vg0/snap"))
 	status := kernellab.Run(t, "dmsetup", "status", "vg0-snap")
-	cow, origin := content(t, "/dev/mapper/vg0-snap-cow"), content(t, "/dev/mapper/vg0-origin")
-	s.COWSHA256, s.OriginSHA256 = digest(cow), digest(origin)
-	ask(t, &s, loopOf(t, "origin", origin), loopOf(t, "cow", cow), "P", 8)
+	cow, origin := kernellab.MustRead(t, "/dev/mapper/vg0-snap-cow"), kernellab.MustRead(t, "/dev/mapper/vg0-origin")
+	s.COWSHA256, s.OriginSHA256 = Digest(cow), Digest(origin)
+	ask(t, &s, kernellab.LoopOf(t, origin), kernellab.LoopOf(t, cow), "P", 8)
 	s.Exceptions = nil // ext4 may have written a block as it was
 	if !strings.HasSuffix(status, " snapshot "+s.Status) {
 		t.Errorf("LVM's snapshot has the status %q, its store loaded alone %q", status, s.Status)
 	}
-	if got := digest(content(t, "/dev/mapper/vg0-snap")); got != s.ViewSHA256 {
+	if got := Digest(kernellab.MustRead(t, "/dev/mapper/vg0-snap")); got != s.ViewSHA256 {
 		t.Errorf("LVM's snapshot reads as %s, its store loaded alone as %s", got, s.ViewSHA256)
 	}
 	t.Logf("%s: %s, %s%%", s.Name, s.Status, s.DataPercent)
@@ -109,16 +109,6 @@ func changeFiles(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	writeFiles(t, filepath.Join(dir, "new"), "added", 0, 12)
-}
-
-// loopOf makes a block device with a copy of the content.
-func loopOf(t *testing.T, name string, content []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return kernellab.Loop(t, path)
 }
 
 // TestKernelLVMOverAnOldSnapshot makes a snapshot, fills it, removes it, and makes

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 )
 
@@ -43,9 +44,7 @@ func makePowerCut(t *testing.T) {
 	umlexec := kernellab.Umlexec(t)
 	sc := powerCut
 	origin := kernellab.File(t, "origin", sc.OriginSectors)
-	if err := os.WriteFile(origin, kernellab.Pattern(0, sc.OriginSectors, 0), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, origin, kernellab.Pattern(0, sc.OriginSectors, 0))
 	before, err := kernellab.Digest(origin)
 	if err != nil {
 		t.Fatal(err)
@@ -107,9 +106,7 @@ func writeUntilPowerOff(t *testing.T) {
 			t.Fatalf("status %q", status)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(os.Getenv("DMCOW_LAB_OUT"), "cut"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	devicetest.WriteFile(t, filepath.Join(os.Getenv("DMCOW_LAB_OUT"), "cut"), nil)
 	t.Fatal(syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF))
 }
 
@@ -117,8 +114,8 @@ func writeUntilPowerOff(t *testing.T) {
 // part of the test outside.
 func tellAboutPowerCut(t *testing.T) {
 	kernellab.Require(t)
-	cow, origin := content(t, ubdCOW), content(t, ubdOrigin)
-	s := Store{Name: powerCut.Name, COWSHA256: digest(cow), OriginSHA256: digest(origin)}
+	cow, origin := kernellab.MustRead(t, ubdCOW), kernellab.MustRead(t, ubdOrigin)
+	s := Store{Name: powerCut.Name, COWSHA256: Digest(cow), OriginSHA256: Digest(origin)}
 	ask(t, &s, ubdOrigin, ubdCOW, powerCut.Type, powerCut.Chunk)
 	s.Exceptions = nil // what was copied may not have been overwritten yet
 	save(t, s, cow, origin)

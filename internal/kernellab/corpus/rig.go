@@ -2,14 +2,13 @@ package corpus
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 )
 
@@ -61,11 +60,11 @@ func newRig(t testing.TB, sc Scenario) *rig {
 		originFile: kernellab.File(t, "origin", sc.OriginSectors),
 		cowFile:    kernellab.File(t, "cow", sc.COWSectors),
 	}
-	b.fill(b.originFile, kernellab.Pattern(0, sc.OriginSectors, 0))
+	devicetest.WriteFile(b, b.originFile, kernellab.Pattern(0, sc.OriginSectors, 0))
 	if sc.Stale {
 		const zeroed = 4096 // what lvcreate clears
 		garbage := bytes.Repeat([]byte{0xa5}, int(sc.COWSectors*kernellab.SectorSize)-zeroed)
-		b.fill(b.cowFile, append(make([]byte, zeroed), garbage...))
+		devicetest.WriteFile(b, b.cowFile, append(make([]byte, zeroed), garbage...))
 	}
 	b.origin, b.rawCOW = kernellab.Loop(t, b.originFile), kernellab.Loop(t, b.cowFile)
 	b.cow = b.rawCOW
@@ -74,13 +73,6 @@ func newRig(t testing.TB, sc Scenario) *rig {
 		b.cow = b.log.Path
 	}
 	return b
-}
-
-func (b *rig) fill(path string, content []byte) {
-	b.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		b.Fatal(err)
-	}
 }
 
 func (b *rig) load() *kernellab.Snapshot {
@@ -210,7 +202,7 @@ func ask(t testing.TB, s *Store, origin, cow, typ string, chunk uint64) (table s
 // differences counts the chunks in which the snapshot differs from its origin.
 func differences(t testing.TB, s *kernellab.Snapshot, chunk uint64) int {
 	t.Helper()
-	view, origin := content(t, s.View.Path), content(t, s.Origin.Path)
+	view, origin := kernellab.MustRead(t, s.View.Path), kernellab.MustRead(t, s.Origin.Path)
 	n, size := 0, int(chunk*kernellab.SectorSize)
 	for at := 0; at < len(origin); at += size {
 		end := min(at+size, len(origin))
@@ -221,26 +213,10 @@ func differences(t testing.TB, s *kernellab.Snapshot, chunk uint64) int {
 	return n
 }
 
-func content(t testing.TB, path string) []byte {
-	t.Helper()
-	var b []byte
-	if err := kernellab.Read(path, func(piece []byte) { b = append(b, piece...) }); err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // copyDevice copies a device to a file, and returns the SHA-256 of its content.
 func copyDevice(t testing.TB, to, device string) string {
 	t.Helper()
-	b := content(t, device)
-	if err := os.WriteFile(to, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return digest(b)
-}
-
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	b := kernellab.MustRead(t, device)
+	devicetest.WriteFile(t, to, b)
+	return Digest(b)
 }

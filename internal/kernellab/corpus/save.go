@@ -1,14 +1,14 @@
 package corpus
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"dmcow/internal/device/devicetest"
 )
 
 // updating reports whether the test is to write its stores to DMCOW_LAB_OUT.
@@ -24,7 +24,7 @@ func save(t testing.TB, s Store, cow, origin []byte) {
 	}
 	s.COWFile, s.OriginFile = s.Name+".cow.gz", s.Name+".origin.gz"
 	for name, content := range map[string][]byte{s.COWFile: cow, s.OriginFile: origin} {
-		if err := os.WriteFile(filepath.Join(dir, name), compress(content), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), devicetest.Zip(t, content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,18 +43,4 @@ func save(t testing.TB, s Store, cow, origin []byte) {
 	if err := os.WriteFile(filepath.Join(dir, "kernel.json"), append(b, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// compress gzips without a name or a time, so that equal content makes equal
-// files.
-func compress(content []byte) []byte {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err == nil {
-		_, err = z.Write(content)
-	}
-	if err = errors.Join(err, z.Close()); err != nil {
-		panic(err) // a Buffer takes everything
-	}
-	return b.Bytes()
 }
