@@ -35,16 +35,10 @@ type globals struct {
 	Yes     bool `help:"Answer yes to the question that a writing command asks. Taken and ignored by the others."`
 }
 
-// failure is an error that knows the device that it is about and the status
-// that it ends the run with.
-type failure struct {
-	device string
-	status status
-	err    error
+// unable is the refusal of what cannot be done with a device.
+func unable(device string, err error) error {
+	return &snapshot.Refusal{Device: device, Code: snapshot.Unable, Err: err}
 }
-
-func (f *failure) Error() string { return fmt.Sprintf("%s: %v", words.Printable(f.device), f.err) }
-func (f *failure) Unwrap() error { return f.err }
 
 // begin begins a session: volumes of LVM are looked for where the flags say.
 func (a *app) begin(v volumes, host string) *snapshot.Session {
@@ -55,6 +49,14 @@ func (a *app) begin(v volumes, host string) *snapshot.Session {
 		Where: a.where, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
 	})
 	return a.session
+}
+
+// plan plans what a command is to write, if the question can be answered that it then asks.
+func plan[R, P any](a *app, w writing, r R, of func(*snapshot.Session, R) (P, error)) (p P, err error) {
+	if err = a.permission(w.DryRun); err == nil {
+		p, err = of(a.begin(w.volumes, w.ForeignHost), r)
+	}
+	return p, err
 }
 
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
@@ -76,7 +78,7 @@ func (a *app) tell() {
 	for _, n := range a.session.Notes() {
 		a.status |= a.ended(n.Code)
 		if n.Text != "" && (!n.Detail || a.flags.Verbose) {
-			a.say(n.Device, "%s", n.Text)
+			a.say(n.Device, "%s", a.advised(n.Text, n.Device, n.Remedies))
 		}
 	}
 }
@@ -87,6 +89,12 @@ func (a *app) interruption() error {
 		return snapshot.ErrInterrupted
 	}
 	return nil
+}
+
+// print writes to standard output.
+func (a *app) print(format string, args ...any) error {
+	_, err := fmt.Fprintf(a.stdout, format, args...)
+	return err
 }
 
 // say writes a line about a device on standard error.

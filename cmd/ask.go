@@ -23,7 +23,7 @@ func (a *app) permission(dryRun bool) error {
 	return errNoYes
 }
 
-// ask asks the question, which is about path, unless --yes has answered it. The error is the failure
+// ask asks the question, which is about path, unless --yes has answered it. The error is the refusal
 // of an answer that is not yes, or of an interruption.
 func (a *app) ask(path, question string, args ...any) error {
 	a.tell()
@@ -33,13 +33,13 @@ func (a *app) ask(path, question string, args ...any) error {
 		answer = a.answer()
 	}
 	if a.ctx.Err() != nil {
-		return &failure{path, statusInterrupted, fmt.Errorf("%w: nothing was written", snapshot.ErrInterrupted)}
+		return &snapshot.Refusal{Device: path, Code: snapshot.Interrupted, Err: fmt.Errorf("%w: nothing was written", snapshot.ErrInterrupted)}
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":
 		return nil
 	}
-	return &failure{path, statusFailed, errors.New("not confirmed: nothing was written")}
+	return unable(path, errors.New("not confirmed: nothing was written"))
 }
 
 // answer is the next line of standard input, or what there is before its end. It does not wait for

@@ -84,15 +84,14 @@ func (a *app) printed(code int) int {
 	return code | int(statusFailed)
 }
 
-// run parses the command line and runs the command. The error is one of use, a
-// failure, or that of a write.
+// run parses the command line and runs the command. The error is of wrong use, a refusal, or of a write.
 func (a *app) run(args []string) error {
 	var c cli
 	k, err := newParser(&c, a.stdout, a.stderr).Parse(args)
 	if err != nil {
 		return misuse(err)
 	}
-	if err := needlessPV(k); err != nil {
+	if err := checkPV(k); err != nil {
 		return err
 	}
 	a.flags = c.globals
@@ -104,8 +103,8 @@ func (a *app) run(args []string) error {
 	return k.Run(a)
 }
 
-// needlessPV is wrong use: it was said where to look for VG/LV, and nothing is one.
-func needlessPV(k *kong.Context) error {
+// checkPV refuses to be told where to look for VG/LV, where nothing is one.
+func checkPV(k *kong.Context) error {
 	given := false
 	for _, p := range k.Path {
 		given = given || p.Flag != nil && p.Flag.Name == "pv"
@@ -144,8 +143,7 @@ func (a *app) monitored(err error) dump.Alarm {
 	case err == nil && a.alarm != nil:
 		return *a.alarm
 	default:
-		_, err := fmt.Fprintln(a.stdout, dump.PluginLine(dump.Unknown, err.Error()))
-		a.fail(err)
+		a.fail(a.print("%s\n", dump.PluginLine(dump.Unknown, err.Error())))
 	}
 	return dump.Unknown
 }

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 
 	"dmcow/internal/units"
 	"dmcow/snapshot"
@@ -43,9 +42,8 @@ func (c *createCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		_, err = fmt.Fprintf(a.stdout, "required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors\n",
+		return a.print("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors\n",
 			p.Size, p.Size.Sectors(), p.Chunks, p.ChunkSectors)
-		return err
 	}
 	if p.Asks {
 		if err := a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.ChunkSectors); err != nil {

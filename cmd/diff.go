@@ -55,7 +55,7 @@ func (c *diffCmd) Run(a *app) error {
 		return err
 	}
 	defer n.Close()
-	if err := list.Write(n.WriteUncertain); err != nil {
+	if err := writeUncertain(list, n); err != nil {
 		return err
 	}
 	d := &difference{app: a, flags: c, name: n.COW.Text, of: n, changes: n.View.Changes()}
@@ -111,7 +111,7 @@ func (c *diffCmd) openOther(s *snapshot.Session, n *snapshot.Snapshot) (*snapsho
 	}
 	if t.COW.Device.Overlaps(n.COW.Device) {
 		t.Close()
-		return nil, &failure{t.COW.Text, statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected another snapshot", words.Printable(n.COW.Text))}
+		return nil, unable(t.COW.Text, fmt.Errorf("is kept on the same bytes as %s, expected another snapshot", words.Printable(n.COW.Text)))
 	}
 	return t, nil
 }

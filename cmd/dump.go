@@ -41,6 +41,7 @@ func (c *dumpCmd) Run(a *app) error {
 		return err
 	}
 	defer w.Close()
+	w.Identity.Fault = a.fault(w)
 	s, err := c.write(a, session, w)
 	if err != nil {
 		return err

@@ -55,12 +55,10 @@ func (c *exportCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
-	name := p.Snapshot.COW.Text
 	if c.DryRun {
-		_, err := fmt.Fprintf(a.stdout, "%s: would write %s of %s\n", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(name))
-		return err
+		return a.print("%s: would write %s of %s\n", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text))
 	}
-	if err := list.Write(p.Snapshot.WriteUncertain); err != nil {
+	if err := writeUncertain(list, p.Snapshot); err != nil {
 		return err
 	}
 	if p.Output.Replaces {
@@ -106,10 +104,9 @@ func (a *app) printSums(o *snapshot.Output, sums []hash.Hash) error {
 	if o.Name == "-" {
 		w = a.stderr
 	}
+	text := &lines{w: w}
 	for _, d := range sums {
-		if _, err := fmt.Fprintf(w, "%x  %s\n", d.Sum(nil), words.Printable(o.Name)); err != nil {
-			return err
-		}
+		text.line("%x  %s", d.Sum(nil), words.Printable(o.Name))
 	}
-	return nil
+	return text.err
 }

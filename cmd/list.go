@@ -25,7 +25,7 @@ func (c *listCmd) Run(a *app) error {
 		return err
 	}
 	if i.Looked == 0 && len(i.All) == 0 {
-		return &failure{"list", statusFailed, unseen(i)}
+		return unable("list", unseen(i))
 	}
 	a.tell()
 	a.tellUnseen(i)
@@ -35,9 +35,10 @@ func (c *listCmd) Run(a *app) error {
 		}
 		if l.Err != nil {
 			a.fail(l.Err)
-		} else {
-			a.conclude(l.Name, l.Survey)
+			continue
 		}
+		l.Survey.Identity.Fault = a.fault(l.COW)
+		a.conclude(l.Name, l.Survey)
 	}
 	switch c.Output {
 	case "json":
@@ -81,7 +82,7 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 		a.fail(err)
 	}
 	for _, err := range slices.Concat(i.Faults, i.Unread) {
-		a.fail(&failure{"list", statusFailed, err})
+		a.fail(unable("list", err))
 	}
 	for _, err := range i.Copies {
 		a.say("list", "%v; another copy is whole", err)

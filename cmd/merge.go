@@ -37,12 +37,9 @@ func (c *mergeCmd) Validate() error {
 }
 
 func (c *mergeCmd) Run(a *app) error {
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
-	r := c.plan()
+	r := c.mergeRequest()
 	r.Rescue, r.Keep, r.Sparse = c.Rescue, c.Keep, c.Sparse
-	m, err := a.begin(c.volumes, c.ForeignHost).PlanMerge(r)
+	m, err := plan(a, c.writing, r, (*snapshot.Session).PlanMerge)
 	if err != nil {
 		return err
 	}

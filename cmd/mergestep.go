@@ -7,6 +7,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
+	"dmcow/snapshot"
 	"dmcow/store"
 )
 
@@ -24,12 +25,9 @@ func (c *mergeStepCmd) Validate() error {
 }
 
 func (c *mergeStepCmd) Run(a *app) error {
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
-	r := c.plan()
+	r := c.mergeRequest()
 	r.Steps = uint64(c.Steps)
-	m, err := a.begin(c.volumes, c.ForeignHost).PlanMerge(r)
+	m, err := plan(a, c.writing, r, (*snapshot.Session).PlanMerge)
 	if err != nil {
 		return err
 	}
@@ -61,8 +59,7 @@ func (t *mergeText) print(verb string) func(store.Run) error {
 	return func(r store.Run) error {
 		start := format.Bytes(r.Old) * chunk
 		end := min(start+format.Bytes(r.Count)*chunk, t.merge.Size())
-		_, err := fmt.Fprintf(t.app.stdout, "%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
+		return t.app.print("%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
 			verb, words.Count(r.Count, "chunk"), r.Old, r.New, end-start, start)
-		return err
 	}
 }

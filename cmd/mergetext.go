@@ -23,8 +23,8 @@ type merging struct {
 	writing `embed:""`
 }
 
-// plan is the merge that the flags ask for.
-func (m *merging) plan() snapshot.MergeRequest {
+// mergeRequest is the merge that the flags ask for.
+func (m *merging) mergeRequest() snapshot.MergeRequest {
 	return snapshot.MergeRequest{Request: m.request(m.COW), Into: string(m.Into), Undo: string(m.Undo), Force: m.Force, Lost: m.Lose, DryRun: m.DryRun}
 }
 

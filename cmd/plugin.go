@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"strings"
 
 	"dmcow/dump"
@@ -32,9 +31,9 @@ func monitoring(args []string) bool {
 // plugin writes the monitoring plugin's line and raises the alarm that it tells of.
 func (c *usageCmd) plugin(a *app, all []*snapshot.Used, unread []unreadCOW) error {
 	var stores []dump.Monitored
-	for i := range all {
-		if all[i].Survey.Unreadable() == nil { // else it is among unread
-			stores = append(stores, dump.Monitored{Name: all[i].COW.Text, Survey: all[i].Survey})
+	for _, u := range all {
+		if u.Survey.Unreadable() == nil { // else it is among unread
+			stores = append(stores, dump.Monitored{Name: u.COW.Text, Survey: u.Survey})
 		}
 	}
 	for _, u := range unread {
@@ -42,6 +41,5 @@ func (c *usageCmd) plugin(a *app, all []*snapshot.Used, unread []unreadCOW) erro
 	}
 	line, level := dump.Plugin(stores, c.Warn, c.Crit)
 	a.alarm = &level
-	_, err := fmt.Fprintln(a.stdout, line)
-	return err
+	return a.print("%s\n", line)
 }

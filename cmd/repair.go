@@ -76,9 +76,6 @@ func (c *repairCmd) Run(a *app) error {
 	if c.CopyTo == "-" && isTerminal(a.stdout.File()) && !c.DryRun {
 		return usageError{errors.New("standard output is a terminal: expected a file for --copy-to, or a pipe")}
 	}
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
 	r := snapshot.RepairRequest{
 		Request: c.request(c.COW), Base: c.base(), Choices: c.choices(), Undo: string(c.Undo), NoUndo: c.NoUndo, DryRun: c.DryRun,
 	}
@@ -87,7 +84,7 @@ func (c *repairCmd) Run(a *app) error {
 	} else {
 		r.CopyTo = string(c.CopyTo)
 	}
-	p, err := a.begin(c.volumes, c.ForeignHost).PlanRepair(r)
+	p, err := plan(a, c.writing, r, (*snapshot.Session).PlanRepair)
 	if err != nil {
 		return err
 	}
@@ -123,7 +120,7 @@ func (m *mending) nothing() {
 
 // firstFault says what is wrong before all else.
 func (m *mending) firstFault() string {
-	if fault := m.repair.COW.Identity.Fault; fault != "" {
+	if fault := m.app.fault(m.repair.COW); fault != "" {
 		return fault
 	}
 	return m.repair.Plan.Before.Tallies[0].Findings[0].Told()
@@ -174,9 +171,9 @@ func (m *mending) conclude(done snapshot.Mended) error {
 	}
 	w := &lines{w: m.text()}
 	if done.Faults > 0 {
-		w.line("%s: mended %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, m.headline(&done.Report))
+		w.line("%s: mended %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
 	} else {
-		w.line("%s: a copy, with nothing to mend; %s", words.Printable(done.Written), m.headline(&done.Report))
+		w.line("%s: a copy, with nothing to mend; %s", words.Printable(done.Written), a.headline(&done.Report))
 	}
 	if w.err != nil {
 		return w.err
@@ -188,12 +185,6 @@ func (m *mending) conclude(done snapshot.Mended) error {
 		a.say(done.Written, "there is more to mend than one plan holds: run the same command again")
 	}
 	return m.record(&done.Report, done)
-}
-
-// headline is the verdict of a check.
-func (m *mending) headline(r *check.Report) string {
-	v := checked{app: m.app, cow: m.repair.COW, report: r, options: m.repair.Options}
-	return v.headline()
 }
 
 // record writes the result for programs, where that was asked for.

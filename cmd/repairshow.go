@@ -27,7 +27,7 @@ func (m *mending) text() io.Writer {
 // show writes what is wrong, what is mended, and how.
 func (m *mending) show() error {
 	w := &lines{w: m.text()}
-	w.line("%s: %s", words.Printable(m.name), m.headline(&m.repair.Plan.Before))
+	w.line("%s: %s", words.Printable(m.name), m.app.headline(&m.repair.Plan.Before))
 	for _, x := range m.repair.Plan.Mended {
 		what := "mended"
 		if x.Loses {
@@ -47,7 +47,7 @@ func (m *mending) show() error {
 		m.showList(w)
 	}
 	m.showSteps(w)
-	w.line("\nthen: %s", m.headline(&m.repair.Plan.After))
+	w.line("\nthen: %s", m.app.headline(&m.repair.Plan.After))
 	if m.repair.Plan.More {
 		w.line("There is more to mend than one plan holds: then run the same command again.")
 	}

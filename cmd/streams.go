@@ -3,11 +3,13 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 
 	"golang.org/x/term"
 
+	"dmcow/dump"
 	"dmcow/internal/stdio"
 	"dmcow/snapshot"
 )
@@ -25,12 +27,17 @@ func (a *app) list(name path, first string) snapshot.ListFile {
 // uncertainList is the list of the stretches of a snapshot that are not certain, which stands beside the
 // other files that a command reads and writes.
 func (a *app) uncertainList(v viewing, others ...path) (snapshot.ListFile, error) {
-	l := a.list(v.Uncertain, "offset,length")
+	l := a.list(v.Uncertain, dump.UncertainHead)
 	names := []string{string(v.COW), string(v.Origin)}
 	for _, o := range others {
 		names = append(names, string(o))
 	}
 	return l, l.Check(names...)
+}
+
+// writeUncertain writes that list.
+func writeUncertain(l snapshot.ListFile, n *snapshot.Snapshot) error {
+	return l.Write(func(w io.Writer) error { return dump.UncertainCSV(w, n.View.Uncertain()) })
 }
 
 // isTerminal reports whether a file is a terminal; nil is none.
@@ -53,15 +60,11 @@ func (a *app) fail(err error) {
 	a.tell()
 	text := err.Error()
 	var r *snapshot.Refusal
-	var f *failure
-	var u usageError
 	switch {
 	case errors.As(err, &r):
 		a.status |= a.ended(r.Code)
 		text = a.refusal(r)
-	case errors.As(err, &f):
-		a.status |= f.status
-	case errors.As(err, &u):
+	case errors.As(err, new(usageError)):
 		a.status |= statusWrongUse
 	default:
 		a.status |= statusFailed

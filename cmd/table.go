@@ -37,20 +37,18 @@ func (a *app) table(header []string, rows [][]string) error {
 	if err := t.Render(); err != nil {
 		return err
 	}
+	w := &lines{w: a.stdout}
 	for line := range strings.Lines(b.String()) {
-		if _, err := fmt.Fprintln(a.stdout, strings.TrimRight(line, " \n")); err != nil {
-			return err
-		}
+		w.line("%s", strings.TrimRight(line, " \n"))
 	}
-	_, err := fmt.Fprintln(a.stdout)
-	return err
+	w.line("")
+	return w.err
 }
 
 // usageRows compares stores, a row each.
 func (a *app) usageRows(all []*snapshot.Used) [][]string {
 	var rows [][]string
-	for i := range all {
-		r := all[i]
+	for _, r := range all {
 		row := []string{words.Printable(r.COW.Text), a.paintState(r.Survey.State(), r.Survey.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Survey.Usage.Total()), "-", "-"}
 		if r.Survey.Complete() && r.Survey.State() != store.Damaged {
 			u := r.Survey.Usage
@@ -190,10 +188,10 @@ func (a *app) conclude(name string, s store.Survey) {
 	a.status |= a.ended(snapshot.CodeOf(s.Identity.State)) | a.ended(snapshot.CodeOf(s.State()))
 }
 
-// interruptedBy makes a failure of an interruption, and passes other errors on.
+// interruptedBy makes a refusal of an interruption, and passes other errors on.
 func interruptedBy(name string, err error) error {
 	if errors.Is(err, snapshot.ErrInterrupted) {
-		return &failure{name, statusInterrupted, err}
+		return &snapshot.Refusal{Device: name, Code: snapshot.Interrupted, Err: err}
 	}
 	return err
 }

@@ -74,6 +74,7 @@ func (c *usageCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		u.Survey.Identity.Fault = a.fault(u.COW)
 		a.conclude(u.COW.Text, u.Survey)
 		if u.Survey.Identity.Leftover && u.Survey.State() == store.Uninitialized {
 			a.say(u.COW.Text, "%s", describe(u.Survey))
@@ -112,8 +113,8 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []unreadCOW) error
 
 func records(all []*snapshot.Used) []dump.Usage {
 	var records []dump.Usage
-	for i := range all {
-		records = append(records, record(all[i]))
+	for _, u := range all {
+		records = append(records, record(u))
 	}
 	return records
 }

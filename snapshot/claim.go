@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"dmcow/internal/device"
@@ -14,16 +13,35 @@ import (
 // tell. So whoever may write it stops who reads, unless that is allowed; others are kept from
 // beginning to, where the kernel can do that; and at the end it is looked at once more.
 
-// inUse refuses a device that somebody has, who may write to it.
-func inUse(name string, by []string) error {
-	return refuse(name, Unable, fmt.Errorf("in use by %s, who may write to it while it is read. "+
-		"If a snapshot is active, read its own device, or deactivate it first", strings.Join(by, ", ")), AllowLive)
+// checkUnused refuses a device that somebody has, who may write to it.
+func checkUnused(name string, by []string) error {
+	if len(by) == 0 {
+		return nil
+	}
+	return refusef(name, Unable, "in use by %s, who may write to it while it is read. "+
+		"If a snapshot is active, read its own device, or deactivate it first", strings.Join(by, ", ")).with(AllowLive)
+}
+
+// claimToRead keeps others from writing to a device that is read, and refuses one that somebody may
+// write to already.
+func claimToRead(d *device.Device) error {
+	if err := checkUnused(d.Path(), d.Writers()); err != nil {
+		return err
+	}
+	return claimAlone(d.Path(), d)
+}
+
+func claimAlone(name string, d *device.Device) error {
+	if _, err := d.Claim(); err != nil {
+		return refuse(name, Unable, err, AllowLive)
+	}
+	return nil
 }
 
 // claim keeps others from writing to what is read, and refuses what somebody may write to already.
 func (n *Snapshot) claim(how access) error {
-	if by := n.Origin.Device.Writers(); len(by) > 0 {
-		return inUse(n.Origin.Text, by)
+	if err := checkUnused(n.Origin.Text, n.Origin.Device.Writers()); err != nil {
+		return err
 	}
 	if err := n.claimDevice(n.COW.Name, n.COW.Device, how == toRead); err != nil {
 		return err
@@ -53,43 +71,35 @@ func (n *Snapshot) claimDevice(name Name, d *device.Device, reads bool) error {
 	if !reads {
 		return nil
 	}
-	if _, err := d.Claim(); err != nil {
-		return refuse(name.Text, Unable, err, AllowLive)
-	}
-	return nil
+	return claimAlone(name.Text, d)
 }
 
 // CheckQuiet refuses a snapshot that came into use while it was read: what was read of it may be of
 // several moments.
 func (n *Snapshot) CheckQuiet() error {
-	if by := n.COW.Device.NewHolders(); n.out == nil && len(by) > 0 && n.COW.Identity.State == store.Valid {
-		return cameIntoUse(n.COW.Text, by)
+	if n.out == nil && n.COW.Identity.State == store.Valid {
+		if err := checkStillUnused(n.COW.Text, n.COW.Device.NewHolders()); err != nil {
+			return err
+		}
 	}
 	return checkQuiet(n.Origin.Device)
 }
 
-func cameIntoUse(name string, by []string) error {
+// checkQuiet refuses devices that came into use while they were read.
+func checkQuiet(all ...*device.Device) error {
+	for _, d := range all {
+		if err := checkStillUnused(d.Path(), d.NewWriters()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkStillUnused(name string, by []string) error {
+	if len(by) == 0 {
+		return nil
+	}
 	return refusef(name, Unable, "came into use by %s while it was read", strings.Join(by, ", "))
-}
-
-// checkQuiet refuses a device that came into use while it was read.
-func checkQuiet(d *device.Device) error {
-	if by := d.NewWriters(); len(by) > 0 {
-		return cameIntoUse(d.Path(), by)
-	}
-	return nil
-}
-
-// claimToRead keeps others from writing to a device that is read, and refuses one that somebody may
-// write to already.
-func claimToRead(d *device.Device) error {
-	if by := d.Writers(); len(by) > 0 {
-		return inUse(d.Path(), by)
-	}
-	if _, err := d.Claim(); err != nil {
-		return refuse(d.Path(), Unable, err, AllowLive)
-	}
-	return nil
 }
 
 // live reports whether somebody may be writing to what is read.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"dmcow/check"
@@ -28,6 +29,7 @@ type COW struct {
 	Name
 	Device   *device.Device
 	Identity store.Identity
+	Remedies []Remedy        // what can be done about the identity's fault
 	Fresh    format.Geometry // of a new store, by the chunk size that was asked for
 	Holders  []string        // who else has it open
 	// Container says what the file is, where it keeps a disk, but not as that is.
@@ -68,8 +70,7 @@ func (s *Session) look(n Name, r Request) (*COW, error) {
 		err = s.noteMerging(c)
 	}
 	if err != nil {
-		d.Close()
-		return nil, err
+		return orClose(c, err)
 	}
 	if !d.AccessTimeKept() {
 		s.detail(n.Text, "its access time may change: only its owner and root can prevent that")
@@ -107,10 +108,26 @@ func (c *COW) Recorded() uint32 {
 	return uint32(min(c.Volume.ChunkSectors, math.MaxUint32)) // which is no chunk size
 }
 
+// checkStore refuses a device that holds no store, or none that can be loaded; lack says what a blank one
+// has not.
+func (c *COW) checkStore(lack string, remedies ...Deed) error {
+	var r *Refusal
+	switch id := c.Identity; id.State {
+	case store.Valid, store.Invalid:
+		return nil
+	case store.Uninitialized:
+		r = refusef(c.Text, Blank, "%s: %s", id.State, lack)
+	default:
+		r = refuse(c.Text, CodeOf(id.State), errors.New(id.Fault))
+		r.Remedies = slices.Clone(c.Remedies)
+	}
+	return r.with(remedies...)
+}
+
 // Survey walks through the store's metadata. The error is the refusal of an interruption.
 func (s *Session) Survey(c *COW) (store.Survey, error) {
 	w := s.walking(c)
-	defer w.end()
+	defer w.End()
 	survey, err := c.Identity.Examine(c.Walk(), w.area)
 	return survey, failed(c.Text, Unreadable, err)
 }
@@ -132,7 +149,7 @@ func (s *Session) noteLVM(c *COW) {
 		return
 	}
 	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
-		s.note(c.Text, Fine, "there is a physical volume of LVM on it: dmcow list --pv %s shows its snapshots", words.Shell(c.Text))
+		s.notes = append(s.notes, Note{Device: c.Text, Text: "there is a physical volume of LVM on it", Remedies: []Remedy{{Do: ListVolumes}}})
 	}
 }
 
@@ -215,7 +232,7 @@ func (s *Session) probeWiped(c *COW) error {
 		return nil
 	}
 	w := s.walking(c)
-	defer w.end()
+	defer w.End()
 	e, err := check.Probe(c.Device, w.area)
 	switch {
 	case errors.Is(err, ErrInterrupted):
@@ -225,9 +242,9 @@ func (s *Session) probeWiped(c *COW) error {
 	}
 	c.Identity.State, c.Identity.Fresh = store.Damaged, format.Geometry{}
 	c.Identity.Fault = fmt.Sprintf("the first 4096 bytes are zero, and behind them stands the list of a store with chunks of %d sectors, with %s: "+
-		"its header was wiped, and the kernel would write an empty store over it: do not activate it, dmcow repair --header %ds --valid 0|1 writes the header anew; "+
-		"or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one (dmcow initialize --force makes it that)",
-		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "exception"), e.Geometry.ChunkSectors())
+		"its header was wiped, and the kernel would write an empty store over it: do not activate it",
+		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "exception"))
+	c.Remedies = []Remedy{{Do: WriteHeader, Sectors: e.Geometry.ChunkSectors()}, {Do: StartAnew}}
 	return nil
 }
 
@@ -293,7 +310,7 @@ func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 		return format.NewGeometry(chunk)
 	}
 	w := s.walking(c)
-	defer w.end()
+	defer w.End()
 	e, err := check.Probe(c.Device, w.area)
 	switch {
 	case err != nil:

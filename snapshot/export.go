@@ -32,22 +32,16 @@ func (s *Session) PlanExport(r ExportRequest) (*Export, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Export{n, o, r.Live}
-	if err = n.View.FirstUncertain(); err != nil {
-		err = uncertain(n.Failed(err))
-	}
+	err = n.checkCertain()
 	if err == nil {
 		err = o.check(n.View.Size(), n.COW.Device, n.Origin.Device)
 	}
-	if err != nil {
-		x.Close()
-		return nil, err
-	}
-	return x, nil
+	return orClose(&Export{n, o, r.Live}, err)
 }
 
-// uncertain is the refusal of a snapshot that is not certain throughout.
-func uncertain(err error) error {
+// checkCertain refuses a snapshot that is not certain throughout.
+func (n *Snapshot) checkCertain() error {
+	err := n.Failed(n.View.FirstUncertain())
 	if r, ok := err.(*Refusal); ok {
 		return refuse(r.Device, r.Code, fmt.Errorf("refused: %w", r.Err), AllowDamaged, MountRest, RepairCopy)
 	}
@@ -67,7 +61,7 @@ func (x *Export) Do(digests ...hash.Hash) error {
 		return err
 	}
 	w := n.session.watch(n.COW.Text, Bytes, uint64(n.View.Size()))
-	defer w.end()
+	defer w.End()
 	var buffers device.Buffers
 	defer buffers.Free()
 	err := view.Stream(n.View, n.View.Size(), buffers.New, func(b []byte, offset int64) error {

@@ -29,7 +29,7 @@ type MergeRequest struct {
 // Merge is a merge that was found to be possible.
 type Merge struct {
 	merge.Plan
-	COW    *COW
+	*Target
 	Origin *Origin
 	Others []*Other // snapshots of the origin that have to be seen to first
 	IsUndo bool     // the store is an undo log
@@ -39,10 +39,8 @@ type Merge struct {
 	// that the merge would remove or replace; empty for nothing.
 	Bears, Replaced string
 
-	session  *Session
 	request  MergeRequest
 	report   check.Report
-	target   *Target
 	into     *device.Writable // the origin; nil in a dry run
 	prospect *merge.Prospect
 	merge    *merge.Merge   // nil in a dry run
@@ -55,7 +53,7 @@ type Merge struct {
 func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	cow, into, err := s.findBoth(r)
 	if err == nil {
-		err = s.checkApart(cow, into)
+		err = s.checkNotSame(cow, into)
 	}
 	if err != nil {
 		return nil, err
@@ -64,18 +62,11 @@ func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Merge{session: s, request: r, COW: t.COW, target: t, Origin: &Origin{Name: into}}
-	if err = m.openInto(); err == nil {
-		err = m.check()
-	}
-	if err == nil && !m.IsEmpty() {
+	m := &Merge{Target: t, request: r, Origin: &Origin{Name: into}}
+	if err = inTurn(m.openInto, m.check); err == nil && !m.IsEmpty() {
 		err = m.openOthers()
 	}
-	if err != nil {
-		m.Close()
-		return nil, err
-	}
-	return m, nil
+	return orClose(m, err)
 }
 
 // findBoth finds out which COW device is to be merged into which origin.
@@ -87,22 +78,17 @@ func (s *Session) findBoth(r MergeRequest) (cow, into Name, err error) {
 	if err != nil {
 		return cow, into, err
 	}
-	if v := cow.Volume; v != nil && v.Active != nil {
-		return cow, into, activeMerge(v)
-	}
-	if r.Into == "" {
-		into, err = s.originOf(cow, "")
-		return cow, into, err
-	}
-	into, err = s.find(r.Into, !r.DryRun)
-	if err == nil {
-		err = checkOtherOrigin(cow, into)
+	if err = checkInactive(cow.Volume); err == nil {
+		into, err = s.originOf(cow, r.Into, !r.DryRun)
 	}
 	return cow, into, err
 }
 
-// activeMerge refuses to merge a snapshot that is active.
-func activeMerge(v *volume.Volume) error {
+// checkInactive refuses to merge a snapshot that is active.
+func checkInactive(v *volume.Volume) error {
+	if v == nil || v.Active == nil {
+		return nil
+	}
 	err := fmt.Errorf("its COW device is %s", v.Active.Path())
 	if by := v.Active.Holders(); len(by) > 0 {
 		err = &device.BusyError{By: by}
@@ -110,8 +96,8 @@ func activeMerge(v *volume.Volume) error {
 	return refusef(v.Name, Unable, "%w: first deactivate the snapshot's origin (lvchange -an)", err)
 }
 
-// checkApart refuses two devices of which one would be changed with the other.
-func (s *Session) checkApart(cow, into Name) error {
+// checkNotSame refuses two devices of which one would be changed with the other.
+func (s *Session) checkNotSame(cow, into Name) error {
 	c, err := s.open(cow)
 	if err != nil {
 		return err
@@ -122,15 +108,15 @@ func (s *Session) checkApart(cow, into Name) error {
 		return err
 	}
 	defer o.Close()
-	return overlapping(into.Text, c, o, cow.Text, "the snapshot's origin")
+	return (&Origin{into, o}).checkApart(cow, c)
 }
 
 // openInto opens the origin.
 func (m *Merge) openInto() (err error) {
 	name := m.Origin.Name
 	if m.request.DryRun {
-		if v := name.Volume; v != nil && v.RefuseWriting() != nil {
-			return refuse(name.Text, Unable, v.RefuseWriting())
+		if err := name.checkWritable(); err != nil {
+			return err
 		}
 		m.Origin.Device, err = m.session.open(name)
 	} else if m.into, err = name.openToWrite(); err == nil {
@@ -142,19 +128,19 @@ func (m *Merge) openInto() (err error) {
 	if m.request.Sparse && m.Origin.Device.IsBlock() {
 		return refusef(name.Text, WrongUse, "is a block device, expected an image file").about(TheSparse)
 	}
-	return checkTarget(m.Origin.Device, name.Text)
+	return m.Origin.checkTarget()
 }
 
 // Close closes all devices, and ends the merge's use of memory.
 func (m *Merge) Close() {
 	m.undoing.close()
 	for _, o := range m.Others {
-		o.close()
+		o.Close()
 	}
 	if m.Origin.Device != nil {
 		m.Origin.Close()
 	}
-	m.target.Close()
+	m.Target.Close()
 	m.buffers.Free()
 }
 
@@ -182,26 +168,24 @@ type Manner struct {
 
 // begin opens the undo log, and does to others what has to be done before anything is overwritten.
 func (m *Merge) begin() error {
-	if err := foretold(m.COW.Text, m.request.DryRun); err != nil {
+	if err := checkReal(m.COW.Text, m.request.DryRun); err != nil {
 		return err
 	}
 	if err := m.undoing.open(m.into); err != nil {
 		return err
 	}
-	if err := m.keepOthers(); err != nil {
-		return err
+	err := m.keepOthers()
+	if err == nil && m.IsUndo && !m.request.Keep {
+		err = written(m.COW.Text, store.BeginTakingBack(m.out))
 	}
-	if !m.IsUndo || m.request.Keep {
-		return nil
-	}
-	return written(m.COW.Text, store.BeginTakingBack(m.target.out))
+	return err
 }
 
 // run is Do when all else is ready.
 func (m *Merge) run(manner Manner) (merge.Result, error) {
 	r := m.request
 	o := merge.Options{
-		Memory: manner.Memory, Keep: r.Keep, SkipIdentical: manner.SkipIdentical, Rescue: r.Rescue, Undo: m.undoing.undo, Cached: m.target.out.Cached(),
+		Memory: manner.Memory, Keep: r.Keep, SkipIdentical: manner.SkipIdentical, Rescue: r.Rescue, Undo: m.undoing.undo, Cached: m.out.Cached(),
 	}
 	if r.Sparse {
 		o.Hole = m.into.PunchHole
@@ -218,7 +202,7 @@ func (m *Merge) run(manner Manner) (merge.Result, error) {
 		o.PastCache = past
 	}
 	w := m.session.watch(m.Origin.Text, Bytes, uint64(m.Bytes))
-	defer w.end()
+	defer w.End()
 	o.Copied, o.Pause = w.between()
 	result, err := m.merge.Run(o)
 	return result, m.failed(err)
@@ -242,11 +226,8 @@ func (m *Merge) Step(told func(store.Run) error) error {
 	steps := uint64(0)
 	_, err := m.merge.Steps(merge.Options{Memory: merge.MinMemory, Undo: m.undoing.undo}, m.request.Steps, func(r store.Run) error {
 		steps++
-		if err := told(r); err != nil {
-			return toldError{err}
-		}
-		if steps == m.request.Steps {
-			return nil
+		if err := marked(told)(r); err != nil || steps == m.request.Steps {
+			return err
 		}
 		return m.session.interrupted()
 	})
@@ -255,16 +236,21 @@ func (m *Merge) Step(told func(store.Run) error) error {
 
 // Preview calls told with the runs that Step would merge. The error is a [*Refusal], or of told.
 func (m *Merge) Preview(told func(store.Run) error) error {
-	return m.failed(m.prospect.Preview(m.request.Steps, func(r store.Run) error {
-		if err := told(r); err != nil {
-			return toldError{err}
-		}
-		return nil
-	}))
+	return m.failed(m.prospect.Preview(m.request.Steps, marked(told)))
 }
 
 // toldError is an error of whoever is told of steps.
 type toldError struct{ error }
+
+// marked is told, whose errors are known as such.
+func marked(told func(store.Run) error) func(store.Run) error {
+	return func(r store.Run) error {
+		if err := told(r); err != nil {
+			return toldError{err}
+		}
+		return nil
+	}
+}
 
 // Size is the size of the origin, in whole sectors.
 func (m *Merge) Size() format.Bytes { return originBytes(m.Origin.Device) }
@@ -285,8 +271,6 @@ func (m *Merge) UndoKept() bool { return m.undoing.undo.Kept() }
 // which device it is about.
 func (m *Merge) failed(err error) error {
 	var t *merge.TransferError
-	var h *store.HiddenError
-	var b *merge.BadExceptionError
 	var x toldError
 	switch {
 	case err == nil:
@@ -301,7 +285,7 @@ func (m *Merge) failed(err error) error {
 		return refuse(m.Origin.Text, Unable, err)
 	case errors.As(err, new(*merge.UndoError)):
 		return refuse(m.request.Undo, Unable, err)
-	case errors.As(err, &h), errors.As(err, &b):
+	case errors.As(err, new(*store.HiddenError)), errors.As(err, new(*merge.BadExceptionError)):
 		return refusef(m.COW.Text, Damaged, "refused: %w", err)
 	}
 	return written(m.COW.Text, err)

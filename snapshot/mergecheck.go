@@ -16,29 +16,7 @@ import (
 
 // check refuses a merge that must not be begun. It looks only.
 func (m *Merge) check() error {
-	if err := m.checkOrigin(); err != nil {
-		return err
-	}
-	switch id := m.COW.Identity; id.State {
-	case store.Valid:
-	case store.Invalid:
-		return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, "+
-			"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
-	case store.Uninitialized:
-		return refusef(m.COW.Text, Blank, "%s: there is nothing to merge", id.State)
-	default:
-		return refuse(m.COW.Text, CodeOf(id.State), errors.New(id.Fault))
-	}
-	if err := m.checkSound(); err != nil {
-		return err
-	}
-	if err := m.look(); err != nil {
-		return err
-	}
-	if err := m.checkNested(); err != nil {
-		return err
-	}
-	if err := m.checkBearing(); err != nil {
+	if err := inTurn(m.checkOrigin, m.checkValid, m.checkSound, m.look, m.checkNested, m.checkBearing); err != nil {
 		return err
 	}
 	m.mention()
@@ -53,37 +31,45 @@ func (m *Merge) check() error {
 	return m.undoing.check()
 }
 
+// checkValid refuses what is no store, or marked invalid.
+func (m *Merge) checkValid() error {
+	if m.COW.Identity.State != store.Invalid {
+		return m.COW.checkStore("there is nothing to merge")
+	}
+	return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, "+
+		"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
+}
+
 // mention notes what is worth knowing of the store. An undo log has labels in chunks that no
 // exception names.
 func (m *Merge) mention() {
+	var but []*check.Rule
 	if m.IsUndo {
-		m.session.mention(m.COW.Text, m.report, check.LeakedChunks)
-		return
+		but = append(but, check.LeakedChunks)
 	}
-	m.session.mention(m.COW.Text, m.report)
+	m.session.mention(m.COW.Text, m.report, but...)
 }
 
 // look opens the merge itself, or in a dry run looks at what it would be.
 func (m *Merge) look() (err error) {
 	w := m.session.walking(m.COW)
-	defer w.end()
+	defer w.End()
 	o := merge.Opening{
 		Buffer: m.buffers.New, HiddenVoid: m.report.HiddenVoid(), Shown: m.COW.ownSize(),
 		Beyond: m.request.Force && m.request.Steps == 0, Visit: w.area,
 	}
 	if m.request.DryRun {
 		m.prospect, err = merge.Look(m.COW.Device, m.Origin.Device, o)
-	} else if m.merge, err = merge.Open(m.target.out, m.into, o); err == nil {
+	} else if m.merge, err = merge.Open(m.out, m.into, o); err == nil {
 		m.prospect = &m.merge.Prospect
 	}
-	switch {
-	case errors.Is(err, ErrInterrupted):
+	if errors.Is(err, ErrInterrupted) {
 		return failed(m.COW.Text, Unable, err, nothingWritten)
-	case err != nil:
-		return m.failed(err)
 	}
-	m.Plan = m.prospect.Plan
-	return nil
+	if err == nil {
+		m.Plan = m.prospect.Plan
+	}
+	return m.failed(err)
 }
 
 // checkNested refuses a merge that makes of the origin what begins as a COW store does: once it was
@@ -92,11 +78,7 @@ func (m *Merge) checkNested() error {
 	if m.IsUndo || m.request.Force || m.Beginning == 0 {
 		return nil
 	}
-	head := make([]byte, format.HeaderSize)
-	if _, err := m.COW.Device.ReadAt(head, int64(m.COW.Identity.Geometry.Offset(m.Beginning))); err != nil {
-		return nil // the merge will tell
-	}
-	if format.DecodeHeader(head).Magic != format.Magic {
+	if !beginsAsStore(m.COW.Device, m.COW.Identity.Geometry.Offset(m.Beginning)) { // what cannot be read, the merge will tell
 		return nil
 	}
 	return refuse(m.Origin.Text, Unable, errors.New("refused: what the snapshot shows begins as a COW store does, as if the two were swapped"), Force)
@@ -117,16 +99,14 @@ func (m *Merge) checkOrigin() (err error) {
 	if v := m.Origin.Volume; v != nil && (v.Snapshot != nil || v.Active != nil) {
 		return refusef(m.Origin.Text, Unable, "refused: is a snapshot, expected an origin")
 	}
-	err = checkOrigin(m.Origin.Device, m.Origin.Text)
+	err = m.Origin.check()
 	if err != nil && !(m.request.Force && errors.Is(err, errSwapped)) {
 		return err
 	}
-	v := m.COW.Volume
-	if v == nil || v.OriginSize == 0 || v.OriginSize == m.Origin.Device.Size() || m.request.Force {
+	if m.request.Force {
 		return nil
 	}
-	return refuse(m.Origin.Text, Unable, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d",
-		m.Origin.Device.Size(), words.Printable(m.COW.Text), v.OriginSize), Force)
+	return m.Origin.checkSize(m.COW, Force)
 }
 
 // checkSound refuses a store of which a check finds what this merge must not begin with.
@@ -139,13 +119,11 @@ func (m *Merge) checkSound() (err error) {
 		return nil
 	}
 	r := refusef(m.COW.Text, Damaged, "refused: damaged (%s, %s): %s", against.Name, words.Count(against.Count, "time"), against.Findings[0].Told())
-	switch against.Meaning.Merging {
-	case check.RescueMerge:
-		r.Remedies = append(r.Remedies, Remedy{Do: Rescue})
-	case check.ForcedMerge:
-		if m.request.Steps == 0 {
-			r.Remedies = append(r.Remedies, Remedy{Do: ForceBeyond})
-		}
+	switch merging := against.Meaning.Merging; {
+	case merging == check.RescueMerge:
+		r.with(Rescue)
+	case merging == check.ForcedMerge && m.request.Steps == 0:
+		r.with(ForceBeyond)
 	}
 	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0]}, Remedy{Do: RunCheck, Origin: m.Origin.Text})
 	return r
@@ -167,12 +145,7 @@ func (m *Merge) may(x check.Merging) bool {
 // judge checks a snapshot of the origin. The error is the refusal of a check that came to nothing,
 // or lacks something.
 func (m *Merge) judge(c *COW) (check.Report, error) {
-	w := m.session.walking(c)
-	defer w.end()
-	r, err := check.Make(check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device, Words: device.Words, Visit: w.area})
-	if err == nil && len(r.Unread) > 0 {
-		err = r.Unread[0]
-	}
+	r, err := m.session.checkAll(c, check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device, Words: device.Words})
 	return r, failed(c.Text, Unreadable, err, nothingWritten)
 }
 
@@ -206,7 +179,7 @@ func (m *Merge) checkBearing() error {
 func (m *Merge) replaced(all []device.Bearing) (replaced []device.Bearing, err error) {
 	differs := make([]bool, len(all))
 	w := m.session.walking(m.COW)
-	defer w.end()
+	defer w.End()
 	_, err = format.Each(m.COW.Walk(), nil, func(_ *struct{}, batch format.Batch) error {
 		for _, x := range batch.Exceptions() {
 			for i, b := range all {

@@ -126,30 +126,32 @@ func (n Name) ownSize() format.Bytes {
 }
 
 // open opens the device for reading. The error is a refusal.
-func (s *Session) open(n Name) (*device.Device, error) {
-	open := func() (*device.Device, error) { return device.Open(n.Text) }
-	if n.Volume != nil {
-		open = n.Volume.Open
+func (s *Session) open(n Name) (d *device.Device, err error) {
+	if n.Volume == nil {
+		d, err = device.Open(n.Text)
+		return d, failed(n.Text, Unreadable, err)
 	}
-	d, err := open()
-	if err != nil {
-		return nil, refuse(n.Text, Unreadable, err)
-	}
-	if n.Volume != nil && n.Volume.Gone != nil {
+	d, err = n.Volume.Open()
+	if err == nil && n.Volume.Gone != nil {
 		s.note(n.Text, Unreadable, "") // the volume has said why
 	}
-	return d, nil
+	return d, failed(n.Text, Unreadable, err)
 }
 
 // openToWrite opens the device for writing. The error is a refusal.
-func (n Name) openToWrite() (*device.Writable, error) {
-	open := func() (*device.Writable, error) { return device.OpenWritable(n.Text) }
-	if n.Volume != nil {
-		open = n.Volume.OpenWritable
+func (n Name) openToWrite() (d *device.Writable, err error) {
+	if n.Volume == nil {
+		d, err = device.OpenWritable(n.Text)
+	} else {
+		d, err = n.Volume.OpenWritable()
 	}
-	d, err := open()
-	if err != nil {
-		return nil, refuse(n.Text, Unable, err)
+	return d, failed(n.Text, Unable, err)
+}
+
+// checkWritable refuses a volume that must not be written to.
+func (n Name) checkWritable() error {
+	if n.Volume == nil {
+		return nil
 	}
-	return d, nil
+	return failed(n.Text, Unable, n.Volume.RefuseWriting())
 }

@@ -19,18 +19,18 @@ import (
 // Other is another snapshot of the origin that is merged into. It must have an exception for every
 // chunk of the origin that is going to be overwritten, as the kernel gives it one, or is given up.
 type Other struct {
-	COW    *COW
+	*Target
 	Lost   bool         // is given up
 	Saving store.Saving // what it gets, where it is not
 
-	target *Target
-	saver  *store.Saver
-	free   func() // the saver's memory
+	saver *store.Saver
+	free  func() // the saver's memory
 }
 
-func (o *Other) close() {
+// Close closes the device, and frees memory.
+func (o *Other) Close() {
 	o.free()
-	o.target.Close()
+	o.Target.Close()
 }
 
 // openOthers opens the other snapshots of an origin that is a logical volume, and refuses a merge
@@ -59,7 +59,7 @@ func (m *Merge) openOthers() error {
 		return err
 	}
 	for _, o := range m.Others {
-		if err := m.checkRoom(o); err != nil {
+		if err := m.checkRoomOf(o); err != nil {
 			return err
 		}
 	}
@@ -107,7 +107,7 @@ func (m *Merge) openOther(other lvm.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	o := &Other{COW: t.COW, target: t, free: func() {}}
+	o := &Other{Target: t, free: func() {}}
 	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, other, name) })
 	m.Others = append(m.Others, o)
 	if o.Lost {
@@ -152,7 +152,7 @@ func (m *Merge) against(o *Other, err error, first ...Remedy) error {
 	}
 	r := refusef(o.COW.Text, Unable, "refused: the merge would change what this other snapshot of the origin shows: %w", err)
 	if m.IsUndo {
-		r.Remedies = append(r.Remedies, Remedy{Do: EndMerge})
+		r.with(EndMerge)
 	}
 	r.Remedies = append(append(r.Remedies, first...), Remedy{Do: GiveUp, Name: o.COW.Volume.Logical.Name})
 	return r
@@ -182,7 +182,7 @@ func (m *Merge) mark(overwritten func(start, end format.Bytes)) error {
 		})
 	}
 	w := m.session.walking(m.COW)
-	defer w.end()
+	defer w.End()
 	_, err := format.Each(m.COW.Walk(), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
 			overwritten(format.Bytes(x.Old)*chunk, format.Bytes(x.Old+1)*chunk)
@@ -192,17 +192,18 @@ func (m *Merge) mark(overwritten func(start, end format.Bytes)) error {
 	return failed(m.COW.Text, Unreadable, err, nothingWritten)
 }
 
-// checkRoom refuses a snapshot that has no room for what it must keep.
-func (m *Merge) checkRoom(o *Other) (err error) {
+// checkRoomOf refuses a snapshot that has no room for what it must keep.
+func (m *Merge) checkRoomOf(o *Other) (err error) {
 	if o.Lost {
 		return nil
 	}
 	w := m.session.walking(o.COW)
-	defer w.end()
-	if o.Saving, err = o.saver.Need(w.area); err != nil {
-		if errors.Is(err, ErrInterrupted) {
-			return failed(o.COW.Text, Unable, err, nothingWritten)
-		}
+	defer w.End()
+	o.Saving, err = o.saver.Need(w.area)
+	switch {
+	case errors.Is(err, ErrInterrupted):
+		return failed(o.COW.Text, Unable, err, nothingWritten)
+	case err != nil:
 		return m.against(o, err)
 	}
 	if n := o.Saving; n.Enough > 0 {
@@ -217,26 +218,25 @@ func (m *Merge) checkRoom(o *Other) (err error) {
 // are given up are marked when the others are safe.
 func (m *Merge) keepOthers() error {
 	for _, o := range m.Others {
-		if !o.Lost {
-			if err := m.keepOther(o); err != nil {
-				return err
-			}
+		if err := m.keepOther(o); err != nil {
+			return err
 		}
 	}
 	for _, o := range m.Others {
-		if o.Lost {
-			if err := o.giveUp(); err != nil {
-				return err
-			}
+		if err := o.giveUp(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 func (m *Merge) keepOther(o *Other) error {
+	if o.Lost {
+		return nil
+	}
 	w := m.session.watch(o.COW.Text, Chunks, o.Saving.Chunks)
-	defer w.end()
-	err := o.saver.Save(o.target.out, m.Origin.Device, m.buffers.New, w.visit)
+	defer w.End()
+	err := o.saver.Save(o.out, m.Origin.Device, m.buffers.New, w.visit)
 	return written(o.COW.Text, err, "nothing was merged yet; run the same command again")
 }
 
@@ -253,14 +253,16 @@ func (o *Other) checkGivingUp() error {
 // store, and it would show what the origin is by then: it gets a store that says otherwise. What the
 // kernel refuses to load needs no mark.
 func (o *Other) giveUp() error {
+	if !o.Lost {
+		return nil
+	}
+	var err error
 	state := o.COW.Identity.State
 	if state == store.Uninitialized {
-		if err := store.Initialize(o.target.out, o.COW.Fresh, nil); err != nil {
-			return written(o.COW.Text, err)
-		}
+		err = store.Initialize(o.out, o.COW.Fresh, nil)
 	}
-	if state == store.Uninitialized || state == store.Valid {
-		return written(o.COW.Text, store.Invalidate(o.target.out))
+	if err == nil && (state == store.Uninitialized || state == store.Valid) {
+		err = store.Invalidate(o.out)
 	}
-	return nil
+	return written(o.COW.Text, err)
 }

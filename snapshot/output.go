@@ -26,7 +26,7 @@ func (s *Stream) checkApart(read ...*device.Device) error {
 		return nil
 	}
 	info, err := s.File.Stat()
-	if err != nil || info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice) != 0 {
+	if err != nil || isStream(info.Mode()) {
 		return nil
 	}
 	d, err := device.OpenUnlocked(fmt.Sprintf("/proc/self/fd/%d", s.File.Fd()))
@@ -136,12 +136,7 @@ func (o *Output) checkApart(read ...*device.Device) error {
 		return refuse(o.Name, Unable, err)
 	}
 	defer d.Close()
-	for _, r := range read {
-		if d.Overlaps(r) {
-			return refusef(o.Name, Unable, "lies on the same bytes as %s, which is to be read", words.Printable(r.Path()))
-		}
-	}
-	return nil
+	return checkApart(o.Name, d, read...)
 }
 
 // checkUnused refuses a file that somebody else is using.
@@ -178,16 +173,15 @@ func (o *Output) checkBlock(size int64) (err error) {
 		return refuse(o.Name, Unreadable, err)
 	}
 	err = t.checkWorth(o.request.Force)
-	o.Loss = t.worth
+	o.Loss = t.Loss
 	return err
 }
 
 // Open opens it to be written, with so many bytes. The error is a [*Refusal].
-func (o *Output) Open(size int64) (err error) {
-	if err := foretold(o.Name, o.request.DryRun); err != nil {
-		return err
-	}
+func (o *Output) Open(size int64) error {
+	err := checkReal(o.Name, o.request.DryRun)
 	switch {
+	case err != nil:
 	case o.kind == stream && o.request.Stream == nil:
 		return o.openStream()
 	case o.kind == newFile || o.kind == oldFile:

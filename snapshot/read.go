@@ -3,7 +3,6 @@ package snapshot
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -46,6 +45,9 @@ const (
 	toList            // for its list of exceptions alone: the kernel may be at work on it
 )
 
+// writes reports whether that is more than to read.
+func (how access) writes() bool { return how == toWrite || how == toForetell }
+
 // Read opens a snapshot to be read. The error is a [*Refusal].
 func (s *Session) Read(r ViewRequest) (*Snapshot, error) { return s.see(r, toRead) }
 
@@ -67,7 +69,7 @@ func (s *Session) see(r ViewRequest, how access) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	origin, err := s.originOf(n, r.Origin)
+	origin, err := s.originOf(n, r.Origin, false)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +80,7 @@ func (s *Session) see(r ViewRequest, how access) (*Snapshot, error) {
 	if err == nil && !r.Live && how != toList {
 		err = seen.claim(how)
 	}
-	if err == nil && seen.IsUndo && (how == toWrite || how == toForetell) {
+	if err == nil && seen.IsUndo && how.writes() {
 		err = refusef(n.Text, Unable, "refused: is an undo log, which can only be read")
 	}
 	if err == nil {
@@ -96,8 +98,7 @@ func (s *Session) see(r ViewRequest, how access) (*Snapshot, error) {
 
 // openCOW opens the COW device, and refuses one whose snapshot cannot be shown.
 func (n *Snapshot) openCOW(name Name, r ViewRequest, how access) (err error) {
-	writes := how == toWrite || how == toForetell
-	if writes {
+	if how.writes() {
 		var t *Target
 		if t, err = n.session.target(name, r.Request, how == toForetell); err == nil {
 			n.COW, n.out = t.COW, t.out
@@ -108,24 +109,20 @@ func (n *Snapshot) openCOW(name Name, r ViewRequest, how access) (err error) {
 	if err != nil {
 		return err
 	}
-	switch id := n.COW.Identity; id.State {
-	case store.Valid:
-	case store.Invalid:
-		if writes {
-			return refuse(name.Text, Invalid, errors.New("refused: the snapshot is marked invalid, and can only be read"), AllowInvalid)
-		}
-		if !r.InvalidOK {
-			return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy"), AllowInvalid, RunRevalidate)
-		}
-		n.session.note(name.Text, Fine, "the snapshot is marked invalid: what was written to the origin since it was lost shows in it, and nobody can tell where")
-	case store.Uninitialized:
-		return refuse(name.Text, Blank, fmt.Errorf("%s: there is no snapshot to be seen", id.State), RunCheck)
-	default:
-		return refuse(name.Text, CodeOf(id.State), errors.New(id.Fault), RunCheck)
+	if err := n.COW.checkStore("there is no snapshot to be seen", RunCheck); err != nil {
+		return err
 	}
-	if how != toList && !r.Live && len(n.COW.Holders) > 0 && n.COW.Identity.State == store.Valid {
-		return inUse(name.Text, n.COW.Holders)
+	switch valid := n.COW.Identity.State == store.Valid; {
+	case valid && (r.Live || how == toList):
+		return nil
+	case valid:
+		return checkUnused(name.Text, n.COW.Holders)
+	case how.writes():
+		return refuse(name.Text, Invalid, errors.New("refused: the snapshot is marked invalid, and can only be read"), AllowInvalid)
+	case !r.InvalidOK:
+		return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy"), AllowInvalid, RunRevalidate)
 	}
+	n.session.note(name.Text, Fine, "the snapshot is marked invalid: what was written to the origin since it was lost shows in it, and nobody can tell where")
 	return nil
 }
 
@@ -136,10 +133,10 @@ func (n *Snapshot) openOrigin(name Name) error {
 		return err
 	}
 	n.Origin = &Origin{name, d}
-	if err := overlapping(name.Text, n.COW.Device, d, n.COW.Text, "the snapshot's origin"); err != nil {
+	if err := n.Origin.checkApart(n.COW.Name, n.COW.Device); err != nil {
 		return err
 	}
-	if err := checkTarget(d, name.Text); err != nil {
+	if err := n.Origin.checkTarget(); err != nil {
 		return err
 	}
 	if name.Volume != nil && name.Volume.Snapshot != nil {
@@ -151,19 +148,16 @@ func (n *Snapshot) openOrigin(name Name) error {
 	if n.IsUndo {
 		return n.session.checkBelongs(n.COW, d, true)
 	}
-	if err := checkOrigin(d, name.Text); err != nil {
+	if err := n.Origin.check(); err != nil {
 		return err
 	}
-	if v := n.COW.Volume; v != nil && v.OriginSize != 0 && v.OriginSize != d.Size() {
-		return refusef(name.Text, Unable, "refused: it has %d bytes, and the origin of %s has %d", d.Size(), words.Printable(n.COW.Text), v.OriginSize)
-	}
-	return nil
+	return n.Origin.checkSize(n.COW)
 }
 
 // openView opens the snapshot itself, and notes what the check of its store has found.
 func (n *Snapshot) openView(r ViewRequest, how access) (err error) {
 	w := n.session.walking(n.COW)
-	defer w.end()
+	defer w.End()
 	o := view.Options{
 		COW: n.COW.Device, Origin: n.Origin.Device, Size: n.COW.ownSize(), InvalidOK: r.InvalidOK, DamagedOK: r.DamagedOK,
 		Live: n.live(), ListOnly: how == toList, Words: device.Words, Memory: device.LargePages, Visit: w.area,
@@ -265,10 +259,9 @@ func bearingNames(all []device.Bearing) string {
 // Failed makes a refusal of the error with which reading ended, and says which device it is about;
 // others it passes on.
 func (n *Snapshot) Failed(err error) error {
-	var u *view.UncertainError
 	var r *view.ReadError
 	switch {
-	case errors.As(err, &u):
+	case errors.As(err, new(*view.UncertainError)):
 		return refuse(n.COW.Text, Damaged, err)
 	case errors.As(err, &r) && r.Origin:
 		return refuse(n.Origin.Device.Path(), Unreadable, err)
@@ -276,16 +269,6 @@ func (n *Snapshot) Failed(err error) error {
 		return refuse(n.COW.Text, Unreadable, err)
 	}
 	return err
-}
-
-// WriteUncertain writes the stretches that are not certain, in bytes: a line "offset,length" each.
-func (n *Snapshot) WriteUncertain(w io.Writer) error {
-	for r := range n.View.Uncertain() {
-		if _, err := fmt.Fprintf(w, "%d,%d\n", r.Offset, r.Length); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Unlock gives back LVM's lock of the group, for which its commands would wait as long as a

@@ -61,13 +61,13 @@ func (m *Repair) mendDraft(draft *device.Draft) (done Mended, err error) {
 		return done, refuse(name, Unable, err)
 	}
 	for {
-		if err := m.planned.apply(d, nothingLeft); err != nil {
+		if err := m.apply(d, nothingLeft); err != nil {
 			return done, err
 		}
 		if !m.Plan.More {
 			break
 		}
-		m.before = m.sum()
+		m.faults, m.loses = m.Faults(), m.loses || m.Plan.Loses()
 		if err := m.makePlan(&d.Device); err != nil {
 			return done, err
 		}
@@ -87,8 +87,8 @@ func (m *Repair) mendDraft(draft *device.Draft) (done Mended, err error) {
 // copyData hands out all of a store, piece by piece, in order. The error is a refusal, or deliver's.
 func (m *Repair) copyData(from io.ReaderAt, deliver func(b []byte, at int64) error) error {
 	const most = 64 << 10
-	w := m.planned.session.watch(m.COW.Text, Bytes, uint64(m.COW.Size()))
-	defer w.end()
+	w := m.session.watch(m.COW.Text, Bytes, uint64(m.COW.Size()))
+	defer w.End()
 	var buffers device.Buffers
 	defer buffers.Free()
 	buf, size := buffers.New(most), m.COW.Device.Size()

@@ -69,6 +69,8 @@ type Note struct {
 	Text   string
 	Code   Code // other than [Fine] where it bears on how the work ends
 	Detail bool // only who wants to know everything is told
+	// Remedies are what can be done about it.
+	Remedies []Remedy
 }
 
 // Notes are the notes since they were asked for last.
@@ -78,7 +80,6 @@ func (s *Session) Notes() []Note {
 	return all
 }
 
-// note notes something about a device.
 func (s *Session) note(device string, code Code, format string, args ...any) {
 	s.notes = append(s.notes, Note{Device: device, Text: fmt.Sprintf(format, args...), Code: code})
 }
@@ -91,9 +92,9 @@ func (s *Session) detail(device, format string, args ...any) {
 // watch begins a stretch of work.
 func (s *Session) watch(device string, unit Unit, most uint64) *stretch {
 	if s.options.Watch == nil {
-		return &stretch{}
+		return &stretch{Watcher: nobody{}}
 	}
-	return &stretch{watcher: s.options.Watch(device, unit, most)}
+	return &stretch{Watcher: s.options.Watch(device, unit, most)}
 }
 
 // walking watches a walk through a store's metadata. How long the list is shows only at its end.
@@ -109,28 +110,26 @@ func (s *Session) interrupted() error {
 	return s.options.Interrupted()
 }
 
-// stretch is a stretch of work, which nobody may be watching.
+// nobody watches.
+type nobody struct{}
+
+func (nobody) Visit(uint64) error { return nil }
+func (nobody) Ending()            {}
+func (nobody) End()               {}
+
+// stretch is a stretch of work.
 type stretch struct {
-	watcher Watcher
-	done    uint64
+	Watcher
+	done uint64
 }
 
 func (w *stretch) visit(done uint64) error {
 	w.done = done
-	if w.watcher == nil {
-		return nil
-	}
-	return w.watcher.Visit(done)
+	return w.Visit(done)
 }
 
 func (w *stretch) area(k format.AreaIndex) error { return w.visit(uint64(k)) }
 func (w *stretch) bytes(b format.Bytes) error    { return w.visit(uint64(b)) }
-
-func (w *stretch) end() {
-	if w.watcher != nil {
-		w.watcher.End()
-	}
-}
 
 // between is visit for work that ends between batches alone: copied is told how much more is done,
 // and pause, between two batches, says whether to go on.
@@ -139,8 +138,8 @@ func (w *stretch) between() (copied func(format.Bytes), pause func() error) {
 	copied = func(n format.Bytes) {
 		if err := w.visit(w.done + uint64(n)); err != nil && ended == nil {
 			ended = err
-			w.end()
-			w.watcher.Ending()
+			w.End()
+			w.Ending()
 		}
 	}
 	return copied, func() error {

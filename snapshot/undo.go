@@ -31,9 +31,6 @@ type undoing struct {
 	done bool // the change has been made
 }
 
-// ofUndo is the refusal of an error about an undo log, if it is one.
-func ofUndo(name string, err error) error { return failed(name, Unable, err) }
-
 // check refuses a file or device in which no undo log of the change can be kept. It looks only;
 // what is not there yet can be made.
 func (u *undoing) check() error {
@@ -42,7 +39,7 @@ func (u *undoing) check() error {
 	}
 	if _, err := os.Stat(u.name); errors.Is(err, fs.ErrNotExist) {
 		u.missing = true
-		return ofUndo(u.name, device.Creatable(u.name))
+		return failed(u.name, Unable, device.Creatable(u.name))
 	}
 	c, err := u.session.look(Name{Text: u.name}, Request{}) // a path, whatever it looks like
 	if err != nil {
@@ -57,7 +54,7 @@ func (u *undoing) check() error {
 	isUndo, err := store.IsUndo(c.Device)
 	switch {
 	case err != nil:
-		return ofUndo(u.name, err)
+		return failed(u.name, Unable, err)
 	case isUndo:
 		return u.session.checkBelongs(c, u.changed, true)
 	}
@@ -72,7 +69,7 @@ func (u *undoing) check() error {
 	if err != nil {
 		err = fmt.Errorf("refused: is no undo log, and not to be written over: %w", err)
 	}
-	return ofUndo(u.name, err)
+	return failed(u.name, Unable, err)
 }
 
 // nameIt gives the log of a change of a device, which nobody has named, a name that begins with
@@ -123,7 +120,7 @@ func (u *undoing) open(to *device.Writable) error {
 	}
 	d, created, err := device.CreateWritable(u.name)
 	if err != nil {
-		return ofUndo(u.name, err)
+		return failed(u.name, Unable, err)
 	}
 	if u.missing && !created {
 		d.Close()
@@ -147,7 +144,7 @@ func (u *undoing) open(to *device.Writable) error {
 // resume opens a log that is there.
 func (u *undoing) resume(d, to *device.Writable) (*store.Undo, error) {
 	w := u.session.walking(u.log.COW)
-	defer w.end()
+	defer w.End()
 	return store.OpenUndo(d, to, store.UndoOptions{Grow: growing(d), Kept: u.kept, Visit: w.area})
 }
 
@@ -158,7 +155,7 @@ func (u *undoing) end(err error) error {
 		return err
 	}
 	u.done = err == nil
-	closed := ofUndo(u.name, u.undo.Close())
+	closed := failed(u.name, Unable, u.undo.Close())
 	if err == nil {
 		return closed
 	}
@@ -188,7 +185,7 @@ func (u *undoing) close() {
 // of the log.
 func (s *Session) checkBelongs(log *COW, to *device.Device, sample bool, remedies ...Deed) error {
 	w := s.walking(log)
-	defer w.end()
+	defer w.End()
 	err := store.Belongs(log.Device, to, sample, w.area)
 	switch {
 	case errors.As(err, new(*store.CutOffUndoError)):
