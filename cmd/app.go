@@ -53,7 +53,7 @@ func (a *app) begin(v volumes, host string) *snapshot.Session {
 
 // plan plans what a command is to write, if the question can be answered that it then asks.
 func plan[R, P any](a *app, w writing, r R, of func(*snapshot.Session, R) (P, error)) (p P, err error) {
-	if err = a.permission(w.DryRun); err == nil {
+	if err = a.checkAnswerable(w.DryRun); err == nil {
 		p, err = of(a.begin(w.volumes, w.ForeignHost), r)
 	}
 	return p, err
@@ -62,7 +62,6 @@ func plan[R, P any](a *app, w writing, r R, of func(*snapshot.Session, R) (P, er
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
 var lockPatience = 5 * time.Second
 
-// end ends the session, if there is one.
 func (a *app) end() {
 	if a.session != nil {
 		a.tell()
@@ -83,7 +82,6 @@ func (a *app) tell() {
 	}
 }
 
-// interruption is the error of a run that is to end.
 func (a *app) interruption() error {
 	if a.ctx.Err() != nil {
 		return snapshot.ErrInterrupted
@@ -91,7 +89,6 @@ func (a *app) interruption() error {
 	return nil
 }
 
-// print writes to standard output.
 func (a *app) print(format string, args ...any) error {
 	_, err := fmt.Fprintf(a.stdout, format, args...)
 	return err

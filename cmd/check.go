@@ -45,7 +45,7 @@ func ruleNames() string {
 // Validate tells wrong use that single flags do not show.
 func (c *checkCmd) Validate() error {
 	switch {
-	case c.ListRules && (c.COW != "" || c.Origin != "" || c.OriginSize != nil || c.given()):
+	case c.ListRules && (c.COW != "" || c.Origin != "" || c.OriginSize != nil || c.isGiven()):
 		return errors.New("--list-rules: expected no COW device, and no origin")
 	case c.ListRules && (c.Output != "human" || c.All || c.Quiet):
 		return errors.New("--list-rules: cannot go with --output, --all or --quiet")
@@ -65,7 +65,7 @@ func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
 		return a.listRules()
 	}
-	x, err := a.begin(c.volumes, "").Check(snapshot.CheckRequest{Request: c.request(c.COW), Base: c.base()})
+	x, err := a.begin(c.volumes, "").Check(snapshot.CheckRequest{Request: c.request(c.COW), Base: c.base(), All: c.All})
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,13 @@
 package cmd
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -46,8 +48,7 @@ type cli struct {
 	List       listCmd       `cmd:"" help:"List every COW store in sight: snapshots of LVM, active or not, and others that are active."`
 }
 
-// exited carries an exit status out of kong, which ends the program itself
-// after --help and --version.
+// exited carries an exit status out of kong, which ends the program itself after --help and --version.
 type exited int
 
 // Main runs dmcow with the given arguments, and returns its exit status.
@@ -68,7 +69,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	err := a.run(args)
 	a.tell()
-	if monitoring(args) {
+	if isMonitoring(args) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)
@@ -134,8 +135,7 @@ func checkPV(k *kong.Context) error {
 	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
 }
 
-// monitored ends a run as a monitoring plugin, which has something to say
-// whatever happens.
+// monitored ends a run as a monitoring plugin, which has something to say whatever happens.
 func (a *app) monitored(err error) dump.Alarm {
 	switch {
 	case a.stdout.Err() != nil: // nobody has got the line
@@ -162,7 +162,6 @@ func misuse(err error) error {
 	return usageError{fmt.Errorf("%s (see %s --help)", words.Printable(err.Error()), command)}
 }
 
-// usageError is an error of wrong use.
 type usageError struct{ error }
 
 func newParser(c *cli, stdout, stderr io.Writer) *kong.Kong {
@@ -190,4 +189,20 @@ func version() string {
 		}
 	}
 	return v + " " + info.GoVersion
+}
+
+// manual has a text for each command.
+//
+//go:embed manual/*.txt
+var manual embed.FS
+
+func addManual(k *kong.Kong) error {
+	for _, command := range k.Model.Children {
+		text, err := manual.ReadFile("manual/" + command.Name + ".txt")
+		if err != nil {
+			return err
+		}
+		command.Detail = strings.TrimSpace(strings.ReplaceAll(string(text), "{rules}", ruleNames()))
+	}
+	return nil
 }

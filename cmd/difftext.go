@@ -30,8 +30,7 @@ func (d *difference) width() int {
 	return mapWidth
 }
 
-// shades are how a cell of a map looks, by how much of it differs: nothing, some, more, most,
-// all.
+// shades are how a cell of a map looks, by how much of it differs: nothing, some, more, most, all.
 var shades = struct{ blocks, ascii []string }{
 	blocks: []string{"·", "░", "▒", "▓", "█"},
 	ascii:  []string{".", "-", "+", "*", "#"},
@@ -83,7 +82,6 @@ func (d *difference) human() error {
 	return w.Flush()
 }
 
-// rows prints a row for each range.
 func (d *difference) rows(w *bufio.Writer) {
 	if d.changes.Chunks() == 0 {
 		return

@@ -56,8 +56,7 @@ func (c *dumpCmd) Run(a *app) error {
 	return nil
 }
 
-// write writes the store in the format that was asked for, and returns what it
-// found.
+// write writes the store in the format that was asked for, and returns what it found.
 func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (store.Survey, error) {
 	var earlier format.Geometry
 	if c.Stale {

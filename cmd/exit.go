@@ -32,7 +32,6 @@ var statuses = []struct {
 	{statusInterrupted, "interrupted; can be resumed"},
 }
 
-// statusTable is the table of exit statuses, for the help.
 func statusTable() string {
 	var b strings.Builder
 	for _, s := range statuses {

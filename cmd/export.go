@@ -35,7 +35,6 @@ func (c *exportCmd) Validate() error {
 // toStream reports whether the image goes to standard output.
 func (c *exportCmd) toStream() bool { return c.File == "" || c.File == "-" }
 
-// digests are the hashes by their names.
 var digests = map[string]func() hash.Hash{"sha256": sha256.New, "sha1": sha1.New, "md5": md5.New}
 
 func (c *exportCmd) Run(a *app) error {
@@ -62,7 +61,7 @@ func (c *exportCmd) Run(a *app) error {
 		return err
 	}
 	if p.Output.Replaces {
-		if err := a.permission(false); err != nil {
+		if err := a.checkAnswerable(false); err != nil {
 			return err
 		}
 		if err := a.ask(p.Output.Name, "%swrite the snapshot over it?", over(p.Output.Loss)); err != nil {
@@ -97,8 +96,7 @@ func (c *exportCmd) report(a *app, p *snapshot.Export, took time.Duration) {
 	a.say(p.Output.Name, "%s", text)
 }
 
-// printSums prints digests, as sha256sum does; where the image went to standard output, on standard
-// error.
+// printSums prints digests, as sha256sum does; where the image went to standard output, on standard error.
 func (a *app) printSums(o *snapshot.Output, sums []hash.Hash) error {
 	var w io.Writer = a.stdout
 	if o.Name == "-" {

@@ -21,19 +21,6 @@ type checked struct {
 	*snapshot.Checked
 }
 
-// each calls show for the findings of a rule that are to be shown.
-func (v *checked) each(t check.Tally, show func(check.Finding) error) error {
-	if v.flags.All {
-		return v.Each(t, show)
-	}
-	for _, f := range t.Findings {
-		if err := show(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // human writes the verdict first, in a line, and the next command last.
 func (v *checked) human() error {
 	w := &lines{w: v.app.stdout}
@@ -104,11 +91,10 @@ var fates = map[check.Fate]string{
 	check.Formats: "the kernel would write an empty store over it",
 }
 
-// group writes the findings of a rule.
 func (v *checked) group(w *lines, t check.Tally) error {
 	colour := map[check.Severity]color.Attribute{check.Error: color.FgRed, check.Warning: color.FgYellow, check.Info: color.FgCyan}
 	w.line("\n%s %s", v.app.paint(colour[t.Severity], t.Severity.String()+":"), t.Name)
-	err := v.each(t, func(f check.Finding) error {
+	err := v.Each(t, func(f check.Finding) error {
 		if where := f.Where(); where != "" {
 			w.line("  %s: %s", where, f.Message())
 		} else {
@@ -178,7 +164,6 @@ func (l *lines) line(format string, args ...any) {
 	}
 }
 
-// json writes it for programs.
 func (v *checked) json() error {
-	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.COW.Text, Report: &v.Report, Each: v.each, Remedy: v.remedy})
+	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.COW.Text, Report: &v.Report, Each: v.Each, Remedy: v.remedy})
 }

@@ -69,8 +69,7 @@ func lookHint() string {
 	return "--pv says where to look"
 }
 
-// tellUnseen tells what could not be seen. Where the metadata has no other copy, the list
-// may lack something.
+// tellUnseen tells what could not be seen. Where the metadata has no other copy, the list may lack something.
 func (a *app) tellUnseen(i *snapshot.Inventory) {
 	if len(i.Closed) > 0 {
 		a.say("list", "%s could not be looked at: %v (%s)", words.Count(len(i.Closed), "block device"), i.Closed[0], lookHint())

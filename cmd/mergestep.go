@@ -35,7 +35,8 @@ func (c *mergeStepCmd) Run(a *app) error {
 	a.tell()
 	t := &mergeText{app: a, flags: &c.merging, merge: m}
 	switch {
-	case t.nothing():
+	case m.IsEmpty():
+		a.say(m.COW.Text, emptyStore)
 		return nil
 	case c.DryRun:
 		return m.Preview(t.print("would merge"))
@@ -52,8 +53,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 	return nil
 }
 
-// print writes which run was merged, or would be, and which bytes of the origin it
-// replaces.
+// print writes which run was merged, or would be, and which bytes of the origin it replaces.
 func (t *mergeText) print(verb string) func(store.Run) error {
 	chunk := t.merge.COW.Identity.Geometry.ChunkBytes()
 	return func(r store.Run) error {

@@ -49,7 +49,15 @@ func (c *mountCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	n, err := c.open(a.begin(c.volumes, c.ForeignHost))
+	s := a.begin(c.volumes, c.ForeignHost)
+	open := s.Read
+	switch {
+	case c.Writable && c.DryRun:
+		open = s.TryWrite
+	case c.Writable:
+		open = s.Write
+	}
+	n, err := open(c.view())
 	if err != nil {
 		return err
 	}
@@ -69,17 +77,6 @@ func (c *mountCmd) Run(a *app) error {
 		err = unable(name, fmt.Errorf("some of what was written may be lost: %w", e))
 	}
 	return err
-}
-
-// open opens the snapshot.
-func (c *mountCmd) open(s *snapshot.Session) (*snapshot.Snapshot, error) {
-	switch {
-	case c.Writable && c.DryRun:
-		return s.TryWrite(c.view())
-	case c.Writable:
-		return s.Write(c.view())
-	}
-	return s.Read(c.view())
 }
 
 // check refuses a directory on which there can be no mount.

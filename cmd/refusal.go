@@ -124,8 +124,7 @@ func (a *app) advice(device string, x snapshot.Remedy) string {
 	return advices[x.Do]
 }
 
-// again is a name as a shell takes it on a command line that the user is told, with where it was
-// looked for.
+// again is a name as a shell takes it on a command line that the user is told, with where it was looked for.
 func (a *app) again(name string) string {
 	text := words.Shell(name)
 	for _, p := range a.where {
@@ -134,8 +133,7 @@ func (a *app) again(name string) string {
 	return text
 }
 
-// asPath is the path of a file as a shell takes it; one that would be taken for VG/LV gets another
-// form.
+// asPath is the path of a file as a shell takes it; one that would be taken for VG/LV gets another form.
 func asPath(name string) string {
 	if snapshot.IsVolume(name) {
 		name = "./" + name

@@ -105,7 +105,6 @@ func (c *repairCmd) Run(a *app) error {
 	return m.record(&p.Plan.Before, snapshot.Mended{})
 }
 
-// nothing ends a run that has nothing to write.
 func (m *mending) nothing() {
 	left := m.left(&m.repair.Plan.Before)
 	m.app.status |= left
@@ -126,8 +125,7 @@ func (m *mending) firstFault() string {
 	return m.repair.Plan.Before.Tallies[0].Findings[0].Told()
 }
 
-// left is the status for what a check says of faults that are left. What is marked invalid
-// is no fault.
+// left is the status for what a check says of faults that are left. What is marked invalid is no fault.
 func (m *mending) left(r *check.Report) status {
 	switch r.Outcome() {
 	case check.Damaged:
@@ -187,7 +185,6 @@ func (m *mending) conclude(done snapshot.Mended) error {
 	return m.record(&done.Report, done)
 }
 
-// record writes the result for programs, where that was asked for.
 func (m *mending) record(r *check.Report, done snapshot.Mended) error {
 	if m.flags.Output != "json" {
 		return nil

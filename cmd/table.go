@@ -16,9 +16,8 @@ import (
 	"dmcow/store"
 )
 
-// table writes rows, under a header where there is one, and a blank line
-// behind them. It has no lines to be drawn: it is read on the consoles of
-// rescue systems too.
+// table writes rows, under a header where there is one, and a blank line behind them. It has no lines to be
+// drawn: it is read on the consoles of rescue systems too.
 func (a *app) table(header []string, rows [][]string) error {
 	var b strings.Builder
 	t := tablewriter.NewTable(&b,
@@ -166,7 +165,7 @@ func (a *app) paintState(s store.State, text string) string {
 // paint colours a text where standard output takes colours.
 func (a *app) paint(c color.Attribute, text string) string {
 	p := color.New(c)
-	if a.colours() {
+	if a.takesColours() {
 		p.EnableColor()
 	} else {
 		p.DisableColor()
@@ -174,8 +173,7 @@ func (a *app) paint(c color.Attribute, text string) string {
 	return p.Sprint(text)
 }
 
-// conclude tells what is wrong with a store, and adds the status for what it
-// is.
+// conclude tells what is wrong with a store, and adds the status for what it is.
 func (a *app) conclude(name string, s store.Survey) {
 	a.tell()
 	for _, fault := range s.Faults() {

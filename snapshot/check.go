@@ -12,6 +12,7 @@ import (
 type CheckRequest struct {
 	Request
 	Base BaseRequest
+	All  bool // Each shows all findings, not only those that a report keeps
 }
 
 // Checked is a store that was checked.
@@ -19,6 +20,7 @@ type Checked struct {
 	COW     *COW
 	Report  check.Report
 	Options check.Options // as it was checked
+	all     bool
 	base    Base
 	session *Session
 }
@@ -39,11 +41,10 @@ func (s *Session) Check(r CheckRequest) (*Checked, error) {
 		base.Close()
 		return nil, err
 	}
-	x := &Checked{COW: c, Options: c.checkOptions(base), base: base, session: s}
+	x := &Checked{COW: c, Options: c.checkOptions(base), all: r.All, base: base, session: s}
 	return orClose(x, inTurn(c.checkContainer, x.run))
 }
 
-// checkOptions are the options of a check of the store.
 func (c *COW) checkOptions(b Base) check.Options {
 	return check.Options{
 		Device: c.Device, Origin: b.Size, Content: b.content(c), Recorded: format.Sectors(c.Recorded()),
@@ -89,10 +90,10 @@ func (s *Session) checkAll(c *COW, o check.Options) (check.Report, error) {
 	return r, err
 }
 
-// Each calls show with all findings of a rule. A report does not keep them all: where there are more,
-// the check is done again. The error is show's, or a [*Refusal].
+// Each calls show with the findings of a rule. A report does not keep them all: where there are more,
+// and all were asked for, the check is done again. The error is show's, or a [*Refusal].
 func (x *Checked) Each(t check.Tally, show func(check.Finding) error) error {
-	if t.Count <= check.Shown {
+	if !x.all || t.Count <= check.Shown {
 		for _, f := range t.Findings {
 			if err := show(f); err != nil {
 				return err

@@ -99,8 +99,7 @@ func (c *COW) Walk() format.Walk {
 	return w
 }
 
-// Recorded is the chunk size that LVM has on record, in sectors, 0 where it has none, or that is
-// not known.
+// Recorded is the chunk size that LVM has on record, in sectors, 0 where it has none, or that is not known.
 func (c *COW) Recorded() uint32 {
 	if c.Volume == nil {
 		return 0
@@ -153,8 +152,7 @@ func (s *Session) noteLVM(c *COW) {
 	}
 }
 
-// noteMerging says how far a merge is that LVM has begun. The error is the refusal of an
-// interruption.
+// noteMerging says how far a merge is that LVM has begun. The error is the refusal of an interruption.
 func (s *Session) noteMerging(c *COW) error {
 	if c.Volume == nil || !c.Volume.Merging {
 		return nil
@@ -169,17 +167,16 @@ func (s *Session) noteMerging(c *COW) error {
 	}
 	if c.Volume.Active != nil {
 		s.note(c.Text, Fine, "the kernel is merging it into its origin; %s", left)
-		return nil
+	} else {
+		s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.Volume.OriginName(), left)
 	}
-	s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.Volume.OriginName(), left)
 	return nil
 }
 
-// identify narrows the device down to its part and finds out what that holds. chunk is as in
-// [Request].
+// identify narrows the device down to its part and finds out what that holds. chunk is as in [Request].
 func (s *Session) identify(c *COW, chunk uint32) (err error) {
-	if what := misdirection(c.Device); what != "" {
-		return refuse(c.Text, Unable, errors.New(what))
+	if err := c.checkNoView(); err != nil {
+		return err
 	}
 	if chunk == 0 {
 		chunk = uint32(store.FreshGeometry(c.Device).ChunkSectors())
@@ -231,9 +228,7 @@ func (s *Session) probeWiped(c *COW) error {
 	if !c.Identity.Leftover || c.Identity.Unfinished || c.Identity.State != store.Uninitialized {
 		return nil
 	}
-	w := s.walking(c)
-	defer w.End()
-	e, err := check.Probe(c.Device, w.area)
+	e, err := s.probe(c)
 	switch {
 	case errors.Is(err, ErrInterrupted):
 		return failed(c.Text, Unreadable, err)
@@ -248,9 +243,15 @@ func (s *Session) probeWiped(c *COW) error {
 	return nil
 }
 
-// freshGeometry is the geometry of a new store with chunks of so many sectors. The error is the
-// refusal of a chunk size that the kernel would not take for the sake of the device, COW device or
-// origin.
+// probe looks for a list without a header.
+func (s *Session) probe(c *COW) (*check.Evidence, error) {
+	w := s.walking(c)
+	defer w.End()
+	return check.Probe(c.Device, w.area)
+}
+
+// freshGeometry is the geometry of a new store with chunks of so many sectors. The error is the refusal of a
+// chunk size that the kernel would not take for the sake of the device, COW device or origin.
 func freshGeometry(d *device.Device, name string, chunk uint32) (format.Geometry, error) {
 	block := format.Bytes(d.LogicalBlockSize())
 	g, err := format.NewGeometry(chunk)
@@ -263,29 +264,26 @@ func freshGeometry(d *device.Device, name string, chunk uint32) (format.Geometry
 	return g, nil
 }
 
-// misdirection says what a device is that is not the store of a snapshot but the snapshot itself,
-// or its origin. What those hold is not looked at: it may be anything. It is empty for other
-// devices.
-func misdirection(d *device.Device) string {
-	t, ok := d.Target()
-	switch {
+// checkNoView refuses a device that is not the store of a snapshot but the snapshot itself, or its
+// origin. What those hold is not looked at: it may be anything.
+func (c *COW) checkNoView() error {
+	switch t, ok := c.Device.Target(); {
 	case ok && t.Type == "snapshot" && len(t.Args) > 1:
-		return "is the snapshot's view, not its store: the COW device is " + deviceName(t.Args[1])
+		return refusef(c.Text, Unable, "is the snapshot's view, not its store: the COW device is %s", deviceName(t.Args[1]))
 	case ok && t.Type == "snapshot-merge" && len(t.Args) > 1:
-		return "is an origin that a snapshot is being merged into: the snapshot's COW device is " + deviceName(t.Args[1])
+		return refusef(c.Text, Unable, "is an origin that a snapshot is being merged into: the snapshot's COW device is %s", deviceName(t.Args[1]))
 	case ok && t.Type == "snapshot-origin":
-		return "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper"
+		return refusef(c.Text, Unable, "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper")
 	}
-	return ""
+	return nil
 }
 
 // deviceName is the path of a device that a device-mapper table names by its number.
 func deviceName(number string) string {
-	n, ok := device.ParseNumber(number)
-	if !ok {
-		return number
+	if n, ok := device.ParseNumber(number); ok {
+		return n.Name()
 	}
-	return n.Name()
+	return number
 }
 
 // Areas is how many metadata areas fit the device, at most.
@@ -297,9 +295,8 @@ func (c *COW) Areas() uint64 {
 	return g.Areas(g.Chunks(c.Size()))
 }
 
-// Earlier is the geometry of an earlier life of a device that has no list now, zero where nothing
-// speaks for one. chunk is its chunk size in sectors, 0 where that is to be found by its list. The
-// error is a [*Refusal].
+// Earlier is the geometry of an earlier life of a device that has no list now, zero where nothing speaks for
+// one. chunk is its chunk size in sectors, 0 where that is to be found by its list. The error is a [*Refusal].
 func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	switch now := c.Identity.Geometry; {
 	case !now.IsZero() && chunk != 0 && format.Sectors(chunk) != now.ChunkSectors():
@@ -309,9 +306,7 @@ func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	case chunk != 0:
 		return format.NewGeometry(chunk)
 	}
-	w := s.walking(c)
-	defer w.End()
-	e, err := check.Probe(c.Device, w.area)
+	e, err := s.probe(c)
 	switch {
 	case err != nil:
 		return g, failed(c.Text, Unreadable, err)

@@ -27,8 +27,7 @@ type CreateRequest struct {
 // Create is a store that is to be made of two images.
 type Create struct {
 	*Target
-	Asks         bool // there is something that could be lost
-	ChunkSectors format.Sectors
+	Asks bool // there is something that could be lost
 	// Chunks differ, and the store takes Size; zero where that was not measured.
 	Chunks uint64
 	Size   format.Bytes
@@ -96,7 +95,6 @@ func (c *Create) openTarget() (err error) {
 // checkTarget refuses a COW device that is not to be written over, and chunks that the origin cannot have.
 func (c *Create) checkTarget() error {
 	base, image, cow := c.base.Device, c.image.Device, c.COW
-	c.ChunkSectors = cow.Fresh.ChunkSectors()
 	c.growable = cow.Volume == nil && !cow.Device.IsBlock() && !c.request.Part.IsGiven()
 	if c.request.Stream == nil {
 		if err := checkApart(cow.Text, cow.Device, base, image); err != nil {
@@ -111,7 +109,7 @@ func (c *Create) checkTarget() error {
 		c.Asks = cow.Size() > 0 // in an empty file there is nothing to lose
 	}
 	c.job = store.Creation{Base: base, Image: image, Geometry: cow.Fresh, Confirm: c.checkQuiet}
-	_, err := freshGeometry(base, c.base.Text, uint32(c.ChunkSectors))
+	_, err := freshGeometry(base, c.base.Text, uint32(cow.Fresh.ChunkSectors()))
 	return err
 }
 
@@ -146,7 +144,6 @@ func (c *Create) takesVolume() bool {
 	return IsVolume(c.request.COW) && (len(c.session.options.Where) > 0 || !exists(filepath.Dir(c.request.COW)))
 }
 
-// checkQuiet refuses images that came into use while they were read.
 func (c *Create) checkQuiet() error {
 	if c.request.Live {
 		return nil
@@ -192,7 +189,7 @@ func (c *Create) Do() (err error) {
 		c.abandon() // it is no store
 		return c.failed(err, noStore)
 	}
-	c.session.detail(c.COW.Text, "%d chunks of %d sectors differ; the store takes %d bytes", c.Chunks, c.ChunkSectors, c.Size)
+	c.session.detail(c.COW.Text, "%d chunks of %d sectors differ; the store takes %d bytes", c.Chunks, c.COW.Fresh.ChunkSectors(), c.Size)
 	return nil
 }
 
@@ -200,14 +197,14 @@ func (c *Create) Do() (err error) {
 // device it is about.
 func (c *Create) failed(err error, then string) error {
 	var source *store.SourceError
-	var out *streamError
+	var out calledError
 	switch {
 	case errors.As(err, &source) && source.Image:
 		return refuse(c.image.Text, Unreadable, err)
 	case errors.As(err, &source):
 		return refuse(c.base.Text, Unreadable, err)
 	case errors.As(err, &out):
-		return out.err
+		return out.error
 	}
 	return written(c.COW.Text, err, then)
 }
@@ -231,19 +228,10 @@ func (c *Create) Close() {
 	}
 }
 
-// streamError is an error of a stream, which is about no device.
-type streamError struct{ err error }
-
-func (e *streamError) Error() string { return e.err.Error() }
-func (e *streamError) Unwrap() error { return e.err }
-
 // streamed is a stream whose errors are known as such.
 type streamed struct{ *Stream }
 
 func (s streamed) Write(b []byte) (int, error) {
 	n, err := s.Stream.Write(b)
-	if err != nil {
-		err = &streamError{err}
-	}
-	return n, err
+	return n, ofCalled(err)
 }

@@ -40,8 +40,7 @@ func (l *Listed) Recorded() (size format.Bytes, chunk uint64) {
 // Inventory is every COW store in sight, and what could not be seen.
 type Inventory struct {
 	All []*Listed
-	// Looked is how many devices were looked at, and Closed are the errors of those that could not
-	// be.
+	// Looked is how many devices were looked at, and Closed are the errors of those that could not be.
 	Looked int
 	Closed []error
 	// Empty are the errors of devices that were given and have no physical volume, Faults those of
@@ -96,8 +95,7 @@ func recordedSnapshots(sight *volume.Sight) (all []*Listed) {
 	return all
 }
 
-// servedSnapshots are the persistent snapshots that device-mapper serves, but for those that are
-// known.
+// servedSnapshots are the persistent snapshots that device-mapper serves, but for those that are known.
 func servedSnapshots(known []*Listed) (all []*Listed) {
 	mappings := device.Mappings()
 	for _, m := range mappings {
@@ -139,23 +137,18 @@ func (l *Listed) nameByLVM(mappings []device.Mapping, cow device.Number, origin 
 // Examine finds out about a store that is listed. The error is the refusal of an interruption; why
 // the store cannot be read stands in it.
 func (s *Session) Examine(l *Listed) error {
-	c, survey, err := s.examine(l)
-	var r *Refusal
-	switch {
-	case err == nil:
-		l.COW, l.Survey = c, survey
-	case errors.As(err, &r) && r.Code == Unreadable:
+	err := s.examine(l)
+	if r := (*Refusal)(nil); errors.As(err, &r) && r.Code == Unreadable {
 		l.Err = r
-	default:
-		return err
+		return nil
 	}
-	return nil
+	return err
 }
 
-func (s *Session) examine(l *Listed) (*COW, store.Survey, error) {
+func (s *Session) examine(l *Listed) error {
 	d, err := l.open()
 	if err != nil {
-		return nil, store.Survey{}, refuse(l.Name, Unreadable, err)
+		return refuse(l.Name, Unreadable, err)
 	}
 	defer d.Close()
 	if l.COWDevice == "" && l.volume.Gone != nil {
@@ -163,10 +156,13 @@ func (s *Session) examine(l *Listed) (*COW, store.Survey, error) {
 	}
 	c := &COW{Name: Name{Text: l.Name, Volume: l.volume}, Device: d, Holders: d.Holders()}
 	if err := s.identify(c, 0); err != nil {
-		return nil, store.Survey{}, err
+		return err
 	}
 	survey, err := s.Survey(c)
-	return c, survey, err
+	if err == nil {
+		l.COW, l.Survey = c, survey
+	}
+	return err
 }
 
 // open opens the COW device, or the volume that would be it.

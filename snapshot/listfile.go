@@ -67,7 +67,6 @@ func (l ListFile) checkContent() error {
 	return nil
 }
 
-// isOutput reports whether a file is the one of standard output, or of standard error.
 func (l ListFile) isOutput(file fs.FileInfo) bool {
 	for _, f := range l.Outputs {
 		if f == nil {
@@ -131,7 +130,6 @@ func (l ListFile) writeFile(rows func(io.Writer) error) error {
 	return d.Keep()
 }
 
-// counter counts what is written to it, in bytes.
 type counter int64
 
 func (c *counter) Write(b []byte) (int, error) {

@@ -24,15 +24,19 @@ type MergeRequest struct {
 	Sparse bool     // make holes in the origin, an image file, where the data is zero
 	Steps  uint64   // how many steps of the kernel's are taken; 0 to merge all at once
 	DryRun bool     // open nothing for writing
+
+	Memory        format.Bytes // for exceptions and data; merge.MinMemory where it is less
+	SkipIdentical bool         // do not write what the origin holds already
+	Verify        bool         // read back what was written
 }
 
 // Merge is a merge that was found to be possible.
 type Merge struct {
 	merge.Plan
 	*Target
-	Origin *Origin
-	Others []*Other // snapshots of the origin that have to be seen to first
-	IsUndo bool     // the store is an undo log
+	Origin   *Origin
+	Siblings []*Sibling // snapshots of the origin that have to be seen to first
+	IsUndo   bool       // the store is an undo log
 	// Seen says that all snapshots of the origin are known: it is a logical volume.
 	Seen bool
 	// Bears is what the origin bears that a slip with its name would cost, and Replaced what of
@@ -64,12 +68,11 @@ func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	}
 	m := &Merge{Target: t, request: r, Origin: &Origin{Name: into}}
 	if err = inTurn(m.openInto, m.check); err == nil && !m.IsEmpty() {
-		err = m.openOthers()
+		err = m.openSiblings()
 	}
 	return orClose(m, err)
 }
 
-// findBoth finds out which COW device is to be merged into which origin.
 func (s *Session) findBoth(r MergeRequest) (cow, into Name, err error) {
 	cow, err = s.find(r.COW, !r.DryRun)
 	if err == nil {
@@ -111,7 +114,6 @@ func (s *Session) checkNotSame(cow, into Name) error {
 	return (&Origin{into, o}).checkApart(cow, c)
 }
 
-// openInto opens the origin.
 func (m *Merge) openInto() (err error) {
 	name := m.Origin.Name
 	if m.request.DryRun {
@@ -134,7 +136,7 @@ func (m *Merge) openInto() (err error) {
 // Close closes all devices, and ends the merge's use of memory.
 func (m *Merge) Close() {
 	m.undoing.close()
-	for _, o := range m.Others {
+	for _, o := range m.Siblings {
 		o.Close()
 	}
 	if m.Origin.Device != nil {
@@ -149,21 +151,13 @@ func (m *Merge) IsEmpty() bool {
 	return m.Chunks == 0 && m.Beyond == 0 && (m.Hidden == 0 || m.request.Keep)
 }
 
-// Do merges all of it. It may be ended between two batches, and be done again. The error is a
-// [*Refusal].
-func (m *Merge) Do(o Manner) (merge.Result, error) {
+// Do merges all of it. It may be ended between two batches, and be done again. The error is a [*Refusal].
+func (m *Merge) Do() (merge.Result, error) {
 	if err := m.begin(); err != nil {
 		return merge.Result{}, err
 	}
-	result, err := m.run(o)
+	result, err := m.run()
 	return result, m.undoing.end(err)
-}
-
-// Manner says how a merge is done.
-type Manner struct {
-	Memory        format.Bytes // for exceptions and data, at least merge.MinMemory
-	SkipIdentical bool         // do not write what the origin holds already
-	Verify        bool         // read back what was written
 }
 
 // begin opens the undo log, and does to others what has to be done before anything is overwritten.
@@ -174,18 +168,18 @@ func (m *Merge) begin() error {
 	if err := m.undoing.open(m.into); err != nil {
 		return err
 	}
-	err := m.keepOthers()
+	err := m.keepSiblings()
 	if err == nil && m.IsUndo && !m.request.Keep {
 		err = written(m.COW.Text, store.BeginTakingBack(m.out))
 	}
 	return err
 }
 
-// run is Do when all else is ready.
-func (m *Merge) run(manner Manner) (merge.Result, error) {
+func (m *Merge) run() (merge.Result, error) {
 	r := m.request
 	o := merge.Options{
-		Memory: manner.Memory, Keep: r.Keep, SkipIdentical: manner.SkipIdentical, Rescue: r.Rescue, Undo: m.undoing.undo, Cached: m.out.Cached(),
+		Memory: max(r.Memory, merge.MinMemory), Keep: r.Keep, SkipIdentical: r.SkipIdentical, Rescue: r.Rescue,
+		Undo: m.undoing.undo, Cached: m.out.Cached(),
 	}
 	if r.Sparse {
 		o.Hole = m.into.PunchHole
@@ -193,7 +187,7 @@ func (m *Merge) run(manner Manner) (merge.Result, error) {
 	if !m.COW.Device.IsBlock() && !m.Origin.Device.IsBlock() {
 		o.Share = m.share
 	}
-	if manner.Verify || r.Keep {
+	if r.Verify || r.Keep {
 		past, err := m.Origin.Device.PastCache()
 		if err != nil {
 			return merge.Result{}, refuse(m.Origin.Text, Unable, err)
@@ -208,7 +202,6 @@ func (m *Merge) run(manner Manner) (merge.Result, error) {
 	return result, m.failed(err)
 }
 
-// share has image files share extents.
 func (m *Merge) share(source, offset, length int64) (done bool, err error) {
 	err = m.into.Share(m.COW.Device, source, offset, length)
 	if errors.Is(err, device.ErrNotShared) {
@@ -226,30 +219,17 @@ func (m *Merge) Step(told func(store.Run) error) error {
 	steps := uint64(0)
 	_, err := m.merge.Steps(merge.Options{Memory: merge.MinMemory, Undo: m.undoing.undo}, m.request.Steps, func(r store.Run) error {
 		steps++
-		if err := marked(told)(r); err != nil || steps == m.request.Steps {
-			return err
+		if err := told(r); err != nil || steps == m.request.Steps {
+			return ofCalled(err)
 		}
-		return m.session.interrupted()
+		return m.session.options.Interrupted()
 	})
 	return m.undoing.end(m.failed(err))
 }
 
 // Preview calls told with the runs that Step would merge. The error is a [*Refusal], or of told.
 func (m *Merge) Preview(told func(store.Run) error) error {
-	return m.failed(m.prospect.Preview(m.request.Steps, marked(told)))
-}
-
-// toldError is an error of whoever is told of steps.
-type toldError struct{ error }
-
-// marked is told, whose errors are known as such.
-func marked(told func(store.Run) error) func(store.Run) error {
-	return func(r store.Run) error {
-		if err := told(r); err != nil {
-			return toldError{err}
-		}
-		return nil
-	}
+	return m.failed(m.prospect.Preview(m.request.Steps, func(r store.Run) error { return ofCalled(told(r)) }))
 }
 
 // Size is the size of the origin, in whole sectors.
@@ -271,7 +251,7 @@ func (m *Merge) UndoKept() bool { return m.undoing.undo.Kept() }
 // which device it is about.
 func (m *Merge) failed(err error) error {
 	var t *merge.TransferError
-	var x toldError
+	var x calledError
 	switch {
 	case err == nil:
 		return nil

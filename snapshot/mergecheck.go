@@ -40,8 +40,7 @@ func (m *Merge) checkValid() error {
 		"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
 }
 
-// mention notes what is worth knowing of the store. An undo log has labels in chunks that no
-// exception names.
+// mention notes what is worth knowing of the store. An undo log has labels in chunks that no exception names.
 func (m *Merge) mention() {
 	var but []*check.Rule
 	if m.IsUndo {
@@ -114,7 +113,7 @@ func (m *Merge) checkSound() (err error) {
 	if m.report, err = m.judge(m.COW); err != nil {
 		return err
 	}
-	against := m.report.Against(func(x check.Meaning) bool { return m.may(x.Merging) })
+	against := m.report.Against(func(x check.Meaning) bool { return m.mayBegin(x.Merging) })
 	if against == nil {
 		return nil
 	}
@@ -129,8 +128,8 @@ func (m *Merge) checkSound() (err error) {
 	return r
 }
 
-// may reports whether this merge is one that may begin.
-func (m *Merge) may(x check.Merging) bool {
+// mayBegin reports whether this merge is one of those that may begin with a finding.
+func (m *Merge) mayBegin(x check.Merging) bool {
 	switch x {
 	case check.AnyMerge:
 		return true
@@ -153,8 +152,7 @@ func (m *Merge) judge(c *COW) (check.Report, error) {
 // label, and an origin mostly neither. A slip with the name of the origin is seen there. Logical
 // volumes are what they are named, whatever they bear.
 
-// checkBearing refuses a merge that would remove what the origin bears, or replace it by something
-// else.
+// checkBearing refuses a merge that would remove what the origin bears, or replace it by something else.
 func (m *Merge) checkBearing() error {
 	if m.IsUndo || m.Origin.Volume != nil {
 		return nil
@@ -206,23 +204,20 @@ func (m *Merge) replaces(x format.Exception, b device.Bearing) bool {
 	}
 	start := max(b.Offset, int64(x.Old)*chunk)
 	end := min(b.Offset+b.Length, (int64(x.Old)+1)*chunk)
-	return differ(m.COW.Device, int64(g.Offset(x.New))+start%chunk, m.Origin.Device, start, end-start)
+	return differs(m.COW.Device, int64(g.Offset(x.New))+start%chunk, m.Origin.Device, start, end-start)
 }
 
-// differ reports whether stretches of two devices differ, or cannot be compared.
-func differ(a io.ReaderAt, from int64, b io.ReaderAt, at, length int64) bool {
+// differs reports whether stretches of two devices differ, or cannot be compared.
+func differs(a io.ReaderAt, from int64, b io.ReaderAt, at, length int64) bool {
 	const most = 64 << 10
 	x, y := make([]byte, min(most, length)), make([]byte, min(most, length))
-	for length > 0 {
-		x, y = x[:min(most, length)], y[:min(most, length)]
-		if n, _ := a.ReadAt(x, from); n < len(x) {
+	for done := int64(0); done < length; done += most {
+		n := min(most, length-done)
+		i, _ := a.ReadAt(x[:n], from+done)
+		j, _ := b.ReadAt(y[:n], at+done)
+		if int64(min(i, j)) < n || !bytes.Equal(x[:n], y[:n]) {
 			return true
 		}
-		if n, _ := b.ReadAt(y, at); n < len(y) || !bytes.Equal(x, y) {
-			return true
-		}
-		n := int64(len(x))
-		from, at, length = from+n, at+n, length-n
 	}
 	return false
 }

@@ -28,7 +28,7 @@ func IsVolume(name string) bool {
 func (s *Session) sees() (*volume.Sight, error) {
 	if s.sight == nil {
 		s.sight, s.unseen = volume.Look(volume.Options{
-			Given: s.options.Where, Foreign: s.options.Host, Visit: s.interrupted,
+			Given: s.options.Where, Foreign: s.options.Host, Visit: s.options.Interrupted,
 			Tell: func(about, text string) { s.note(about, Fine, "%s", text) },
 		})
 	}
@@ -39,10 +39,9 @@ func (s *Session) sees() (*volume.Sight, error) {
 //   - what has not the form VG/LV is a path;
 //   - so is what a file has as its name, where it was not said where to look for volumes.
 //
-// writes is for what is going to be written to: LVM's lock of the group is taken then. The error is
-// a refusal.
-func (s *Session) find(name string, writes bool) (Name, error) {
-	n := Name{Text: name}
+// writes is for what is going to be written to: LVM's lock of the group is taken then. The error is a refusal.
+func (s *Session) find(name string, writes bool) (n Name, err error) {
+	n.Text = name
 	group, logical, ok := lvm.SplitName(name)
 	if !ok || len(s.options.Where) == 0 && exists(name) {
 		return n, nil
@@ -50,11 +49,9 @@ func (s *Session) find(name string, writes bool) (Name, error) {
 	if len(s.options.Where) == 0 {
 		n.Volume = volume.ActiveSnapshot(name, group, logical)
 	}
-	if n.Volume != nil {
-		return n, nil
+	if n.Volume == nil {
+		n.Volume, err = s.recorded(name, group, logical, writes)
 	}
-	var err error
-	n.Volume, err = s.recorded(name, group, logical, writes)
 	return n, err
 }
 
@@ -91,8 +88,7 @@ func (s *Session) noSuch(name string, err error) error {
 	return refuse(name, Unreadable, fmt.Errorf("no such file or directory, and no logical volume: %w", err), LookElsewhere)
 }
 
-// readRecord finds out what LVM has on record of a snapshot that is active, if its metadata can be
-// read.
+// readRecord finds out what LVM has on record of a snapshot that is active, if its metadata can be read.
 func (s *Session) readRecord(n Name) {
 	if n.Volume == nil || n.Volume.Active == nil {
 		return
@@ -111,7 +107,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// beside is another volume of the group.
 func (n Name) beside(l *lvm.Logical) Name {
 	v := n.Volume.Beside(l)
 	return Name{Text: v.Name, Volume: v}

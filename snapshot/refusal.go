@@ -11,8 +11,7 @@ import (
 	"dmcow/store"
 )
 
-// Code is what kind of thing a [Refusal] or a [Note] is about. A command line makes an exit status
-// of it.
+// Code is what kind of thing a [Refusal] or a [Note] is about. A command line makes an exit status of it.
 type Code int
 
 // The codes.
@@ -151,6 +150,16 @@ func failed(device string, code Code, err error, then ...string) error {
 		return refuse(device, Interrupted, err)
 	}
 	return refuse(device, code, err)
+}
+
+// calledError is an error of what is called back, and about no device.
+type calledError struct{ error }
+
+func ofCalled(err error) error {
+	if err == nil {
+		return nil
+	}
+	return calledError{err}
 }
 
 // checkReal refuses to do what was planned as a dry run.

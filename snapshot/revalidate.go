@@ -80,8 +80,7 @@ func (v *Revalidate) Check() error {
 	return nil
 }
 
-// Do marks the snapshot. The error is a [*Refusal]; undo names the log that takes back what was
-// written.
+// Do marks the snapshot. The error is a [*Refusal]; undo names the log that takes back what was written.
 func (v *Revalidate) Do() (undo string, err error) {
 	if err = checkReal(v.COW.Text, v.request.DryRun); err == nil {
 		err = v.Check()

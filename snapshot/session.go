@@ -53,7 +53,12 @@ type Session struct {
 }
 
 // Open begins a session.
-func Open(o Options) *Session { return &Session{options: o} }
+func Open(o Options) *Session {
+	if o.Interrupted == nil {
+		o.Interrupted = func() error { return nil }
+	}
+	return &Session{options: o}
+}
 
 // Close gives back locks, and closes what is kept on volumes of LVM.
 func (s *Session) Close() {
@@ -84,12 +89,10 @@ func (s *Session) note(device string, code Code, format string, args ...any) {
 	s.notes = append(s.notes, Note{Device: device, Text: fmt.Sprintf(format, args...), Code: code})
 }
 
-// detail notes what few want to know.
 func (s *Session) detail(device, format string, args ...any) {
 	s.notes = append(s.notes, Note{Device: device, Text: fmt.Sprintf(format, args...), Detail: true})
 }
 
-// watch begins a stretch of work.
 func (s *Session) watch(device string, unit Unit, most uint64) *stretch {
 	if s.options.Watch == nil {
 		return &stretch{Watcher: nobody{}}
@@ -102,15 +105,6 @@ func (s *Session) walking(c *COW) *stretch {
 	return s.watch(c.Text, Areas, c.Areas())
 }
 
-// interrupted reports whether the session is to end.
-func (s *Session) interrupted() error {
-	if s.options.Interrupted == nil {
-		return nil
-	}
-	return s.options.Interrupted()
-}
-
-// nobody watches.
 type nobody struct{}
 
 func (nobody) Visit(uint64) error { return nil }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/store"
 )
@@ -46,8 +45,7 @@ func (s *Session) targetToForetell(n Name, r Request) (*Target, error) {
 	return orClose(&Target{COW: c, session: s}, failed(n.Text, WrongUse, c.Device.WholeBlocks()))
 }
 
-// targetOn identifies a COW device that was opened for writing. It closes it where that cannot be
-// done.
+// targetOn identifies a COW device that was opened for writing. It closes it where that cannot be done.
 func (s *Session) targetOn(c *COW, d *device.Writable, chunk uint32) (*Target, error) {
 	whole := d
 	c.Device = &d.Device
@@ -62,7 +60,6 @@ func (s *Session) targetOn(c *COW, d *device.Writable, chunk uint32) (*Target, e
 	return orClose(&Target{COW: c, session: s, out: d, whole: whole}, err)
 }
 
-// openTarget opens a COW device to be written by its name.
 func (s *Session) openTarget(r WriteRequest) (*Target, error) {
 	n, err := s.find(r.COW, !r.DryRun)
 	if err != nil {
@@ -79,8 +76,7 @@ func (t *Target) checkRoom() error {
 	return failed(t.COW.Text, Damaged, store.Fits(t.COW.Device, t.COW.Fresh))
 }
 
-// checkWorth refuses to write over something of worth that the target holds, unless that is
-// forced.
+// checkWorth refuses to write over something of worth that the target holds, unless that is forced.
 func (t *Target) checkWorth(force bool) (err error) {
 	switch t.Loss, err = t.holds(); {
 	case err != nil && !force:
@@ -134,10 +130,7 @@ func written(name string, err error, then ...string) error {
 }
 
 // Initialize is an empty store that is to be written.
-type Initialize struct {
-	*Target
-	ChunkSectors format.Sectors
-}
+type Initialize struct{ *Target }
 
 // WriteRequest names a COW device that is to be written to.
 type WriteRequest struct {
@@ -155,7 +148,7 @@ func (s *Session) PlanInitialize(r WriteRequest) (*Initialize, error) {
 	if err = t.checkRoom(); err == nil {
 		err = t.checkWorth(r.Force)
 	}
-	return orClose(&Initialize{t, t.COW.Fresh.ChunkSectors()}, err)
+	return orClose(&Initialize{t}, err)
 }
 
 // Do writes the store. The error is a [*Refusal].
@@ -163,7 +156,7 @@ func (p *Initialize) Do() error {
 	if err := checkReal(p.COW.Text, p.out == nil); err != nil {
 		return err
 	}
-	return written(p.COW.Text, store.Initialize(p.out, p.COW.Fresh, p.session.interrupted), noStore)
+	return written(p.COW.Text, store.Initialize(p.out, p.COW.Fresh, p.session.options.Interrupted), noStore)
 }
 
 // noStore is what an interruption leaves of a new store.

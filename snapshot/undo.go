@@ -95,11 +95,10 @@ func (u *undoing) nameIt(of *COW) error {
 	}
 }
 
-// logName is the beginning of a log's name, in the current directory: the name of a file there, and
-// of others all of the path, with dashes in place of slashes and dashes doubled, so that the logs of
-// two paths never have the same one. Of a logical volume it is what device-mapper would name it.
-// (Where that is the name of another's log, that one is not taken for its own, and it gets the next
-// free name.)
+// logName is the beginning of a log's name, in the current directory: the name of a file there, and of others
+// all of the path, with dashes in place of slashes and dashes doubled, so that the logs of two paths never have
+// the same one. Of a logical volume it is what device-mapper would name it. (Where that is the name of
+// another's log, that one is not taken for its own, and it gets the next free name.)
 func (c *COW) logName() string {
 	flat := strings.NewReplacer("-", "--", "/", "-")
 	if c.Volume != nil {
@@ -141,7 +140,6 @@ func (u *undoing) open(to *device.Writable) error {
 	return failed(u.name, Unable, err, "nothing was changed")
 }
 
-// resume opens a log that is there.
 func (u *undoing) resume(d, to *device.Writable) (*store.Undo, error) {
 	w := u.session.walking(u.log.COW)
 	defer w.End()
@@ -181,8 +179,7 @@ func (u *undoing) close() {
 	}
 }
 
-// checkBelongs refuses a device that an undo log does not belong to. With sample, it looks at some
-// of the log.
+// checkBelongs refuses a device that an undo log does not belong to. With sample, it looks at some of the log.
 func (s *Session) checkBelongs(log *COW, to *device.Device, sample bool, remedies ...Deed) error {
 	w := s.walking(log)
 	defer w.End()
@@ -204,8 +201,7 @@ func growing(d *device.Writable) func(format.Bytes) error {
 	return func(size format.Bytes) error { return d.Grow(max(int64(size), d.Size())) }
 }
 
-// undoGeometry is the geometry of an undo log with chunks of so many sectors, as far as it may have
-// them.
+// undoGeometry is the geometry of an undo log with chunks of so many sectors, as far as it may have them.
 func undoGeometry(n format.Sectors) format.Geometry {
 	g, err := format.NewGeometry(uint32(min(n, store.MaxUndoChunk)))
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"dmcow/store"
 )
 
-// Other is another snapshot of the origin that is merged into. It must have an exception for every
+// Sibling is another snapshot of the origin that is merged into. It must have an exception for every
 // chunk of the origin that is going to be overwritten, as the kernel gives it one, or is given up.
-type Other struct {
+type Sibling struct {
 	*Target
 	Lost   bool         // is given up
 	Saving store.Saving // what it gets, where it is not
@@ -28,37 +28,38 @@ type Other struct {
 }
 
 // Close closes the device, and frees memory.
-func (o *Other) Close() {
+func (o *Sibling) Close() {
 	o.free()
 	o.Target.Close()
 }
 
-// openOthers opens the other snapshots of an origin that is a logical volume, and refuses a merge
+// openSiblings opens the other snapshots of an origin that is a logical volume, and refuses a merge
 // that one of them would not survive.
-func (m *Merge) openOthers() error {
+func (m *Merge) openSiblings() error {
 	m.Seen = m.Origin.Volume != nil && m.Origin.Volume.Group != nil
-	all, err := m.otherSnapshots()
+	all, err := m.siblingSnapshots()
 	if err != nil {
 		return err
 	}
-	for _, other := range all {
-		if err := m.openOther(other); err != nil {
+	for _, sibling := range all {
+		if err := m.openSibling(sibling); err != nil {
 			return err
 		}
 	}
-	if len(m.Others) == 0 {
+	if len(m.Siblings) == 0 {
 		return nil
 	}
-	if err := m.mark(func(start, end format.Bytes) {
-		for _, o := range m.Others {
+	err = m.mark(func(start, end format.Bytes) {
+		for _, o := range m.Siblings {
 			if !o.Lost {
 				o.saver.Overwritten(start, end)
 			}
 		}
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	for _, o := range m.Others {
+	for _, o := range m.Siblings {
 		if err := m.checkRoomOf(o); err != nil {
 			return err
 		}
@@ -66,9 +67,9 @@ func (m *Merge) openOthers() error {
 	return nil
 }
 
-// otherSnapshots are the snapshots of the origin, but for the one that is merged. The error is the
+// siblingSnapshots are the snapshots of the origin, but for the one that is merged. The error is the
 // refusal of names of some to give up that are none.
-func (m *Merge) otherSnapshots() (all []lvm.Snapshot, err error) {
+func (m *Merge) siblingSnapshots() (all []lvm.Snapshot, err error) {
 	v := m.Origin.Volume
 	if m.Seen {
 		all = slices.DeleteFunc(v.Group.Of(v.Logical), m.isMerged)
@@ -86,7 +87,6 @@ func (m *Merge) otherSnapshots() (all []lvm.Snapshot, err error) {
 	return all, nil
 }
 
-// isMerged reports whether a snapshot is the one that is merged.
 func (m *Merge) isMerged(s lvm.Snapshot) bool {
 	own := m.COW.Volume
 	return own != nil && own.Group != nil && own.Group.UUID == m.Origin.Volume.Group.UUID && own.Logical.Name == s.COW.Name
@@ -98,26 +98,25 @@ func calls(v *volume.Volume, s lvm.Snapshot, name string) bool {
 	return name == s.COW.Name || ok && logical == s.COW.Name && (group == v.Group.Name || group == v.Group.UUID)
 }
 
-// openOther opens another snapshot.
-func (m *Merge) openOther(other lvm.Snapshot) error {
-	t, err := m.session.target(m.Origin.beside(other.COW), Request{}, m.request.DryRun)
+func (m *Merge) openSibling(sibling lvm.Snapshot) error {
+	t, err := m.session.target(m.Origin.beside(sibling.COW), Request{}, m.request.DryRun)
 	if r := (*Refusal)(nil); errors.As(err, &r) {
 		return refusef(r.Device, r.Code, "%w; it is another snapshot of the origin, and can be neither kept nor given up as it is: mend that, or remove it first (lvremove)", r.Err)
 	}
 	if err != nil {
 		return err
 	}
-	o := &Other{Target: t, free: func() {}}
-	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, other, name) })
-	m.Others = append(m.Others, o)
+	o := &Sibling{Target: t, free: func() {}}
+	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, sibling, name) })
+	m.Siblings = append(m.Siblings, o)
 	if o.Lost {
 		return o.checkGivingUp()
 	}
-	r, err := m.checkSoundOther(o)
+	r, err := m.judgeSibling(o)
 	if err != nil {
 		return err
 	}
-	shown := m.shownByOther(o)
+	shown := m.shownBySibling(o)
 	chunks := uint64(shown / o.chunkBytes())
 	bits, free := device.Words(int(chunks/64 + 1))
 	o.free = free
@@ -129,24 +128,21 @@ func (m *Merge) openOther(other lvm.Snapshot) error {
 	return m.against(o, err)
 }
 
-// shownByOther is how much of the origin another snapshot shows, up to the end of a chunk: behind
+// shownBySibling is how much of the origin another snapshot shows, up to the end of a chunk: behind
 // its own end it gets no exceptions, as from the kernel (__origin_write), and the chunk with its end
 // is copied whole (start_copy).
-func (m *Merge) shownByOther(o *Other) format.Bytes {
+func (m *Merge) shownBySibling(o *Sibling) format.Bytes {
 	chunk := o.chunkBytes()
 	return min((m.shownBy(o.COW)+chunk-1)/chunk*chunk, m.Size())
 }
 
 // chunkBytes is the size of the store's chunks, also of one that is yet to be made.
-func (o *Other) chunkBytes() format.Bytes {
-	if o.COW.Identity.Geometry.IsZero() {
-		return o.COW.Fresh.ChunkBytes()
-	}
-	return o.COW.Identity.Geometry.ChunkBytes()
+func (o *Sibling) chunkBytes() format.Bytes {
+	return cmp.Or(o.COW.Identity.Geometry, o.COW.Fresh).ChunkBytes()
 }
 
 // against is the refusal of a merge because of another snapshot, if there is an error.
-func (m *Merge) against(o *Other, err error, first ...Remedy) error {
+func (m *Merge) against(o *Sibling, err error, first ...Remedy) error {
 	if err == nil {
 		return nil
 	}
@@ -158,8 +154,8 @@ func (m *Merge) against(o *Other, err error, first ...Remedy) error {
 	return r
 }
 
-// checkSoundOther refuses another snapshot that is not proved to show what it should.
-func (m *Merge) checkSoundOther(o *Other) (check.Report, error) {
+// judgeSibling refuses another snapshot that is not proved to show what it should.
+func (m *Merge) judgeSibling(o *Sibling) (check.Report, error) {
 	r, err := m.judge(o.COW)
 	if err != nil {
 		return r, err
@@ -193,7 +189,7 @@ func (m *Merge) mark(overwritten func(start, end format.Bytes)) error {
 }
 
 // checkRoomOf refuses a snapshot that has no room for what it must keep.
-func (m *Merge) checkRoomOf(o *Other) (err error) {
+func (m *Merge) checkRoomOf(o *Sibling) (err error) {
 	if o.Lost {
 		return nil
 	}
@@ -214,15 +210,15 @@ func (m *Merge) checkRoomOf(o *Other) (err error) {
 	return nil
 }
 
-// keepOthers gives the other snapshots what they need, before anything is overwritten. Those that
+// keepSiblings gives the other snapshots what they need, before anything is overwritten. Those that
 // are given up are marked when the others are safe.
-func (m *Merge) keepOthers() error {
-	for _, o := range m.Others {
-		if err := m.keepOther(o); err != nil {
+func (m *Merge) keepSiblings() error {
+	for _, o := range m.Siblings {
+		if err := m.keepSibling(o); err != nil {
 			return err
 		}
 	}
-	for _, o := range m.Others {
+	for _, o := range m.Siblings {
 		if err := o.giveUp(); err != nil {
 			return err
 		}
@@ -230,7 +226,7 @@ func (m *Merge) keepOthers() error {
 	return nil
 }
 
-func (m *Merge) keepOther(o *Other) error {
+func (m *Merge) keepSibling(o *Sibling) error {
 	if o.Lost {
 		return nil
 	}
@@ -242,7 +238,7 @@ func (m *Merge) keepOther(o *Other) error {
 
 // checkGivingUp refuses a snapshot that cannot be marked invalid, and that the kernel would take for
 // a new one: it would show what it never was.
-func (o *Other) checkGivingUp() error {
+func (o *Sibling) checkGivingUp() error {
 	if o.COW.Identity.State != store.Uninitialized && o.COW.Identity.Header.Magic == 0 {
 		return refusef(o.COW.Text, Unable, "refused: it cannot be given up, for it has no header to be marked; remove it first, or mend it")
 	}
@@ -252,7 +248,7 @@ func (o *Other) checkGivingUp() error {
 // giveUp marks a snapshot invalid. Of one that was never active, the kernel would make an empty
 // store, and it would show what the origin is by then: it gets a store that says otherwise. What the
 // kernel refuses to load needs no mark.
-func (o *Other) giveUp() error {
+func (o *Sibling) giveUp() error {
 	if !o.Lost {
 		return nil
 	}
