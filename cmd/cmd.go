@@ -76,7 +76,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	return a.printed(int(a.status))
 }
 
-// printed is the exit status of a run, with that of what could not be printed.
+// printed is the exit status of a run, and tells if not all could be printed.
 func (a *app) printed(code int) int {
 	if a.stdout.Err() == nil {
 		return code

@@ -182,14 +182,6 @@ func (d *difference) draw(o *snapshot.Output) error {
 	return o.Finish()
 }
 
-// title says what was compared with what.
-func (d *difference) title() string {
-	if d.against != "" {
-		return words.Printable(d.name) + " and " + words.Printable(d.against)
-	}
-	return words.Printable(d.name) + " and its origin"
-}
-
 // share is how much of the origin differs, in per cent.
 func (d *difference) share(bytes format.Bytes) float64 {
 	return 100 * float64(bytes) / float64(max(d.changes.Size, 1))

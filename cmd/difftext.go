@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -38,13 +39,9 @@ var shades = struct{ blocks, ascii []string }{
 
 // signs are the shades that the terminal can show.
 func signs() []string {
-	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
-		if v := os.Getenv(name); v != "" {
-			if v = strings.ToLower(v); strings.Contains(v, "utf-8") || strings.Contains(v, "utf8") {
-				return shades.blocks
-			}
-			break
-		}
+	locale := strings.ToLower(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG")))
+	if strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8") {
+		return shades.blocks
 	}
 	return shades.ascii
 }
@@ -54,7 +51,8 @@ func (d *difference) picture() string {
 	ranges, bytes := d.total()
 	text := fmt.Sprintf("%s in %s: %s, %.2f%% of %s",
 		words.Count(d.changes.Chunks(), "chunk"), words.Count(ranges, "range"), words.Size(bytes), d.share(bytes), words.Size(d.changes.Size))
-	return dump.SVG(d.changes, "Where "+d.title()+" differ", text)
+	other := cmp.Or(words.Printable(d.against), "its origin")
+	return dump.SVG(d.changes, "Where "+words.Printable(d.name)+" and "+other+" differ", text)
 }
 
 // human prints ranges for people: rows, or a map, and totals.

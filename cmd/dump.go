@@ -69,7 +69,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (sto
 	if c.Output == dump.Human {
 		s, err := session.Survey(w)
 		if err != nil || s.Identity.State == store.Foreign && earlier.IsZero() {
-			return s, err // of what is no store there is nothing to show
+			return s, err // there is no store to show
 		}
 		if err := a.table(nil, a.summary(w, s)); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
 			return s, err

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// status is an exit status: a sum of bits, as that of fsck(8).
+// status is an exit status: a sum of bits, as in fsck(8).
 type status int
 
 const (

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -30,14 +29,6 @@ func (a *app) ended(c snapshot.Code) status {
 		return statusInterrupted
 	}
 	return statusFailed
-}
-
-// isUnreadable reports whether an error is a refusal of a device that could not be looked at, when
-// others may be.
-func (a *app) isUnreadable(err error) (*snapshot.Refusal, bool) {
-	var r *snapshot.Refusal
-	ok := errors.As(err, &r) && a.ended(r.Code) == a.outcomes.unreadable
-	return r, ok
 }
 
 // refusal is a refusal in words, with what can be done about it.

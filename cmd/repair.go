@@ -125,17 +125,12 @@ func (m *mending) firstFault() string {
 	return m.repair.Plan.Before.Tallies[0].Findings[0].Told()
 }
 
-// left is the status for what a check says of faults that are left. What is marked invalid is no fault.
+// left is the status for what a check says of faults that are left. The mark as invalid does not count.
 func (m *mending) left(r *check.Report) status {
-	switch r.Outcome() {
-	case check.Damaged:
-		return m.app.outcomes.damaged
-	case check.Uninitialized:
-		return m.app.outcomes.blank
-	case check.Invalid:
-		return m.app.outcomes.invalid
-	}
-	return m.app.outcomes.sound
+	o := m.app.outcomes
+	return map[check.Outcome]status{
+		check.Sound: o.sound, check.Invalid: o.invalid, check.Damaged: o.damaged, check.Uninitialized: o.blank,
+	}[r.Outcome()]
 }
 
 // mend asks, and applies the plan.

@@ -61,9 +61,9 @@ func (c *usageCmd) Run(a *app) error {
 		r := c.request(p)
 		r.ChunkSectors = uint32(c.ChunkSize)
 		u, err := session.Usage(r, origin)
-		if refusal, ok := a.isUnreadable(err); ok {
-			a.fail(err)
-			unread = append(unread, dump.Monitored{Name: string(p), Err: refusal.Err})
+		if x := (*snapshot.Refusal)(nil); errors.As(err, &x) && a.ended(x.Code) == a.outcomes.unreadable {
+			a.fail(err) // others may be read
+			unread = append(unread, dump.Monitored{Name: string(p), Err: x.Err})
 			continue
 		}
 		if err != nil {

@@ -104,7 +104,7 @@ func (c *COW) Recorded() uint32 {
 	if c.Volume == nil {
 		return 0
 	}
-	return uint32(min(c.Volume.ChunkSectors, math.MaxUint32)) // which is no chunk size
+	return uint32(min(c.Volume.ChunkSectors, math.MaxUint32)) // a chunk never has that many
 }
 
 // checkStore refuses a device that holds no store, or none that can be loaded; lack says what a blank one
@@ -131,7 +131,7 @@ func (s *Session) Survey(c *COW) (store.Survey, error) {
 	return survey, failed(c.Text, Unreadable, err)
 }
 
-// checkCOWName refuses a name that cannot be that of a COW device.
+// checkCOWName refuses a name that a COW device cannot have.
 func checkCOWName(n Name, p Part) error {
 	switch {
 	case n.Volume == nil:

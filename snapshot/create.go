@@ -186,7 +186,7 @@ func (c *Create) Do() (err error) {
 	}
 	c.Size = c.job.Size(c.Chunks)
 	if err != nil {
-		c.abandon() // it is no store
+		c.abandon()
 		return c.failed(err, noStore)
 	}
 	c.session.detail(c.COW.Text, "%d chunks of %d sectors differ; the store takes %d bytes", c.Chunks, c.COW.Fresh.ChunkSectors(), c.Size)
@@ -209,7 +209,7 @@ func (c *Create) failed(err error, then string) error {
 	return written(c.COW.Text, err, then)
 }
 
-// abandon takes away an image file that was made, and is no store.
+// abandon takes away an image file that was made, and does not hold a store.
 func (c *Create) abandon() {
 	if c.made {
 		_ = c.out.Abandon()

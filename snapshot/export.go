@@ -120,7 +120,7 @@ func (s *Stream) checkApart(read ...*device.Device) error {
 	}
 	d, err := device.OpenUnlocked(fmt.Sprintf("/proc/self/fd/%d", s.File.Fd()))
 	if err != nil {
-		return nil // what cannot be read is no device that is read
+		return nil // and so it is not read
 	}
 	defer d.Close()
 	for _, r := range read {

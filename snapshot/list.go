@@ -25,7 +25,7 @@ type Listed struct {
 	Err    error // why it cannot be read
 
 	volume  *volume.Volume
-	mapping *device.Mapping // the COW device, nil if there is none or it is no mapping
+	mapping *device.Mapping // the COW device, if it is one
 }
 
 // Recorded is what LVM has on record of a snapshot, zero where it has nothing: its size, and the
@@ -43,10 +43,10 @@ type Inventory struct {
 	// Looked is how many devices were looked at, and Closed are the errors of those that could not be.
 	Looked int
 	Closed []error
-	// Empty are the errors of devices that were given and have no physical volume, Faults those of
-	// labels, and Unread those of metadata that could not be read; Copies are those of metadata of
-	// which another copy is whole.
-	Empty, Faults, Unread, Copies []error
+	Empty  []error // of devices that were given and have no physical volume
+	Faults []error // of labels
+	Unread []error // of metadata that could not be read
+	Copies []error // of metadata of which another copy is whole
 }
 
 // Inventory looks for COW stores: snapshots of LVM, active or not, and others that device-mapper

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -233,14 +234,13 @@ func (m *Merge) Preview(told func(store.Run) error) error {
 }
 
 // Size is the size of the origin, in whole sectors.
-func (m *Merge) Size() format.Bytes { return originBytes(m.Origin.Device) }
+func (m *Merge) Size() format.Bytes {
+	return format.Bytes(m.Origin.Device.Size()) / format.SectorSize * format.SectorSize
+}
 
 // shownBy is the size of a snapshot of the origin: its own may be smaller.
 func (m *Merge) shownBy(c *COW) format.Bytes {
-	if own := c.ownSize(); own > 0 {
-		return min(own, m.Size())
-	}
-	return m.Size()
+	return min(cmp.Or(c.ownSize(), m.Size()), m.Size())
 }
 
 // UndoKept reports whether the undo log takes back all that was done with it: nothing of the

@@ -19,7 +19,11 @@ func (m *Merge) check() error {
 	if err := inTurn(m.checkOrigin, m.checkValid, m.checkSound, m.look, m.checkNested, m.checkBearing); err != nil {
 		return err
 	}
-	m.mention()
+	var but []*check.Rule
+	if m.IsUndo { // it has labels in chunks that no exception names
+		but = append(but, check.LeakedChunks)
+	}
+	m.session.mention(m.COW.Text, m.report, but...)
 	g := undoGeometry(m.COW.Identity.Geometry.ChunkSectors()) // each chunk is captured with one write
 	m.undoing = undoing{
 		session: m.session, name: m.request.Undo, kept: m.request.Keep, changed: m.Origin.Device, apart: []*device.Device{m.COW.Device},
@@ -31,22 +35,13 @@ func (m *Merge) check() error {
 	return m.undoing.check()
 }
 
-// checkValid refuses what is no store, or marked invalid.
+// checkValid refuses a device without a store, and a snapshot that is marked invalid.
 func (m *Merge) checkValid() error {
 	if m.COW.Identity.State != store.Invalid {
 		return m.COW.checkStore("there is nothing to merge")
 	}
 	return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, "+
 		"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
-}
-
-// mention notes what is worth knowing of the store. An undo log has labels in chunks that no exception names.
-func (m *Merge) mention() {
-	var but []*check.Rule
-	if m.IsUndo {
-		but = append(but, check.LeakedChunks)
-	}
-	m.session.mention(m.COW.Text, m.report, but...)
 }
 
 // look opens the merge itself, or in a dry run looks at what it would be.
@@ -173,7 +168,7 @@ func (m *Merge) checkBearing() error {
 		"and not the disk or the physical volume that has that?", m.Replaced), Force)
 }
 
-// replaced are those of which the snapshot holds something else.
+// replaced are the bearings of which the snapshot holds something else.
 func (m *Merge) replaced(all []device.Bearing) (replaced []device.Bearing, err error) {
 	differs := make([]bool, len(all))
 	w := m.session.walking(m.COW)

@@ -36,8 +36,8 @@ func (s *Session) sees() (*volume.Sight, error) {
 }
 
 // find finds out what a name stands for:
-//   - what has not the form VG/LV is a path;
-//   - so is what a file has as its name, where it was not said where to look for volumes.
+//   - a name that does not have the form VG/LV is a path;
+//   - so is the name of a file, where it was not said where to look for volumes.
 //
 // writes is for what is going to be written to: LVM's lock of the group is taken then. The error is a refusal.
 func (s *Session) find(name string, writes bool) (n Name, err error) {
@@ -77,7 +77,7 @@ func (s *Session) recorded(name, group, logical string, writes bool) (*volume.Vo
 	return sight.Volume(name, g, l), nil
 }
 
-// noSuch is the refusal of a name that is no path either.
+// noSuch is the refusal of a name that stands for nothing.
 func (s *Session) noSuch(name string, err error) error {
 	switch none := errors.As(err, new(*lvm.NoGroupError)); {
 	case none && exists(name):

@@ -87,9 +87,6 @@ func checkOtherOrigin(cow, origin Name) error {
 	return refusef(origin.Text, Unable, "refused: is not the origin of %s, which is %s", words.Printable(cow.Text), v.OriginName())
 }
 
-// errNoOrigin says that nothing tells which origin a snapshot has.
-var errNoOrigin = errors.New("its origin is not known: of VG/LV, in place of a path, it is")
-
 // originOf finds out which origin a snapshot has: the one that is named, or of a logical volume the
 // one that is known. writes is as in find. The error is a refusal.
 func (s *Session) originOf(cow Name, named string, writes bool) (Name, error) {
@@ -101,7 +98,7 @@ func (s *Session) originOf(cow Name, named string, writes bool) (Name, error) {
 		}
 		return origin, err
 	case cow.Volume == nil:
-		return Name{}, refuse(cow.Text, WrongUse, errNoOrigin, NameOrigin)
+		return Name{}, refuse(cow.Text, WrongUse, errors.New("its origin is not known: of VG/LV, in place of a path, it is"), NameOrigin)
 	case cow.Volume.Active != nil:
 		return Name{Text: deviceName(cow.Volume.OriginNumber)}, nil
 	}

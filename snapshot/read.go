@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"dmcow/check"
-	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/words"
 	"dmcow/lvm"
@@ -289,11 +288,6 @@ func (n *Snapshot) Close() (err error) {
 		n.COW.Close()
 	}
 	return err
-}
-
-// originBytes is the size of an origin, in whole sectors.
-func originBytes(d *device.Device) format.Bytes {
-	return format.Bytes(d.Size()) / format.SectorSize * format.SectorSize
 }
 
 // What is read must not be written meanwhile: it would be of several moments, and nobody could

@@ -10,8 +10,8 @@ import (
 
 // Options say where a session looks, and who is told how far it has come.
 type Options struct {
-	// Where has the physical volumes, disks or images on which volumes of LVM are looked for: all
-	// block devices of the machine where there are none.
+	// Where has the physical volumes, disks or images on which volumes of LVM are looked for; all block
+	// devices of the machine if it is empty.
 	Where []string
 	// Host is the system ID of another host, whose volume groups are written to, too.
 	Host string
