@@ -330,6 +330,22 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
+// TestPhysicalVolume: of a device that holds no store, but snapshots of LVM, a user is told so.
+func TestPhysicalVolume(t *testing.T) {
+	disk := lvmDisk(t)
+	r := newRig(t)
+	r.file("disk", disk)
+	c, err := r.Look(Request{COW: "disk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	told := slices.ContainsFunc(r.Notes(), func(n Note) bool { return len(n.Remedies) == 1 && n.Remedies[0].Do == ListVolumes })
+	if !told || c.Identity.State != store.Foreign {
+		t.Errorf("%s, and nobody was told of the volumes", c.Identity.State)
+	}
+}
+
 // TestReadUndoLog: an undo log shows what its device was, and no other device.
 func TestReadUndoLog(t *testing.T) {
 	r := newRig(t)
