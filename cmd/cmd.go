@@ -17,7 +17,6 @@ import (
 	"dmcow/internal/process"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
-	"dmcow/snapshot"
 )
 
 const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
@@ -106,7 +105,7 @@ func (a *app) run(args []string) error {
 
 // checkPV refuses to be told where to look for VG/LV, where nothing is one.
 func checkPV(k *kong.Context) error {
-	given := false
+	given, named := false, []path(nil)
 	for _, p := range k.Path {
 		given = given || p.Flag != nil && p.Flag.Name == "pv"
 		var v *kong.Value
@@ -118,18 +117,14 @@ func checkPV(k *kong.Context) error {
 		default:
 			continue
 		}
-		switch names := v.Target.Interface().(type) {
+		switch x := v.Target.Interface().(type) {
 		case path:
-			if snapshot.IsVolume(string(names)) {
-				return nil
-			}
+			named = append(named, x)
 		case []path:
-			if slices.ContainsFunc(names, func(n path) bool { return snapshot.IsVolume(string(n)) }) {
-				return nil
-			}
+			named = append(named, x...)
 		}
 	}
-	if !given || k.Selected().Name == "list" {
+	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
 		return nil
 	}
 	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}

@@ -65,7 +65,7 @@ func (c *diffCmd) Run(a *app) error {
 	d := &difference{app: a, flags: c, name: n.COW.Text, of: n, changes: n.View.Changes()}
 	all, other := []*snapshot.Snapshot{n}, n.View.Origin()
 	if c.Against != "" {
-		t, err := c.openOther(open, n)
+		t, err := c.openSibling(open, n)
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (c *diffCmd) Run(a *app) error {
 	return d.draw(picture)
 }
 
-func (c *diffCmd) openOther(open func(snapshot.ViewRequest) (*snapshot.Snapshot, error), n *snapshot.Snapshot) (*snapshot.Snapshot, error) {
+func (c *diffCmd) openSibling(open func(snapshot.ViewRequest) (*snapshot.Snapshot, error), n *snapshot.Snapshot) (*snapshot.Snapshot, error) {
 	r := c.view()
 	r.COW = string(c.Against)
 	if r.Origin == "" {

@@ -86,7 +86,7 @@ func (v viewing) view() snapshot.ViewRequest {
 
 // check says which flag is missing.
 func (v viewing) check() error {
-	if v.Origin == "" && !snapshot.IsVolume(string(v.COW)) {
+	if v.Origin == "" && !v.COW.isVolume() {
 		return errors.New("missing flags: --origin=ORIGIN (of VG/LV, in place of a path, it is known)")
 	}
 	return nil
@@ -95,6 +95,8 @@ func (v viewing) check() error {
 // path names a device or an image on the command line, byte for byte: names
 // that are not UTF-8 would not survive kong's own strings.
 type path string
+
+func (p path) isVolume() bool { return snapshot.IsVolume(string(p)) }
 
 // Decode takes the next word of the command line as it is.
 func (p *path) Decode(ctx *kong.DecodeContext) error {

@@ -30,7 +30,7 @@ func (m *merging) mergeRequest() snapshot.MergeRequest {
 
 // check says which flag is missing.
 func (m *merging) check() error {
-	if m.Into == "" && !snapshot.IsVolume(string(m.COW)) {
+	if m.Into == "" && !m.COW.isVolume() {
 		return errors.New("missing flags: --into=ORIGIN (of VG/LV, in place of a path, it is known)")
 	}
 	return nil

@@ -32,7 +32,7 @@ func (c *usageCmd) Validate() error {
 		return c.theOrigin.check()
 	case len(c.COW) > 1 && c.isGiven():
 		return errors.New("--offset and --size: expected a single COW device")
-	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !snapshot.IsVolume(string(p)) }):
+	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !p.isVolume() }):
 		return errors.New("--table: expected --origin as well, or --origin-size")
 	case c.Table && c.isGiven():
 		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
