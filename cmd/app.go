@@ -35,16 +35,10 @@ type globals struct {
 	Yes     bool `help:"Answer yes to the question that a writing command asks. Taken and ignored by the others."`
 }
 
-// failure is an error that knows the device that it is about and the status
-// that it ends the run with.
-type failure struct {
-	device string
-	status status
-	err    error
+// unable is the refusal of what cannot be done with a device.
+func unable(device string, err error) error {
+	return &snapshot.Refusal{Device: device, Code: snapshot.Unable, Err: err}
 }
-
-func (f *failure) Error() string { return fmt.Sprintf("%s: %v", words.Printable(f.device), f.err) }
-func (f *failure) Unwrap() error { return f.err }
 
 // begin begins a session: volumes of LVM are looked for where the flags say.
 func (a *app) begin(v volumes, host string) *snapshot.Session {
@@ -57,10 +51,17 @@ func (a *app) begin(v volumes, host string) *snapshot.Session {
 	return a.session
 }
 
+// plan plans what a command is to write, if the question can be answered that it then asks.
+func plan[R, P any](a *app, w writing, r R, of func(*snapshot.Session, R) (P, error)) (p P, err error) {
+	if err = a.checkAnswerable(w.DryRun); err == nil {
+		p, err = of(a.begin(w.volumes, w.ForeignHost), r)
+	}
+	return p, err
+}
+
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
 var lockPatience = 5 * time.Second
 
-// end ends the session, if there is one.
 func (a *app) end() {
 	if a.session != nil {
 		a.tell()
@@ -76,17 +77,21 @@ func (a *app) tell() {
 	for _, n := range a.session.Notes() {
 		a.status |= a.ended(n.Code)
 		if n.Text != "" && (!n.Detail || a.flags.Verbose) {
-			a.say(n.Device, "%s", n.Text)
+			a.say(n.Device, "%s", a.advised(n.Text, n.Device, n.Remedies))
 		}
 	}
 }
 
-// interruption is the error of a run that is to end.
 func (a *app) interruption() error {
 	if a.ctx.Err() != nil {
 		return snapshot.ErrInterrupted
 	}
 	return nil
+}
+
+func (a *app) print(format string, args ...any) error {
+	_, err := fmt.Fprintf(a.stdout, format, args...)
+	return err
 }
 
 // say writes a line about a device on standard error.

@@ -45,7 +45,7 @@ func ruleNames() string {
 // Validate tells wrong use that single flags do not show.
 func (c *checkCmd) Validate() error {
 	switch {
-	case c.ListRules && (c.COW != "" || c.Origin != "" || c.OriginSize != nil || c.given()):
+	case c.ListRules && (c.COW != "" || c.Origin != "" || c.OriginSize != nil || c.isGiven()):
 		return errors.New("--list-rules: expected no COW device, and no origin")
 	case c.ListRules && (c.Output != "human" || c.All || c.Quiet):
 		return errors.New("--list-rules: cannot go with --output, --all or --quiet")
@@ -65,19 +65,18 @@ func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
 		return a.listRules()
 	}
-	x, err := a.begin(c.volumes, "").Check(snapshot.CheckRequest{Request: c.request(c.COW), Base: c.base()})
+	x, err := a.begin(c.volumes, "").Check(snapshot.CheckRequest{Request: c.request(c.COW), Base: c.base(), All: c.All})
 	if err != nil {
 		return err
 	}
 	defer x.Close()
-	r := &x.Report
-	if r.Identity.State == look.Invalid {
+	if x.Report.Identity.State == look.Invalid {
 		a.status |= a.outcomes.invalid
 	}
-	if r.Outcome() == check.Damaged {
+	if x.Report.Outcome() == check.Damaged {
 		a.status |= a.outcomes.damaged
 	}
-	v := checked{app: a, cow: x.COW, report: r, options: x.Options, section: c.section, all: c.All, whole: x}
+	v := checked{app: a, flags: c, Checked: x}
 	switch {
 	case c.Quiet:
 		return nil
@@ -87,16 +86,13 @@ func (c *checkCmd) Run(a *app) error {
 	return v.human()
 }
 
-// listRules prints the rules.
 func (a *app) listRules() error {
+	w := &lines{w: a.stdout}
 	for _, r := range check.Rules() {
-		_, err := fmt.Fprintf(a.stdout, "%s (%s)\n  when:   %s\n  kernel: %s\n", r.Name, r.Severity, r.When, r.Kernel)
-		if err == nil && r.Repair != "" {
-			_, err = fmt.Fprintf(a.stdout, "  repair: %s\n", a.remedy(check.Finding{Rule: r}, "COW"))
-		}
-		if err != nil {
-			return err
+		w.line("%s (%s)\n  when:   %s\n  kernel: %s", r.Name, r.Severity, r.When, r.Kernel)
+		if r.Repair != "" {
+			w.line("  repair: %s", a.remedy(check.Finding{Rule: r}, "COW"))
 		}
 	}
-	return nil
+	return w.err
 }

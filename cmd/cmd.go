@@ -2,6 +2,7 @@
 package cmd
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,6 @@ import (
 	"dmcow/internal/process"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
-	"dmcow/snapshot"
 )
 
 const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
@@ -59,8 +59,7 @@ type command struct {
 	help  string
 }
 
-// exited carries an exit status out of kong, which ends the program itself
-// after --help and --version.
+// exited carries an exit status out of kong, which ends the program itself after --help and --version.
 type exited int
 
 // Main runs dmcow with the given arguments, and returns its exit status.
@@ -81,14 +80,14 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	err := a.run(args)
 	a.tell()
-	if monitoring(args) {
+	if isMonitoring(args) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)
 	return a.printed(int(a.status))
 }
 
-// printed is the exit status of a run, with that of what could not be printed.
+// printed is the exit status of a run, and tells if not all could be printed.
 func (a *app) printed(code int) int {
 	if a.stdout.Err() == nil {
 		return code
@@ -97,15 +96,14 @@ func (a *app) printed(code int) int {
 	return code | int(statusFailed)
 }
 
-// run parses the command line and runs the command. The error is one of use, a
-// failure, or that of a write.
+// run parses the command line and runs the command. The error is of wrong use, a refusal, or of a write.
 func (a *app) run(args []string) error {
 	var c cli
 	k, err := newParser(&c, args, a.stdout, a.stderr).Parse(args)
 	if err != nil {
 		return misuse(err)
 	}
-	if err := needlessPV(k); err != nil {
+	if err := checkPV(k); err != nil {
 		return err
 	}
 	a.flags = c.globals
@@ -117,9 +115,9 @@ func (a *app) run(args []string) error {
 	return k.Run(a)
 }
 
-// needlessPV is wrong use: it was said where to look for VG/LV, and nothing is one.
-func needlessPV(k *kong.Context) error {
-	given := false
+// checkPV refuses to be told where to look for VG/LV, where nothing is one.
+func checkPV(k *kong.Context) error {
+	given, named := false, []path(nil)
 	for _, p := range k.Path {
 		given = given || p.Flag != nil && p.Flag.Name == "pv"
 		var v *kong.Value
@@ -131,25 +129,20 @@ func needlessPV(k *kong.Context) error {
 		default:
 			continue
 		}
-		switch names := v.Target.Interface().(type) {
+		switch x := v.Target.Interface().(type) {
 		case path:
-			if snapshot.IsVolume(string(names)) {
-				return nil
-			}
+			named = append(named, x)
 		case []path:
-			if slices.ContainsFunc(names, func(n path) bool { return snapshot.IsVolume(string(n)) }) {
-				return nil
-			}
+			named = append(named, x...)
 		}
 	}
-	if !given || k.Selected().Name == "list" {
+	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
 		return nil
 	}
 	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
 }
 
-// monitored ends a run as a monitoring plugin, which has something to say
-// whatever happens.
+// monitored ends a run as a monitoring plugin, which has something to say whatever happens.
 func (a *app) monitored(err error) dump.Alarm {
 	switch {
 	case a.stdout.Err() != nil: // nobody has got the line
@@ -157,8 +150,7 @@ func (a *app) monitored(err error) dump.Alarm {
 	case err == nil && a.alarm != nil:
 		return *a.alarm
 	default:
-		_, err := fmt.Fprintln(a.stdout, dump.PluginLine(dump.Unknown, err.Error()))
-		a.fail(err)
+		a.fail(a.print("%s\n", dump.PluginLine(dump.Unknown, err.Error())))
 	}
 	return dump.Unknown
 }
@@ -177,7 +169,6 @@ func misuse(err error) error {
 	return usageError{fmt.Errorf("%s (see %s --help)", words.Printable(err.Error()), command)}
 }
 
-// usageError is an error of wrong use.
 type usageError struct{ error }
 
 func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
@@ -224,4 +215,23 @@ func version() string {
 		}
 	}
 	return v + " " + info.GoVersion
+}
+
+// manual has a text for each command.
+//
+//go:embed manual/*.txt
+var manual embed.FS
+
+func addManual(k *kong.Kong) error {
+	for _, command := range k.Model.Children {
+		text, err := manual.ReadFile("manual/" + command.Name + ".txt")
+		if err != nil {
+			return err
+		}
+		command.Detail = strings.TrimSpace(string(text))
+		if strings.Contains(command.Detail, "{rules}") {
+			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", ruleNames())
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 
 	"dmcow/internal/units"
 	"dmcow/snapshot"
@@ -20,7 +19,7 @@ type createCmd struct {
 
 // Validate tells wrong use that single flags do not show.
 func (c *createCmd) Validate() error {
-	if c.COW == "-" && c.given() {
+	if c.COW == "-" && c.isGiven() {
 		return errors.New("--offset and --size: expected a device or an image, not standard output")
 	}
 	return nil
@@ -34,7 +33,7 @@ func (c *createCmd) Run(a *app) error {
 			return usageError{errors.New("standard output is a terminal: expected COW, or a pipe")}
 		}
 		r.Stream = a.stream()
-	} else if err := a.permission(c.DryRun); err != nil {
+	} else if err := a.checkAnswerable(c.DryRun); err != nil {
 		return err
 	}
 	p, err := a.begin(c.volumes, c.ForeignHost).PlanCreate(r)
@@ -43,12 +42,11 @@ func (c *createCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		_, err = fmt.Fprintf(a.stdout, "required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors\n",
-			p.Size, p.Size.Sectors(), p.Chunks, p.ChunkSectors)
-		return err
+		return a.print("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors\n",
+			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors())
 	}
 	if p.Asks {
-		if err := a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.ChunkSectors); err != nil {
+		if err := a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
 			return err
 		}
 	}

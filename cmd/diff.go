@@ -30,7 +30,7 @@ func (c *diffCmd) Validate() error {
 		return errors.New("--map: cannot go with --summary or --output")
 	case c.Summary && c.Output == "csv":
 		return errors.New("--summary: cannot go with --output csv, which has no totals")
-	case c.Against != "" && c.given():
+	case c.Against != "" && c.isGiven():
 		return errors.New("--offset and --size: cannot go with --against")
 	case c.Force && c.SVG == "":
 		return errors.New("--force: expected --svg")
@@ -50,18 +50,22 @@ func (c *diffCmd) Run(a *app) error {
 		return err
 	}
 	session := a.begin(c.volumes, "")
-	n, err := c.open(session, c.view())
+	open := session.List
+	if c.Content {
+		open = session.Read
+	}
+	n, err := open(c.view())
 	if err != nil {
 		return err
 	}
 	defer n.Close()
-	if err := list.Write(n.WriteUncertain); err != nil {
+	if err := writeUncertain(list, n); err != nil {
 		return err
 	}
 	d := &difference{app: a, flags: c, name: n.COW.Text, of: n, changes: n.View.Changes()}
 	all, other := []*snapshot.Snapshot{n}, n.View.Origin()
 	if c.Against != "" {
-		t, err := c.openOther(session, n)
+		t, err := c.openSibling(open, n)
 		if err != nil {
 			return err
 		}
@@ -90,28 +94,19 @@ func (c *diffCmd) Run(a *app) error {
 	return d.draw(picture)
 }
 
-// open opens a snapshot, for what is asked of it.
-func (c *diffCmd) open(s *snapshot.Session, r snapshot.ViewRequest) (*snapshot.Snapshot, error) {
-	if c.Content {
-		return s.Read(r)
-	}
-	return s.List(r)
-}
-
-// openOther opens the snapshot to compare with.
-func (c *diffCmd) openOther(s *snapshot.Session, n *snapshot.Snapshot) (*snapshot.Snapshot, error) {
+func (c *diffCmd) openSibling(open func(snapshot.ViewRequest) (*snapshot.Snapshot, error), n *snapshot.Snapshot) (*snapshot.Snapshot, error) {
 	r := c.view()
 	r.COW = string(c.Against)
 	if r.Origin == "" {
 		r.Origin = n.Origin.Text
 	}
-	t, err := c.open(s, r)
+	t, err := open(r)
 	if err != nil {
 		return nil, err
 	}
 	if t.COW.Device.Overlaps(n.COW.Device) {
 		t.Close()
-		return nil, &failure{t.COW.Text, statusFailed, fmt.Errorf("is kept on the same bytes as %s, expected another snapshot", words.Printable(n.COW.Text))}
+		return nil, unable(t.COW.Text, fmt.Errorf("is kept on the same bytes as %s, expected another snapshot", words.Printable(n.COW.Text)))
 	}
 	return t, nil
 }
@@ -127,7 +122,6 @@ type difference struct {
 	equal   uint64 // chunks that were left out
 }
 
-// compare leaves out what is equal.
 func (d *difference) compare(other io.ReaderAt) error {
 	p := d.app.newProgress(d.name, string(snapshot.Bytes), uint64(d.changes.Bytes()))
 	defer p.End()
@@ -143,7 +137,6 @@ func (d *difference) compare(other io.ReaderAt) error {
 	return nil
 }
 
-// write prints the ranges.
 func (d *difference) write() error {
 	if d.flags.SVG == "-" {
 		return nil
@@ -174,7 +167,6 @@ func (c *diffCmd) output(a *app, n *snapshot.Snapshot) (*snapshot.Output, error)
 	return n.Output(r)
 }
 
-// draw writes the picture.
 func (d *difference) draw(o *snapshot.Output) error {
 	if o == nil {
 		return nil
@@ -188,14 +180,6 @@ func (d *difference) draw(o *snapshot.Output) error {
 		return err
 	}
 	return o.Finish()
-}
-
-// title says what was compared with what.
-func (d *difference) title() string {
-	if d.against != "" {
-		return words.Printable(d.name) + " and " + words.Printable(d.against)
-	}
-	return words.Printable(d.name) + " and its origin"
 }
 
 // share is how much of the origin differs, in per cent.

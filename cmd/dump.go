@@ -41,6 +41,7 @@ func (c *dumpCmd) Run(a *app) error {
 		return err
 	}
 	defer w.Close()
+	w.Identity.Fault = a.fault(w)
 	s, err := c.write(a, session, w)
 	if err != nil {
 		return err
@@ -55,8 +56,7 @@ func (c *dumpCmd) Run(a *app) error {
 	return nil
 }
 
-// write writes the store in the format that was asked for, and returns what it
-// found.
+// write writes the store in the format that was asked for, and returns what it found.
 func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (look.Survey, error) {
 	var earlier format.Geometry
 	if c.Stale {
@@ -69,7 +69,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (loo
 	if c.Output == dump.Human {
 		s, err := session.Survey(w)
 		if err != nil || s.Identity.State == look.Foreign && earlier.IsZero() {
-			return s, err // of what is no store there is nothing to show
+			return s, err // there is no store to show
 		}
 		if err := a.table(nil, a.summary(w, s)); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
 			return s, err

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// status is an exit status: a sum of bits, as that of fsck(8).
+// status is an exit status: a sum of bits, as in fsck(8).
 type status int
 
 const (
@@ -32,7 +32,6 @@ var statuses = []struct {
 	{statusInterrupted, "interrupted; can be resumed"},
 }
 
-// statusTable is the table of exit statuses, for the help.
 func statusTable() string {
 	var b strings.Builder
 	for _, s := range statuses {

@@ -35,7 +35,6 @@ func (c *exportCmd) Validate() error {
 // toStream reports whether the image goes to standard output.
 func (c *exportCmd) toStream() bool { return c.File == "" || c.File == "-" }
 
-// digests are the hashes by their names.
 var digests = map[string]func() hash.Hash{"sha256": sha256.New, "sha1": sha1.New, "md5": md5.New}
 
 func (c *exportCmd) Run(a *app) error {
@@ -55,16 +54,14 @@ func (c *exportCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
-	name := p.Snapshot.COW.Text
 	if c.DryRun {
-		_, err := fmt.Fprintf(a.stdout, "%s: would write %s of %s\n", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(name))
-		return err
+		return a.print("%s: would write %s of %s\n", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text))
 	}
-	if err := list.Write(p.Snapshot.WriteUncertain); err != nil {
+	if err := writeUncertain(list, p.Snapshot); err != nil {
 		return err
 	}
 	if p.Output.Replaces {
-		if err := a.permission(false); err != nil {
+		if err := a.checkAnswerable(false); err != nil {
 			return err
 		}
 		if err := a.ask(p.Output.Name, "%swrite the snapshot over it?", over(p.Output.Loss)); err != nil {
@@ -99,17 +96,15 @@ func (c *exportCmd) report(a *app, p *snapshot.Export, took time.Duration) {
 	a.say(p.Output.Name, "%s", text)
 }
 
-// printSums prints digests, as sha256sum does; where the image went to standard output, on standard
-// error.
+// printSums prints digests, as sha256sum does; where the image went to standard output, on standard error.
 func (a *app) printSums(o *snapshot.Output, sums []hash.Hash) error {
 	var w io.Writer = a.stdout
 	if o.Name == "-" {
 		w = a.stderr
 	}
+	text := &lines{w: w}
 	for _, d := range sums {
-		if _, err := fmt.Fprintf(w, "%x  %s\n", d.Sum(nil), words.Printable(o.Name)); err != nil {
-			return err
-		}
+		text.line("%x  %s", d.Sum(nil), words.Printable(o.Name))
 	}
-	return nil
+	return text.err
 }

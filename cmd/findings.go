@@ -9,7 +9,6 @@ import (
 
 	"dmcow/check"
 	"dmcow/dump"
-	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -17,33 +16,16 @@ import (
 
 // checked is a check to be told.
 type checked struct {
-	app     *app
-	cow     *snapshot.COW
-	report  *check.Report
-	options check.Options
-	section section
-	all     bool              // show all findings, of
-	whole   *snapshot.Checked // a check
-}
-
-// each calls show for the findings of a rule that are to be shown.
-func (v *checked) each(t check.Tally, show func(check.Finding) error) error {
-	if v.all {
-		return v.whole.Each(t, show)
-	}
-	for _, f := range t.Findings {
-		if err := show(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	app   *app
+	flags *checkCmd
+	*snapshot.Checked
 }
 
 // human writes the verdict first, in a line, and the next command last.
 func (v *checked) human() error {
 	w := &lines{w: v.app.stdout}
-	w.line("%s: %s", words.Printable(v.cow.Text), v.headline())
-	for _, t := range v.report.Tallies { // by severity
+	w.line("%s: %s", words.Printable(v.COW.Text), v.app.headline(&v.Report))
+	for _, t := range v.Report.Tallies { // by severity
 		if err := v.group(w, t); err != nil {
 			return err
 		}
@@ -59,43 +41,43 @@ func (v *checked) human() error {
 
 // notes say what was not tested or not read, and who else is at work.
 func (v *checked) notes() (all []string) {
-	for _, what := range v.report.Untested {
+	for _, what := range v.Report.Untested {
 		all = append(all, "not tested: "+what)
 	}
-	if len(v.report.Untested) > 0 && v.options.Origin == 0 {
+	if len(v.Report.Untested) > 0 && v.Options.Origin == 0 {
 		all = append(all, "            (--origin or --origin-size tells)")
 	}
-	if len(v.report.Unread) > 0 {
+	if len(v.Report.Unread) > 0 {
 		all = append(all, "not checked: what could not be read")
 	}
-	if len(v.cow.Holders) > 0 {
-		all = append(all, "in use by "+strings.Join(v.cow.Holders, ", ")+": figures may move")
+	if len(v.COW.Holders) > 0 {
+		all = append(all, "in use by "+strings.Join(v.COW.Holders, ", ")+": figures may move")
 	}
 	return all
 }
 
-// headline is the verdict in words.
-func (v *checked) headline() string {
+// headline is the verdict of a check in words.
+func (a *app) headline(r *check.Report) string {
 	var text string
-	switch v.report.Outcome() {
+	switch r.Outcome() {
 	case check.Damaged:
-		fate := fates[v.report.Fate()]
-		if v.report.Identity.State == look.Invalid {
+		fate := fates[r.Fate()]
+		if r.Identity.State == look.Invalid {
 			fate = "the snapshot is marked invalid, and the kernel serves nothing of it"
 		}
-		return fmt.Sprintf("%s: %s; %s", v.app.paint(color.FgRed, "damaged"), words.Count(v.report.Count(check.Error), "error"), fate)
+		return fmt.Sprintf("%s: %s; %s", a.paint(color.FgRed, "damaged"), words.Count(r.Count(check.Error), "error"), fate)
 	case check.Invalid:
-		text = v.app.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel serves nothing of it"
+		text = a.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel serves nothing of it"
 	case check.Uninitialized:
 		text = "uninitialized: the kernel would make a new store here"
 	case check.Sound:
-		text = fmt.Sprintf("sound: %s in %s", words.Count(v.report.Exceptions, "exception"), words.Count(v.report.Areas, "area"))
+		text = fmt.Sprintf("sound: %s in %s", words.Count(r.Exceptions, "exception"), words.Count(r.Areas, "area"))
 	}
-	if len(v.report.Unread) > 0 {
-		text = fmt.Sprintf("%s, and in what was, %s, there are no errors", v.app.paint(color.FgRed, "not all could be read"), words.Count(v.report.Exceptions, "exception"))
+	if len(r.Unread) > 0 {
+		text = fmt.Sprintf("%s, and in what was, %s, there are no errors", a.paint(color.FgRed, "not all could be read"), words.Count(r.Exceptions, "exception"))
 	}
-	if n := v.report.Count(check.Warning); n > 0 {
-		text += "; " + v.app.paint(color.FgYellow, words.Count(n, "warning"))
+	if n := r.Count(check.Warning); n > 0 {
+		text += "; " + a.paint(color.FgYellow, words.Count(n, "warning"))
 	}
 	return text
 }
@@ -109,11 +91,10 @@ var fates = map[check.Fate]string{
 	check.Formats: "the kernel would write an empty store over it",
 }
 
-// group writes the findings of a rule.
 func (v *checked) group(w *lines, t check.Tally) error {
 	colour := map[check.Severity]color.Attribute{check.Error: color.FgRed, check.Warning: color.FgYellow, check.Info: color.FgCyan}
 	w.line("\n%s %s", v.app.paint(colour[t.Severity], t.Severity.String()+":"), t.Name)
-	err := v.each(t, func(f check.Finding) error {
+	err := v.Each(t, func(f check.Finding) error {
 		if where := f.Where(); where != "" {
 			w.line("  %s: %s", where, f.Message())
 		} else {
@@ -124,7 +105,7 @@ func (v *checked) group(w *lines, t check.Tally) error {
 	if err != nil {
 		return err
 	}
-	if t.Count > check.Shown && !v.all {
+	if t.Count > check.Shown && !v.flags.All {
 		w.line("  and %d more (--all shows them)", t.Count-check.Shown)
 	}
 	w.line("  kernel: %s", t.Kernel)
@@ -136,10 +117,10 @@ func (v *checked) group(w *lines, t check.Tally) error {
 
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *checked) next() string {
-	if v.report.Outcome() == check.Invalid {
+	if v.Report.Outcome() == check.Invalid {
 		return "dmcow revalidate --dry-run " + v.target() + " (tells what it costs to take that back)"
 	}
-	for _, t := range v.report.Tallies {
+	for _, t := range v.Report.Tallies {
 		first := t.Findings[0]
 		if t.Severity == check.Info || first.Remedy() == "" {
 			continue
@@ -153,31 +134,22 @@ func (v *checked) next() string {
 func (v *checked) remedy(f check.Finding) string { return v.app.remedy(f, v.target()) }
 
 func (a *app) remedy(f check.Finding, target string) string {
-	if command := commandOf(f.Rule, target); command != "" {
-		return f.Remedy() + " (" + command + ")"
+	if f.Command == "" {
+		return f.Remedy()
 	}
-	return f.Remedy()
+	return f.Remedy() + " (dmcow " + f.Command + " " + target + ")"
 }
 
 // target is the store as a command line names it.
 func (v *checked) target() string {
-	word := v.app.again(v.cow.Text)
-	if v.section.Offset != 0 {
-		word += fmt.Sprintf(" --offset %ds", format.Bytes(v.section.Offset).Sectors())
+	word := v.app.again(v.COW.Text)
+	if part := v.COW.Part; part.Offset != 0 {
+		word += fmt.Sprintf(" --offset %ds", part.Offset.Sectors())
 	}
-	if v.section.Size != nil {
-		word += fmt.Sprintf(" --size %ds", format.Bytes(*v.section.Size).Sectors())
+	if size := v.COW.Part.Size; size != nil {
+		word += fmt.Sprintf(" --size %ds", size.Sectors())
 	}
 	return word
-}
-
-// commandOf is the command line that mends what a rule finds; it is empty where none
-// does.
-func commandOf(r *check.Rule, target string) string {
-	if r.Command == "" {
-		return ""
-	}
-	return "dmcow " + r.Command + " " + target
 }
 
 // lines writes text until that fails.
@@ -186,15 +158,12 @@ type lines struct {
 	err error
 }
 
-func (l *lines) print(format string, args ...any) {
+func (l *lines) line(format string, args ...any) {
 	if l.err == nil {
-		_, l.err = fmt.Fprintf(l.w, format, args...)
+		_, l.err = fmt.Fprintf(l.w, format+"\n", args...)
 	}
 }
 
-func (l *lines) line(format string, args ...any) { l.print(format+"\n", args...) }
-
-// json writes it for programs.
 func (v *checked) json() error {
-	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.cow.Text, Report: v.report, Each: v.each, Remedy: v.remedy})
+	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.COW.Text, Report: &v.Report, Each: v.Each, Remedy: v.remedy})
 }

@@ -23,9 +23,8 @@ type section struct {
 	volumes `embed:""`
 }
 
-func (s section) given() bool { return s.part().IsGiven() }
+func (s section) isGiven() bool { return s.part().IsGiven() }
 
-// part is the part of the device that the flags name.
 func (s section) part() snapshot.Part {
 	return snapshot.Part{Offset: format.Bytes(s.Offset), Size: (*format.Bytes)(s.Size)}
 }
@@ -64,7 +63,6 @@ func (o theOrigin) check() error {
 	return nil
 }
 
-// base is what the flags say of the origin.
 func (o theOrigin) base() snapshot.BaseRequest {
 	return snapshot.BaseRequest{Origin: string(o.Origin), Size: (*format.Bytes)(o.OriginSize)}
 }
@@ -80,7 +78,6 @@ type viewing struct {
 	section   `embed:""`
 }
 
-// view is the snapshot that the flags name.
 func (v viewing) view() snapshot.ViewRequest {
 	return snapshot.ViewRequest{
 		Request: v.request(v.COW), Origin: string(v.Origin), InvalidOK: v.InvalidOK, DamagedOK: v.DamagedOK, Live: v.Live,
@@ -89,7 +86,7 @@ func (v viewing) view() snapshot.ViewRequest {
 
 // check says which flag is missing.
 func (v viewing) check() error {
-	if v.Origin == "" && !snapshot.IsVolume(string(v.COW)) {
+	if v.Origin == "" && !v.COW.isVolume() {
 		return errors.New("missing flags: --origin=ORIGIN (of VG/LV, in place of a path, it is known)")
 	}
 	return nil
@@ -98,6 +95,8 @@ func (v viewing) check() error {
 // path names a device or an image on the command line, byte for byte: names
 // that are not UTF-8 would not survive kong's own strings.
 type path string
+
+func (p path) isVolume() bool { return snapshot.IsVolume(string(p)) }
 
 // Decode takes the next word of the command line as it is.
 func (p *path) Decode(ctx *kong.DecodeContext) error {

@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"fmt"
-
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -16,21 +14,17 @@ type initializeCmd struct {
 }
 
 func (c *initializeCmd) Run(a *app) error {
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
 	r := snapshot.WriteRequest{Request: c.request(c.COW), DryRun: c.DryRun, Force: c.Force}
 	r.ChunkSectors = uint32(c.ChunkSize)
-	p, err := a.begin(c.volumes, c.ForeignHost).PlanInitialize(r)
+	p, err := plan(a, c.writing, r, (*snapshot.Session).PlanInitialize)
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	if c.DryRun {
-		_, err := fmt.Fprintf(a.stdout, "%s: would write an empty store with chunks of %d sectors\n", words.Printable(p.COW.Text), p.ChunkSectors)
-		return err
+		return a.print("%s: would write an empty store with chunks of %d sectors\n", words.Printable(p.COW.Text), p.COW.Fresh.ChunkSectors())
 	}
-	if err := a.ask(p.COW.Text, "%swrite an empty store here, with chunks of %d sectors?", over(p.Loss), p.ChunkSectors); err != nil {
+	if err := a.ask(p.COW.Text, "%swrite an empty store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
 		return err
 	}
 	return p.Do()

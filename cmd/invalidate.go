@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"fmt"
-
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
@@ -13,10 +11,8 @@ type invalidateCmd struct {
 }
 
 func (c *invalidateCmd) Run(a *app) error {
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
-	p, err := a.begin(c.volumes, c.ForeignHost).PlanInvalidate(snapshot.WriteRequest{Request: c.request(c.COW), DryRun: c.DryRun})
+	r := snapshot.WriteRequest{Request: c.request(c.COW), DryRun: c.DryRun}
+	p, err := plan(a, c.writing, r, (*snapshot.Session).PlanInvalidate)
 	if err != nil {
 		return err
 	}
@@ -28,8 +24,7 @@ func (c *invalidateCmd) Run(a *app) error {
 		a.status |= a.outcomes.invalid
 		return nil
 	case c.DryRun:
-		_, err := fmt.Fprintf(a.stdout, "%s: would mark the snapshot invalid\n", words.Printable(name))
-		return err
+		return a.print("%s: would mark the snapshot invalid\n", words.Printable(name))
 	}
 	if err := a.ask(name, "mark the snapshot invalid, so that the kernel serves nothing of it?"); err != nil {
 		return err

@@ -25,7 +25,7 @@ func (c *listCmd) Run(a *app) error {
 		return err
 	}
 	if i.Looked == 0 && len(i.All) == 0 {
-		return &failure{"list", statusFailed, unseen(i)}
+		return unable("list", unseen(i))
 	}
 	a.tell()
 	a.tellUnseen(i)
@@ -35,9 +35,10 @@ func (c *listCmd) Run(a *app) error {
 		}
 		if l.Err != nil {
 			a.fail(l.Err)
-		} else {
-			a.conclude(l.Name, l.Survey)
+			continue
 		}
+		l.Survey.Identity.Fault = a.fault(l.COW)
+		a.conclude(l.Name, l.Survey)
 	}
 	switch c.Output {
 	case "json":
@@ -68,8 +69,7 @@ func lookHint() string {
 	return "--pv says where to look"
 }
 
-// tellUnseen tells what could not be seen. Where the metadata has no other copy, the list
-// may lack something.
+// tellUnseen tells what could not be seen. Where the metadata has no other copy, the list may lack something.
 func (a *app) tellUnseen(i *snapshot.Inventory) {
 	if len(i.Closed) > 0 {
 		a.say("list", "%s could not be looked at: %v (%s)", words.Count(len(i.Closed), "block device"), i.Closed[0], lookHint())
@@ -81,7 +81,7 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 		a.fail(err)
 	}
 	for _, err := range slices.Concat(i.Faults, i.Unread) {
-		a.fail(&failure{"list", statusFailed, err})
+		a.fail(unable("list", err))
 	}
 	for _, err := range i.Copies {
 		a.say("list", "%v; another copy is whole", err)

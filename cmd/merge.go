@@ -37,12 +37,10 @@ func (c *mergeCmd) Validate() error {
 }
 
 func (c *mergeCmd) Run(a *app) error {
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
-	r := c.plan()
+	r := c.mergeRequest()
 	r.Rescue, r.Keep, r.Sparse = c.Rescue, c.Keep, c.Sparse
-	m, err := a.begin(c.volumes, c.ForeignHost).PlanMerge(r)
+	r.Memory, r.SkipIdentical, r.Verify = format.Bytes(c.Memory), c.SkipIdentical, c.Verify
+	m, err := plan(a, c.writing, r, (*snapshot.Session).PlanMerge)
 	if err != nil {
 		return err
 	}
@@ -53,7 +51,8 @@ func (c *mergeCmd) Run(a *app) error {
 		return err
 	}
 	a.tell()
-	if t.nothing() {
+	if m.IsEmpty() {
+		a.say(m.COW.Text, emptyStore)
 		return nil
 	}
 	what := fmt.Sprintf("%s in %s", words.Size(m.Bytes), words.Count(m.Chunks, "chunk"))
@@ -64,7 +63,7 @@ func (c *mergeCmd) Run(a *app) error {
 		return err
 	}
 	start := time.Now()
-	result, err := m.Do(snapshot.Manner{Memory: format.Bytes(c.Memory), SkipIdentical: c.SkipIdentical, Verify: c.Verify})
+	result, err := m.Do()
 	listed := t.tellFailed(result, failed)
 	if err != nil {
 		a.fail(listed)

@@ -7,6 +7,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
+	"dmcow/snapshot"
 	"dmcow/store"
 )
 
@@ -24,12 +25,9 @@ func (c *mergeStepCmd) Validate() error {
 }
 
 func (c *mergeStepCmd) Run(a *app) error {
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
-	r := c.plan()
+	r := c.mergeRequest()
 	r.Steps = uint64(c.Steps)
-	m, err := a.begin(c.volumes, c.ForeignHost).PlanMerge(r)
+	m, err := plan(a, c.writing, r, (*snapshot.Session).PlanMerge)
 	if err != nil {
 		return err
 	}
@@ -37,7 +35,8 @@ func (c *mergeStepCmd) Run(a *app) error {
 	a.tell()
 	t := &mergeText{app: a, flags: &c.merging, merge: m}
 	switch {
-	case t.nothing():
+	case m.IsEmpty():
+		a.say(m.COW.Text, emptyStore)
 		return nil
 	case c.DryRun:
 		return m.Preview(t.print("would merge"))
@@ -54,15 +53,13 @@ func (c *mergeStepCmd) Run(a *app) error {
 	return nil
 }
 
-// print writes which run was merged, or would be, and which bytes of the origin it
-// replaces.
+// print writes which run was merged, or would be, and which bytes of the origin it replaces.
 func (t *mergeText) print(verb string) func(store.Run) error {
 	chunk := t.merge.COW.Identity.Geometry.ChunkBytes()
 	return func(r store.Run) error {
 		start := format.Bytes(r.Old) * chunk
 		end := min(start+format.Bytes(r.Count)*chunk, t.merge.Size())
-		_, err := fmt.Fprintf(t.app.stdout, "%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
+		return t.app.print("%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on\n",
 			verb, words.Count(r.Count, "chunk"), r.Old, r.New, end-start, start)
-		return err
 	}
 }

@@ -23,14 +23,14 @@ type merging struct {
 	writing `embed:""`
 }
 
-// plan is the merge that the flags ask for.
-func (m *merging) plan() snapshot.MergeRequest {
+// mergeRequest is the merge that the flags ask for.
+func (m *merging) mergeRequest() snapshot.MergeRequest {
 	return snapshot.MergeRequest{Request: m.request(m.COW), Into: string(m.Into), Undo: string(m.Undo), Force: m.Force, Lost: m.Lose, DryRun: m.DryRun}
 }
 
 // check says which flag is missing.
 func (m *merging) check() error {
-	if m.Into == "" && !snapshot.IsVolume(string(m.COW)) {
+	if m.Into == "" && !m.COW.isVolume() {
 		return errors.New("missing flags: --into=ORIGIN (of VG/LV, in place of a path, it is known)")
 	}
 	return nil
@@ -44,14 +44,8 @@ type mergeText struct {
 	keeps bool // the list is left as it is
 }
 
-// nothing tells that there is nothing to merge, where that is so.
-func (t *mergeText) nothing() bool {
-	if !t.merge.IsEmpty() {
-		return false
-	}
-	t.app.say(t.merge.COW.Text, "the store is empty: there is nothing to merge")
-	return true
-}
+// emptyStore is what is to be said where there is nothing to merge.
+const emptyStore = "the store is empty: there is nothing to merge"
 
 // ask says what will be written to what, and what that means for others, and asks. What is said of
 // what the origin bears stands in the question, unless nobody is asked.
@@ -73,7 +67,7 @@ func (t *mergeText) ask(what string) error {
 	default:
 		t.app.say(into, "%s will be replaced by what the snapshot on %s holds. %s; the file system gets back the UUID that it had", what, cow, others)
 	}
-	t.tellOthers()
+	t.tellSiblings()
 	back := "this cannot be taken back, without --undo FILE, which keeps what is overwritten: "
 	if t.flags.Undo != "" {
 		back = fmt.Sprintf("this can be taken back, for %s keeps what is overwritten: ", words.Printable(string(t.flags.Undo)))
@@ -106,9 +100,8 @@ func (t *mergeText) tellRest() {
 	}
 }
 
-// tellOthers says what becomes of the other snapshots.
-func (t *mergeText) tellOthers() {
-	for _, o := range t.merge.Others {
+func (t *mergeText) tellSiblings() {
+	for _, o := range t.merge.Siblings {
 		switch name := o.COW.Text; {
 		case o.Lost && o.COW.Identity.State == look.Damaged:
 			t.app.say(name, "is given up: the kernel refuses to load it as it is")
@@ -120,7 +113,6 @@ func (t *mergeText) tellOthers() {
 	}
 }
 
-// foretell says what a merge would do.
 func (t *mergeText) foretell(what string) error {
 	t.tellRest()
 	if bears := t.bears(); bears != "" {
@@ -128,7 +120,7 @@ func (t *mergeText) foretell(what string) error {
 	}
 	w := &lines{w: t.app.stdout}
 	w.line("%s: would replace %s by what %s holds", words.Printable(t.merge.Origin.Text), what, words.Printable(t.merge.COW.Text))
-	for _, o := range t.merge.Others {
+	for _, o := range t.merge.Siblings {
 		if o.Lost {
 			w.line("%s: would be given up", words.Printable(o.COW.Text))
 		} else {
@@ -157,8 +149,7 @@ func (t *mergeText) takingBack() string {
 // mostShown is how many chunks that cannot be read are named on standard error.
 const mostShown = 10
 
-// tellFailed names the chunks that could not be read, and writes them to the file that was asked
-// for.
+// tellFailed names the chunks that could not be read, and writes them to the file that was asked for.
 func (t *mergeText) tellFailed(r merge.Result, list snapshot.ListFile) error {
 	chunk := t.merge.COW.Identity.Geometry.ChunkSectors()
 	sectorOf := func(old format.OldChunk) format.Sectors { return format.Sectors(old) * chunk }

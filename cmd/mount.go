@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"dmcow/format"
 	"dmcow/internal/fuse"
 	"dmcow/internal/process"
 	"dmcow/internal/words"
@@ -40,7 +39,7 @@ func (c *mountCmd) Run(a *app) error {
 		if background = process.StartedBy(); background == nil {
 			end, err := process.StartDaemon(a.ctx)
 			if err != nil {
-				return &failure{"daemon", statusFailed, err}
+				return unable("daemon", err)
 			}
 			a.status |= status(end)
 			return nil
@@ -50,17 +49,24 @@ func (c *mountCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	n, err := c.open(a.begin(c.volumes, c.ForeignHost))
+	s := a.begin(c.volumes, c.ForeignHost)
+	open := s.Read
+	switch {
+	case c.Writable && c.DryRun:
+		open = s.TryWrite
+	case c.Writable:
+		open = s.Write
+	}
+	n, err := open(c.view())
 	if err != nil {
 		return err
 	}
 	name := n.COW.Text
 	if c.DryRun {
 		defer n.Close()
-		_, err := fmt.Fprintf(a.stdout, "%s: would show %s in the file snapshot, %s\n", words.Printable(string(c.Dir)), words.Printable(name), words.Bytes(format.Bytes(n.View.Size())))
-		return err
+		return a.print("%s: would show %s in the file snapshot, %s\n", words.Printable(string(c.Dir)), words.Printable(name), words.Bytes(n.View.Size()))
 	}
-	if err = list.Write(n.WriteUncertain); err == nil {
+	if err = writeUncertain(list, n); err == nil {
 		err = n.Unlock()
 	}
 	if err == nil {
@@ -68,23 +74,12 @@ func (c *mountCmd) Run(a *app) error {
 	}
 	if e := n.Close(); e != nil {
 		a.fail(err)
-		err = &failure{name, statusFailed, fmt.Errorf("some of what was written may be lost: %w", e)}
+		err = unable(name, fmt.Errorf("some of what was written may be lost: %w", e))
 	}
 	return err
 }
 
-// open opens the snapshot.
-func (c *mountCmd) open(s *snapshot.Session) (*snapshot.Snapshot, error) {
-	switch {
-	case c.Writable && c.DryRun:
-		return s.TryWrite(c.view())
-	case c.Writable:
-		return s.Write(c.view())
-	}
-	return s.Read(c.view())
-}
-
-// check makes sure that there can be a mount.
+// check refuses a directory on which there can be no mount.
 func (c *mountCmd) check() error {
 	info, err := os.Stat(string(c.Dir))
 	if errors.Is(err, syscall.ENOTCONN) {
@@ -97,7 +92,7 @@ func (c *mountCmd) check() error {
 		err = fuse.Check()
 	}
 	if err != nil {
-		return &failure{string(c.Dir), statusFailed, words.Pathless(err)}
+		return unable(string(c.Dir), words.Pathless(err))
 	}
 	return nil
 }
@@ -110,7 +105,7 @@ const commitEvery = 5 * time.Second
 func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) error {
 	dir, err := filepath.Abs(string(c.Dir))
 	if err != nil {
-		return &failure{string(c.Dir), statusFailed, err}
+		return unable(string(c.Dir), err)
 	}
 	var worst atomic.Int32
 	v := n.Serve(c.Live, func(x snapshot.Note) {
@@ -121,7 +116,7 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 		Name: n.COW.Text, File: "snapshot", Writable: c.Writable, AllowOther: c.AllowOther, Log: detailLog{a, n.COW.Text},
 	})
 	if err != nil {
-		return &failure{string(c.Dir), statusFailed, fmt.Errorf("cannot be mounted on: %w", err)}
+		return unable(string(c.Dir), fmt.Errorf("cannot be mounted on: %w", err))
 	}
 	a.tell()
 	if background != nil {

@@ -14,8 +14,7 @@ import (
 // patience is how long a command may take before its progress is shown.
 const patience = time.Second
 
-// progress tells how far a command has come: as a bar on a terminal, and as a
-// line on SIGUSR1.
+// progress tells how far a command has come: as a bar on a terminal, and as a line on SIGUSR1.
 type progress struct {
 	app   *app
 	path  string
@@ -34,10 +33,9 @@ func (a *app) watch(device string, unit snapshot.Unit, most uint64) snapshot.Wat
 	return a.newProgress(device, string(unit), most)
 }
 
-// newProgress starts the clock.
 func (a *app) newProgress(path, unit string, total uint64) *progress {
 	p := &progress{app: a, path: path, unit: unit, total: total, every: a.often, start: time.Now(), told: time.Now()}
-	if isTerminal(a.stderr.File()) && !plainTerminal() {
+	if isTerminal(a.stderr.File()) && !isPlainTerminal() {
 		p.bar = pb.Full.New(int(min(total, math.MaxInt))).
 			SetWriter(a.stderr).
 			SetRefreshRate(100*time.Millisecond).
@@ -49,8 +47,7 @@ func (a *app) newProgress(path, unit string, total uint64) *progress {
 	return p
 }
 
-// Visit is called at each step of the work with how much is done; it ends what
-// was interrupted.
+// Visit is called at each step of the work with how much is done; it ends what was interrupted.
 func (p *progress) Visit(done uint64) error {
 	p.done = done
 	select {
@@ -75,7 +72,6 @@ func (p *progress) Ending() {
 	p.app.say(p.path, "ending this batch first; nothing is lost by a second signal, which ends it at once")
 }
 
-// line writes how far the work has come.
 func (p *progress) line() {
 	seconds := time.Since(p.start).Seconds()
 	rate := float64(p.done) / max(seconds, 0.001)

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -32,27 +31,34 @@ func (a *app) ended(c snapshot.Code) status {
 	return statusFailed
 }
 
-// isUnreadable reports whether an error is a refusal of a device that could not be looked at, when
-// others may be.
-func (a *app) isUnreadable(err error) (*snapshot.Refusal, bool) {
-	var r *snapshot.Refusal
-	ok := errors.As(err, &r) && a.ended(r.Code) == a.outcomes.unreadable
-	return r, ok
-}
-
 // refusal is a refusal in words, with what can be done about it.
 func (a *app) refusal(r *snapshot.Refusal) string {
-	text := words.Printable(r.Device) + ": " + inputs[r.Input] + r.Err.Error()
-	for _, remedy := range r.Remedies {
-		advice := a.advice(r, remedy)
-		separator := "; "
-		if strings.HasPrefix(advice, "(") || strings.HasSuffix(text, "?") {
+	return a.advised(words.Printable(r.Device)+": "+inputs[r.Input]+r.Err.Error(), r.Device, r.Remedies)
+}
+
+// fault is what is wrong with the beginning of a COW device, with what can be done about it; it is empty for
+// nothing.
+func (a *app) fault(c *snapshot.COW) string { return a.advised(c.Identity.Fault, c.Text, c.Remedies) }
+
+// advised is a text about a device with what can be done about it.
+func (a *app) advised(text, device string, remedies []snapshot.Remedy) string {
+	for _, x := range remedies {
+		advice := a.advice(device, x)
+		separator, special := separators[x.Do]
+		switch {
+		case special:
+		case strings.HasPrefix(advice, "(") || strings.HasSuffix(text, "?"):
 			separator = " "
+		default:
+			separator = "; "
 		}
 		text += separator + advice
 	}
 	return text
 }
+
+// separators stand before remedies that are part of the sentence.
+var separators = map[snapshot.Deed]string{snapshot.WriteHeader: ", ", snapshot.ListVolumes: ": "}
 
 // inputs are the flags that a refusal is about.
 var inputs = map[snapshot.Input]string{
@@ -80,11 +86,13 @@ var advices = map[snapshot.Deed]string{
 	snapshot.MountRest:     "dmcow mount shows the rest",
 	snapshot.RepairCopy:    "dmcow repair --copy-to COPY mends a copy",
 	snapshot.RunRevalidate: "dmcow revalidate tells more",
+	snapshot.StartAnew: "or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one " +
+		"(dmcow initialize --force makes it that)",
 }
 
 // advice says what a remedy is on the command line.
-func (a *app) advice(r *snapshot.Refusal, x snapshot.Remedy) string {
-	name := a.again(r.Device)
+func (a *app) advice(device string, x snapshot.Remedy) string {
+	name := a.again(device)
 	switch x.Do {
 	case snapshot.Mend:
 		return "to be done: " + a.remedy(*x.Finding, name)
@@ -99,12 +107,15 @@ func (a *app) advice(r *snapshot.Refusal, x snapshot.Remedy) string {
 		return "dmcow check " + name + " tells more"
 	case snapshot.RunRepair:
 		return "dmcow repair " + name + " first"
+	case snapshot.WriteHeader:
+		return fmt.Sprintf("dmcow repair --header %ds --valid 0|1 writes the header anew", x.Sectors)
+	case snapshot.ListVolumes:
+		return "dmcow list --pv " + words.Shell(device) + " shows its snapshots"
 	}
 	return advices[x.Do]
 }
 
-// again is a name as a shell takes it on a command line that the user is told, with where it was
-// looked for.
+// again is a name as a shell takes it on a command line that the user is told, with where it was looked for.
 func (a *app) again(name string) string {
 	text := words.Shell(name)
 	for _, p := range a.where {
@@ -113,8 +124,7 @@ func (a *app) again(name string) string {
 	return text
 }
 
-// asPath is the path of a file as a shell takes it; one that would be taken for VG/LV gets another
-// form.
+// asPath is the path of a file as a shell takes it; one that would be taken for VG/LV gets another form.
 func asPath(name string) string {
 	if snapshot.IsVolume(name) {
 		name = "./" + name

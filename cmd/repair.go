@@ -76,9 +76,6 @@ func (c *repairCmd) Run(a *app) error {
 	if c.CopyTo == "-" && isTerminal(a.stdout.File()) && !c.DryRun {
 		return usageError{errors.New("standard output is a terminal: expected a file for --copy-to, or a pipe")}
 	}
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
 	r := snapshot.RepairRequest{
 		Request: c.request(c.COW), Base: c.base(), Choices: c.choices(), Undo: string(c.Undo), NoUndo: c.NoUndo, DryRun: c.DryRun,
 	}
@@ -87,7 +84,7 @@ func (c *repairCmd) Run(a *app) error {
 	} else {
 		r.CopyTo = string(c.CopyTo)
 	}
-	p, err := a.begin(c.volumes, c.ForeignHost).PlanRepair(r)
+	p, err := plan(a, c.writing, r, (*snapshot.Session).PlanRepair)
 	if err != nil {
 		return err
 	}
@@ -108,7 +105,6 @@ func (c *repairCmd) Run(a *app) error {
 	return m.record(&p.Plan.Before, snapshot.Mended{})
 }
 
-// nothing ends a run that has nothing to write.
 func (m *mending) nothing() {
 	left := m.left(&m.repair.Plan.Before)
 	m.app.status |= left
@@ -123,24 +119,18 @@ func (m *mending) nothing() {
 
 // firstFault says what is wrong before all else.
 func (m *mending) firstFault() string {
-	if fault := m.repair.COW.Identity.Fault; fault != "" {
+	if fault := m.app.fault(m.repair.COW); fault != "" {
 		return fault
 	}
 	return m.repair.Plan.Before.Tallies[0].Findings[0].Told()
 }
 
-// left is the status for what a check says of faults that are left. What is marked invalid
-// is no fault.
+// left is the status for what a check says of faults that are left. The mark as invalid does not count.
 func (m *mending) left(r *check.Report) status {
-	switch r.Outcome() {
-	case check.Damaged:
-		return m.app.outcomes.damaged
-	case check.Uninitialized:
-		return m.app.outcomes.blank
-	case check.Invalid:
-		return m.app.outcomes.invalid
-	}
-	return m.app.outcomes.sound
+	o := m.app.outcomes
+	return map[check.Outcome]status{
+		check.Sound: o.sound, check.Invalid: o.invalid, check.Damaged: o.damaged, check.Uninitialized: o.blank,
+	}[r.Outcome()]
 }
 
 // mend asks, and applies the plan.
@@ -174,9 +164,9 @@ func (m *mending) conclude(done snapshot.Mended) error {
 	}
 	w := &lines{w: m.text()}
 	if done.Faults > 0 {
-		w.line("%s: mended %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, m.headline(&done.Report))
+		w.line("%s: mended %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
 	} else {
-		w.line("%s: a copy, with nothing to mend; %s", words.Printable(done.Written), m.headline(&done.Report))
+		w.line("%s: a copy, with nothing to mend; %s", words.Printable(done.Written), a.headline(&done.Report))
 	}
 	if w.err != nil {
 		return w.err
@@ -190,13 +180,6 @@ func (m *mending) conclude(done snapshot.Mended) error {
 	return m.record(&done.Report, done)
 }
 
-// headline is the verdict of a check.
-func (m *mending) headline(r *check.Report) string {
-	v := checked{app: m.app, cow: m.repair.COW, report: r, options: m.repair.Options}
-	return v.headline()
-}
-
-// record writes the result for programs, where that was asked for.
 func (m *mending) record(r *check.Report, done snapshot.Mended) error {
 	if m.flags.Output != "json" {
 		return nil

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ func (m *mending) text() io.Writer {
 // show writes what is wrong, what is mended, and how.
 func (m *mending) show() error {
 	w := &lines{w: m.text()}
-	w.line("%s: %s", words.Printable(m.name), m.headline(&m.repair.Plan.Before))
+	w.line("%s: %s", words.Printable(m.name), m.app.headline(&m.repair.Plan.Before))
 	for _, x := range m.repair.Plan.Mended {
 		what := "mended"
 		if x.Loses {
@@ -47,7 +48,7 @@ func (m *mending) show() error {
 		m.showList(w)
 	}
 	m.showSteps(w)
-	w.line("\nthen: %s", m.headline(&m.repair.Plan.After))
+	w.line("\nthen: %s", m.app.headline(&m.repair.Plan.After))
 	if m.repair.Plan.More {
 		w.line("There is more to mend than one plan holds: then run the same command again.")
 	}
@@ -64,29 +65,23 @@ func (m *mending) showMending(w *lines, what string, x repair.Mending) {
 	}
 }
 
-// showLeft tells of errors that nothing here mends.
+// showLeft tells of errors that nothing here mends, but for those that wait to be decided.
 func (m *mending) showLeft(w *lines) {
-	for _, t := range m.leftOver() {
+	plan := m.repair.Plan
+	for _, t := range plan.After.Tallies {
+		waits := slices.ContainsFunc(plan.Undecided, func(x repair.Mending) bool { return x.Rule == t.Rule })
+		if t.Severity != check.Error || waits {
+			continue
+		}
 		first := t.Findings[0]
 		w.line("\nleft: %s", t.Name)
 		w.line("  %s", first.Told())
-		if len(m.repair.Plan.Undecided) > 0 {
+		if len(plan.Undecided) > 0 {
 			w.line("  it waits for what is to be decided")
 		} else if first.Remedy() != "" {
 			w.line("  repair: %s", first.Remedy())
 		}
 	}
-}
-
-// leftOver are the errors that would be left, but for those that wait to be decided.
-func (m *mending) leftOver() (all []check.Tally) {
-	for _, t := range m.repair.Plan.After.Tallies {
-		waits := slices.ContainsFunc(m.repair.Plan.Undecided, func(x repair.Mending) bool { return x.Rule == t.Rule })
-		if t.Severity == check.Error && !waits {
-			all = append(all, t)
-		}
-	}
-	return all
 }
 
 // fewRows is how many exceptions of a list are shown.
@@ -124,19 +119,19 @@ const fewEdits = 20
 func (m *mending) showSteps(w *lines) {
 	w.line("\nwhat is written; each step is durable before the next:")
 	left := fewEdits
+	g := m.repair.Plan.Geometry()
 	for i, s := range m.repair.Plan.Steps {
 		if left <= 0 && !m.app.flags.Verbose {
 			break
 		}
 		w.line("  step %d", i+1)
-		g := m.repair.Plan.Geometry()
 		for _, c := range s.Copies {
 			w.line("    byte %d: chunk %d is copied here from byte %d, chunk %d: %s", g.Offset(c.To), c.To, g.Offset(c.From), c.From, c.Why)
 			left--
 		}
 		for _, e := range s.Edits {
 			if left--; left >= 0 || m.app.flags.Verbose {
-				m.showEdit(w, e)
+				w.line("    byte %d: %s\n      was %s\n      is  %s", e.Offset, e.Why, m.bytes(e.Old), m.bytes(e.New))
 			}
 		}
 	}
@@ -145,22 +140,11 @@ func (m *mending) showSteps(w *lines) {
 	}
 }
 
-// showEdit shows an edit: words, old bytes, new bytes.
-func (m *mending) showEdit(w *lines, e repair.Edit) {
-	w.line("    byte %d: %s", e.Offset, e.Why)
-	w.line("      was %s", m.bytes(e.Old))
-	w.line("      is  %s", m.bytes(e.New))
-}
-
 // bytes shows some bytes; of many, the first.
 func (m *mending) bytes(p []byte) string {
 	const few = 32
-	zeros := true
-	for _, b := range p {
-		zeros = zeros && b == 0
-	}
 	switch {
-	case zeros && len(p) > format.ExceptionSize:
+	case len(p) > format.ExceptionSize && bytes.Count(p, []byte{0}) == len(p):
 		return strconv.Itoa(len(p)) + " zeros"
 	case len(p) > few && !m.app.flags.Verbose:
 		return fmt.Sprintf("% x ... (%d bytes)", p[:few], len(p))

@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"fmt"
-
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -20,12 +18,8 @@ type revalidateCmd struct {
 func (c *revalidateCmd) Validate() error { return c.theOrigin.check() }
 
 func (c *revalidateCmd) Run(a *app) error {
-	if err := a.permission(c.DryRun); err != nil {
-		return err
-	}
-	p, err := a.begin(c.volumes, c.ForeignHost).PlanRevalidate(snapshot.RevalidateRequest{
-		Request: c.request(c.COW), Base: c.base(), Undo: string(c.Undo), OriginUnchanged: c.Unchanged, DryRun: c.DryRun,
-	})
+	r := snapshot.RevalidateRequest{Request: c.request(c.COW), Base: c.base(), Undo: string(c.Undo), OriginUnchanged: c.Unchanged, DryRun: c.DryRun}
+	p, err := plan(a, c.writing, r, (*snapshot.Session).PlanRevalidate)
 	if err != nil {
 		return err
 	}
@@ -43,8 +37,7 @@ func (c *revalidateCmd) Run(a *app) error {
 		return err
 	}
 	if c.DryRun {
-		_, err := fmt.Fprintf(a.stdout, "%s: would mark the snapshot valid\n", words.Printable(name))
-		return err
+		return a.print("%s: would mark the snapshot valid\n", words.Printable(name))
 	}
 	if err := a.ask(name, "mark the snapshot valid, so that the kernel serves it?"); err != nil {
 		return err

@@ -1,14 +1,19 @@
 package cmd
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 
+	"dmcow/dump"
 	"dmcow/internal/stdio"
+	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
 
@@ -25,7 +30,7 @@ func (a *app) list(name path, first string) snapshot.ListFile {
 // uncertainList is the list of the stretches of a snapshot that are not certain, which stands beside the
 // other files that a command reads and writes.
 func (a *app) uncertainList(v viewing, others ...path) (snapshot.ListFile, error) {
-	l := a.list(v.Uncertain, "offset,length")
+	l := a.list(v.Uncertain, dump.UncertainHead)
 	names := []string{string(v.COW), string(v.Origin)}
 	for _, o := range others {
 		names = append(names, string(o))
@@ -33,15 +38,19 @@ func (a *app) uncertainList(v viewing, others ...path) (snapshot.ListFile, error
 	return l, l.Check(names...)
 }
 
+func writeUncertain(l snapshot.ListFile, n *snapshot.Snapshot) error {
+	return l.Write(func(w io.Writer) error { return dump.UncertainCSV(w, n.View.Uncertain()) })
+}
+
 // isTerminal reports whether a file is a terminal; nil is none.
 func isTerminal(f *os.File) bool { return f != nil && term.IsTerminal(int(f.Fd())) }
 
-// plainTerminal reports whether the terminal knows no more than text.
-func plainTerminal() bool { return os.Getenv("TERM") == "" || os.Getenv("TERM") == "dumb" }
+// isPlainTerminal reports whether the terminal knows no more than text.
+func isPlainTerminal() bool { return os.Getenv("TERM") == "" || os.Getenv("TERM") == "dumb" }
 
-// colours reports whether standard output takes colours.
-func (a *app) colours() bool {
-	return isTerminal(a.stdout.File()) && !a.flags.NoColor && os.Getenv("NO_COLOR") == "" && !plainTerminal()
+// takesColours reports whether standard output takes colours.
+func (a *app) takesColours() bool {
+	return isTerminal(a.stdout.File()) && !a.flags.NoColor && os.Getenv("NO_COLOR") == "" && !isPlainTerminal()
 }
 
 // fail tells of an error and adds its status. When the reader of standard output has gone away,
@@ -53,15 +62,11 @@ func (a *app) fail(err error) {
 	a.tell()
 	text := err.Error()
 	var r *snapshot.Refusal
-	var f *failure
-	var u usageError
 	switch {
 	case errors.As(err, &r):
 		a.status |= a.ended(r.Code)
 		text = a.refusal(r)
-	case errors.As(err, &f):
-		a.status |= f.status
-	case errors.As(err, &u):
+	case errors.As(err, new(usageError)):
 		a.status |= statusWrongUse
 	default:
 		a.status |= statusFailed
@@ -73,4 +78,59 @@ func (a *app) fail(err error) {
 		}
 	}
 	fmt.Fprintf(a.stderr, "dmcow: %s\n", text)
+}
+
+// errNoYes is wrong use: there is nobody to ask.
+var errNoYes = usageError{errors.New("standard input is no terminal, to be asked there before anything is written: expected --yes (or --dry-run)")}
+
+// checkAnswerable refuses, before anything is read, a writing command whose question nobody could answer.
+func (a *app) checkAnswerable(dryRun bool) error {
+	if dryRun || a.flags.Yes || isTerminal(os.Stdin) {
+		return nil
+	}
+	return errNoYes
+}
+
+// ask asks the question, which is about path, unless --yes has answered it. The error is the refusal
+// of an answer that is not yes, or of an interruption.
+func (a *app) ask(path, question string, args ...any) error {
+	a.tell()
+	answer := "yes"
+	if !a.flags.Yes {
+		fmt.Fprintf(a.stderr, "dmcow: %s: %s [y/N] ", words.Printable(path), fmt.Sprintf(question, args...))
+		answer = a.answer()
+	}
+	if a.ctx.Err() != nil {
+		return &snapshot.Refusal{Device: path, Code: snapshot.Interrupted, Err: fmt.Errorf("%w: nothing was written", snapshot.ErrInterrupted)}
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return unable(path, errors.New("not confirmed: nothing was written"))
+}
+
+// answer is the next line of standard input, or what there is before its end. It does not wait for
+// one when the run is to end.
+func (a *app) answer() string {
+	line := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(os.Stdin).ReadString('\n') // the end of input is a no
+		line <- answer
+	}()
+	select {
+	case answer := <-line:
+		return answer
+	case <-a.ctx.Done():
+		fmt.Fprintln(a.stderr)
+		return ""
+	}
+}
+
+// over says what is written over, to begin a question with; it is empty for nothing.
+func over(loss string) string {
+	if loss == "" {
+		return ""
+	}
+	return loss + ": "
 }

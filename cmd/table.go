@@ -16,9 +16,8 @@ import (
 	"dmcow/store/look"
 )
 
-// table writes rows, under a header where there is one, and a blank line
-// behind them. It has no lines to be drawn: it is read on the consoles of
-// rescue systems too.
+// table writes rows, under a header where there is one, and a blank line behind them. It has no lines to be
+// drawn: it is read on the consoles of rescue systems too.
 func (a *app) table(header []string, rows [][]string) error {
 	var b strings.Builder
 	t := tablewriter.NewTable(&b,
@@ -37,20 +36,18 @@ func (a *app) table(header []string, rows [][]string) error {
 	if err := t.Render(); err != nil {
 		return err
 	}
+	w := &lines{w: a.stdout}
 	for line := range strings.Lines(b.String()) {
-		if _, err := fmt.Fprintln(a.stdout, strings.TrimRight(line, " \n")); err != nil {
-			return err
-		}
+		w.line("%s", strings.TrimRight(line, " \n"))
 	}
-	_, err := fmt.Fprintln(a.stdout)
-	return err
+	w.line("")
+	return w.err
 }
 
 // usageRows compares stores, a row each.
 func (a *app) usageRows(all []*snapshot.Used) [][]string {
 	var rows [][]string
-	for i := range all {
-		r := all[i]
+	for _, r := range all {
 		row := []string{words.Printable(r.COW.Text), a.paintState(r.Survey.State(), r.Survey.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Survey.Usage.Total()), "-", "-"}
 		if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 			u := r.Survey.Usage
@@ -168,7 +165,7 @@ func (a *app) paintState(s look.State, text string) string {
 // paint colours a text where standard output takes colours.
 func (a *app) paint(c color.Attribute, text string) string {
 	p := color.New(c)
-	if a.colours() {
+	if a.takesColours() {
 		p.EnableColor()
 	} else {
 		p.DisableColor()
@@ -176,8 +173,7 @@ func (a *app) paint(c color.Attribute, text string) string {
 	return p.Sprint(text)
 }
 
-// conclude tells what is wrong with a store, and adds the status for what it
-// is.
+// conclude tells what is wrong with a store, and adds the status for what it is.
 func (a *app) conclude(name string, s look.Survey) {
 	a.tell()
 	for _, fault := range s.Faults() {
@@ -190,10 +186,10 @@ func (a *app) conclude(name string, s look.Survey) {
 	a.status |= a.ended(snapshot.CodeOf(s.Identity.State)) | a.ended(snapshot.CodeOf(s.State()))
 }
 
-// interruptedBy makes a failure of an interruption, and passes other errors on.
+// interruptedBy makes a refusal of an interruption, and passes other errors on.
 func interruptedBy(name string, err error) error {
 	if errors.Is(err, snapshot.ErrInterrupted) {
-		return &failure{name, statusInterrupted, err}
+		return &snapshot.Refusal{Device: name, Code: snapshot.Interrupted, Err: err}
 	}
 	return err
 }

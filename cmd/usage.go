@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"dmcow/dump"
 	"dmcow/internal/units"
@@ -29,11 +30,11 @@ func (c *usageCmd) Validate() error {
 	switch {
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
-	case len(c.COW) > 1 && c.given():
+	case len(c.COW) > 1 && c.isGiven():
 		return errors.New("--offset and --size: expected a single COW device")
-	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !snapshot.IsVolume(string(p)) }):
+	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !p.isVolume() }):
 		return errors.New("--table: expected --origin as well, or --origin-size")
-	case c.Table && c.given():
+	case c.Table && c.isGiven():
 		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
 	case c.Table && (plugin || c.Output != "human"):
 		return errors.New("--table: cannot go with --output, --warn or --crit")
@@ -45,12 +46,6 @@ func (c *usageCmd) Validate() error {
 	return nil
 }
 
-// unreadCOW is a device that could not be read, and why.
-type unreadCOW struct {
-	path string
-	err  error
-}
-
 func (c *usageCmd) Run(a *app) error {
 	session := a.begin(c.volumes, "")
 	origin, err := session.OriginFacts(c.base())
@@ -58,7 +53,7 @@ func (c *usageCmd) Run(a *app) error {
 		return err
 	}
 	var all []*snapshot.Used
-	var unread []unreadCOW
+	var unread []dump.Monitored
 	for i, p := range c.COW {
 		if slices.Contains(c.COW[:i], p) {
 			continue
@@ -66,28 +61,28 @@ func (c *usageCmd) Run(a *app) error {
 		r := c.request(p)
 		r.ChunkSectors = uint32(c.ChunkSize)
 		u, err := session.Usage(r, origin)
-		if refusal, ok := a.isUnreadable(err); ok {
-			a.fail(err)
-			unread = append(unread, unreadCOW{string(p), refusal.Err})
+		if x := (*snapshot.Refusal)(nil); errors.As(err, &x) && a.ended(x.Code) == a.outcomes.unreadable {
+			a.fail(err) // others may be read
+			unread = append(unread, dump.Monitored{Name: string(p), Err: x.Err})
 			continue
 		}
 		if err != nil {
 			return err
 		}
+		u.Survey.Identity.Fault = a.fault(u.COW)
 		a.conclude(u.COW.Text, u.Survey)
 		if u.Survey.Identity.Leftover && u.Survey.State() == look.Uninitialized {
 			a.say(u.COW.Text, "%s", describe(u.Survey))
 		}
 		if err := u.Unread(); err != nil {
-			unread = append(unread, unreadCOW{string(p), err})
+			unread = append(unread, dump.Monitored{Name: string(p), Err: err})
 		}
 		all = append(all, u)
 	}
 	return c.write(a, all, unread)
 }
 
-// write writes the reports in the form that was asked for.
-func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []unreadCOW) error {
+func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) error {
 	switch {
 	case c.Warn != nil || c.Crit != nil:
 		return c.plugin(a, all, unread)
@@ -99,7 +94,7 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []unreadCOW) error
 		readable := slices.DeleteFunc(all, func(r *snapshot.Used) bool { return r.Survey.Unreadable() != nil })
 		var names []string
 		for _, u := range unread {
-			names = append(names, u.path)
+			names = append(names, u.Name)
 		}
 		return dump.UsagePrometheus(a.stdout, records(readable), names)
 	case len(c.COW) > 1:
@@ -112,18 +107,18 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []unreadCOW) error
 
 func records(all []*snapshot.Used) []dump.Usage {
 	var records []dump.Usage
-	for i := range all {
-		records = append(records, record(all[i]))
+	for _, u := range all {
+		records = append(records, record(u))
 	}
 	return records
 }
 
 // inOrder are the records of all stores, in the order in which they were named.
-func (c *usageCmd) inOrder(all []*snapshot.Used, unread []unreadCOW) []dump.Usage {
+func (c *usageCmd) inOrder(all []*snapshot.Used, unread []dump.Monitored) []dump.Usage {
 	list := records(all)
 	for _, u := range unread {
-		if !slices.ContainsFunc(all, func(r *snapshot.Used) bool { return r.COW.Text == u.path }) {
-			list = append(list, dump.Usage{Device: u.path, State: dump.Unreadable, Error: new(u.err.Error())})
+		if !slices.ContainsFunc(all, func(r *snapshot.Used) bool { return r.COW.Text == u.Name }) {
+			list = append(list, dump.Usage{Device: u.Name, State: dump.Unreadable, Error: new(u.Err.Error())})
 		}
 	}
 	place := func(u dump.Usage) int { return slices.Index(c.COW, path(u.Device)) }
@@ -134,4 +129,38 @@ func (c *usageCmd) inOrder(all []*snapshot.Used, unread []unreadCOW) []dump.Usag
 // record is a store's usage as programs are told it.
 func record(r *snapshot.Used) dump.Usage {
 	return dump.UsageOf(r.COW.Text, r.Survey, r.Origin.Sectors, r.Unread())
+}
+
+// isMonitoring reports whether a command line asks for the monitoring plugin, also
+// where it cannot be parsed: the plugin's exit statuses hold then too.
+func isMonitoring(args []string) bool {
+	usage := false
+	for _, arg := range args {
+		name, _, _ := strings.Cut(arg, "=")
+		switch {
+		case arg == "--":
+			return false
+		case name == "--warn" || name == "--crit":
+			return usage
+		case !strings.HasPrefix(arg, "-") && !usage:
+			if arg != "usage" {
+				return false
+			}
+			usage = true
+		}
+	}
+	return false
+}
+
+// plugin writes the monitoring plugin's line and raises the alarm that it tells of.
+func (c *usageCmd) plugin(a *app, all []*snapshot.Used, unread []dump.Monitored) error {
+	var stores []dump.Monitored
+	for _, u := range all {
+		if u.Survey.Unreadable() == nil { // else it is among unread
+			stores = append(stores, dump.Monitored{Name: u.COW.Text, Survey: u.Survey})
+		}
+	}
+	line, level := dump.Plugin(append(stores, unread...), c.Warn, c.Crit)
+	a.alarm = &level
+	return a.print("%s\n", line)
 }

@@ -35,8 +35,7 @@ func (a *app) tables(all []*snapshot.Used) error {
 			Snapshot: u.Origin.Sectors, Whole: u.Origin.Whole, Chunk: u.Survey.Usage.Geometry.ChunkSectors(),
 		}))
 	}
-	_, err := fmt.Fprint(a.stdout, b.String())
-	return err
+	return a.print("%s", b.String())
 }
 
 // writeVolumeTables writes the tables of the volumes that a snapshot of LVM is made of.

@@ -12,6 +12,7 @@ import (
 type CheckRequest struct {
 	Request
 	Base BaseRequest
+	All  bool // Each shows all findings, not only those that a report keeps
 }
 
 // Checked is a store that was checked.
@@ -19,6 +20,7 @@ type Checked struct {
 	COW     *COW
 	Report  check.Report
 	Options check.Options // as it was checked
+	all     bool
 	base    Base
 	session *Session
 }
@@ -39,29 +41,28 @@ func (s *Session) Check(r CheckRequest) (*Checked, error) {
 		base.Close()
 		return nil, err
 	}
-	x := &Checked{COW: c, base: base, session: s, Options: check.Options{
-		Device: c.Device, Origin: base.Size, Content: base.content(c), Recorded: format.Sectors(c.Recorded()),
+	x := &Checked{COW: c, Options: c.checkOptions(base), all: r.All, base: base, session: s}
+	return orClose(x, inTurn(c.checkContainer, x.run))
+}
+
+func (c *COW) checkOptions(b Base) check.Options {
+	return check.Options{
+		Device: c.Device, Origin: b.Size, Content: b.content(c), Recorded: format.Sectors(c.Recorded()),
 		Live: len(c.Holders) > 0, Words: device.Words,
-	}}
-	if c.Container != "" {
-		err = refuse(c.Text, Foreign, errors.New(c.Container))
-	} else {
-		err = x.run()
 	}
-	if err != nil {
-		x.Close()
-		return nil, err
+}
+
+// checkContainer refuses a file that keeps a disk, but not as that is.
+func (c *COW) checkContainer() error {
+	if c.Container == "" {
+		return nil
 	}
-	return x, nil
+	return refuse(c.Text, Foreign, errors.New(c.Container))
 }
 
 func (x *Checked) run() (err error) {
 	s := x.session
-	w := s.walking(x.COW)
-	defer w.end()
-	o := x.Options
-	o.Visit = w.area
-	if x.Report, err = check.Make(o); err != nil {
+	if x.Report, err = s.check(x.COW, x.Options); err != nil {
 		return failed(x.COW.Text, Unreadable, err)
 	}
 	for _, err := range x.Report.Unread {
@@ -73,10 +74,26 @@ func (x *Checked) run() (err error) {
 	return nil
 }
 
-// Each calls show with all findings of a rule. A report does not keep them all: where there are more,
-// the check is done again. The error is show's, or a [*Refusal].
+func (s *Session) check(c *COW, o check.Options) (check.Report, error) {
+	w := s.walking(c)
+	defer w.End()
+	o.Visit = w.area
+	return check.Make(o)
+}
+
+// checkAll is check, where all of the store has to be read.
+func (s *Session) checkAll(c *COW, o check.Options) (check.Report, error) {
+	r, err := s.check(c, o)
+	if err == nil && len(r.Unread) > 0 {
+		err = r.Unread[0]
+	}
+	return r, err
+}
+
+// Each calls show with the findings of a rule. A report does not keep them all: where there are more,
+// and all were asked for, the check is done again. The error is show's, or a [*Refusal].
 func (x *Checked) Each(t check.Tally, show func(check.Finding) error) error {
-	if t.Count <= check.Shown {
+	if !x.all || t.Count <= check.Shown {
 		for _, f := range t.Findings {
 			if err := show(f); err != nil {
 				return err
@@ -85,7 +102,7 @@ func (x *Checked) Each(t check.Tally, show func(check.Finding) error) error {
 		return nil
 	}
 	w := x.session.walking(x.COW)
-	defer w.end()
+	defer w.End()
 	o := x.Options
 	o.Visit = w.area
 	var failure error

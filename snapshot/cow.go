@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"dmcow/check"
@@ -30,6 +31,7 @@ type COW struct {
 	Name
 	Device   *device.Device
 	Identity look.Identity
+	Remedies []Remedy        // what can be done about the identity's fault
 	Fresh    format.Geometry // of a new store, by the chunk size that was asked for
 	Holders  []string        // who else has it open
 	// Container says what the file is, where it keeps a disk, but not as that is.
@@ -70,8 +72,7 @@ func (s *Session) look(n Name, r Request) (*COW, error) {
 		err = s.noteMerging(c)
 	}
 	if err != nil {
-		d.Close()
-		return nil, err
+		return orClose(c, err)
 	}
 	if !d.AccessTimeKept() {
 		s.detail(n.Text, "its access time may change: only its owner and root can prevent that")
@@ -100,24 +101,39 @@ func (c *COW) Walk() format.Walk {
 	return w
 }
 
-// Recorded is the chunk size that LVM has on record, in sectors, 0 where it has none, or that is
-// not known.
+// Recorded is the chunk size that LVM has on record, in sectors, 0 where it has none, or that is not known.
 func (c *COW) Recorded() uint32 {
 	if c.Volume == nil {
 		return 0
 	}
-	return uint32(min(c.Volume.ChunkSectors, math.MaxUint32)) // which is no chunk size
+	return uint32(min(c.Volume.ChunkSectors, math.MaxUint32)) // a chunk never has that many
+}
+
+// checkStore refuses a device that holds no store, or none that can be loaded; lack says what a blank one
+// has not.
+func (c *COW) checkStore(lack string, remedies ...Deed) error {
+	var r *Refusal
+	switch id := c.Identity; id.State {
+	case look.Valid, look.Invalid:
+		return nil
+	case look.Uninitialized:
+		r = refusef(c.Text, Blank, "%s: %s", id.State, lack)
+	default:
+		r = refuse(c.Text, CodeOf(id.State), errors.New(id.Fault))
+		r.Remedies = slices.Clone(c.Remedies)
+	}
+	return r.with(remedies...)
 }
 
 // Survey walks through the store's metadata. The error is the refusal of an interruption.
 func (s *Session) Survey(c *COW) (look.Survey, error) {
 	w := s.walking(c)
-	defer w.end()
+	defer w.End()
 	survey, err := c.Identity.Examine(c.Walk(), w.area)
 	return survey, failed(c.Text, Unreadable, err)
 }
 
-// checkCOWName refuses a name that cannot be that of a COW device.
+// checkCOWName refuses a name that a COW device cannot have.
 func checkCOWName(n Name, p Part) error {
 	switch {
 	case n.Volume == nil:
@@ -134,12 +150,11 @@ func (s *Session) noteLVM(c *COW) {
 		return
 	}
 	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
-		s.note(c.Text, Fine, "there is a physical volume of LVM on it: dmcow list --pv %s shows its snapshots", words.Shell(c.Text))
+		s.notes = append(s.notes, Note{Device: c.Text, Text: "there is a physical volume of LVM on it", Remedies: []Remedy{{Do: ListVolumes}}})
 	}
 }
 
-// noteMerging says how far a merge is that LVM has begun. The error is the refusal of an
-// interruption.
+// noteMerging says how far a merge is that LVM has begun. The error is the refusal of an interruption.
 func (s *Session) noteMerging(c *COW) error {
 	if c.Volume == nil || !c.Volume.Merging {
 		return nil
@@ -154,17 +169,16 @@ func (s *Session) noteMerging(c *COW) error {
 	}
 	if c.Volume.Active != nil {
 		s.note(c.Text, Fine, "the kernel is merging it into its origin; %s", left)
-		return nil
+	} else {
+		s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.Volume.OriginName(), left)
 	}
-	s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.Volume.OriginName(), left)
 	return nil
 }
 
-// identify narrows the device down to its part and finds out what that holds. chunk is as in
-// [Request].
+// identify narrows the device down to its part and finds out what that holds. chunk is as in [Request].
 func (s *Session) identify(c *COW, chunk uint32) (err error) {
-	if what := misdirection(c.Device); what != "" {
-		return refuse(c.Text, Unable, errors.New(what))
+	if err := c.checkNoView(); err != nil {
+		return err
 	}
 	if chunk == 0 {
 		chunk = uint32(look.FreshGeometry(c.Device).ChunkSectors())
@@ -216,9 +230,7 @@ func (s *Session) probeWiped(c *COW) error {
 	if !c.Identity.Leftover || c.Identity.Unfinished || c.Identity.State != look.Uninitialized {
 		return nil
 	}
-	w := s.walking(c)
-	defer w.end()
-	e, err := check.Probe(c.Device, w.area)
+	e, err := s.probe(c)
 	switch {
 	case errors.Is(err, ErrInterrupted):
 		return failed(c.Text, Unreadable, err)
@@ -227,15 +239,21 @@ func (s *Session) probeWiped(c *COW) error {
 	}
 	c.Identity.State, c.Identity.Fresh = look.Damaged, format.Geometry{}
 	c.Identity.Fault = fmt.Sprintf("the first 4096 bytes are zero, and behind them stands the list of a store with chunks of %d sectors, with %s: "+
-		"its header was wiped, and the kernel would write an empty store over it: do not activate it, dmcow repair --header %ds --valid 0|1 writes the header anew; "+
-		"or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one (dmcow initialize --force makes it that)",
-		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "exception"), e.Geometry.ChunkSectors())
+		"its header was wiped, and the kernel would write an empty store over it: do not activate it",
+		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "exception"))
+	c.Remedies = []Remedy{{Do: WriteHeader, Sectors: e.Geometry.ChunkSectors()}, {Do: StartAnew}}
 	return nil
 }
 
-// freshGeometry is the geometry of a new store with chunks of so many sectors. The error is the
-// refusal of a chunk size that the kernel would not take for the sake of the device, COW device or
-// origin.
+// probe looks for a list without a header.
+func (s *Session) probe(c *COW) (*check.Evidence, error) {
+	w := s.walking(c)
+	defer w.End()
+	return check.Probe(c.Device, w.area)
+}
+
+// freshGeometry is the geometry of a new store with chunks of so many sectors. The error is the refusal of a
+// chunk size that the kernel would not take for the sake of the device, COW device or origin.
 func freshGeometry(d *device.Device, name string, chunk uint32) (format.Geometry, error) {
 	block := format.Bytes(d.LogicalBlockSize())
 	g, err := format.NewGeometry(chunk)
@@ -248,29 +266,26 @@ func freshGeometry(d *device.Device, name string, chunk uint32) (format.Geometry
 	return g, nil
 }
 
-// misdirection says what a device is that is not the store of a snapshot but the snapshot itself,
-// or its origin. What those hold is not looked at: it may be anything. It is empty for other
-// devices.
-func misdirection(d *device.Device) string {
-	t, ok := d.Target()
-	switch {
+// checkNoView refuses a device that is not the store of a snapshot but the snapshot itself, or its
+// origin. What those hold is not looked at: it may be anything.
+func (c *COW) checkNoView() error {
+	switch t, ok := c.Device.Target(); {
 	case ok && t.Type == "snapshot" && len(t.Args) > 1:
-		return "is the snapshot's view, not its store: the COW device is " + deviceName(t.Args[1])
+		return refusef(c.Text, Unable, "is the snapshot's view, not its store: the COW device is %s", deviceName(t.Args[1]))
 	case ok && t.Type == "snapshot-merge" && len(t.Args) > 1:
-		return "is an origin that a snapshot is being merged into: the snapshot's COW device is " + deviceName(t.Args[1])
+		return refusef(c.Text, Unable, "is an origin that a snapshot is being merged into: the snapshot's COW device is %s", deviceName(t.Args[1]))
 	case ok && t.Type == "snapshot-origin":
-		return "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper"
+		return refusef(c.Text, Unable, "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper")
 	}
-	return ""
+	return nil
 }
 
 // deviceName is the path of a device that a device-mapper table names by its number.
 func deviceName(number string) string {
-	n, ok := inuse.ParseNumber(number)
-	if !ok {
-		return number
+	if n, ok := inuse.ParseNumber(number); ok {
+		return n.Name()
 	}
-	return n.Name()
+	return number
 }
 
 // Areas is how many metadata areas fit the device, at most.
@@ -282,9 +297,8 @@ func (c *COW) Areas() uint64 {
 	return g.Areas(g.Chunks(c.Size()))
 }
 
-// Earlier is the geometry of an earlier life of a device that has no list now, zero where nothing
-// speaks for one. chunk is its chunk size in sectors, 0 where that is to be found by its list. The
-// error is a [*Refusal].
+// Earlier is the geometry of an earlier life of a device that has no list now, zero where nothing speaks for
+// one. chunk is its chunk size in sectors, 0 where that is to be found by its list. The error is a [*Refusal].
 func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	switch now := c.Identity.Geometry; {
 	case !now.IsZero() && chunk != 0 && format.Sectors(chunk) != now.ChunkSectors():
@@ -294,9 +308,7 @@ func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	case chunk != 0:
 		return format.NewGeometry(chunk)
 	}
-	w := s.walking(c)
-	defer w.end()
-	e, err := check.Probe(c.Device, w.area)
+	e, err := s.probe(c)
 	switch {
 	case err != nil:
 		return g, failed(c.Text, Unreadable, err)

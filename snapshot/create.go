@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -26,10 +27,8 @@ type CreateRequest struct {
 
 // Create is a store that is to be made of two images.
 type Create struct {
-	COW          *COW
-	Loss         string // what it is written over that may be of worth; empty for nothing
-	Asks         bool   // there is something that could be lost
-	ChunkSectors format.Sectors
+	*Target
+	Asks bool // there is something that could be lost
 	// Chunks differ, and the store takes Size; zero where that was not measured.
 	Chunks uint64
 	Size   format.Bytes
@@ -37,7 +36,8 @@ type Create struct {
 	session     *Session
 	request     CreateRequest
 	base, image *Origin
-	target      *Target
+	growable    bool // an image file that may become as large as it has to, or a stream
+	made        bool // an image file that this session made
 	job         create.Creation
 }
 
@@ -45,22 +45,16 @@ type Create struct {
 // store cannot become as large as it has to, the images are compared. The error is a [*Refusal].
 func (s *Session) PlanCreate(r CreateRequest) (*Create, error) {
 	c := &Create{session: s, request: r}
-	err := c.openImages()
-	if err == nil {
-		err = c.openTarget()
-	}
-	if err == nil && (r.DryRun || !c.target.growable) {
+	err := inTurn(c.openImages, c.openTarget, c.checkTarget)
+	if err == nil && (r.DryRun || !c.growable) {
 		err = c.measure()
 	}
 	if err != nil {
 		c.abandon()
-		c.Close()
-		return nil, err
 	}
-	return c, nil
+	return orClose(c, err)
 }
 
-// openImages opens what is read.
 func (c *Create) openImages() (err error) {
 	if c.base, err = c.session.LookAtOrigin(c.request.Base); err != nil {
 		return err
@@ -75,63 +69,48 @@ func (c *Create) openImages() (err error) {
 	if c.request.Live {
 		return nil
 	}
-	for _, d := range []*device.Device{base, image} {
-		if err := claimToRead(d); err != nil {
-			return err
-		}
+	if err := claimToRead(base); err != nil {
+		return err
 	}
-	return nil
+	return claimToRead(image)
 }
 
-// openTarget opens or makes the COW device, and refuses one that is not to be written over.
+// openTarget opens or makes the COW device, or has the store go to a stream.
 func (c *Create) openTarget() (err error) {
-	base := c.base.Device
-	if least := uint32(look.FreshGeometry(base).ChunkSectors()); c.request.ChunkSectors == 0 && least > format.DefaultChunkSectors {
+	least := uint32(look.FreshGeometry(c.base.Device).ChunkSectors())
+	if c.request.ChunkSectors == 0 && least > format.DefaultChunkSectors {
 		c.request.ChunkSectors = least
 	}
-	if c.request.Stream != nil {
-		err = c.openStream()
-	} else {
-		err = c.openOrMake()
+	if c.request.Stream == nil {
+		return c.openOrMake()
 	}
-	if err != nil {
-		return err
-	}
-	t := c.target
-	c.COW, c.ChunkSectors = t.COW, t.COW.Fresh.ChunkSectors()
-	if !t.stream {
-		t.growable = t.COW.Volume == nil && !t.COW.Device.IsBlock() && !c.request.Part.IsGiven()
-		for _, d := range []*device.Device{base, c.image.Device} {
-			if t.COW.Device.Overlaps(d) {
-				return refusef(t.COW.Text, Unable, "lies on the same bytes as %s, which is to be read", words.Printable(d.Path()))
-			}
-		}
-		if err := t.checkRoom(); err != nil {
-			return err
-		}
-		if err := t.checkWorth(c.request.Force); err != nil {
-			return err
-		}
-		c.Loss, c.Asks = t.worth, t.COW.Size() > 0 // in an empty file there is nothing to lose
-	}
-	if _, err := freshGeometry(base, c.base.Text, uint32(c.ChunkSectors)); err != nil {
-		return err
-	}
-	c.job = create.Creation{Base: base, Image: c.image.Device, Geometry: t.COW.Fresh, Confirm: c.checkQuiet}
-	return nil
-}
-
-// openStream has the store go to a stream.
-func (c *Create) openStream() error {
 	if err := c.request.Stream.checkApart(c.base.Device, c.image.Device); err != nil {
 		return err
 	}
-	chunk := c.request.ChunkSectors
-	if chunk == 0 {
-		chunk = format.DefaultChunkSectors
+	t := &Target{COW: &COW{Name: Name{Text: "-"}, Device: device.Nothing()}}
+	t.COW.Fresh, err = freshGeometry(c.base.Device, c.base.Text, cmp.Or(c.request.ChunkSectors, format.DefaultChunkSectors))
+	c.Target = t
+	return err
+}
+
+// checkTarget refuses a COW device that is not to be written over, and chunks that the origin cannot have.
+func (c *Create) checkTarget() error {
+	base, image, cow := c.base.Device, c.image.Device, c.COW
+	c.growable = cow.Volume == nil && !cow.Device.IsBlock() && !c.request.Part.IsGiven()
+	if c.request.Stream == nil {
+		if err := checkApart(cow.Text, cow.Device, base, image); err != nil {
+			return err
+		}
+		if err := c.checkRoom(); err != nil && !c.growable {
+			return err
+		}
+		if err := c.checkWorth(c.request.Force); err != nil {
+			return err
+		}
+		c.Asks = cow.Size() > 0 // in an empty file there is nothing to lose
 	}
-	g, err := freshGeometry(c.base.Device, c.base.Text, chunk)
-	c.target = &Target{COW: &COW{Name: Name{Text: "-"}, Device: device.Nothing(), Fresh: g}, growable: true, stream: true}
+	c.job = create.Creation{Base: base, Image: image, Geometry: cow.Fresh, Confirm: c.checkQuiet}
+	_, err := freshGeometry(base, c.base.Text, uint32(cow.Fresh.ChunkSectors()))
 	return err
 }
 
@@ -140,7 +119,7 @@ func (c *Create) openStream() error {
 func (c *Create) openOrMake() (err error) {
 	r, s := c.request, c.session
 	if _, err := os.Stat(r.COW); !errors.Is(err, fs.ErrNotExist) || r.Part.IsGiven() || c.takesVolume() {
-		c.target, err = s.openTarget(WriteRequest{Request: r.Request, DryRun: r.DryRun})
+		c.Target, err = s.openTarget(WriteRequest{Request: r.Request, DryRun: r.DryRun})
 		return err
 	}
 	fresh := &COW{Name: Name{Text: r.COW}, Device: device.Nothing()}
@@ -148,16 +127,15 @@ func (c *Create) openOrMake() (err error) {
 		if err := device.Creatable(r.COW); err != nil {
 			return refuse(r.COW, Unable, err)
 		}
-		c.target = &Target{COW: fresh}
+		c.Target = &Target{COW: fresh}
 		return s.identify(fresh, r.ChunkSectors)
 	}
 	d, made, err := device.CreateWritable(r.COW)
 	if err != nil {
 		return refuse(r.COW, Unable, err)
 	}
-	if c.target, err = s.targetOn(fresh, d, r.ChunkSectors); err == nil {
-		c.target.made = made
-	}
+	c.Target, err = s.targetOn(fresh, d, r.ChunkSectors)
+	c.made = err == nil && made
 	return err
 }
 
@@ -167,21 +145,17 @@ func (c *Create) takesVolume() bool {
 	return IsVolume(c.request.COW) && (len(c.session.options.Where) > 0 || !exists(filepath.Dir(c.request.COW)))
 }
 
-// checkQuiet refuses images that came into use while they were read.
 func (c *Create) checkQuiet() error {
 	if c.request.Live {
 		return nil
 	}
-	if err := checkQuiet(c.base.Device); err != nil {
-		return err
-	}
-	return checkQuiet(c.image.Device)
+	return checkQuiet(c.base.Device, c.image.Device)
 }
 
 // measure compares the images, and refuses a target that is too small for the store.
 func (c *Create) measure() (err error) {
 	w := c.session.watch(c.COW.Text, Bytes, uint64(c.image.Device.Size()))
-	defer w.end()
+	defer w.End()
 	c.job.Visit = w.bytes
 	if c.Chunks, err = c.job.Measure(); err != nil {
 		return c.failed(err, nothingWritten)
@@ -196,27 +170,27 @@ func (c *Create) measure() (err error) {
 
 // Do writes the store. The error is a [*Refusal], or of the stream.
 func (c *Create) Do() (err error) {
-	if err := foretold(c.COW.Text, c.request.DryRun); err != nil {
+	if err := checkReal(c.COW.Text, c.request.DryRun); err != nil {
 		return err
 	}
 	w := c.session.watch(c.COW.Text, Bytes, uint64(c.image.Device.Size()))
-	defer w.end()
+	defer w.End()
 	c.job.Visit = w.bytes
 	var grow func(format.Bytes) error
-	if c.target.growable {
-		grow = func(size format.Bytes) error { return c.target.out.Grow(int64(size)) }
+	if c.growable {
+		grow = func(size format.Bytes) error { return c.out.Grow(int64(size)) }
 	}
-	if c.target.stream {
+	if c.request.Stream != nil {
 		c.Chunks, err = c.job.Stream(streamed{c.request.Stream})
 	} else {
-		c.Chunks, err = c.job.Write(c.target.out, grow)
+		c.Chunks, err = c.job.Write(c.out, grow)
 	}
 	c.Size = c.job.Size(c.Chunks)
 	if err != nil {
-		c.abandon() // it is no store
+		c.abandon()
 		return c.failed(err, noStore)
 	}
-	c.session.detail(c.COW.Text, "%d chunks of %d sectors differ; the store takes %d bytes", c.Chunks, c.ChunkSectors, c.Size)
+	c.session.detail(c.COW.Text, "%d chunks of %d sectors differ; the store takes %d bytes", c.Chunks, c.COW.Fresh.ChunkSectors(), c.Size)
 	return nil
 }
 
@@ -224,29 +198,29 @@ func (c *Create) Do() (err error) {
 // device it is about.
 func (c *Create) failed(err error, then string) error {
 	var source *create.SourceError
-	var out *streamError
+	var out calledError
 	switch {
 	case errors.As(err, &source) && source.Image:
 		return refuse(c.image.Text, Unreadable, err)
 	case errors.As(err, &source):
 		return refuse(c.base.Text, Unreadable, err)
 	case errors.As(err, &out):
-		return out.err
+		return out.error
 	}
 	return written(c.COW.Text, err, then)
 }
 
-// abandon takes away an image file that was made, and is no store.
+// abandon takes away an image file that was made, and does not hold a store.
 func (c *Create) abandon() {
-	if t := c.target; t != nil && t.made {
-		_ = t.out.Abandon()
+	if c.made {
+		_ = c.out.Abandon()
 	}
 }
 
 // Close closes all of it.
 func (c *Create) Close() {
-	if c.target != nil {
-		c.target.Close()
+	if c.Target != nil {
+		c.Target.Close()
 	}
 	for _, o := range []*Origin{c.base, c.image} {
 		if o != nil {
@@ -255,19 +229,10 @@ func (c *Create) Close() {
 	}
 }
 
-// streamError is an error of a stream, which is about no device.
-type streamError struct{ err error }
-
-func (e *streamError) Error() string { return e.err.Error() }
-func (e *streamError) Unwrap() error { return e.err }
-
 // streamed is a stream whose errors are known as such.
 type streamed struct{ *Stream }
 
 func (s streamed) Write(b []byte) (int, error) {
 	n, err := s.Stream.Write(b)
-	if err != nil {
-		err = &streamError{err}
-	}
-	return n, err
+	return n, ofCalled(err)
 }

@@ -23,7 +23,7 @@ func TestDryRunsAreNotDone(t *testing.T) {
 				return err
 			}
 			defer m.Close()
-			_, err = m.Do(manner)
+			_, err = m.Do()
 			return err
 		},
 		"bad": func() error {

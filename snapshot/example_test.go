@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"dmcow/snapshot"
-	"dmcow/store/merge"
 )
 
 // files makes an image as it was, and one as it is now, and returns a directory with both.
@@ -53,7 +52,7 @@ func Example() {
 	}
 	defer m.Close()
 	fmt.Println("chunks to merge:", m.Chunks)
-	if _, err := m.Do(snapshot.Manner{Memory: merge.MinMemory}); err != nil {
+	if _, err := m.Do(); err != nil {
 		log.Fatal(err)
 	}
 	now, err := os.ReadFile(origin)

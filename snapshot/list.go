@@ -26,7 +26,7 @@ type Listed struct {
 	Err    error // why it cannot be read
 
 	volume  *volume.Volume
-	mapping *inuse.Mapping // the COW device, nil if there is none or it is no mapping
+	mapping *inuse.Mapping // the COW device, if it is one
 }
 
 // Recorded is what LVM has on record of a snapshot, zero where it has nothing: its size, and the
@@ -41,14 +41,13 @@ func (l *Listed) Recorded() (size format.Bytes, chunk uint64) {
 // Inventory is every COW store in sight, and what could not be seen.
 type Inventory struct {
 	All []*Listed
-	// Looked is how many devices were looked at, and Closed are the errors of those that could not
-	// be.
+	// Looked is how many devices were looked at, and Closed are the errors of those that could not be.
 	Looked int
 	Closed []error
-	// Empty are the errors of devices that were given and have no physical volume, Faults those of
-	// labels, and Unread those of metadata that could not be read; Copies are those of metadata of
-	// which another copy is whole.
-	Empty, Faults, Unread, Copies []error
+	Empty  []error // of devices that were given and have no physical volume
+	Faults []error // of labels
+	Unread []error // of metadata that could not be read
+	Copies []error // of metadata of which another copy is whole
 }
 
 // Inventory looks for COW stores: snapshots of LVM, active or not, and others that device-mapper
@@ -97,8 +96,7 @@ func recordedSnapshots(sight *volume.Sight) (all []*Listed) {
 	return all
 }
 
-// servedSnapshots are the persistent snapshots that device-mapper serves, but for those that are
-// known.
+// servedSnapshots are the persistent snapshots that device-mapper serves, but for those that are known.
 func servedSnapshots(known []*Listed) (all []*Listed) {
 	mappings := inuse.Mappings()
 	for _, m := range mappings {
@@ -140,23 +138,18 @@ func (l *Listed) nameByLVM(mappings []inuse.Mapping, cow inuse.Number, origin st
 // Examine finds out about a store that is listed. The error is the refusal of an interruption; why
 // the store cannot be read stands in it.
 func (s *Session) Examine(l *Listed) error {
-	c, survey, err := s.examine(l)
-	var r *Refusal
-	switch {
-	case err == nil:
-		l.COW, l.Survey = c, survey
-	case errors.As(err, &r) && r.Code == Unreadable:
+	err := s.examine(l)
+	if r := (*Refusal)(nil); errors.As(err, &r) && r.Code == Unreadable {
 		l.Err = r
-	default:
-		return err
+		return nil
 	}
-	return nil
+	return err
 }
 
-func (s *Session) examine(l *Listed) (*COW, look.Survey, error) {
+func (s *Session) examine(l *Listed) error {
 	d, err := l.open()
 	if err != nil {
-		return nil, look.Survey{}, refuse(l.Name, Unreadable, err)
+		return refuse(l.Name, Unreadable, err)
 	}
 	defer d.Close()
 	if l.COWDevice == "" && l.volume.Gone != nil {
@@ -164,10 +157,13 @@ func (s *Session) examine(l *Listed) (*COW, look.Survey, error) {
 	}
 	c := &COW{Name: Name{Text: l.Name, Volume: l.volume}, Device: d, Holders: d.Holders()}
 	if err := s.identify(c, 0); err != nil {
-		return nil, look.Survey{}, err
+		return err
 	}
 	survey, err := s.Survey(c)
-	return c, survey, err
+	if err == nil {
+		l.COW, l.Survey = c, survey
+	}
+	return err
 }
 
 // open opens the COW device, or the volume that would be it.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"dmcow/internal/device"
 	"dmcow/internal/draft"
@@ -33,10 +34,7 @@ func (l ListFile) Check(others ...string) error {
 			return refuse(l.Name, Unable, errors.New("is needed for something else: expected a file for the list alone"))
 		}
 	}
-	if err := l.checkContent(); err != nil {
-		return refuse(l.Name, Unable, words.Pathless(err))
-	}
-	return nil
+	return failed(l.Name, Unable, words.Pathless(l.checkContent()))
 }
 
 func (l ListFile) checkContent() error {
@@ -68,39 +66,25 @@ func (l ListFile) checkContent() error {
 	return nil
 }
 
-// isOutput reports whether a file is the one of standard output, or of standard error.
 func (l ListFile) isOutput(file fs.FileInfo) bool {
-	for _, f := range l.Outputs {
-		if f == nil {
-			continue
-		}
-		if info, err := f.Stat(); err == nil && os.SameFile(info, file) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.Outputs, func(f *os.File) bool {
+		info, err := f.Stat() // which fails for nil
+		return err == nil && os.SameFile(info, file)
+	})
 }
 
 // Write writes the list; rows writes what comes behind its first line, and may be called twice. A
 // file gets its name when it is whole. The error is a failure, or one of standard output.
 func (l ListFile) Write(rows func(io.Writer) error) error {
-	name := l.Name
-	switch name {
-	case "":
+	switch info, err := os.Stat(l.Name); {
+	case l.Name == "":
 		return nil
-	case "-":
+	case l.Name == "-":
 		return l.writeTo(l.Stdout, rows)
+	case err == nil && isStream(info.Mode()):
+		return failed(l.Name, Unable, words.Pathless(l.writeStream(rows)))
 	}
-	var err error
-	if info, e := os.Stat(name); e == nil && isStream(info.Mode()) {
-		err = l.writeStream(rows)
-	} else {
-		err = l.writeFile(rows)
-	}
-	if err != nil {
-		return refuse(name, Unable, words.Pathless(err))
-	}
-	return nil
+	return failed(l.Name, Unable, words.Pathless(l.writeFile(rows)))
 }
 
 // isStream reports whether a file of a mode is a pipe, or a character device as a terminal is.
@@ -117,11 +101,11 @@ func (l ListFile) writeStream(rows func(io.Writer) error) error {
 }
 
 func (l ListFile) writeFile(rows func(io.Writer) error) error {
-	var size counter
+	var size drafting
 	if err := l.writeTo(&size, rows); err != nil {
 		return err
 	}
-	d, err := draft.New(l.Name, int64(size), 0o666)
+	d, err := draft.New(l.Name, size.at, 0o666)
 	if err != nil {
 		return err
 	}
@@ -132,23 +116,17 @@ func (l ListFile) writeFile(rows func(io.Writer) error) error {
 	return d.Keep()
 }
 
-// counter counts what is written to it, in bytes.
-type counter int64
-
-func (c *counter) Write(b []byte) (int, error) {
-	*c += counter(len(b))
-	return len(b), nil
-}
-
-// drafting writes to a draft, from its beginning on.
+// drafting writes to a draft, from its beginning on, or without one only counts bytes.
 type drafting struct {
 	draft *draft.Draft
 	at    int64
 }
 
 func (d *drafting) Write(b []byte) (int, error) {
-	if _, err := d.draft.WriteMany([][]byte{b}, []int64{d.at}); err != nil {
-		return 0, err
+	if d.draft != nil {
+		if _, err := d.draft.WriteMany([][]byte{b}, []int64{d.at}); err != nil {
+			return 0, err
+		}
 	}
 	d.at += int64(len(b))
 	return len(b), nil

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -26,25 +27,27 @@ type MergeRequest struct {
 	Sparse bool     // make holes in the origin, an image file, where the data is zero
 	Steps  uint64   // how many steps of the kernel's are taken; 0 to merge all at once
 	DryRun bool     // open nothing for writing
+
+	Memory        format.Bytes // for exceptions and data; merge.MinMemory where it is less
+	SkipIdentical bool         // do not write what the origin holds already
+	Verify        bool         // read back what was written
 }
 
 // Merge is a merge that was found to be possible.
 type Merge struct {
 	merge.Plan
-	COW    *COW
-	Origin *Origin
-	Others []*Other // snapshots of the origin that have to be seen to first
-	IsUndo bool     // the store is an undo log
+	*Target
+	Origin   *Origin
+	Siblings []*Sibling // snapshots of the origin that have to be seen to first
+	IsUndo   bool       // the store is an undo log
 	// Seen says that all snapshots of the origin are known: it is a logical volume.
 	Seen bool
 	// Bears is what the origin bears that a slip with its name would cost, and Replaced what of
 	// that the merge would remove or replace; empty for nothing.
 	Bears, Replaced string
 
-	session  *Session
 	request  MergeRequest
 	report   check.Report
-	target   *Target
 	into     *device.Writable // the origin; nil in a dry run
 	prospect *merge.Prospect
 	merge    *merge.Merge   // nil in a dry run
@@ -57,7 +60,7 @@ type Merge struct {
 func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	cow, into, err := s.findBoth(r)
 	if err == nil {
-		err = s.checkApart(cow, into)
+		err = s.checkNotSame(cow, into)
 	}
 	if err != nil {
 		return nil, err
@@ -66,21 +69,13 @@ func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Merge{session: s, request: r, COW: t.COW, target: t, Origin: &Origin{Name: into}}
-	if err = m.openInto(); err == nil {
-		err = m.check()
+	m := &Merge{Target: t, request: r, Origin: &Origin{Name: into}}
+	if err = inTurn(m.openInto, m.check); err == nil && !m.IsEmpty() {
+		err = m.openSiblings()
 	}
-	if err == nil && !m.IsEmpty() {
-		err = m.openOthers()
-	}
-	if err != nil {
-		m.Close()
-		return nil, err
-	}
-	return m, nil
+	return orClose(m, err)
 }
 
-// findBoth finds out which COW device is to be merged into which origin.
 func (s *Session) findBoth(r MergeRequest) (cow, into Name, err error) {
 	cow, err = s.find(r.COW, !r.DryRun)
 	if err == nil {
@@ -89,22 +84,17 @@ func (s *Session) findBoth(r MergeRequest) (cow, into Name, err error) {
 	if err != nil {
 		return cow, into, err
 	}
-	if v := cow.Volume; v != nil && v.Active != nil {
-		return cow, into, activeMerge(v)
-	}
-	if r.Into == "" {
-		into, err = s.originOf(cow, "")
-		return cow, into, err
-	}
-	into, err = s.find(r.Into, !r.DryRun)
-	if err == nil {
-		err = checkOtherOrigin(cow, into)
+	if err = checkInactive(cow.Volume); err == nil {
+		into, err = s.originOf(cow, r.Into, !r.DryRun)
 	}
 	return cow, into, err
 }
 
-// activeMerge refuses to merge a snapshot that is active.
-func activeMerge(v *volume.Volume) error {
+// checkInactive refuses to merge a snapshot that is active.
+func checkInactive(v *volume.Volume) error {
+	if v == nil || v.Active == nil {
+		return nil
+	}
 	err := fmt.Errorf("its COW device is %s", v.Active.Path())
 	if by := v.Active.Holders(); len(by) > 0 {
 		err = &inuse.BusyError{By: by}
@@ -112,8 +102,8 @@ func activeMerge(v *volume.Volume) error {
 	return refusef(v.Name, Unable, "%w: first deactivate the snapshot's origin (lvchange -an)", err)
 }
 
-// checkApart refuses two devices of which one would be changed with the other.
-func (s *Session) checkApart(cow, into Name) error {
+// checkNotSame refuses two devices of which one would be changed with the other.
+func (s *Session) checkNotSame(cow, into Name) error {
 	c, err := s.open(cow)
 	if err != nil {
 		return err
@@ -124,15 +114,14 @@ func (s *Session) checkApart(cow, into Name) error {
 		return err
 	}
 	defer o.Close()
-	return overlapping(into.Text, c, o, cow.Text, "the snapshot's origin")
+	return (&Origin{into, o}).checkApart(cow, c)
 }
 
-// openInto opens the origin.
 func (m *Merge) openInto() (err error) {
 	name := m.Origin.Name
 	if m.request.DryRun {
-		if v := name.Volume; v != nil && v.RefuseWriting() != nil {
-			return refuse(name.Text, Unable, v.RefuseWriting())
+		if err := name.checkWritable(); err != nil {
+			return err
 		}
 		m.Origin.Device, err = m.session.open(name)
 	} else if m.into, err = name.openToWrite(); err == nil {
@@ -144,19 +133,19 @@ func (m *Merge) openInto() (err error) {
 	if m.request.Sparse && m.Origin.Device.IsBlock() {
 		return refusef(name.Text, WrongUse, "is a block device, expected an image file").about(TheSparse)
 	}
-	return checkTarget(m.Origin.Device, name.Text)
+	return m.Origin.checkTarget()
 }
 
 // Close closes all devices, and ends the merge's use of memory.
 func (m *Merge) Close() {
 	m.undoing.close()
-	for _, o := range m.Others {
-		o.close()
+	for _, o := range m.Siblings {
+		o.Close()
 	}
 	if m.Origin.Device != nil {
 		m.Origin.Close()
 	}
-	m.target.Close()
+	m.Target.Close()
 	m.buffers.Free()
 }
 
@@ -165,45 +154,35 @@ func (m *Merge) IsEmpty() bool {
 	return m.Chunks == 0 && m.Beyond == 0 && (m.Hidden == 0 || m.request.Keep)
 }
 
-// Do merges all of it. It may be ended between two batches, and be done again. The error is a
-// [*Refusal].
-func (m *Merge) Do(o Manner) (merge.Result, error) {
+// Do merges all of it. It may be ended between two batches, and be done again. The error is a [*Refusal].
+func (m *Merge) Do() (merge.Result, error) {
 	if err := m.begin(); err != nil {
 		return merge.Result{}, err
 	}
-	result, err := m.run(o)
+	result, err := m.run()
 	return result, m.undoing.end(err)
-}
-
-// Manner says how a merge is done.
-type Manner struct {
-	Memory        format.Bytes // for exceptions and data, at least merge.MinMemory
-	SkipIdentical bool         // do not write what the origin holds already
-	Verify        bool         // read back what was written
 }
 
 // begin opens the undo log, and does to others what has to be done before anything is overwritten.
 func (m *Merge) begin() error {
-	if err := foretold(m.COW.Text, m.request.DryRun); err != nil {
+	if err := checkReal(m.COW.Text, m.request.DryRun); err != nil {
 		return err
 	}
 	if err := m.undoing.open(m.into); err != nil {
 		return err
 	}
-	if err := m.keepOthers(); err != nil {
-		return err
+	err := m.keepSiblings()
+	if err == nil && m.IsUndo && !m.request.Keep {
+		err = written(m.COW.Text, undo.BeginTakingBack(m.out))
 	}
-	if !m.IsUndo || m.request.Keep {
-		return nil
-	}
-	return written(m.COW.Text, undo.BeginTakingBack(m.target.out))
+	return err
 }
 
-// run is Do when all else is ready.
-func (m *Merge) run(manner Manner) (merge.Result, error) {
+func (m *Merge) run() (merge.Result, error) {
 	r := m.request
 	o := merge.Options{
-		Memory: manner.Memory, Keep: r.Keep, SkipIdentical: manner.SkipIdentical, Rescue: r.Rescue, Undo: m.undoing.undo, Cached: m.target.out.Cached(),
+		Memory: max(r.Memory, merge.MinMemory), Keep: r.Keep, SkipIdentical: r.SkipIdentical, Rescue: r.Rescue,
+		Undo: m.undoing.undo, Cached: m.out.Cached(),
 	}
 	if r.Sparse {
 		o.Hole = m.into.PunchHole
@@ -211,7 +190,7 @@ func (m *Merge) run(manner Manner) (merge.Result, error) {
 	if !m.COW.Device.IsBlock() && !m.Origin.Device.IsBlock() {
 		o.Share = m.share
 	}
-	if manner.Verify || r.Keep {
+	if r.Verify || r.Keep {
 		past, err := m.Origin.Device.PastCache()
 		if err != nil {
 			return merge.Result{}, refuse(m.Origin.Text, Unable, err)
@@ -220,13 +199,12 @@ func (m *Merge) run(manner Manner) (merge.Result, error) {
 		o.PastCache = past
 	}
 	w := m.session.watch(m.Origin.Text, Bytes, uint64(m.Bytes))
-	defer w.end()
+	defer w.End()
 	o.Copied, o.Pause = w.between()
 	result, err := m.merge.Run(o)
 	return result, m.failed(err)
 }
 
-// share has image files share extents.
 func (m *Merge) share(source, offset, length int64) (done bool, err error) {
 	err = m.into.Share(m.COW.Device, source, offset, length)
 	if errors.Is(err, device.ErrNotShared) {
@@ -244,39 +222,27 @@ func (m *Merge) Step(told func(store.Run) error) error {
 	steps := uint64(0)
 	_, err := m.merge.Steps(merge.Options{Memory: merge.MinMemory, Undo: m.undoing.undo}, m.request.Steps, func(r store.Run) error {
 		steps++
-		if err := told(r); err != nil {
-			return toldError{err}
+		if err := told(r); err != nil || steps == m.request.Steps {
+			return ofCalled(err)
 		}
-		if steps == m.request.Steps {
-			return nil
-		}
-		return m.session.interrupted()
+		return m.session.options.Interrupted()
 	})
 	return m.undoing.end(m.failed(err))
 }
 
 // Preview calls told with the runs that Step would merge. The error is a [*Refusal], or of told.
 func (m *Merge) Preview(told func(store.Run) error) error {
-	return m.failed(m.prospect.Preview(m.request.Steps, func(r store.Run) error {
-		if err := told(r); err != nil {
-			return toldError{err}
-		}
-		return nil
-	}))
+	return m.failed(m.prospect.Preview(m.request.Steps, func(r store.Run) error { return ofCalled(told(r)) }))
 }
 
-// toldError is an error of whoever is told of steps.
-type toldError struct{ error }
-
 // Size is the size of the origin, in whole sectors.
-func (m *Merge) Size() format.Bytes { return originBytes(m.Origin.Device) }
+func (m *Merge) Size() format.Bytes {
+	return format.Bytes(m.Origin.Device.Size()) / format.SectorSize * format.SectorSize
+}
 
 // shownBy is the size of a snapshot of the origin: its own may be smaller.
 func (m *Merge) shownBy(c *COW) format.Bytes {
-	if own := c.ownSize(); own > 0 {
-		return min(own, m.Size())
-	}
-	return m.Size()
+	return min(cmp.Or(c.ownSize(), m.Size()), m.Size())
 }
 
 // UndoKept reports whether the undo log takes back all that was done with it: nothing of the
@@ -287,9 +253,7 @@ func (m *Merge) UndoKept() bool { return m.undoing.undo.Kept() }
 // which device it is about.
 func (m *Merge) failed(err error) error {
 	var t *merge.TransferError
-	var h *store.HiddenError
-	var b *merge.BadExceptionError
-	var x toldError
+	var x calledError
 	switch {
 	case err == nil:
 		return nil
@@ -303,7 +267,7 @@ func (m *Merge) failed(err error) error {
 		return refuse(m.Origin.Text, Unable, err)
 	case errors.As(err, new(*merge.UndoError)):
 		return refuse(m.request.Undo, Unable, err)
-	case errors.As(err, &h), errors.As(err, &b):
+	case errors.As(err, new(*store.HiddenError)), errors.As(err, new(*merge.BadExceptionError)):
 		return refusef(m.COW.Text, Damaged, "refused: %w", err)
 	}
 	return written(m.COW.Text, err)

@@ -13,7 +13,7 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 	"dmcow/store"
-	"dmcow/store/merge"
+	"dmcow/store/look"
 )
 
 // into is a merge of the two files.
@@ -25,14 +25,12 @@ func into(more func(*MergeRequest)) MergeRequest {
 	return r
 }
 
-var manner = Manner{Memory: merge.MinMemory}
-
 // TestMergeRefusals: what a merge must not begin with is a value, and nothing is written.
 func TestMergeRefusals(t *testing.T) {
 	log := func(r rig) { // an undo log of a change of the origin
 		m, err := r.PlanMerge(into(func(m *MergeRequest) { m.Undo, m.Keep = "log", true }))
 		if err == nil {
-			_, err = m.Do(manner)
+			_, err = m.Do()
 		}
 		if err != nil {
 			r.Fatal(err)
@@ -168,7 +166,7 @@ func TestMerge(t *testing.T) {
 	if m.Chunks != 20 || m.Bytes != 20*512 || m.IsEmpty() || m.IsUndo || m.Seen {
 		t.Errorf("%+v", m.Plan)
 	}
-	result, err := m.Do(manner)
+	result, err := m.Do()
 	if err != nil || result.Chunks != 20 {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -184,7 +182,7 @@ func TestMerge(t *testing.T) {
 	if !back.IsUndo {
 		t.Error("the log is not known as one")
 	}
-	if _, err := back.Do(manner); err != nil || !bytes.Equal(r.read(origin), make([]byte, originLength)) {
+	if _, err := back.Do(); err != nil || !bytes.Equal(r.read(origin), make([]byte, originLength)) {
 		t.Errorf("it is not taken back: %v", err)
 	}
 }
@@ -203,7 +201,7 @@ func TestMergeInterrupted(t *testing.T) {
 	}
 	ended := &endedWatcher{}
 	r.options.Watch = func(string, Unit, uint64) Watcher { return ended }
-	_, err = m.Do(manner)
+	_, err = m.Do()
 	m.Close()
 	r.refused(err, wanted{Interrupted, "cow", "run the same command again, and it goes on", nil})
 	if !ended.told || !ended.ended {
@@ -211,7 +209,7 @@ func TestMergeInterrupted(t *testing.T) {
 	}
 	r.options.Watch = nil
 	if m, err = r.PlanMerge(into(nil)); err == nil {
-		_, err = m.Do(manner)
+		_, err = m.Do()
 		m.Close()
 	}
 	if err != nil {
@@ -333,12 +331,28 @@ func TestVolumes(t *testing.T) {
 	}
 }
 
+// TestPhysicalVolume: of a device that holds no store, but snapshots of LVM, a user is told so.
+func TestPhysicalVolume(t *testing.T) {
+	disk := lvmDisk(t)
+	r := newRig(t)
+	r.file("disk", disk)
+	c, err := r.Look(Request{COW: "disk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	told := slices.ContainsFunc(r.Notes(), func(n Note) bool { return len(n.Remedies) == 1 && n.Remedies[0].Do == ListVolumes })
+	if !told || c.Identity.State != look.Foreign {
+		t.Errorf("%s, and nobody was told of the volumes", c.Identity.State)
+	}
+}
+
 // TestReadUndoLog: an undo log shows what its device was, and no other device.
 func TestReadUndoLog(t *testing.T) {
 	r := newRig(t)
 	m, err := r.PlanMerge(into(func(m *MergeRequest) { m.Undo, m.Keep = "log", true }))
 	if err == nil {
-		_, err = m.Do(manner)
+		_, err = m.Do()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -374,7 +388,7 @@ func TestUndoLogIsAFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = m.Do(manner)
+		_, err = m.Do()
 		m.Close()
 		if err != nil {
 			t.Fatal(err)

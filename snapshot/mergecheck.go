@@ -18,32 +18,14 @@ import (
 
 // check refuses a merge that must not be begun. It looks only.
 func (m *Merge) check() error {
-	if err := m.checkOrigin(); err != nil {
+	if err := inTurn(m.checkOrigin, m.checkValid, m.checkSound, m.look, m.checkNested, m.checkBearing); err != nil {
 		return err
 	}
-	switch id := m.COW.Identity; id.State {
-	case look.Valid:
-	case look.Invalid:
-		return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, "+
-			"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
-	case look.Uninitialized:
-		return refusef(m.COW.Text, Blank, "%s: there is nothing to merge", id.State)
-	default:
-		return refuse(m.COW.Text, CodeOf(id.State), errors.New(id.Fault))
+	var but []*check.Rule
+	if m.IsUndo { // it has labels in chunks that no exception names
+		but = append(but, check.LeakedChunks)
 	}
-	if err := m.checkSound(); err != nil {
-		return err
-	}
-	if err := m.look(); err != nil {
-		return err
-	}
-	if err := m.checkNested(); err != nil {
-		return err
-	}
-	if err := m.checkBearing(); err != nil {
-		return err
-	}
-	m.mention()
+	m.session.mention(m.COW.Text, m.report, but...)
 	g := undoGeometry(m.COW.Identity.Geometry.ChunkSectors()) // each chunk is captured with one write
 	m.undoing = undoing{
 		session: m.session, name: m.request.Undo, kept: m.request.Keep, changed: m.Origin.Device, apart: []*device.Device{m.COW.Device},
@@ -55,37 +37,35 @@ func (m *Merge) check() error {
 	return m.undoing.check()
 }
 
-// mention notes what is worth knowing of the store. An undo log has labels in chunks that no
-// exception names.
-func (m *Merge) mention() {
-	if m.IsUndo {
-		m.session.mention(m.COW.Text, m.report, check.LeakedChunks)
-		return
+// checkValid refuses a device without a store, and a snapshot that is marked invalid.
+func (m *Merge) checkValid() error {
+	if m.COW.Identity.State != look.Invalid {
+		return m.COW.checkStore("there is nothing to merge")
 	}
-	m.session.mention(m.COW.Text, m.report)
+	return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, "+
+		"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
 }
 
 // look opens the merge itself, or in a dry run looks at what it would be.
 func (m *Merge) look() (err error) {
 	w := m.session.walking(m.COW)
-	defer w.end()
+	defer w.End()
 	o := merge.Opening{
 		Buffer: m.buffers.New, HiddenVoid: m.report.HiddenVoid(), Shown: m.COW.ownSize(),
 		Beyond: m.request.Force && m.request.Steps == 0, Visit: w.area,
 	}
 	if m.request.DryRun {
 		m.prospect, err = merge.Look(m.COW.Device, m.Origin.Device, o)
-	} else if m.merge, err = merge.Open(m.target.out, m.into, o); err == nil {
+	} else if m.merge, err = merge.Open(m.out, m.into, o); err == nil {
 		m.prospect = &m.merge.Prospect
 	}
-	switch {
-	case errors.Is(err, ErrInterrupted):
+	if errors.Is(err, ErrInterrupted) {
 		return failed(m.COW.Text, Unable, err, nothingWritten)
-	case err != nil:
-		return m.failed(err)
 	}
-	m.Plan = m.prospect.Plan
-	return nil
+	if err == nil {
+		m.Plan = m.prospect.Plan
+	}
+	return m.failed(err)
 }
 
 // checkNested refuses a merge that makes of the origin what begins as a COW store does: once it was
@@ -94,11 +74,7 @@ func (m *Merge) checkNested() error {
 	if m.IsUndo || m.request.Force || m.Beginning == 0 {
 		return nil
 	}
-	head := make([]byte, format.HeaderSize)
-	if _, err := m.COW.Device.ReadAt(head, int64(m.COW.Identity.Geometry.Offset(m.Beginning))); err != nil {
-		return nil // the merge will tell
-	}
-	if format.DecodeHeader(head).Magic != format.Magic {
+	if !beginsAsStore(m.COW.Device, m.COW.Identity.Geometry.Offset(m.Beginning)) { // what cannot be read, the merge will tell
 		return nil
 	}
 	return refuse(m.Origin.Text, Unable, errors.New("refused: what the snapshot shows begins as a COW store does, as if the two were swapped"), Force)
@@ -119,16 +95,14 @@ func (m *Merge) checkOrigin() (err error) {
 	if v := m.Origin.Volume; v != nil && (v.Snapshot != nil || v.Active != nil) {
 		return refusef(m.Origin.Text, Unable, "refused: is a snapshot, expected an origin")
 	}
-	err = checkOrigin(m.Origin.Device, m.Origin.Text)
+	err = m.Origin.check()
 	if err != nil && !(m.request.Force && errors.Is(err, errSwapped)) {
 		return err
 	}
-	v := m.COW.Volume
-	if v == nil || v.OriginSize == 0 || v.OriginSize == m.Origin.Device.Size() || m.request.Force {
+	if m.request.Force {
 		return nil
 	}
-	return refuse(m.Origin.Text, Unable, fmt.Errorf("refused: it has %d bytes, and the origin of %s has %d",
-		m.Origin.Device.Size(), words.Printable(m.COW.Text), v.OriginSize), Force)
+	return m.Origin.checkSize(m.COW, Force)
 }
 
 // checkSound refuses a store of which a check finds what this merge must not begin with.
@@ -136,25 +110,23 @@ func (m *Merge) checkSound() (err error) {
 	if m.report, err = m.judge(m.COW); err != nil {
 		return err
 	}
-	against := m.report.Against(func(x check.Meaning) bool { return m.may(x.Merging) })
+	against := m.report.Against(func(x check.Meaning) bool { return m.mayBegin(x.Merging) })
 	if against == nil {
 		return nil
 	}
 	r := refusef(m.COW.Text, Damaged, "refused: damaged (%s, %s): %s", against.Name, words.Count(against.Count, "time"), against.Findings[0].Told())
-	switch against.Meaning.Merging {
-	case check.RescueMerge:
-		r.Remedies = append(r.Remedies, Remedy{Do: Rescue})
-	case check.ForcedMerge:
-		if m.request.Steps == 0 {
-			r.Remedies = append(r.Remedies, Remedy{Do: ForceBeyond})
-		}
+	switch merging := against.Meaning.Merging; {
+	case merging == check.RescueMerge:
+		r.with(Rescue)
+	case merging == check.ForcedMerge && m.request.Steps == 0:
+		r.with(ForceBeyond)
 	}
 	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0]}, Remedy{Do: RunCheck, Origin: m.Origin.Text})
 	return r
 }
 
-// may reports whether this merge is one that may begin.
-func (m *Merge) may(x check.Merging) bool {
+// mayBegin reports whether this merge is one of those that may begin with a finding.
+func (m *Merge) mayBegin(x check.Merging) bool {
 	switch x {
 	case check.AnyMerge:
 		return true
@@ -169,12 +141,7 @@ func (m *Merge) may(x check.Merging) bool {
 // judge checks a snapshot of the origin. The error is the refusal of a check that came to nothing,
 // or lacks something.
 func (m *Merge) judge(c *COW) (check.Report, error) {
-	w := m.session.walking(c)
-	defer w.end()
-	r, err := check.Make(check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device, Words: device.Words, Visit: w.area})
-	if err == nil && len(r.Unread) > 0 {
-		err = r.Unread[0]
-	}
+	r, err := m.session.checkAll(c, check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device, Words: device.Words})
 	return r, failed(c.Text, Unreadable, err, nothingWritten)
 }
 
@@ -182,8 +149,7 @@ func (m *Merge) judge(c *COW) (check.Report, error) {
 // label, and an origin mostly neither. A slip with the name of the origin is seen there. Logical
 // volumes are what they are named, whatever they bear.
 
-// checkBearing refuses a merge that would remove what the origin bears, or replace it by something
-// else.
+// checkBearing refuses a merge that would remove what the origin bears, or replace it by something else.
 func (m *Merge) checkBearing() error {
 	if m.IsUndo || m.Origin.Volume != nil {
 		return nil
@@ -204,11 +170,11 @@ func (m *Merge) checkBearing() error {
 		"and not the disk or the physical volume that has that?", m.Replaced), Force)
 }
 
-// replaced are those of which the snapshot holds something else.
+// replaced are the bearings of which the snapshot holds something else.
 func (m *Merge) replaced(all []signature.Bearing) (replaced []signature.Bearing, err error) {
 	differs := make([]bool, len(all))
 	w := m.session.walking(m.COW)
-	defer w.end()
+	defer w.End()
 	_, err = format.Each(m.COW.Walk(), nil, func(_ *struct{}, batch format.Batch) error {
 		for _, x := range batch.Exceptions() {
 			for i, b := range all {
@@ -235,23 +201,20 @@ func (m *Merge) replaces(x format.Exception, b signature.Bearing) bool {
 	}
 	start := max(b.Offset, int64(x.Old)*chunk)
 	end := min(b.Offset+b.Length, (int64(x.Old)+1)*chunk)
-	return differ(m.COW.Device, int64(g.Offset(x.New))+start%chunk, m.Origin.Device, start, end-start)
+	return differs(m.COW.Device, int64(g.Offset(x.New))+start%chunk, m.Origin.Device, start, end-start)
 }
 
-// differ reports whether stretches of two devices differ, or cannot be compared.
-func differ(a io.ReaderAt, from int64, b io.ReaderAt, at, length int64) bool {
+// differs reports whether stretches of two devices differ, or cannot be compared.
+func differs(a io.ReaderAt, from int64, b io.ReaderAt, at, length int64) bool {
 	const most = 64 << 10
 	x, y := make([]byte, min(most, length)), make([]byte, min(most, length))
-	for length > 0 {
-		x, y = x[:min(most, length)], y[:min(most, length)]
-		if n, _ := a.ReadAt(x, from); n < len(x) {
+	for done := int64(0); done < length; done += most {
+		n := min(most, length-done)
+		i, _ := a.ReadAt(x[:n], from+done)
+		j, _ := b.ReadAt(y[:n], at+done)
+		if int64(min(i, j)) < n || !bytes.Equal(x[:n], y[:n]) {
 			return true
 		}
-		if n, _ := b.ReadAt(y, at); n < len(y) || !bytes.Equal(x, y) {
-			return true
-		}
-		n := int64(len(x))
-		from, at, length = from+n, at+n, length-n
 	}
 	return false
 }

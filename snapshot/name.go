@@ -28,7 +28,7 @@ func IsVolume(name string) bool {
 func (s *Session) sees() (*volume.Sight, error) {
 	if s.sight == nil {
 		s.sight, s.unseen = volume.Look(volume.Options{
-			Given: s.options.Where, Foreign: s.options.Host, Visit: s.interrupted,
+			Given: s.options.Where, Foreign: s.options.Host, Visit: s.options.Interrupted,
 			Tell: func(about, text string) { s.note(about, Fine, "%s", text) },
 		})
 	}
@@ -36,13 +36,12 @@ func (s *Session) sees() (*volume.Sight, error) {
 }
 
 // find finds out what a name stands for:
-//   - what has not the form VG/LV is a path;
-//   - so is what a file has as its name, where it was not said where to look for volumes.
+//   - a name that does not have the form VG/LV is a path;
+//   - so is the name of a file, where it was not said where to look for volumes.
 //
-// writes is for what is going to be written to: LVM's lock of the group is taken then. The error is
-// a refusal.
-func (s *Session) find(name string, writes bool) (Name, error) {
-	n := Name{Text: name}
+// writes is for what is going to be written to: LVM's lock of the group is taken then. The error is a refusal.
+func (s *Session) find(name string, writes bool) (n Name, err error) {
+	n.Text = name
 	group, logical, ok := lvm.SplitName(name)
 	if !ok || len(s.options.Where) == 0 && exists(name) {
 		return n, nil
@@ -50,11 +49,9 @@ func (s *Session) find(name string, writes bool) (Name, error) {
 	if len(s.options.Where) == 0 {
 		n.Volume = volume.ActiveSnapshot(name, group, logical)
 	}
-	if n.Volume != nil {
-		return n, nil
+	if n.Volume == nil {
+		n.Volume, err = s.recorded(name, group, logical, writes)
 	}
-	var err error
-	n.Volume, err = s.recorded(name, group, logical, writes)
 	return n, err
 }
 
@@ -80,7 +77,7 @@ func (s *Session) recorded(name, group, logical string, writes bool) (*volume.Vo
 	return sight.Volume(name, g, l), nil
 }
 
-// noSuch is the refusal of a name that is no path either.
+// noSuch is the refusal of a name that stands for nothing.
 func (s *Session) noSuch(name string, err error) error {
 	switch none := errors.As(err, new(*lvm.NoGroupError)); {
 	case none && exists(name):
@@ -91,8 +88,7 @@ func (s *Session) noSuch(name string, err error) error {
 	return refuse(name, Unreadable, fmt.Errorf("no such file or directory, and no logical volume: %w", err), LookElsewhere)
 }
 
-// readRecord finds out what LVM has on record of a snapshot that is active, if its metadata can be
-// read.
+// readRecord finds out what LVM has on record of a snapshot that is active, if its metadata can be read.
 func (s *Session) readRecord(n Name) {
 	if n.Volume == nil || n.Volume.Active == nil {
 		return
@@ -111,7 +107,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// beside is another volume of the group.
 func (n Name) beside(l *lvm.Logical) Name {
 	v := n.Volume.Beside(l)
 	return Name{Text: v.Name, Volume: v}
@@ -126,30 +121,32 @@ func (n Name) ownSize() format.Bytes {
 }
 
 // open opens the device for reading. The error is a refusal.
-func (s *Session) open(n Name) (*device.Device, error) {
-	open := func() (*device.Device, error) { return device.Open(n.Text) }
-	if n.Volume != nil {
-		open = n.Volume.Open
+func (s *Session) open(n Name) (d *device.Device, err error) {
+	if n.Volume == nil {
+		d, err = device.Open(n.Text)
+		return d, failed(n.Text, Unreadable, err)
 	}
-	d, err := open()
-	if err != nil {
-		return nil, refuse(n.Text, Unreadable, err)
-	}
-	if n.Volume != nil && n.Volume.Gone != nil {
+	d, err = n.Volume.Open()
+	if err == nil && n.Volume.Gone != nil {
 		s.note(n.Text, Unreadable, "") // the volume has said why
 	}
-	return d, nil
+	return d, failed(n.Text, Unreadable, err)
 }
 
 // openToWrite opens the device for writing. The error is a refusal.
-func (n Name) openToWrite() (*device.Writable, error) {
-	open := func() (*device.Writable, error) { return device.OpenWritable(n.Text) }
-	if n.Volume != nil {
-		open = n.Volume.OpenWritable
+func (n Name) openToWrite() (d *device.Writable, err error) {
+	if n.Volume == nil {
+		d, err = device.OpenWritable(n.Text)
+	} else {
+		d, err = n.Volume.OpenWritable()
 	}
-	d, err := open()
-	if err != nil {
-		return nil, refuse(n.Text, Unable, err)
+	return d, failed(n.Text, Unable, err)
+}
+
+// checkWritable refuses a volume that must not be written to.
+func (n Name) checkWritable() error {
+	if n.Volume == nil {
+		return nil
 	}
-	return d, nil
+	return failed(n.Text, Unable, n.Volume.RefuseWriting())
 }

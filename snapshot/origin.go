@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"dmcow/format"
@@ -33,37 +32,50 @@ func (s *Session) lookAtOrigin(n Name) (*Origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOrigin(d, n.Text); err != nil {
-		d.Close()
-		return nil, err
-	}
-	return &Origin{n, d}, nil
+	o := &Origin{n, d}
+	return orClose(o, o.check())
 }
 
 var errSwapped = errors.New("holds a COW store, expected an origin: are the two swapped?")
 
-// checkOrigin refuses a device that can be no origin. One that cannot be read where a COW store has
+// check refuses a device that cannot be an origin. One that cannot be read where a COW store has
 // its header may be one: the rest of it is as good as before.
-func checkOrigin(d *device.Device, name string) error {
-	if d.Size() < format.SectorSize {
-		return refusef(name, Unable, "has %d bytes, expected an origin", d.Size())
+func (o *Origin) check() error {
+	if o.Device.Size() < format.SectorSize {
+		return refusef(o.Text, Unable, "has %d bytes, expected an origin", o.Device.Size())
 	}
-	head := make([]byte, format.HeaderSize)
-	if _, err := d.ReadAt(head, 0); err == nil && format.DecodeHeader(head).Magic == format.Magic {
-		return refuse(name, Unable, errSwapped)
+	if beginsAsStore(o.Device, 0) {
+		return refuse(o.Text, Unable, errSwapped)
 	}
-	if what, err := containerOf(d); err == nil && what != "" {
-		return refuse(name, Unable, errors.New(what))
+	if what, err := containerOf(o.Device); err == nil && what != "" {
+		return refuse(o.Text, Unable, errors.New(what))
 	}
 	return nil
 }
 
+// beginsAsStore reports whether a COW store's header stands at an offset, and can be read.
+func beginsAsStore(d *device.Device, offset format.Bytes) bool {
+	head := make([]byte, format.HeaderSize)
+	_, err := d.ReadAt(head, int64(offset))
+	return err == nil && format.DecodeHeader(head).Magic == format.Magic
+}
+
 // checkTarget refuses a device that shows a snapshot, or an origin while one is merged into it.
-func checkTarget(d *device.Device, name string) error {
-	if t, ok := d.Target(); ok && (t.Type == "snapshot" || t.Type == "snapshot-merge") {
-		return refusef(name, Unable, "is a device of the %s target, expected the snapshot's origin", t.Type)
+func (o *Origin) checkTarget() error {
+	if t, ok := o.Device.Target(); ok && (t.Type == "snapshot" || t.Type == "snapshot-merge") {
+		return refusef(o.Text, Unable, "is a device of the %s target, expected the snapshot's origin", t.Type)
 	}
 	return nil
+}
+
+// checkSize refuses an origin that is not as large as LVM says the snapshot's is.
+func (o *Origin) checkSize(c *COW, remedies ...Deed) error {
+	v := c.Volume
+	if v == nil || v.OriginSize == 0 || v.OriginSize == o.Device.Size() {
+		return nil
+	}
+	return refusef(o.Text, Unable, "refused: it has %d bytes, and the origin of %s has %d",
+		o.Device.Size(), words.Printable(c.Text), v.OriginSize).with(remedies...)
 }
 
 // checkOtherOrigin refuses a logical volume that is not the origin of the snapshot.
@@ -75,21 +87,18 @@ func checkOtherOrigin(cow, origin Name) error {
 	return refusef(origin.Text, Unable, "refused: is not the origin of %s, which is %s", words.Printable(cow.Text), v.OriginName())
 }
 
-// errNoOrigin says that nothing tells which origin a snapshot has.
-var errNoOrigin = errors.New("its origin is not known: of VG/LV, in place of a path, it is")
-
 // originOf finds out which origin a snapshot has: the one that is named, or of a logical volume the
-// one that is known. The error is a refusal.
-func (s *Session) originOf(cow Name, named string) (Name, error) {
+// one that is known. writes is as in find. The error is a refusal.
+func (s *Session) originOf(cow Name, named string, writes bool) (Name, error) {
 	switch {
 	case named != "":
-		origin, err := s.find(named, false)
+		origin, err := s.find(named, writes)
 		if err == nil {
 			err = checkOtherOrigin(cow, origin)
 		}
 		return origin, err
 	case cow.Volume == nil:
-		return Name{}, refuse(cow.Text, WrongUse, errNoOrigin, NameOrigin)
+		return Name{}, refuse(cow.Text, WrongUse, errors.New("its origin is not known: of VG/LV, in place of a path, it is"), NameOrigin)
 	case cow.Volume.Active != nil:
 		return Name{Text: deviceName(cow.Volume.OriginNumber)}, nil
 	}
@@ -148,10 +157,20 @@ func (b Base) content(c *COW) io.ReaderAt {
 	return b.device
 }
 
-// overlapping refuses two devices that share bytes.
-func overlapping(name string, d, other *device.Device, otherName, expected string) error {
-	if !d.Overlaps(other) {
+// checkApart refuses an origin that shares bytes with the COW device.
+func (o *Origin) checkApart(cow Name, d *device.Device) error {
+	if !o.Device.Overlaps(d) {
 		return nil
 	}
-	return refuse(name, Unable, fmt.Errorf("is kept on the same bytes as %s, expected %s", words.Printable(otherName), expected))
+	return refusef(o.Text, Unable, "is kept on the same bytes as %s, expected the snapshot's origin", words.Printable(cow.Text))
+}
+
+// checkApart refuses a device that is to be written and shares bytes with one of those that are read.
+func checkApart(name string, d *device.Device, read ...*device.Device) error {
+	for _, r := range read {
+		if d.Overlaps(r) {
+			return refusef(name, Unable, "lies on the same bytes as %s, which is to be read", words.Printable(r.Path()))
+		}
+	}
+	return nil
 }

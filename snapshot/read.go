@@ -3,15 +3,15 @@ package snapshot
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"dmcow/check"
-	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/signature"
 	"dmcow/internal/words"
+	"dmcow/lvm"
 	"dmcow/store/look"
 	"dmcow/store/undo"
 	"dmcow/view"
@@ -34,6 +34,8 @@ type Snapshot struct {
 	IsUndo bool // the store is an undo log: it shows what a device was
 
 	session *Session
+	request ViewRequest
+	how     access
 	out     *device.Writable // the COW device, where it is written to
 	claims  []func()         // give back what was claimed
 }
@@ -47,6 +49,9 @@ const (
 	toForetell        // whether it could be written to
 	toList            // for its list of exceptions alone: the kernel may be at work on it
 )
+
+// writes reports whether that is more than to read.
+func (how access) writes() bool { return how == toWrite || how == toForetell }
 
 // Read opens a snapshot to be read. The error is a [*Refusal].
 func (s *Session) Read(r ViewRequest) (*Snapshot, error) { return s.see(r, toRead) }
@@ -62,46 +67,31 @@ func (s *Session) TryWrite(r ViewRequest) (*Snapshot, error) { return s.see(r, t
 
 // see opens a snapshot, and notes what is wrong with it.
 func (s *Session) see(r ViewRequest, how access) (*Snapshot, error) {
-	n, err := s.find(r.COW, how == toWrite)
+	cow, err := s.find(r.COW, how == toWrite)
 	if err == nil {
-		err = checkCOWName(n, r.Part)
+		err = checkCOWName(cow, r.Part)
 	}
 	if err != nil {
 		return nil, err
 	}
-	origin, err := s.originOf(n, r.Origin)
+	origin, err := s.originOf(cow, r.Origin, false)
 	if err != nil {
 		return nil, err
 	}
-	seen := &Snapshot{session: s}
-	if err = seen.openCOW(n, r, how); err == nil {
-		err = seen.openOrigin(origin)
-	}
-	if err == nil && !r.Live && how != toList {
-		err = seen.claim(how)
-	}
-	if err == nil && seen.IsUndo && (how == toWrite || how == toForetell) {
-		err = refusef(n.Text, Unable, "refused: is an undo log, which can only be read")
-	}
-	if err == nil {
-		err = seen.openView(r, how)
-	}
-	if err == nil && how != toList {
-		err = seen.checkBearing(r)
-	}
-	if err != nil {
-		seen.Close()
+	n := &Snapshot{session: s, request: r, how: how}
+	if err = inTurn(func() error { return n.openCOW(cow) }, func() error { return n.openOrigin(origin) }, n.claim, n.openView, n.checkBearing); err != nil {
+		n.Close()
 		return nil, err
 	}
-	return seen, nil
+	return n, nil
 }
 
 // openCOW opens the COW device, and refuses one whose snapshot cannot be shown.
-func (n *Snapshot) openCOW(name Name, r ViewRequest, how access) (err error) {
-	writes := how == toWrite || how == toForetell
-	if writes {
+func (n *Snapshot) openCOW(name Name) (err error) {
+	r := n.request
+	if n.how.writes() {
 		var t *Target
-		if t, err = n.session.target(name, r.Request, how == toForetell); err == nil {
+		if t, err = n.session.target(name, r.Request, n.how == toForetell); err == nil {
 			n.COW, n.out = t.COW, t.out
 		}
 	} else {
@@ -110,38 +100,33 @@ func (n *Snapshot) openCOW(name Name, r ViewRequest, how access) (err error) {
 	if err != nil {
 		return err
 	}
-	switch id := n.COW.Identity; id.State {
-	case look.Valid:
-	case look.Invalid:
-		if writes {
-			return refuse(name.Text, Invalid, errors.New("refused: the snapshot is marked invalid, and can only be read"), AllowInvalid)
-		}
-		if !r.InvalidOK {
-			return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy"), AllowInvalid, RunRevalidate)
-		}
-		n.session.note(name.Text, Fine, "the snapshot is marked invalid: what was written to the origin since it was lost shows in it, and nobody can tell where")
-	case look.Uninitialized:
-		return refuse(name.Text, Blank, fmt.Errorf("%s: there is no snapshot to be seen", id.State), RunCheck)
-	default:
-		return refuse(name.Text, CodeOf(id.State), errors.New(id.Fault), RunCheck)
+	if err := n.COW.checkStore("there is no snapshot to be seen", RunCheck); err != nil {
+		return err
 	}
-	if how != toList && !r.Live && len(n.COW.Holders) > 0 && n.COW.Identity.State == look.Valid {
-		return inUse(name.Text, n.COW.Holders)
+	switch valid := n.COW.Identity.State == look.Valid; {
+	case valid && (r.Live || n.how == toList):
+		return nil
+	case valid:
+		return checkUnused(name.Text, n.COW.Holders)
+	case n.how.writes():
+		return refuse(name.Text, Invalid, errors.New("refused: the snapshot is marked invalid, and can only be read"), AllowInvalid)
+	case !r.InvalidOK:
+		return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy"), AllowInvalid, RunRevalidate)
 	}
+	n.session.note(name.Text, Fine, "the snapshot is marked invalid: what was written to the origin since it was lost shows in it, and nobody can tell where")
 	return nil
 }
 
-// openOrigin opens the origin, and refuses what is none.
 func (n *Snapshot) openOrigin(name Name) error {
 	d, err := n.session.open(name)
 	if err != nil {
 		return err
 	}
 	n.Origin = &Origin{name, d}
-	if err := overlapping(name.Text, n.COW.Device, d, n.COW.Text, "the snapshot's origin"); err != nil {
+	if err := n.Origin.checkApart(n.COW.Name, n.COW.Device); err != nil {
 		return err
 	}
-	if err := checkTarget(d, name.Text); err != nil {
+	if err := n.Origin.checkTarget(); err != nil {
 		return err
 	}
 	if name.Volume != nil && name.Volume.Snapshot != nil {
@@ -153,28 +138,28 @@ func (n *Snapshot) openOrigin(name Name) error {
 	if n.IsUndo {
 		return n.session.checkBelongs(n.COW, d, true)
 	}
-	if err := checkOrigin(d, name.Text); err != nil {
+	if err := n.Origin.check(); err != nil {
 		return err
 	}
-	if v := n.COW.Volume; v != nil && v.OriginSize != 0 && v.OriginSize != d.Size() {
-		return refusef(name.Text, Unable, "refused: it has %d bytes, and the origin of %s has %d", d.Size(), words.Printable(n.COW.Text), v.OriginSize)
-	}
-	return nil
+	return n.Origin.checkSize(n.COW)
 }
 
 // openView opens the snapshot itself, and notes what the check of its store has found.
-func (n *Snapshot) openView(r ViewRequest, how access) (err error) {
-	w := n.session.walking(n.COW)
-	defer w.end()
-	o := view.Options{
-		COW: n.COW.Device, Origin: n.Origin.Device, Size: n.COW.ownSize(), InvalidOK: r.InvalidOK, DamagedOK: r.DamagedOK,
-		Live: n.live(), ListOnly: how == toList, Words: device.Words, Memory: device.LargePages, Visit: w.area,
+func (n *Snapshot) openView() (err error) {
+	if n.IsUndo && n.how.writes() {
+		return refusef(n.COW.Text, Unable, "refused: is an undo log, which can only be read")
 	}
-	if how == toWrite {
+	w := n.session.walking(n.COW)
+	defer w.End()
+	o := view.Options{
+		COW: n.COW.Device, Origin: n.Origin.Device, Size: n.COW.ownSize(), InvalidOK: n.request.InvalidOK, DamagedOK: n.request.DamagedOK,
+		Live: n.isLive(), ListOnly: n.how == toList, Words: device.Words, Memory: device.LargePages, Visit: w.area,
+	}
+	if n.how == toWrite {
 		o.To = n.out
 	}
 	n.View, err = view.Open(o)
-	if err == nil && how == toForetell && n.View.Report().Against(func(m check.Meaning) bool { return m.Writable }) != nil {
+	if err == nil && n.how == toForetell && n.View.Report().Against(func(m check.Meaning) bool { return m.Writable }) != nil {
 		err = view.ErrDamaged
 	}
 	switch {
@@ -227,8 +212,8 @@ func (s *Session) mention(name string, r check.Report, but ...*check.Rule) {
 
 // checkBearing refuses a snapshot that lacks what its origin bears: then that is mostly no origin,
 // but the disk that has it. A logical volume is what it is named, whatever it bears.
-func (n *Snapshot) checkBearing(r ViewRequest) error {
-	if n.IsUndo || n.Origin.Volume != nil {
+func (n *Snapshot) checkBearing() error {
+	if n.how == toList || n.IsUndo || n.Origin.Volume != nil {
 		return nil
 	}
 	before, err := signature.Bearings(n.Origin.Device, n.Origin.Device.Size())
@@ -246,14 +231,13 @@ func (n *Snapshot) checkBearing(r ViewRequest) error {
 		return nil
 	}
 	what := fmt.Sprintf("it bears %s, which the snapshot does not: is it the snapshot's origin, and not the disk or the physical volume that has that?", bearingNames(lost))
-	if r.DamagedOK {
+	if n.request.DamagedOK {
 		n.session.note(n.Origin.Text, Damaged, "%s", what)
 		return nil
 	}
 	return refuse(n.Origin.Text, Damaged, errors.New("refused: "+what), AllowDamaged)
 }
 
-// bearingNames are the names of what is borne, each once.
 func bearingNames(all []signature.Bearing) string {
 	var names []string
 	for _, b := range all {
@@ -267,10 +251,9 @@ func bearingNames(all []signature.Bearing) string {
 // Failed makes a refusal of the error with which reading ended, and says which device it is about;
 // others it passes on.
 func (n *Snapshot) Failed(err error) error {
-	var u *view.UncertainError
 	var r *view.ReadError
 	switch {
-	case errors.As(err, &u):
+	case errors.As(err, new(*view.UncertainError)):
 		return refuse(n.COW.Text, Damaged, err)
 	case errors.As(err, &r) && r.Origin:
 		return refuse(n.Origin.Device.Path(), Unreadable, err)
@@ -280,18 +263,7 @@ func (n *Snapshot) Failed(err error) error {
 	return err
 }
 
-// WriteUncertain writes the stretches that are not certain, in bytes: a line "offset,length" each.
-func (n *Snapshot) WriteUncertain(w io.Writer) error {
-	for r := range n.View.Uncertain() {
-		if _, err := fmt.Fprintf(w, "%d,%d\n", r.Offset, r.Length); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Unlock gives back LVM's lock of the group, for which its commands would wait as long as a
-// snapshot is open.
+// Unlock gives back LVM's lock of the group, for which its commands would wait as long as a snapshot is open.
 func (n *Snapshot) Unlock() error {
 	v := n.COW.Volume
 	if v == nil || v.Group == nil {
@@ -321,7 +293,100 @@ func (n *Snapshot) Close() (err error) {
 	return err
 }
 
-// originBytes is the size of an origin, in whole sectors.
-func originBytes(d *device.Device) format.Bytes {
-	return format.Bytes(d.Size()) / format.SectorSize * format.SectorSize
+// What is read must not be written meanwhile: it would be of several moments, and nobody could
+// tell. So whoever may write it stops who reads, unless that is allowed; others are kept from
+// beginning to, where the kernel can do that; and at the end it is looked at once more.
+
+// checkUnused refuses a device that somebody has, who may write to it.
+func checkUnused(name string, by []string) error {
+	if len(by) == 0 {
+		return nil
+	}
+	return refusef(name, Unable, "in use by %s, who may write to it while it is read. "+
+		"If a snapshot is active, read its own device, or deactivate it first", strings.Join(by, ", ")).with(AllowLive)
 }
+
+// claimToRead keeps others from writing to a device that is read, and refuses one that somebody may
+// write to already.
+func claimToRead(d *device.Device) error {
+	if err := checkUnused(d.Path(), d.Writers()); err != nil {
+		return err
+	}
+	return claimAlone(d.Path(), d)
+}
+
+func claimAlone(name string, d *device.Device) error {
+	if _, err := d.Claim(); err != nil {
+		return refuse(name, Unable, err, AllowLive)
+	}
+	return nil
+}
+
+// claim keeps others from writing to what is read, and refuses what somebody may write to already.
+func (n *Snapshot) claim() error {
+	if n.request.Live || n.how == toList {
+		return nil
+	}
+	if err := checkUnused(n.Origin.Text, n.Origin.Device.Writers()); err != nil {
+		return err
+	}
+	if err := n.claimDevice(n.COW.Name, n.COW.Device, n.how == toRead); err != nil {
+		return err
+	}
+	return n.claimDevice(n.Origin.Name, n.Origin.Device, true)
+}
+
+// claimDevice keeps others from one device. LVM is kept from activating a volume; to have the physical volumes
+// for oneself would keep it from others on them, too. What is open for writing nobody else has.
+func (n *Snapshot) claimDevice(name Name, d *device.Device, reads bool) error {
+	if v := name.Volume; v != nil && v.Group != nil && v.OnBlocks() {
+		layer := ""
+		if v.Snapshot != nil {
+			layer = "cow"
+		}
+		release, err := inuse.Guard(lvm.MapName(v.Group.Name, v.Logical.Name, layer))
+		if err == nil {
+			n.claims = append(n.claims, release)
+			return nil
+		}
+		if !errors.Is(err, inuse.ErrNoMapper) {
+			return refuse(name.Text, Unable, err)
+		}
+		reads = true
+	}
+	if !reads {
+		return nil
+	}
+	return claimAlone(name.Text, d)
+}
+
+// CheckQuiet refuses a snapshot that came into use while it was read: what was read of it may be of
+// several moments.
+func (n *Snapshot) CheckQuiet() error {
+	if n.out == nil && n.COW.Identity.State == look.Valid {
+		if err := checkStillUnused(n.COW.Text, n.COW.Device.NewHolders()); err != nil {
+			return err
+		}
+	}
+	return checkQuiet(n.Origin.Device)
+}
+
+// checkQuiet refuses devices that came into use while they were read.
+func checkQuiet(all ...*device.Device) error {
+	for _, d := range all {
+		if err := checkStillUnused(d.Path(), d.NewWriters()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkStillUnused(name string, by []string) error {
+	if len(by) == 0 {
+		return nil
+	}
+	return refusef(name, Unable, "came into use by %s while it was read", strings.Join(by, ", "))
+}
+
+// isLive reports whether somebody may be writing to what is read.
+func (n *Snapshot) isLive() bool { return len(n.COW.Holders) > 0 || len(n.Origin.Device.Writers()) > 0 }

@@ -11,8 +11,7 @@ import (
 	"dmcow/store/look"
 )
 
-// Code is what kind of thing a [Refusal] or a [Note] is about. A command line makes an exit status
-// of it.
+// Code is what kind of thing a [Refusal] or a [Note] is about. A command line makes an exit status of it.
 type Code int
 
 // The codes.
@@ -61,7 +60,7 @@ type Remedy struct {
 	// Name is the device or snapshot that it is done to, and Origin its origin, where they are not
 	// the refusal's own.
 	Name, Origin string
-	Sectors      format.Sectors // where Do is Extend
+	Sectors      format.Sectors // where Do is Extend or WriteHeader
 	Finding      *check.Finding // where Do is Mend
 }
 
@@ -91,8 +90,11 @@ const (
 	RunCheck                      // the command that tells more
 	RunRepair
 	RunRevalidate
-	MountRest  // mount shows what is certain
-	RepairCopy // mend a copy
+	MountRest   // mount shows what is certain
+	RepairCopy  // mend a copy
+	WriteHeader // write a header that was wiped anew, with chunks of so many sectors
+	StartAnew   // or write an empty store, if this is a new snapshot of LVM over the blocks of an old one
+	ListVolumes // list the snapshots of LVM that are on the device
 )
 
 // Input is a part of a request.
@@ -109,22 +111,22 @@ const (
 	TheRescue
 )
 
-// about is the refusal of a part of a request.
 func (r *Refusal) about(i Input) *Refusal {
 	r.Input = i
 	return r
 }
 
-// refuse is a refusal.
-func refuse(device string, code Code, err error, remedies ...Deed) *Refusal {
-	r := &Refusal{Device: device, Code: code, Err: err}
-	for _, d := range remedies {
+func (r *Refusal) with(deeds ...Deed) *Refusal {
+	for _, d := range deeds {
 		r.Remedies = append(r.Remedies, Remedy{Do: d})
 	}
 	return r
 }
 
-// refusef is a refusal in words.
+func refuse(device string, code Code, err error, remedies ...Deed) *Refusal {
+	return (&Refusal{Device: device, Code: code, Err: err}).with(remedies...)
+}
+
 func refusef(device string, code Code, format string, args ...any) *Refusal {
 	return refuse(device, code, fmt.Errorf(format, args...))
 }
@@ -150,8 +152,18 @@ func failed(device string, code Code, err error, then ...string) error {
 	return refuse(device, code, err)
 }
 
-// foretold refuses to do what was planned as a dry run.
-func foretold(device string, dryRun bool) error {
+// calledError is an error of what is called back, and about no device.
+type calledError struct{ error }
+
+func ofCalled(err error) error {
+	if err == nil {
+		return nil
+	}
+	return calledError{err}
+}
+
+// checkReal refuses to do what was planned as a dry run.
+func checkReal(device string, dryRun bool) error {
 	if !dryRun {
 		return nil
 	}
@@ -163,14 +175,30 @@ const nothingWritten = "nothing was written"
 
 // ofVolume is the refusal of an error about a logical volume, or whatever else that says it is about.
 func ofVolume(name string, err error) error {
-	if err == nil {
-		return nil
-	}
 	if errors.Is(err, ErrInterrupted) {
-		return refuse(name, Interrupted, ErrInterrupted)
-	}
-	if e, ok := err.(*volume.Error); ok { // and not one that the error mentions
+		err = ErrInterrupted
+	} else if e, ok := err.(*volume.Error); ok { // and not one that the error mentions
 		return refuse(e.About, Unreadable, e.Err)
 	}
-	return refuse(name, Unreadable, err)
+	return failed(name, Unreadable, err)
+}
+
+// inTurn takes steps until one fails.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orClose is what was opened, or with an error nothing: then it is closed.
+func orClose[T interface{ Close() }](opened T, err error) (T, error) {
+	if err == nil {
+		return opened, nil
+	}
+	opened.Close()
+	var nothing T
+	return nothing, err
 }

@@ -71,6 +71,16 @@ func TestRefusals(t *testing.T) {
 			},
 			wanted{Blank, "cow", "uninitialized: there is no snapshot to be seen", []Deed{RunCheck}},
 		},
+		"read: a wiped header": {
+			func(r rig) error {
+				r.store("cow", "device 200\nheader chunk=8\nfill 20")
+				cow := r.read("cow")
+				clear(cow[:4096])
+				r.file("cow", cow)
+				return done2(r.Read(of("cow")))
+			},
+			wanted{Damaged, "cow", "do not activate it", []Deed{WriteHeader, StartAnew, RunCheck}},
+		},
 		"read: something else": {
 			func(r rig) error {
 				r.file("cow", bytes.Repeat([]byte("text"), 4096))

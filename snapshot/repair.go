@@ -3,34 +3,39 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/draft"
+	"dmcow/internal/raw"
+	"dmcow/internal/words"
 	"dmcow/repair"
 	"dmcow/store/look"
 	"dmcow/store/undo"
 )
 
-// planned is a plan of edits, and the COW device that it is for.
-type planned struct {
-	session *Session
-	target  *Target
-	plan    *repair.Plan
+// Edits is a plan of edits, and the COW device that it is for.
+type Edits struct {
+	*Target
+	Plan    *repair.Plan
 	base    Base
 	undoing undoing
+	checked bool // Check has found nothing
 }
 
-func (p *planned) close() {
+// Close closes all of it.
+func (p *Edits) Close() {
 	p.undoing.close()
-	p.target.Close()
+	p.Target.Close()
 	p.base.Close()
 }
 
-// open opens a COW device to be written, and what is known of its origin.
-func (s *Session) openPlanned(r Request, base BaseRequest, dryRun bool) (*planned, error) {
+// openEdits opens a COW device to be written, and what is known of its origin.
+func (s *Session) openEdits(r Request, base BaseRequest, dryRun bool) (*Edits, error) {
 	n, err := s.find(r.COW, !dryRun)
 	if err != nil {
 		return nil, err
@@ -44,52 +49,40 @@ func (s *Session) openPlanned(r Request, base BaseRequest, dryRun bool) (*planne
 		b.Close()
 		return nil, err
 	}
-	return &planned{session: s, target: t, base: b}, nil
-}
-
-// options are the options of a check of the store.
-func (p *planned) options() check.Options {
-	c := p.target.COW
-	return check.Options{
-		Device: c.Device, Origin: p.base.Size, Content: p.base.content(c), Recorded: format.Sectors(c.Recorded()),
-		Live: len(c.Holders) > 0, Words: device.Words,
-	}
+	return &Edits{Target: t, base: b}, nil
 }
 
 // keep has what is overwritten be kept in an undo log. Where it has no name, it is named after the
 // device. The error is the refusal of one that cannot be.
-func (p *planned) keep(name string) error {
-	c := p.target.COW
-	g := undoGeometry(max(8, format.Bytes(c.Device.LogicalBlockSize()).Sectors()))
+func (p *Edits) keep(name string) error {
+	g := undoGeometry(max(8, format.Bytes(p.COW.Device.LogicalBlockSize()).Sectors()))
 	p.undoing = undoing{
-		session: p.session, name: name, changed: &p.target.whole.Device, geometry: g,
-		chunks: uint64(p.plan.Bytes()/g.ChunkBytes()) + 2*uint64(p.plan.Writes()),
+		session: p.session, name: name, changed: &p.whole.Device, geometry: g,
+		chunks: uint64(p.Plan.Bytes()/g.ChunkBytes()) + 2*uint64(p.Plan.Writes()),
 	}
 	if name == "" {
-		return p.undoing.nameIt(c)
+		return p.undoing.nameIt(p.COW)
 	}
 	return p.undoing.check()
 }
 
-// write applies the plan to the device, and keeps what it overwrites.
-func (p *planned) write() error {
-	if err := p.undoing.open(p.target.whole); err != nil {
+func (p *Edits) write() error {
+	if err := p.undoing.open(p.whole); err != nil {
 		return err
 	}
-	return p.undoing.end(p.apply(p.target.out, "run the same command again, and it goes on"))
+	return p.undoing.end(p.apply(p.out, "run the same command again, and it goes on"))
 }
 
 // apply applies the plan to a device. then says what is to be known when it was interrupted.
-func (p *planned) apply(to *device.Writable, then string) error {
-	w := p.session.watch(p.target.COW.Text, Steps, uint64(len(p.plan.Steps)))
-	defer w.end()
+func (p *Edits) apply(to *device.Writable, then string) error {
+	w := p.session.watch(p.COW.Text, Steps, uint64(len(p.Plan.Steps)))
+	defer w.End()
 	visit := func() error { return w.visit(w.done + 1) }
-	return written(p.target.COW.Text, p.plan.Apply(to, p.capture(), visit), then)
+	return written(p.COW.Text, p.Plan.Apply(to, p.capture(), visit), then)
 }
 
-// capture keeps what is overwritten in the undo log, nil if there is none. The log is about the
-// whole device.
-func (p *planned) capture() func(...undo.Change) error {
+// capture keeps what is overwritten in the undo log, nil if there is none. The log is about the whole device.
+func (p *Edits) capture() func(...undo.Change) error {
 	log := p.undoing.undo
 	if log == nil {
 		return nil
@@ -97,14 +90,14 @@ func (p *planned) capture() func(...undo.Change) error {
 	return func(changes ...undo.Change) error {
 		whole := make([]undo.Change, len(changes))
 		for i, c := range changes {
-			whole[i] = undo.Change{Offset: p.target.COW.Part.Offset + c.Offset, Data: c.Data}
+			whole[i] = undo.Change{Offset: p.COW.Part.Offset + c.Offset, Data: c.Data}
 		}
-		return ofUndo(p.undoing.name, log.Capture(whole...))
+		return failed(p.undoing.name, Unable, log.Capture(whole...))
 	}
 }
 
 // undoName is the name of the undo log that takes back what was written, empty if there is none.
-func (p *planned) undoName() string {
+func (p *Edits) undoName() string {
 	if p.undoing.isUnused() {
 		return ""
 	}
@@ -127,21 +120,12 @@ func (r RepairRequest) copies() bool { return r.CopyTo != "" || r.Stream != nil 
 
 // Repair is a repair that was planned.
 type Repair struct {
-	COW     *COW
-	Plan    *repair.Plan
+	*Edits
 	Options check.Options // as the store was checked
 
-	planned *planned
 	request RepairRequest
-	options repair.Options
-	before  mended // by the plans before this one
-	checked bool   // Check has found nothing
-}
-
-// mended is what was mended.
-type mended struct {
-	faults uint64
-	loses  bool // something may be lost by it
+	faults  uint64 // that were mended by the plans before this one
+	loses   bool   // something may be lost by those
 }
 
 // Mended is what has come of a repair.
@@ -159,31 +143,21 @@ func (s *Session) PlanRepair(r RepairRequest) (*Repair, error) {
 	if err := checkCopyName(r.CopyTo); err != nil {
 		return nil, err
 	}
-	p, err := s.openPlanned(r.Request, r.Base, r.DryRun || r.copies())
+	p, err := s.openEdits(r.Request, r.Base, r.DryRun || r.copies())
 	if err != nil {
 		return nil, err
 	}
-	m := &Repair{COW: p.target.COW, Options: p.options(), planned: p, request: r}
-	m.options = repair.Options{Options: m.Options, Choices: r.Choices}
-	if m.COW.Container != "" {
-		err = refuse(m.COW.Text, Foreign, errors.New(m.COW.Container))
-	}
-	if err == nil {
+	m := &Repair{Edits: p, Options: p.COW.checkOptions(p.base), request: r}
+	if err = p.COW.checkContainer(); err == nil {
 		err = m.makePlan(m.COW.Device)
 	}
-	if err != nil {
-		m.Close()
-		return nil, err
+	if err == nil {
+		s.mention(m.COW.Text, m.Plan.Before)
 	}
-	s.mention(m.COW.Text, m.Plan.Before)
-	return m, nil
+	return orClose(m, err)
 }
 
-// Close closes the device.
-func (m *Repair) Close() { m.planned.close() }
-
-// Writes reports whether there is something to be written: by the plan, or a copy of what needs no
-// mending.
+// Writes reports whether there is something to be written: by the plan, or a copy of what needs no mending.
 func (m *Repair) Writes() bool {
 	return len(m.Plan.Steps) > 0 || m.request.copies() && m.Plan.Before.Outcome() != check.Damaged
 }
@@ -194,11 +168,11 @@ func (m *Repair) Check() (err error) {
 	switch {
 	case m.checked:
 	case m.request.DryRun:
-		err = foretold(m.COW.Text, true)
+		err = checkReal(m.COW.Text, true)
 	case m.request.copies():
 		err = m.checkCopy()
 	case !m.request.NoUndo:
-		err = m.planned.keep(m.request.Undo)
+		err = m.keep(m.request.Undo)
 	}
 	m.checked = err == nil
 	return err
@@ -206,12 +180,11 @@ func (m *Repair) Check() (err error) {
 
 // makePlan plans the repair of the device, or of the copy of it.
 func (m *Repair) makePlan(d *device.Device) (err error) {
-	w := m.planned.session.walking(m.COW)
-	defer w.end()
-	o := m.options
+	w := m.session.walking(m.COW)
+	defer w.End()
+	o := repair.Options{Options: m.Options, Choices: m.request.Choices}
 	o.Device, o.Visit = d, w.area
 	m.Plan, err = repair.Make(o)
-	m.planned.plan = m.Plan
 	if errors.As(err, new(*repair.HeaderError)) {
 		return refusef(m.COW.Text, Unable, "refused: %w", err).about(TheHeader)
 	}
@@ -230,40 +203,27 @@ func (m *Repair) Do() (Mended, error) {
 	case m.request.CopyTo != "":
 		return m.mendCopy()
 	}
-	err := m.planned.write()
-	done := Mended{Undo: m.planned.undoName()}
-	if err != nil {
-		return done, err
+	if err := m.write(); err != nil {
+		return Mended{Undo: m.undoName()}, err
 	}
-	return m.conclude(&m.planned.target.out.Device, m.COW.Text)
+	return m.conclude(&m.out.Device, m.COW.Text)
 }
 
-// sum is what was mended, with the plan.
-func (m *Repair) sum() mended {
-	all := m.before
-	all.loses = all.loses || m.Plan.Loses()
+// Faults is how many faults are mended, by the plan and those before it.
+func (m *Repair) Faults() uint64 {
+	all := m.faults
 	for _, x := range m.Plan.Mended {
-		all.faults += x.Count
+		all += x.Count
 	}
 	return all
 }
 
-// Faults is how many faults the plan mends.
-func (m *Repair) Faults() uint64 { return m.sum().faults }
-
 // conclude checks what was written, and says what has come of the repair.
-func (m *Repair) conclude(d look.Device, name string) (Mended, error) {
-	all := m.sum()
-	done := Mended{Written: name, Undo: m.planned.undoName(), Faults: all.faults, Loses: all.loses, More: m.Plan.More}
-	w := m.planned.session.walking(m.COW)
-	defer w.end()
+func (m *Repair) conclude(d look.Device, name string) (done Mended, err error) {
+	done = Mended{Written: name, Undo: m.undoName(), Faults: m.Faults(), Loses: m.loses || m.Plan.Loses(), More: m.Plan.More}
 	o := m.Options
-	o.Device, o.Live, o.Visit = d, false, w.area
-	var err error
-	done.Report, err = check.Make(o)
-	if err == nil && len(done.Report.Unread) > 0 {
-		err = done.Report.Unread[0]
-	}
+	o.Device, o.Live = d, false
+	done.Report, err = m.session.checkAll(m.COW, o)
 	return done, failed(name, Unreadable, err, "all of the plan is written, and what came of it was not checked to the end; run the same command again")
 }
 
@@ -300,6 +260,106 @@ func (m *Repair) checkCopy() error {
 	}
 	if m.Plan.More {
 		return refusef(m.COW.Text, Unable, "there is more to mend than one plan holds: expected a file for the copy")
+	}
+	return nil
+}
+
+// Private is the mode of a file that holds what a volume did.
+const Private fs.FileMode = 0o600
+
+const nothingLeft = "nothing is left of the copy"
+
+// mendCopy makes a copy of the store, and mends that. It gets its name when it is whole and durable;
+// cut off, nothing is left of it.
+func (m *Repair) mendCopy() (Mended, error) {
+	name := m.request.CopyTo
+	d, err := draft.New(name, m.COW.Device.Size(), Private)
+	if err != nil {
+		return Mended{}, refuse(name, Unable, err)
+	}
+	defer d.Close()
+	err = m.copyData(m.COW.Device, func(b []byte, at int64) error {
+		if raw.IsZero(b) {
+			return nil
+		}
+		_, err := d.WriteMany([][]byte{b}, []int64{at})
+		return failed(name, Unable, words.Pathless(err))
+	})
+	if err != nil {
+		return Mended{}, err
+	}
+	return m.mendDraft(d)
+}
+
+// stream writes what the store would be, mended, to a stream.
+func (m *Repair) stream() (Mended, error) {
+	err := m.copyData(m.Plan.Result(), func(b []byte, _ int64) error {
+		_, err := m.request.Stream.Write(b)
+		return err
+	})
+	if err == nil {
+		err = checkQuiet(m.COW.Device)
+	}
+	if err != nil {
+		return Mended{}, err
+	}
+	return m.conclude(m.Plan.Result(), "-")
+}
+
+// mendDraft mends a copy, which then gets its name.
+func (m *Repair) mendDraft(draft *draft.Draft) (done Mended, err error) {
+	name := m.request.CopyTo
+	d, err := draft.Writable()
+	if err != nil {
+		return done, refuse(name, Unable, err)
+	}
+	for {
+		if err := m.apply(d, nothingLeft); err != nil {
+			return done, err
+		}
+		if !m.Plan.More {
+			break
+		}
+		m.faults, m.loses = m.Faults(), m.loses || m.Plan.Loses()
+		if err := m.makePlan(&d.Device); err != nil {
+			return done, err
+		}
+		if len(m.Plan.Steps) == 0 {
+			break
+		}
+	}
+	if done, err = m.conclude(&d.Device, name); err != nil {
+		return done, err
+	}
+	if err := checkQuiet(m.COW.Device); err != nil {
+		return done, err
+	}
+	return done, failed(name, Unable, draft.KeepNew())
+}
+
+// copyData hands out all of a store, piece by piece, in order. The error is a refusal, or deliver's.
+func (m *Repair) copyData(from io.ReaderAt, deliver func(b []byte, at int64) error) error {
+	const most = 64 << 10
+	w := m.session.watch(m.COW.Text, Bytes, uint64(m.COW.Size()))
+	defer w.End()
+	var buffers device.Buffers
+	defer buffers.Free()
+	buf, size := buffers.New(most), m.COW.Device.Size()
+	for at := int64(0); at < size; {
+		b := buf[:min(most, size-at)]
+		if got, err := from.ReadAt(b, at); got < len(b) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return refuse(m.COW.Text, Unreadable, fmt.Errorf("byte %d: %w", at+int64(got), err))
+		}
+		if err := deliver(b, at); err != nil {
+			return err
+		}
+		at += int64(len(b))
+		if err := w.bytes(format.Bytes(at)); err != nil {
+			return failed(m.COW.Text, Unable, err, nothingLeft)
+		}
 	}
 	return nil
 }

@@ -13,8 +13,7 @@ import (
 	"dmcow/view"
 )
 
-// Served is a snapshot that is shown as a device while it lasts. It may be used by several goroutines
-// at once.
+// Served is a snapshot that is shown as a device while it lasts. It may be used by several goroutines at once.
 type Served struct {
 	snapshot *Snapshot
 	live     bool       // somebody may be writing to what is read
@@ -98,7 +97,6 @@ func (v *Served) Watch() {
 	}
 }
 
-// mostTold is how many different errors are told.
 const mostTold = 100
 
 // tell tells of an error, once: the kernel asks again and again. Of chunks that are not certain for

@@ -10,8 +10,8 @@ import (
 
 // Options say where a session looks, and who is told how far it has come.
 type Options struct {
-	// Where has the physical volumes, disks or images on which volumes of LVM are looked for: all
-	// block devices of the machine where there are none.
+	// Where has the physical volumes, disks or images on which volumes of LVM are looked for; all block
+	// devices of the machine if it is empty.
 	Where []string
 	// Host is the system ID of another host, whose volume groups are written to, too.
 	Host string
@@ -53,7 +53,12 @@ type Session struct {
 }
 
 // Open begins a session.
-func Open(o Options) *Session { return &Session{options: o} }
+func Open(o Options) *Session {
+	if o.Interrupted == nil {
+		o.Interrupted = func() error { return nil }
+	}
+	return &Session{options: o}
+}
 
 // Close gives back locks, and closes what is kept on volumes of LVM.
 func (s *Session) Close() {
@@ -69,6 +74,8 @@ type Note struct {
 	Text   string
 	Code   Code // other than [Fine] where it bears on how the work ends
 	Detail bool // only who wants to know everything is told
+	// Remedies are what can be done about it.
+	Remedies []Remedy
 }
 
 // Notes are the notes since they were asked for last.
@@ -78,22 +85,19 @@ func (s *Session) Notes() []Note {
 	return all
 }
 
-// note notes something about a device.
 func (s *Session) note(device string, code Code, format string, args ...any) {
 	s.notes = append(s.notes, Note{Device: device, Text: fmt.Sprintf(format, args...), Code: code})
 }
 
-// detail notes what few want to know.
 func (s *Session) detail(device, format string, args ...any) {
 	s.notes = append(s.notes, Note{Device: device, Text: fmt.Sprintf(format, args...), Detail: true})
 }
 
-// watch begins a stretch of work.
 func (s *Session) watch(device string, unit Unit, most uint64) *stretch {
 	if s.options.Watch == nil {
-		return &stretch{}
+		return &stretch{Watcher: nobody{}}
 	}
-	return &stretch{watcher: s.options.Watch(device, unit, most)}
+	return &stretch{Watcher: s.options.Watch(device, unit, most)}
 }
 
 // walking watches a walk through a store's metadata. How long the list is shows only at its end.
@@ -101,36 +105,25 @@ func (s *Session) walking(c *COW) *stretch {
 	return s.watch(c.Text, Areas, c.Areas())
 }
 
-// interrupted reports whether the session is to end.
-func (s *Session) interrupted() error {
-	if s.options.Interrupted == nil {
-		return nil
-	}
-	return s.options.Interrupted()
-}
+type nobody struct{}
 
-// stretch is a stretch of work, which nobody may be watching.
+func (nobody) Visit(uint64) error { return nil }
+func (nobody) Ending()            {}
+func (nobody) End()               {}
+
+// stretch is a stretch of work.
 type stretch struct {
-	watcher Watcher
-	done    uint64
+	Watcher
+	done uint64
 }
 
 func (w *stretch) visit(done uint64) error {
 	w.done = done
-	if w.watcher == nil {
-		return nil
-	}
-	return w.watcher.Visit(done)
+	return w.Visit(done)
 }
 
 func (w *stretch) area(k format.AreaIndex) error { return w.visit(uint64(k)) }
 func (w *stretch) bytes(b format.Bytes) error    { return w.visit(uint64(b)) }
-
-func (w *stretch) end() {
-	if w.watcher != nil {
-		w.watcher.End()
-	}
-}
 
 // between is visit for work that ends between batches alone: copied is told how much more is done,
 // and pause, between two batches, says whether to go on.
@@ -139,8 +132,8 @@ func (w *stretch) between() (copied func(format.Bytes), pause func() error) {
 	copied = func(n format.Bytes) {
 		if err := w.visit(w.done + uint64(n)); err != nil && ended == nil {
 			ended = err
-			w.end()
-			w.watcher.Ending()
+			w.End()
+			w.Ending()
 		}
 	}
 	return copied, func() error {

@@ -4,22 +4,21 @@ import (
 	"errors"
 	"fmt"
 
-	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/signature"
 	"dmcow/store"
 	"dmcow/store/look"
 )
 
-// Target is a COW device that is to be written. In a dry run it is open for reading only.
+// Target is a COW device that is to be written: all plans have one but an [Export]. In a dry run it is open
+// for reading only.
 type Target struct {
-	COW      *COW
-	out      *device.Writable // nil in a dry run
-	whole    *device.Writable // what out is a part of, or out itself
-	growable bool             // an image file that may become as large as it has to
-	made     bool             // an image file that this session made
-	stream   bool             // there is none: what is made goes to a stream
-	worth    string           // what it holds that may be of worth, found by checkWorth; empty for nothing
+	COW  *COW
+	Loss string // what of worth a new store is written over; empty for nothing
+
+	session *Session
+	out     *device.Writable // nil in a dry run
+	whole   *device.Writable // what out is a part of, or out itself
 }
 
 // target opens a COW device to be written. In a dry run it is opened for reading, if it could be written.
@@ -38,39 +37,37 @@ func (s *Session) target(n Name, r Request, dryRun bool) (*Target, error) {
 }
 
 func (s *Session) targetToForetell(n Name, r Request) (*Target, error) {
-	if n.Volume != nil {
-		if err := n.Volume.RefuseWriting(); err != nil {
-			return nil, refuse(n.Text, Unable, err)
-		}
+	if err := n.checkWritable(); err != nil {
+		return nil, err
 	}
 	c, err := s.look(n, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Device.WholeBlocks(); err != nil {
-		c.Close()
-		return nil, refuse(n.Text, WrongUse, err)
-	}
-	return &Target{COW: c}, nil
+	return orClose(&Target{COW: c, session: s}, failed(n.Text, WrongUse, c.Device.WholeBlocks()))
 }
 
-// targetOn identifies a COW device that was opened for writing. It closes it where that cannot be
-// done.
+// targetOn identifies a COW device that was opened for writing. It closes it where that cannot be done.
 func (s *Session) targetOn(c *COW, d *device.Writable, chunk uint32) (*Target, error) {
 	whole := d
 	c.Device = &d.Device
 	err := s.identify(c, chunk)
 	if err == nil && c.Part.IsGiven() {
-		if d, err = d.Section(int64(c.Part.Offset), c.Device.Size()); err != nil {
-			err = refuse(c.Text, WrongUse, err)
-		}
+		d, err = d.Section(int64(c.Part.Offset), c.Device.Size())
+		err = failed(c.Text, WrongUse, err)
 	}
+	if err == nil {
+		s.detail(c.Text, "%d bytes, logical blocks of %d bytes, open for exclusive use", d.Size(), d.LogicalBlockSize())
+	}
+	return orClose(&Target{COW: c, session: s, out: d, whole: whole}, err)
+}
+
+func (s *Session) openTarget(r WriteRequest) (*Target, error) {
+	n, err := s.find(r.COW, !r.DryRun)
 	if err != nil {
-		c.Close()
 		return nil, err
 	}
-	s.detail(c.Text, "%d bytes, logical blocks of %d bytes, open for exclusive use", d.Size(), d.LogicalBlockSize())
-	return &Target{COW: c, out: d, whole: whole}, nil
+	return s.target(n, r.Request, r.DryRun)
 }
 
 // Close closes the device.
@@ -78,23 +75,18 @@ func (t *Target) Close() { t.COW.Close() }
 
 // checkRoom refuses a target that is too small for a new store.
 func (t *Target) checkRoom() error {
-	if err := look.Fits(t.COW.Device, t.COW.Fresh); err != nil && !t.growable {
-		return refuse(t.COW.Text, Damaged, err)
-	}
-	return nil
+	return failed(t.COW.Text, Damaged, look.Fits(t.COW.Device, t.COW.Fresh))
 }
 
-// checkWorth refuses to write over something of worth that the target holds, unless that is
-// forced.
-func (t *Target) checkWorth(force bool) error {
-	var err error
-	switch t.worth, err = t.holds(); {
+// checkWorth refuses to write over something of worth that the target holds, unless that is forced.
+func (t *Target) checkWorth(force bool) (err error) {
+	switch t.Loss, err = t.holds(); {
 	case err != nil && !force:
 		return refuse(t.COW.Text, Unreadable, err)
 	case err != nil:
-		t.worth = "it cannot be read whole"
-	case t.worth != "" && !force:
-		return refuse(t.COW.Text, Foreign, errors.New("refused: "+t.worth), ForceOver)
+		t.Loss = "it cannot be read whole"
+	case t.Loss != "" && !force:
+		return refuse(t.COW.Text, Foreign, errors.New("refused: "+t.Loss), ForceOver)
 	}
 	return nil
 }
@@ -140,14 +132,7 @@ func written(name string, err error, then ...string) error {
 }
 
 // Initialize is an empty store that is to be written.
-type Initialize struct {
-	COW          *COW
-	Loss         string // what it is written over that may be of worth; empty for nothing
-	ChunkSectors format.Sectors
-
-	session *Session
-	target  *Target
-}
+type Initialize struct{ *Target }
 
 // WriteRequest names a COW device that is to be written to.
 type WriteRequest struct {
@@ -165,32 +150,15 @@ func (s *Session) PlanInitialize(r WriteRequest) (*Initialize, error) {
 	if err = t.checkRoom(); err == nil {
 		err = t.checkWorth(r.Force)
 	}
-	if err != nil {
-		t.Close()
-		return nil, err
-	}
-	return &Initialize{COW: t.COW, Loss: t.worth, ChunkSectors: t.COW.Fresh.ChunkSectors(), session: s, target: t}, nil
+	return orClose(&Initialize{t}, err)
 }
-
-// openTarget opens a COW device to be written by its name.
-func (s *Session) openTarget(r WriteRequest) (*Target, error) {
-	n, err := s.find(r.COW, !r.DryRun)
-	if err != nil {
-		return nil, err
-	}
-	return s.target(n, r.Request, r.DryRun)
-}
-
-// Close closes the device.
-func (p *Initialize) Close() { p.target.Close() }
 
 // Do writes the store. The error is a [*Refusal].
 func (p *Initialize) Do() error {
-	if err := foretold(p.COW.Text, p.target.out == nil); err != nil {
+	if err := checkReal(p.COW.Text, p.out == nil); err != nil {
 		return err
 	}
-	err := store.Initialize(p.target.out, p.COW.Fresh, p.session.interrupted)
-	return written(p.COW.Text, err, noStore)
+	return written(p.COW.Text, store.Initialize(p.out, p.COW.Fresh, p.session.options.Interrupted), noStore)
 }
 
 // noStore is what an interruption leaves of a new store.
@@ -198,10 +166,8 @@ const noStore = "there is no store; run the same command again"
 
 // Invalidate is a snapshot that is to be marked invalid.
 type Invalidate struct {
-	COW    *COW
+	*Target
 	Marked bool // already
-
-	target *Target
 }
 
 // PlanInvalidate looks at what is to be marked. The error is a [*Refusal].
@@ -210,29 +176,13 @@ func (s *Session) PlanInvalidate(r WriteRequest) (*Invalidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Invalidate{COW: t.COW, target: t}
-	switch id := t.COW.Identity; id.State {
-	case look.Valid:
-		return p, nil
-	case look.Invalid:
-		p.Marked = true
-		return p, nil
-	case look.Uninitialized:
-		err = refusef(t.COW.Text, Blank, "%s: there is no snapshot to mark", id.State)
-	default:
-		err = refuse(t.COW.Text, CodeOf(id.State), errors.New(id.Fault))
-	}
-	t.Close()
-	return nil, err
+	return orClose(&Invalidate{t, t.COW.Identity.State == look.Invalid}, t.COW.checkStore("there is no snapshot to mark"))
 }
-
-// Close closes the device.
-func (p *Invalidate) Close() { p.target.Close() }
 
 // Do marks the snapshot. The error is a [*Refusal].
 func (p *Invalidate) Do() error {
-	if err := foretold(p.COW.Text, p.target.out == nil); err != nil {
+	if err := checkReal(p.COW.Text, p.out == nil); err != nil {
 		return err
 	}
-	return written(p.COW.Text, store.Invalidate(p.target.out))
+	return written(p.COW.Text, store.Invalidate(p.out))
 }

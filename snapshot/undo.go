@@ -31,9 +31,6 @@ type undoing struct {
 	done bool // the change has been made
 }
 
-// ofUndo is the refusal of an error about an undo log, if it is one.
-func ofUndo(name string, err error) error { return failed(name, Unable, err) }
-
 // check refuses a file or device in which no undo log of the change can be kept. It looks only;
 // what is not there yet can be made.
 func (u *undoing) check() error {
@@ -42,7 +39,7 @@ func (u *undoing) check() error {
 	}
 	if _, err := os.Stat(u.name); errors.Is(err, fs.ErrNotExist) {
 		u.missing = true
-		return ofUndo(u.name, device.Creatable(u.name))
+		return failed(u.name, Unable, device.Creatable(u.name))
 	}
 	c, err := u.session.look(Name{Text: u.name}, Request{}) // a path, whatever it looks like
 	if err != nil {
@@ -57,7 +54,7 @@ func (u *undoing) check() error {
 	isUndo, err := undo.IsLog(c.Device)
 	switch {
 	case err != nil:
-		return ofUndo(u.name, err)
+		return failed(u.name, Unable, err)
 	case isUndo:
 		return u.session.checkBelongs(c, u.changed, true)
 	}
@@ -72,7 +69,7 @@ func (u *undoing) check() error {
 	if err != nil {
 		err = fmt.Errorf("refused: is no undo log, and not to be written over: %w", err)
 	}
-	return ofUndo(u.name, err)
+	return failed(u.name, Unable, err)
 }
 
 // nameIt gives the log of a change of a device, which nobody has named, a name that begins with
@@ -98,11 +95,10 @@ func (u *undoing) nameIt(of *COW) error {
 	}
 }
 
-// logName is the beginning of a log's name, in the current directory: the name of a file there, and
-// of others all of the path, with dashes in place of slashes and dashes doubled, so that the logs of
-// two paths never have the same one. Of a logical volume it is what device-mapper would name it.
-// (Where that is the name of another's log, that one is not taken for its own, and it gets the next
-// free name.)
+// logName is the beginning of a log's name, in the current directory: the name of a file there, and of others
+// all of the path, with dashes in place of slashes and dashes doubled, so that the logs of two paths never have
+// the same one. Of a logical volume it is what device-mapper would name it. (Where that is the name of
+// another's log, that one is not taken for its own, and it gets the next free name.)
 func (c *COW) logName() string {
 	flat := strings.NewReplacer("-", "--", "/", "-")
 	if c.Volume != nil {
@@ -123,7 +119,7 @@ func (u *undoing) open(to *device.Writable) error {
 	}
 	d, created, err := device.CreateWritable(u.name)
 	if err != nil {
-		return ofUndo(u.name, err)
+		return failed(u.name, Unable, err)
 	}
 	if u.missing && !created {
 		d.Close()
@@ -144,10 +140,9 @@ func (u *undoing) open(to *device.Writable) error {
 	return failed(u.name, Unable, err, "nothing was changed")
 }
 
-// resume opens a log that is there.
 func (u *undoing) resume(d, to *device.Writable) (*undo.Log, error) {
 	w := u.session.walking(u.log.COW)
-	defer w.end()
+	defer w.End()
 	return undo.Open(d, to, undo.Options{Grow: growing(d), Kept: u.kept, Visit: w.area})
 }
 
@@ -158,7 +153,7 @@ func (u *undoing) end(err error) error {
 		return err
 	}
 	u.done = err == nil
-	closed := ofUndo(u.name, u.undo.Close())
+	closed := failed(u.name, Unable, u.undo.Close())
 	if err == nil {
 		return closed
 	}
@@ -184,11 +179,10 @@ func (u *undoing) close() {
 	}
 }
 
-// checkBelongs refuses a device that an undo log does not belong to. With sample, it looks at some
-// of the log.
+// checkBelongs refuses a device that an undo log does not belong to. With sample, it looks at some of the log.
 func (s *Session) checkBelongs(log *COW, to *device.Device, sample bool, remedies ...Deed) error {
 	w := s.walking(log)
-	defer w.end()
+	defer w.End()
 	err := undo.Belongs(log.Device, to, sample, w.area)
 	switch {
 	case errors.As(err, new(*undo.CutOffError)):
@@ -207,8 +201,7 @@ func growing(d *device.Writable) func(format.Bytes) error {
 	return func(size format.Bytes) error { return d.Grow(max(int64(size), d.Size())) }
 }
 
-// undoGeometry is the geometry of an undo log with chunks of so many sectors, as far as it may have
-// them.
+// undoGeometry is the geometry of an undo log with chunks of so many sectors, as far as it may have them.
 func undoGeometry(n format.Sectors) format.Geometry {
 	g, err := format.NewGeometry(uint32(min(n, undo.MaxChunk)))
 	if err != nil {

@@ -19,12 +19,11 @@ type OriginFacts struct {
 
 // OriginFacts finds out about an origin. The error is a [*Refusal].
 func (s *Session) OriginFacts(r BaseRequest) (OriginFacts, error) {
-	if r.Origin == "" {
-		f := OriginFacts{Block: format.SectorSize}
-		if r.Size != nil {
-			f.Sectors, f.Whole = r.Size.Sectors(), r.Size.Sectors()
-		}
-		return f, nil
+	switch {
+	case r.Origin == "" && r.Size == nil:
+		return OriginFacts{Block: format.SectorSize}, nil
+	case r.Origin == "":
+		return OriginFacts{"", r.Size.Sectors(), r.Size.Sectors(), format.SectorSize}, nil
 	}
 	o, err := s.LookAtOrigin(r.Origin)
 	if err != nil {

@@ -306,7 +306,7 @@ func (v *Volume) Open() (*device.Device, error) {
 }
 
 // OpenWritable opens the volume for writing, and makes sure that nobody else has any of
-// it, which is a [*device.BusyError]. It is open until the sight is closed; one that is active is
+// it, which is a [*inuse.BusyError]. It is open until the sight is closed; one that is active is
 // the caller's to close.
 func (v *Volume) OpenWritable() (*device.Writable, error) {
 	if v.Active != nil {

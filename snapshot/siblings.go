@@ -18,59 +18,60 @@ import (
 	"dmcow/store/save"
 )
 
-// Other is another snapshot of the origin that is merged into. It must have an exception for every
+// Sibling is another snapshot of the origin that is merged into. It must have an exception for every
 // chunk of the origin that is going to be overwritten, as the kernel gives it one, or is given up.
-type Other struct {
-	COW    *COW
+type Sibling struct {
+	*Target
 	Lost   bool        // is given up
 	Saving save.Saving // what it gets, where it is not
 
-	target *Target
-	saver  *save.Saver
-	free   func() // the saver's memory
+	saver *save.Saver
+	free  func() // the saver's memory
 }
 
-func (o *Other) close() {
+// Close closes the device, and frees memory.
+func (o *Sibling) Close() {
 	o.free()
-	o.target.Close()
+	o.Target.Close()
 }
 
-// openOthers opens the other snapshots of an origin that is a logical volume, and refuses a merge
+// openSiblings opens the other snapshots of an origin that is a logical volume, and refuses a merge
 // that one of them would not survive.
-func (m *Merge) openOthers() error {
+func (m *Merge) openSiblings() error {
 	m.Seen = m.Origin.Volume != nil && m.Origin.Volume.Group != nil
-	all, err := m.otherSnapshots()
+	all, err := m.siblingSnapshots()
 	if err != nil {
 		return err
 	}
-	for _, other := range all {
-		if err := m.openOther(other); err != nil {
+	for _, sibling := range all {
+		if err := m.openSibling(sibling); err != nil {
 			return err
 		}
 	}
-	if len(m.Others) == 0 {
+	if len(m.Siblings) == 0 {
 		return nil
 	}
-	if err := m.mark(func(start, end format.Bytes) {
-		for _, o := range m.Others {
+	err = m.mark(func(start, end format.Bytes) {
+		for _, o := range m.Siblings {
 			if !o.Lost {
 				o.saver.Overwritten(start, end)
 			}
 		}
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	for _, o := range m.Others {
-		if err := m.checkRoom(o); err != nil {
+	for _, o := range m.Siblings {
+		if err := m.checkRoomOf(o); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// otherSnapshots are the snapshots of the origin, but for the one that is merged. The error is the
+// siblingSnapshots are the snapshots of the origin, but for the one that is merged. The error is the
 // refusal of names of some to give up that are none.
-func (m *Merge) otherSnapshots() (all []lvm.Snapshot, err error) {
+func (m *Merge) siblingSnapshots() (all []lvm.Snapshot, err error) {
 	v := m.Origin.Volume
 	if m.Seen {
 		all = slices.DeleteFunc(v.Group.Of(v.Logical), m.isMerged)
@@ -88,7 +89,6 @@ func (m *Merge) otherSnapshots() (all []lvm.Snapshot, err error) {
 	return all, nil
 }
 
-// isMerged reports whether a snapshot is the one that is merged.
 func (m *Merge) isMerged(s lvm.Snapshot) bool {
 	own := m.COW.Volume
 	return own != nil && own.Group != nil && own.Group.UUID == m.Origin.Volume.Group.UUID && own.Logical.Name == s.COW.Name
@@ -100,26 +100,25 @@ func calls(v *volume.Volume, s lvm.Snapshot, name string) bool {
 	return name == s.COW.Name || ok && logical == s.COW.Name && (group == v.Group.Name || group == v.Group.UUID)
 }
 
-// openOther opens another snapshot.
-func (m *Merge) openOther(other lvm.Snapshot) error {
-	t, err := m.session.target(m.Origin.beside(other.COW), Request{}, m.request.DryRun)
+func (m *Merge) openSibling(sibling lvm.Snapshot) error {
+	t, err := m.session.target(m.Origin.beside(sibling.COW), Request{}, m.request.DryRun)
 	if r := (*Refusal)(nil); errors.As(err, &r) {
 		return refusef(r.Device, r.Code, "%w; it is another snapshot of the origin, and can be neither kept nor given up as it is: mend that, or remove it first (lvremove)", r.Err)
 	}
 	if err != nil {
 		return err
 	}
-	o := &Other{COW: t.COW, target: t, free: func() {}}
-	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, other, name) })
-	m.Others = append(m.Others, o)
+	o := &Sibling{Target: t, free: func() {}}
+	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, sibling, name) })
+	m.Siblings = append(m.Siblings, o)
 	if o.Lost {
 		return o.checkGivingUp()
 	}
-	r, err := m.checkSoundOther(o)
+	r, err := m.judgeSibling(o)
 	if err != nil {
 		return err
 	}
-	shown := m.shownByOther(o)
+	shown := m.shownBySibling(o)
 	chunks := uint64(shown / o.chunkBytes())
 	bits, free := device.Words(int(chunks/64 + 1))
 	o.free = free
@@ -131,37 +130,34 @@ func (m *Merge) openOther(other lvm.Snapshot) error {
 	return m.against(o, err)
 }
 
-// shownByOther is how much of the origin another snapshot shows, up to the end of a chunk: behind
+// shownBySibling is how much of the origin another snapshot shows, up to the end of a chunk: behind
 // its own end it gets no exceptions, as from the kernel (__origin_write), and the chunk with its end
 // is copied whole (start_copy).
-func (m *Merge) shownByOther(o *Other) format.Bytes {
+func (m *Merge) shownBySibling(o *Sibling) format.Bytes {
 	chunk := o.chunkBytes()
 	return min((m.shownBy(o.COW)+chunk-1)/chunk*chunk, m.Size())
 }
 
 // chunkBytes is the size of the store's chunks, also of one that is yet to be made.
-func (o *Other) chunkBytes() format.Bytes {
-	if o.COW.Identity.Geometry.IsZero() {
-		return o.COW.Fresh.ChunkBytes()
-	}
-	return o.COW.Identity.Geometry.ChunkBytes()
+func (o *Sibling) chunkBytes() format.Bytes {
+	return cmp.Or(o.COW.Identity.Geometry, o.COW.Fresh).ChunkBytes()
 }
 
 // against is the refusal of a merge because of another snapshot, if there is an error.
-func (m *Merge) against(o *Other, err error, first ...Remedy) error {
+func (m *Merge) against(o *Sibling, err error, first ...Remedy) error {
 	if err == nil {
 		return nil
 	}
 	r := refusef(o.COW.Text, Unable, "refused: the merge would change what this other snapshot of the origin shows: %w", err)
 	if m.IsUndo {
-		r.Remedies = append(r.Remedies, Remedy{Do: EndMerge})
+		r.with(EndMerge)
 	}
 	r.Remedies = append(append(r.Remedies, first...), Remedy{Do: GiveUp, Name: o.COW.Volume.Logical.Name})
 	return r
 }
 
-// checkSoundOther refuses another snapshot that is not proved to show what it should.
-func (m *Merge) checkSoundOther(o *Other) (check.Report, error) {
+// judgeSibling refuses another snapshot that is not proved to show what it should.
+func (m *Merge) judgeSibling(o *Sibling) (check.Report, error) {
 	r, err := m.judge(o.COW)
 	if err != nil {
 		return r, err
@@ -184,7 +180,7 @@ func (m *Merge) mark(overwritten func(start, end format.Bytes)) error {
 		})
 	}
 	w := m.session.walking(m.COW)
-	defer w.end()
+	defer w.End()
 	_, err := format.Each(m.COW.Walk(), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
 			overwritten(format.Bytes(x.Old)*chunk, format.Bytes(x.Old+1)*chunk)
@@ -194,17 +190,18 @@ func (m *Merge) mark(overwritten func(start, end format.Bytes)) error {
 	return failed(m.COW.Text, Unreadable, err, nothingWritten)
 }
 
-// checkRoom refuses a snapshot that has no room for what it must keep.
-func (m *Merge) checkRoom(o *Other) (err error) {
+// checkRoomOf refuses a snapshot that has no room for what it must keep.
+func (m *Merge) checkRoomOf(o *Sibling) (err error) {
 	if o.Lost {
 		return nil
 	}
 	w := m.session.walking(o.COW)
-	defer w.end()
-	if o.Saving, err = o.saver.Need(w.area); err != nil {
-		if errors.Is(err, ErrInterrupted) {
-			return failed(o.COW.Text, Unable, err, nothingWritten)
-		}
+	defer w.End()
+	o.Saving, err = o.saver.Need(w.area)
+	switch {
+	case errors.Is(err, ErrInterrupted):
+		return failed(o.COW.Text, Unable, err, nothingWritten)
+	case err != nil:
 		return m.against(o, err)
 	}
 	if n := o.Saving; n.Enough > 0 {
@@ -215,36 +212,35 @@ func (m *Merge) checkRoom(o *Other) (err error) {
 	return nil
 }
 
-// keepOthers gives the other snapshots what they need, before anything is overwritten. Those that
+// keepSiblings gives the other snapshots what they need, before anything is overwritten. Those that
 // are given up are marked when the others are safe.
-func (m *Merge) keepOthers() error {
-	for _, o := range m.Others {
-		if !o.Lost {
-			if err := m.keepOther(o); err != nil {
-				return err
-			}
+func (m *Merge) keepSiblings() error {
+	for _, o := range m.Siblings {
+		if err := m.keepSibling(o); err != nil {
+			return err
 		}
 	}
-	for _, o := range m.Others {
-		if o.Lost {
-			if err := o.giveUp(); err != nil {
-				return err
-			}
+	for _, o := range m.Siblings {
+		if err := o.giveUp(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (m *Merge) keepOther(o *Other) error {
+func (m *Merge) keepSibling(o *Sibling) error {
+	if o.Lost {
+		return nil
+	}
 	w := m.session.watch(o.COW.Text, Chunks, o.Saving.Chunks)
-	defer w.end()
-	err := o.saver.Save(o.target.out, m.Origin.Device, m.buffers.New, w.visit)
+	defer w.End()
+	err := o.saver.Save(o.out, m.Origin.Device, m.buffers.New, w.visit)
 	return written(o.COW.Text, err, "nothing was merged yet; run the same command again")
 }
 
 // checkGivingUp refuses a snapshot that cannot be marked invalid, and that the kernel would take for
 // a new one: it would show what it never was.
-func (o *Other) checkGivingUp() error {
+func (o *Sibling) checkGivingUp() error {
 	if o.COW.Identity.State != look.Uninitialized && o.COW.Identity.Header.Magic == 0 {
 		return refusef(o.COW.Text, Unable, "refused: it cannot be given up, for it has no header to be marked; remove it first, or mend it")
 	}
@@ -254,15 +250,17 @@ func (o *Other) checkGivingUp() error {
 // giveUp marks a snapshot invalid. Of one that was never active, the kernel would make an empty
 // store, and it would show what the origin is by then: it gets a store that says otherwise. What the
 // kernel refuses to load needs no mark.
-func (o *Other) giveUp() error {
+func (o *Sibling) giveUp() error {
+	if !o.Lost {
+		return nil
+	}
+	var err error
 	state := o.COW.Identity.State
 	if state == look.Uninitialized {
-		if err := store.Initialize(o.target.out, o.COW.Fresh, nil); err != nil {
-			return written(o.COW.Text, err)
-		}
+		err = store.Initialize(o.out, o.COW.Fresh, nil)
 	}
-	if state == look.Uninitialized || state == look.Valid {
-		return written(o.COW.Text, store.Invalidate(o.target.out))
+	if err == nil && (state == look.Uninitialized || state == look.Valid) {
+		err = store.Invalidate(o.out)
 	}
-	return nil
+	return written(o.COW.Text, err)
 }

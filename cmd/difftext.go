@@ -2,13 +2,58 @@ package cmd
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
+	"os"
 	"strconv"
+	"strings"
+
+	"golang.org/x/term"
 
 	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/internal/words"
 )
+
+// mapWidth is how wide a map is where that is not the terminal's width.
+const mapWidth = 80
+
+// width is how many columns there are for a map.
+func (d *difference) width() int {
+	if f := d.app.stdout.File(); f != nil {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			return w
+		}
+	}
+	if w, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && w > 0 {
+		return w
+	}
+	return mapWidth
+}
+
+// shades are how a cell of a map looks, by how much of it differs: nothing, some, more, most, all.
+var shades = struct{ blocks, ascii []string }{
+	blocks: []string{"·", "░", "▒", "▓", "█"},
+	ascii:  []string{".", "-", "+", "*", "#"},
+}
+
+// signs are the shades that the terminal can show.
+func signs() []string {
+	locale := strings.ToLower(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG")))
+	if strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8") {
+		return shades.blocks
+	}
+	return shades.ascii
+}
+
+// picture is the map as a picture.
+func (d *difference) picture() string {
+	ranges, bytes := d.total()
+	text := fmt.Sprintf("%s in %s: %s, %.2f%% of %s",
+		words.Count(d.changes.Chunks(), "chunk"), words.Count(ranges, "range"), words.Size(bytes), d.share(bytes), words.Size(d.changes.Size))
+	other := cmp.Or(words.Printable(d.against), "its origin")
+	return dump.SVG(d.changes, "Where "+words.Printable(d.name)+" and "+other+" differ", text)
+}
 
 // human prints ranges for people: rows, or a map, and totals.
 func (d *difference) human() error {
@@ -35,7 +80,6 @@ func (d *difference) human() error {
 	return w.Flush()
 }
 
-// rows prints a row for each range.
 func (d *difference) rows(w *bufio.Writer) {
 	if d.changes.Chunks() == 0 {
 		return
