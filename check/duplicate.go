@@ -7,6 +7,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/memory"
 )
 
 // duplicateRules are those that two exceptions break together. The later one has
@@ -76,6 +77,21 @@ type chunkSet struct {
 	high map[uint64]struct{}
 	// overflowed is true when there were more high numbers than are remembered.
 	overflowed bool
+	unmap      func()
+}
+
+// reserve reserves memory for the numbers below n. Where there is none, it is taken piece by piece, and
+// up to twice as much.
+func (s *chunkSet) reserve(n uint64) {
+	var words []uint64
+	words, s.unmap = memory.Words(int(min(n, lowChunks)/64 + 1))
+	s.low = bitmap.On(words)
+}
+
+// free gives that memory back. Nothing is known to be there any more.
+func (s *chunkSet) free() {
+	s.low = bitmap.Set{}
+	s.unmap()
 }
 
 // add adds n, and returns 1 where it is known to have been there, else 0.

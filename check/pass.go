@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"dmcow/format"
-	"dmcow/internal/bitmap"
 )
 
 // pass is a walk through the list.
@@ -29,7 +28,6 @@ type pass struct {
 	broken  uint64          // exceptions that break a rule by themselves
 	garbage garbage
 	end     format.End
-	free    func() // gives the bitmaps' memory back
 
 	wrecked *format.Place // of the last sector with an impossible exception: area, and number in it
 }
@@ -45,24 +43,19 @@ const (
 func (s *scan) newPass(skip uint64) *pass {
 	w := s.id.Walk(s.device)
 	w.Live = s.options.Live
-	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit, free: func() {}}
+	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit}
 	p.hits.skip = skip
-	if reserve := s.options.Words; reserve != nil {
-		olds, freeOlds := reserve(int(min(s.origin, lowChunks)/64 + 1))
-		news, freeNews := reserve(int(min(s.chunks, lowChunks)/64 + 1))
-		p.olds.low, p.news.low = bitmap.On(olds), bitmap.On(news)
-		p.free = func() {
-			p.olds.low, p.news.low = bitmap.Set{}, bitmap.Set{}
-			freeOlds()
-			freeNews()
-		}
-	}
+	p.olds.reserve(s.origin)
+	p.news.reserve(s.chunks)
 	return p
 }
 
 // close gives the bitmaps' memory back: nothing is known any more of which chunks have an
 // exception.
-func (p *pass) close() { p.free() }
+func (p *pass) close() {
+	p.olds.free()
+	p.news.free()
+}
 
 // walk walks, once. The error is a [*format.AreaError] where the list cannot be read
 // to its end, or tell or progress's.

@@ -26,10 +26,6 @@ type Options struct {
 	// Single has the faults of each exception told also where most of those of an area
 	// are faulty, and the area is not called implausible.
 	Single bool
-	// Words, where set, reserves so many words of memory, all zero, which take none
-	// until they are touched; there are none where that cannot be done. Without it
-	// a check takes memory piece by piece, and up to twice as much.
-	Words func(n int) (words []uint64, free func())
 	// Visit, where set, is called now and then with the area that a walk has come
 	// to. It ends the check with the error that it returns.
 	Visit func(format.AreaIndex) error

@@ -20,17 +20,18 @@ import (
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                      {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd":                  {own: []string{"dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/volume", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
-	"dmcow/snapshot":             {own: []string{"dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
-	"dmcow/check":                {own: []string{"dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/snapshot":             {own: []string{"dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words", "dmcow/internal/memory"}},
+	"dmcow/check":                {own: []string{"dmcow/store", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/memory"}},
 	"dmcow/repair":               {own: []string{"dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
 	"dmcow/dump":                 {own: []string{"dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
 	"dmcow/lvm":                  {others: []string{"github.com/diskfs/go-diskfs/partition"}},
-	"dmcow/store":                {own: []string{"dmcow/internal/raw", "dmcow/format", "dmcow/internal/bitmap"}},
-	"dmcow/store/merge":          {own: []string{"dmcow/internal/raw", "dmcow/store", "dmcow/format"}},
-	"dmcow/view":                 {own: []string{"dmcow/check", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/store":                {own: []string{"dmcow/internal/raw", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/memory"}},
+	"dmcow/store/merge":          {own: []string{"dmcow/internal/raw", "dmcow/store", "dmcow/format", "dmcow/internal/memory"}},
+	"dmcow/view":                 {own: []string{"dmcow/check", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/memory"}},
 	"dmcow/internal/bitmap":      {},
 	"dmcow/internal/words":       {},
 	"dmcow/internal/raw":         {},
+	"dmcow/internal/memory":      {others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/units":       {own: []string{"dmcow/format"}},
 	"dmcow/internal/process":     {},
 	"dmcow/internal/fuse":        {others: []string{"github.com/hanwen/go-fuse/v2", "golang.org/x/sys/unix"}},
@@ -39,7 +40,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/early/limit": {},
 	"dmcow/internal/stdio":       {own: []string{"dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/volume":      {own: []string{"dmcow/lvm", "dmcow/internal/device"}},
-	"dmcow/internal/device":      {own: []string{"dmcow/internal/raw"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/device":      {own: []string{"dmcow/internal/raw", "dmcow/internal/memory"}, others: []string{"golang.org/x/sys/unix"}},
 }
 
 // fenced are the packages of the standard library that only some may import.
@@ -48,7 +49,7 @@ var fenced = map[string][]string{
 	"os/exec":   {"dmcow/internal/device", "dmcow/internal/fuse"},
 	"os/signal": {"dmcow/internal/process", "dmcow/internal/early"},
 	"syscall":   {"dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio"},
-	"unsafe":    {"dmcow/internal/device"},
+	"unsafe":    {"dmcow/internal/device", "dmcow/internal/memory"},
 }
 
 // TestLayers holds the imports of what becomes the program to the table.

@@ -5,7 +5,6 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/internal/device"
 )
 
 // CheckRequest says which store is to be checked, and what is known of its origin.
@@ -41,7 +40,7 @@ func (s *Session) Check(r CheckRequest) (*Checked, error) {
 	}
 	x := &Checked{COW: c, base: base, session: s, Options: check.Options{
 		Device: c.Device, Origin: base.Size, Content: base.content(c), Recorded: format.Sectors(c.Recorded()),
-		Live: len(c.Holders) > 0, Words: device.Words,
+		Live: len(c.Holders) > 0,
 	}}
 	if c.Container != "" {
 		err = refuse(c.Text, Foreign, errors.New(c.Container))

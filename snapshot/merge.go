@@ -45,8 +45,7 @@ type Merge struct {
 	target   *Target
 	into     *device.Writable // the origin; nil in a dry run
 	prospect *merge.Prospect
-	merge    *merge.Merge   // nil in a dry run
-	buffers  device.Buffers // of merge
+	merge    *merge.Merge // nil in a dry run
 	undoing  undoing
 }
 
@@ -145,7 +144,7 @@ func (m *Merge) openInto() (err error) {
 	return checkTarget(m.Origin.Device, name.Text)
 }
 
-// Close closes all devices, and ends the merge's use of memory.
+// Close closes all devices.
 func (m *Merge) Close() {
 	m.undoing.close()
 	for _, o := range m.Others {
@@ -155,7 +154,6 @@ func (m *Merge) Close() {
 		m.Origin.Close()
 	}
 	m.target.Close()
-	m.buffers.Free()
 }
 
 // IsEmpty reports whether there is nothing to merge, and nothing to clear.

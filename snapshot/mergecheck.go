@@ -68,7 +68,7 @@ func (m *Merge) look() (err error) {
 	w := m.session.walking(m.COW)
 	defer w.end()
 	o := merge.Opening{
-		Buffer: m.buffers.New, HiddenVoid: m.report.HiddenVoid(), Shown: m.COW.ownSize(),
+		HiddenVoid: m.report.HiddenVoid(), Shown: m.COW.ownSize(),
 		Beyond: m.request.Force && m.request.Steps == 0, Visit: w.area,
 	}
 	if m.request.DryRun {
@@ -169,7 +169,7 @@ func (m *Merge) may(x check.Merging) bool {
 func (m *Merge) judge(c *COW) (check.Report, error) {
 	w := m.session.walking(c)
 	defer w.end()
-	r, err := check.Make(check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device, Words: device.Words, Visit: w.area})
+	r, err := check.Make(check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device, Visit: w.area})
 	if err == nil && len(r.Unread) > 0 {
 		err = r.Unread[0]
 	}

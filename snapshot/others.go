@@ -9,7 +9,6 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/internal/device"
 	"dmcow/internal/volume"
 	"dmcow/internal/words"
 	"dmcow/lvm"
@@ -24,12 +23,13 @@ type Other struct {
 	Saving store.Saving // what it gets, where it is not
 
 	target *Target
-	saver  *store.Saver
-	free   func() // the saver's memory
+	saver  *store.Saver // nil where it is given up
 }
 
 func (o *Other) close() {
-	o.free()
+	if o.saver != nil {
+		o.saver.Close()
+	}
 	o.target.Close()
 }
 
@@ -107,7 +107,7 @@ func (m *Merge) openOther(other lvm.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	o := &Other{COW: t.COW, target: t, free: func() {}}
+	o := &Other{COW: t.COW, target: t}
 	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, other, name) })
 	m.Others = append(m.Others, o)
 	if o.Lost {
@@ -117,15 +117,10 @@ func (m *Merge) openOther(other lvm.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	shown := m.shownByOther(o)
-	chunks := uint64(shown / o.chunkBytes())
-	bits, free := device.Words(int(chunks/64 + 1))
-	o.free = free
-	const few = 1 << 33 // for which there is memory without being asked
-	if bits == nil && chunks > few {
-		return refusef(o.COW.Text, Unable, "there is no memory for a bit for each of the origin's %d chunks", chunks)
+	o.saver, err = store.NewSaver(o.COW.Device, o.COW.Fresh, m.shownByOther(o), r.HiddenVoid())
+	if errors.As(err, new(*store.MemoryError)) {
+		return refuse(o.COW.Text, Unable, err)
 	}
-	o.saver, err = store.NewSaver(o.COW.Device, o.COW.Fresh, shown, r.HiddenVoid(), bits)
 	return m.against(o, err)
 }
 
@@ -236,7 +231,7 @@ func (m *Merge) keepOthers() error {
 func (m *Merge) keepOther(o *Other) error {
 	w := m.session.watch(o.COW.Text, Chunks, o.Saving.Chunks)
 	defer w.end()
-	err := o.saver.Save(o.target.out, m.Origin.Device, m.buffers.New, w.visit)
+	err := o.saver.Save(o.target.out, m.Origin.Device, w.visit)
 	return written(o.COW.Text, err, "nothing was merged yet; run the same command again")
 }
 

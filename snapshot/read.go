@@ -166,7 +166,7 @@ func (n *Snapshot) openView(r ViewRequest, how access) (err error) {
 	defer w.end()
 	o := view.Options{
 		COW: n.COW.Device, Origin: n.Origin.Device, Size: n.COW.ownSize(), InvalidOK: r.InvalidOK, DamagedOK: r.DamagedOK,
-		Live: n.live(), ListOnly: how == toList, Words: device.Words, Memory: device.LargePages, Visit: w.area,
+		Live: n.live(), ListOnly: how == toList, Visit: w.area,
 	}
 	if how == toWrite {
 		o.To = n.out

@@ -51,7 +51,7 @@ func (p *planned) options() check.Options {
 	c := p.target.COW
 	return check.Options{
 		Device: c.Device, Origin: p.base.Size, Content: p.base.content(c), Recorded: format.Sectors(c.Recorded()),
-		Live: len(c.Holders) > 0, Words: device.Words,
+		Live: len(c.Holders) > 0,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/memory"
 	"dmcow/internal/raw"
 	"dmcow/internal/words"
 )
@@ -89,7 +90,7 @@ func (m *Repair) copyData(from io.ReaderAt, deliver func(b []byte, at int64) err
 	const most = 64 << 10
 	w := m.planned.session.watch(m.COW.Text, Bytes, uint64(m.COW.Size()))
 	defer w.end()
-	var buffers device.Buffers
+	var buffers memory.Buffers
 	defer buffers.Free()
 	buf, size := buffers.New(most), m.COW.Device.Size()
 	for at := int64(0); at < size; {

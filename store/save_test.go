@@ -32,7 +32,7 @@ func saver(d store.Device, fresh uint32, origin []byte, all []stretch) (*store.S
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.NewSaver(d, g, format.Bytes(len(origin)), true, nil)
+	s, err := store.NewSaver(d, g, format.Bytes(len(origin)), true)
 	if err != nil {
 		return nil, err
 	}
@@ -48,12 +48,12 @@ func save(d store.WriteDevice, fresh uint32, origin []byte, all []stretch) (stor
 	if err != nil {
 		return store.Saving{}, err
 	}
+	defer s.Close()
 	need, err := s.Need(nil)
 	if err != nil || need.Enough > 0 {
 		return need, err
 	}
-	buffer := func(n int) []byte { return make([]byte, n) }
-	return need, s.Save(d, devicetest.Of(origin), buffer, func(uint64) error { return nil })
+	return need, s.Save(d, devicetest.Of(origin), func(uint64) error { return nil })
 }
 
 // viewOf is what a snapshot shows of an origin, and the old chunks that have an exception.
@@ -160,6 +160,7 @@ func TestSave(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", spec, err)
 		}
+		defer s.Close()
 		need, err := s.Need(nil)
 		if err != nil {
 			t.Fatalf("%s: %v", spec, err)
@@ -226,9 +227,8 @@ func TestSaveStops(t *testing.T) {
 	if _, err := s.Need(nil); err != nil {
 		t.Fatal(err)
 	}
-	buffer := func(n int) []byte { return make([]byte, n) }
 	reached := uint64(0)
-	err = s.Save(d, devicetest.Of(origin), buffer, func(n uint64) error {
+	err = s.Save(d, devicetest.Of(origin), func(n uint64) error {
 		reached = n
 		return errBroken
 	})
@@ -243,7 +243,7 @@ func TestSaveStops(t *testing.T) {
 	if _, err = s.Need(nil); err != nil {
 		t.Fatal(err)
 	}
-	err = s.Save(d, broken, buffer, func(uint64) error { return nil })
+	err = s.Save(d, broken, func(uint64) error { return nil })
 	view, kept, e := viewOf(d, origin)
 	if !errors.Is(err, errBroken) || e != nil || len(kept) != 2048+3 || !bytes.Equal(view[:3999*512], origin[:3999*512]) {
 		t.Errorf("%v; %d exceptions, %v", err, len(kept), e)

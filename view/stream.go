@@ -1,6 +1,10 @@
 package view
 
-import "io"
+import (
+	"io"
+
+	"dmcow/internal/memory"
+)
 
 // A stream reads so much at once, in bytes, and so many of them ahead.
 const (
@@ -19,15 +23,16 @@ type piece struct {
 }
 
 // Stream reads size bytes of a device from its beginning, ahead and in parallel, and calls
-// deliver with them in order. What it hands out is only good until deliver returns. buffer
-// gives out memory for so many bytes.
+// deliver with them in order. What it hands out is only good until deliver returns.
 //
 // The error is the first of reading, when what comes before was delivered, or that of
 // deliver. When Stream returns, nothing is being read any more.
-func Stream(from io.ReaderAt, size int64, buffer func(bytes int) []byte, deliver func(p []byte, offset int64) error) (err error) {
+func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) error) (err error) {
+	var buffers memory.Buffers
+	defer buffers.Free()
 	free, queue, stop := make(chan []byte, windows), make(chan *piece, windows), make(chan struct{})
 	for range min(windows, (size+window-1)/window) {
-		free <- buffer(window)
+		free <- buffers.New(window)
 	}
 	go func() {
 		defer close(queue)

@@ -40,7 +40,7 @@ type part struct {
 const minSlots = 8
 
 // newTable is a table with room for n exceptions, of chunks below the given numbers. memory is
-// as view.Options.Memory.
+// [memory.LargePages], or a test's.
 func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table {
 	t := &table{factor: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}, width: 2, memory: memory}
 	if shift := bits.Len64(news); shift+bits.Len64(olds) <= 64 {
@@ -58,7 +58,7 @@ const largePart = 128 << 10
 // reserve gives a part so many slots, all free.
 func (t *table) reserve(p *part, slots uint64) {
 	p.words, p.free = nil, func() {}
-	if t.memory != nil && slots*t.width >= largePart {
+	if slots*t.width >= largePart {
 		p.words, p.free = t.memory(int(slots * t.width))
 	}
 	if len(p.words) == 0 {

@@ -8,6 +8,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/memory"
 	"dmcow/store"
 )
 
@@ -45,9 +46,6 @@ type Options struct {
 	// ListOnly is for [View.Changes] alone: nothing can be read or written then, and memory is
 	// a bit for each chunk, and no table.
 	ListOnly bool
-	// Words is as in check.Options, and Memory is the same for memory of which all is going
-	// to be used. Both may be nil.
-	Words, Memory func(n int) (words []uint64, free func())
 	// Visit, where set, is called now and then with the area that the walk through the list
 	// has come to. Open stops with the error that it returns.
 	Visit func(format.AreaIndex) error
@@ -128,7 +126,7 @@ func (v *View) Report() check.Report { return v.report }
 
 // check checks the store, and notes of what it finds what leaves doubt.
 func (v *View) check(o Options) (err error) {
-	c := check.Options{Device: o.COW, Origin: v.size, Content: o.Origin, Live: o.Live, Words: o.Words, Visit: o.Visit}
+	c := check.Options{Device: o.COW, Origin: v.size, Content: o.Origin, Live: o.Live, Visit: o.Visit}
 	if o.Live {
 		c.Content = nil // which moves
 	}
@@ -159,7 +157,7 @@ func (v *View) load(o Options) (err error) {
 
 // tabulate reads the list into the table.
 func (v *View) tabulate(o Options) (format.End, error) {
-	v.table = newTable(v.report.Exceptions, v.chunks(), v.onCOW(), o.Memory)
+	v.table = newTable(v.report.Exceptions, v.chunks(), v.onCOW(), memory.LargePages)
 	judge := v.judge
 	if v.report.Certain() && !o.Live {
 		judge = nil

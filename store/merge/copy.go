@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"dmcow/format"
+	"dmcow/internal/memory"
 	"dmcow/store"
 )
 
@@ -21,6 +22,7 @@ import (
 // in the order of the origin in any case.
 type copier struct {
 	*merger
+	memory  memory.Buffers
 	windows []*window
 	inOrder bool        // windows are cut in the order of the COW device
 	shares  atomic.Bool // it may be that devices share room
@@ -51,14 +53,17 @@ func newCopier(m *merger) *copier {
 	}
 	c.inOrder = c.inOrder && m.geometry.ChunkBytes() <= size
 	for range max(1, min(windows, (m.Bytes+size-1)/size)) {
-		w := &window{data: m.opening.Buffer(int(size))}
+		w := &window{data: c.memory.New(int(size))}
 		if buffers == 2 {
-			w.other = m.opening.Buffer(int(size))
+			w.other = c.memory.New(int(size))
 		}
 		c.windows = append(c.windows, w)
 	}
 	return c
 }
+
+// close gives the windows' memory back.
+func (c *copier) close() { c.memory.Free() }
 
 // each cuts exceptions to windows, has them read, several ahead, and hands them to
 // use in order. It brings the exceptions into the order in which it cuts them. The error

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/memory"
 	"dmcow/store"
 )
 
@@ -20,9 +21,9 @@ type list struct {
 	page     []byte // aligned; for changing
 }
 
-func newList(cow COW, g format.Geometry, buffer func(int) []byte) *list {
+func newList(cow COW, g format.Geometry) *list {
 	page := int(min(max(pageSize, format.Bytes(cow.LogicalBlockSize())), g.ChunkBytes()))
-	return &list{cow: cow, geometry: g, slots: uint64(g.ExceptionsPerArea()), buf: buffer(listBuffer), page: buffer(page)}
+	return &list{cow: cow, geometry: g, slots: uint64(g.ExceptionsPerArea()), buf: memory.Aligned(listBuffer), page: memory.Aligned(page)}
 }
 
 // listBuffer is how much metadata is read at a time, in bytes.

@@ -54,8 +54,6 @@ type Plan struct {
 
 // Opening is what is known of a store before it is merged.
 type Opening struct {
-	// Buffer gives out memory that is aligned for direct I/O; make does where it is nil.
-	Buffer func(bytes int) []byte
 	// HiddenVoid is as in [store.Options]: without it, a store with entries behind the
 	// list's end is refused.
 	HiddenVoid bool
@@ -128,11 +126,8 @@ func look(cow COW, origin store.Device, o Opening) (*Prospect, error) {
 	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
 		return nil, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
 	}
-	if o.Buffer == nil {
-		o.Buffer = func(n int) []byte { return make([]byte, n) }
-	}
 	p := &Prospect{
-		list:    newList(cow, g, o.Buffer),
+		list:    newList(cow, g),
 		opening: o,
 		size:    format.Bytes(origin.Size()) / format.SectorSize * format.SectorSize,
 		chunks:  g.Chunks(format.Bytes(cow.Size())),
@@ -266,6 +261,7 @@ func (m *Merge) merger(o Options) *merger {
 // store can be opened and merged again.
 func (m *Merge) Run(o Options) (Result, error) {
 	r := m.merger(o)
+	defer r.copier.close()
 	if !r.Keep {
 		if err := m.clearHidden(); err != nil {
 			return r.result, err

@@ -24,18 +24,18 @@ func besideAnother(run way) way {
 		if err := r.sound(r.log); err != nil {
 			return err
 		}
-		s, err := store.NewSaver(r.log, g, format.Bytes(r.origin.Size()), true, nil)
+		s, err := store.NewSaver(r.log, g, format.Bytes(r.origin.Size()), true)
 		if err != nil {
 			return err
 		}
+		defer s.Close()
 		for _, x := range list {
 			s.Overwritten(format.Bytes(x.Old)*g.ChunkBytes(), format.Bytes(x.Old+1)*g.ChunkBytes())
 		}
 		if need, err := s.Need(nil); err != nil || need.Enough > 0 {
 			return fmt.Errorf("%+v: %w", need, err)
 		}
-		buffer := func(n int) []byte { return make([]byte, n) }
-		if err := s.Save(r.log, r.origin, buffer, func(uint64) error { return nil }); err != nil {
+		if err := s.Save(r.log, r.origin, func(uint64) error { return nil }); err != nil {
 			return err
 		}
 		return run(r)

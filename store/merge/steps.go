@@ -21,6 +21,7 @@ func (m *Merge) Steps(o Options, n uint64, told func(store.Run) error) (Result, 
 		return Result{}, err
 	}
 	r := m.merger(Options{Memory: o.Memory, Undo: o.Undo, batch: o.batch, window: o.window})
+	defer r.copier.close()
 	for ; n > 0; n-- {
 		run, err := r.step(s)
 		if err != nil || run.Count == 0 {
