@@ -21,7 +21,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow":                      {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd":                  {own: []string{"dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/volume", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
 	"dmcow/snapshot":             {own: []string{"dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words", "dmcow/internal/memory"}},
-	"dmcow/check":                {own: []string{"dmcow/store", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/memory"}},
+	"dmcow/check":                {own: []string{"dmcow/store", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words"}},
 	"dmcow/repair":               {own: []string{"dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
 	"dmcow/dump":                 {own: []string{"dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
 	"dmcow/lvm":                  {others: []string{"github.com/diskfs/go-diskfs/partition"}},
