@@ -28,7 +28,7 @@ func (m *mending) text() io.Writer {
 func (m *mending) show() error {
 	w := &lines{w: m.text()}
 	w.line("%s: %s", words.Printable(m.name), m.headline(&m.repair.Plan.Before))
-	for _, x := range m.repair.Plan.Mended {
+	for _, x := range m.repair.Plan.Repaired {
 		what := "mended"
 		if x.Loses {
 			what = "mended, and something may be lost"
@@ -54,7 +54,7 @@ func (m *mending) show() error {
 	return w.err
 }
 
-func (m *mending) showMending(w *lines, what string, x repair.Mending) {
+func (m *mending) showMending(w *lines, what string, x repair.Resolution) {
 	w.line("\n%s: %s", what, x.Rule.Name)
 	for _, line := range x.Lines {
 		w.line("  %s", line)
@@ -81,7 +81,7 @@ func (m *mending) showLeft(w *lines) {
 // leftOver are the errors that would be left, but for those that wait to be decided.
 func (m *mending) leftOver() (all []check.Tally) {
 	for _, t := range m.repair.Plan.After.Tallies {
-		waits := slices.ContainsFunc(m.repair.Plan.Undecided, func(x repair.Mending) bool { return x.Rule == t.Rule })
+		waits := slices.ContainsFunc(m.repair.Plan.Undecided, func(x repair.Resolution) bool { return x.Rule == t.Rule })
 		if t.Severity == check.Error && !waits {
 			all = append(all, t)
 		}

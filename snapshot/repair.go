@@ -241,7 +241,7 @@ func (m *Repair) Do() (Mended, error) {
 func (m *Repair) sum() mended {
 	all := m.before
 	all.loses = all.loses || m.Plan.Loses()
-	for _, x := range m.Plan.Mended {
+	for _, x := range m.Plan.Repaired {
 		all.faults += x.Count
 	}
 	return all
