@@ -12,8 +12,8 @@ const (
 	windows = 4
 )
 
-// piece is a window that is read ahead.
-type piece struct {
+// reading is a window that is read ahead.
+type reading struct {
 	p      []byte
 	offset int64
 	want   int
@@ -30,7 +30,7 @@ type piece struct {
 func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) error) (err error) {
 	var buffers memory.Buffers
 	defer buffers.Free()
-	free, queue, stop := make(chan []byte, windows), make(chan *piece, windows), make(chan struct{})
+	free, queue, stop := make(chan []byte, windows), make(chan *reading, windows), make(chan struct{})
 	for range min(windows, (size+window-1)/window) {
 		free <- buffers.New(window)
 	}
@@ -41,7 +41,7 @@ func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) e
 			case <-stop:
 				return
 			case p := <-free:
-				w := &piece{p: p, offset: offset, want: int(min(window, size-offset)), read: make(chan struct{})}
+				w := &reading{p: p, offset: offset, want: int(min(window, size-offset)), read: make(chan struct{})}
 				queue <- w
 				go func() {
 					defer close(w.read)
@@ -63,7 +63,7 @@ func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) e
 	return err
 }
 
-func (w *piece) deliver(deliver func(p []byte, offset int64) error) error {
+func (w *reading) deliver(deliver func(p []byte, offset int64) error) error {
 	if w.n > 0 {
 		if err := deliver(w.p[:w.n], w.offset); err != nil {
 			return err

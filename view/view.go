@@ -142,7 +142,6 @@ func (v *View) check(o Options) (err error) {
 	return err
 }
 
-// load reads the list.
 func (v *View) load(o Options) (err error) {
 	read := v.tabulate
 	if o.ListOnly {
@@ -155,7 +154,6 @@ func (v *View) load(o Options) (err error) {
 	return err
 }
 
-// tabulate reads the list into the table.
 func (v *View) tabulate(o Options) (format.End, error) {
 	v.table = newTable(v.report.Exceptions, v.chunks(), v.onCOW(), memory.LargePages)
 	judge := v.judge
@@ -170,7 +168,6 @@ func (v *View) tabulate(o Options) (format.End, error) {
 	})
 }
 
-// list reads the list into the set of chunks that have an exception.
 func (v *View) list(o Options) (format.End, error) {
 	return format.Each(v.walk(o.Live), nil, func(_ *struct{}, b format.Batch) error {
 		for at, x := range b.Exceptions() {
@@ -203,7 +200,6 @@ func (v *View) Usage() store.Usage {
 	return store.Usage{Geometry: v.geometry, Size: format.Bytes(v.cow.Size()), End: v.end}
 }
 
-// onCOW is the number of chunks on the COW device.
 func (v *View) onCOW() uint64 { return v.geometry.Chunks(format.Bytes(v.cow.Size())) }
 
 // chunks is the number of chunks of the snapshot. The last one may be short.
