@@ -15,7 +15,7 @@ import (
 // bytes.
 const MinMemory format.Bytes = 1 << 20
 
-// Reader is a device that many pieces can be read from at once.
+// Reader is a device that many stretches can be read from at once.
 type Reader interface {
 	io.ReaderAt
 	// ReadMany reads p[i] from offset at[i], in bytes, for each i. Where some
@@ -115,7 +115,7 @@ type Source interface {
 }
 
 // Look is [Open] for devices that are open for reading.
-func Look(cow, origin Source, o Opening) (*Prospect, error) { return look(unwritten{cow}, origin, o) }
+func Look(cow, origin Source, o Opening) (*Prospect, error) { return look(discarding{cow}, origin, o) }
 
 func look(cow COW, origin store.Device, o Opening) (*Prospect, error) {
 	id, err := store.Loadable(cow)
@@ -145,10 +145,9 @@ func look(cow COW, origin store.Device, o Opening) (*Prospect, error) {
 	return p, p.lookBehind(end)
 }
 
-// count adds a batch of exceptions to the plan.
 func (m *Prospect) count(_ *struct{}, b format.Batch) error {
 	for at, x := range b.Exceptions() {
-		if err := m.judge(at, x); err != nil {
+		if err := m.checkException(at, x); err != nil {
 			return err
 		}
 		if m.isBeyond(x) {
@@ -176,7 +175,7 @@ func (m *Prospect) lookBehind(end format.End) error {
 	if h.Why != "" || !m.opening.HiddenVoid {
 		return &store.HiddenError{Place: h.Place, First: h.First, Why: h.Why}
 	}
-	m.Hidden, m.behind = h.Count, m.position(format.Place{Area: h.Area, Index: h.Last})+1
+	m.Hidden, m.behind = h.Count, m.geometry.Position(format.Place{Area: h.Area, Index: h.Last})+1
 	return nil
 }
 
@@ -234,7 +233,6 @@ type Result struct {
 	Beyond    uint64             // exceptions past the snapshot's end, which are left, too
 }
 
-// merger is a merge on its way.
 type merger struct {
 	*Merge
 	Options
@@ -321,7 +319,6 @@ const (
 	leastBatch = 1 << 10
 )
 
-// adapt fits the size of batches to what the last one took.
 func (m *merger) adapt(took time.Duration) {
 	switch {
 	case took > longBatch && m.limit > leastBatch:
