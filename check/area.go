@@ -85,8 +85,5 @@ func (p *pass) flushGarbage() error {
 	detail := fmt.Sprintf("%d of the %d entries from exception %d on cannot be exceptions, or repeat others", g.bad, g.of, g.Index)
 	f := Finding{Rule: ImplausibleArea, Scope: OfArea, Place: g.Place, detail: detail, slots: g.of}
 	g.bad, g.of = 0, 0
-	if p.tell == nil {
-		return nil
-	}
 	return p.tell(f)
 }

@@ -114,7 +114,7 @@ func (s *scan) isCopyOf(c format.NewChunk, old format.OldChunk) bool {
 func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint64, err error) {
 	chunk := s.geometry.ChunkBytes()
 	last := s.options.Origin % chunk // the origin's last chunk may be short
-	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), missing: missing, done: map[format.NewChunk]bool{}}
+	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), found: map[format.NewChunk]bool{}}
 	whole, short := map[uint64][]format.NewChunk{}, map[uint64][]format.NewChunk{}
 	for _, c := range chunks {
 		if s.stopped != nil {
@@ -128,7 +128,7 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 	}
 	origin := bufio.NewReaderSize(io.NewSectionReader(s.options.Content, 0, int64(s.options.Origin)), 1<<20)
-	for at := format.Bytes(0); at < s.options.Origin && f.found < missing; at += chunk {
+	for at := format.Bytes(0); at < s.options.Origin && f.count() < missing; at += chunk {
 		if s.options.Origin-at >= chunk {
 			if sum, ok := f.digest(origin, chunk); ok {
 				f.find(whole[sum])
@@ -139,12 +139,12 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 		break
 	}
-	if s.stopped != nil || f.found >= missing {
-		return f.found, s.stopped
+	if s.stopped != nil || f.count() >= missing {
+		return f.count(), s.stopped
 	}
 	_, err = format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
-			if sum, ok := f.saved(x.New, chunk); ok && f.found < missing {
+			if sum, ok := f.saved(x.New, chunk); ok && f.count() < missing {
 				f.find(whole[sum])
 			}
 			if s.stopped != nil {
@@ -153,25 +153,23 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 		return nil
 	})
-	return f.found, errors.Join(err, s.stopped)
+	return f.count(), errors.Join(err, s.stopped)
 }
 
 type finder struct {
 	*scan
-	seed           maphash.Seed
-	buf            []byte
-	found, missing uint64
-	done           map[format.NewChunk]bool // were found
+	seed  maphash.Seed
+	buf   []byte
+	found map[format.NewChunk]bool
 }
 
 func (f *finder) find(chunks []format.NewChunk) {
 	for _, c := range chunks {
-		if !f.done[c] {
-			f.done[c] = true
-			f.found++
-		}
+		f.found[c] = true
 	}
 }
+
+func (f *finder) count() uint64 { return uint64(len(f.found)) }
 
 // saved is the digest of the first n bytes of a data chunk; ok is false where they cannot be read.
 func (f *finder) saved(c format.NewChunk, n format.Bytes) (sum uint64, ok bool) {

@@ -13,8 +13,8 @@ type pass struct {
 	metadata divisor
 	all      bool // garbage is looked at exception by exception, too
 	progress func(format.AreaIndex) error
-	tell     func(Finding) error                  // of exceptions and areas; may be nil
-	spill    func(Finding) error                  // of hits that are not kept; may be nil
+	tell     func(Finding) error                  // of exceptions and areas
+	spill    func(Finding) error                  // of hits that are not kept
 	visit    func(format.Place, format.Exception) // each exception that is not garbage; may be nil
 
 	olds, news chunkSet
@@ -43,12 +43,14 @@ const (
 func (s *scan) newPass(skip uint64) *pass {
 	w := s.id.Walk(s.device)
 	w.Live = s.options.Live
-	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit}
+	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit, tell: ignore, spill: ignore}
 	p.hits.skip = skip
 	p.olds.reserve(s.origin)
 	p.news.reserve(s.chunks)
 	return p
 }
+
+func ignore(Finding) error { return nil }
 
 // close gives the bitmaps' memory back: nothing is known any more of which chunks have an
 // exception.
@@ -225,15 +227,13 @@ func (p *pass) single(piece format.Piece) error {
 		at, x := p.at(piece, i), piece.At(i)
 		if flags&isBroken != 0 {
 			p.broken++
-			if p.tell != nil {
-				if err := p.tell(p.finding(at, x)); err != nil {
-					return err
-				}
+			if err := p.tell(p.finding(at, x)); err != nil {
+				return err
 			}
 			continue
 		}
 		if flags != 0 {
-			if f, spilled := p.hits.add(hit{named{at, x}, flags}); spilled && p.spill != nil {
+			if f, spilled := p.hits.add(hit{named{at, x}, flags}); spilled {
 				if err := p.spill(f); err != nil {
 					return err
 				}

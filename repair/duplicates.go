@@ -64,7 +64,7 @@ func (r *replacing) one(x check.Finding) error {
 	}
 	if r.Keep == AskWhich {
 		r.undecided(&x, x.Message()+"; "+r.compare(first.New, x.New))
-		return r.visit(x.Area)
+		return r.Visit(x.Area)
 	}
 	winner := r.winner(x, first)
 	r.lost(check.DuplicateOldChunk, x.Where(), fmt.Sprintf("%s: the one with new chunk %d is kept", x.Message(), winner.New))
@@ -74,7 +74,7 @@ func (r *replacing) one(x check.Finding) error {
 			return err
 		}
 	}
-	return r.visit(x.Area)
+	return r.Visit(x.Area)
 }
 
 func (r *replacing) winner(x check.Finding, first format.Exception) format.Exception {

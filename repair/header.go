@@ -45,7 +45,7 @@ func (p *planner) repairHeader(f *findings) (bool, error) {
 		return false, &HeaderError{"the header says that the snapshot is invalid: write it with --valid 0, and see what dmcow revalidate says"}
 	case found != nil && p.Header != nil:
 		var err error
-		if p.evidence, err = check.Probe(p.image, p.visit); err != nil {
+		if p.evidence, err = check.Probe(p.image, p.Visit); err != nil {
 			return false, err
 		}
 		return true, p.newHeader(found)

@@ -35,7 +35,7 @@ func (p *planner) read(first, end uint64, use func(uint64, format.Exception) err
 				return err
 			}
 		}
-		if err := p.visit(p.geometry.PlaceAt(first).Area); err != nil {
+		if err := p.Visit(p.geometry.PlaceAt(first).Area); err != nil {
 			return err
 		}
 		first += n

@@ -49,6 +49,9 @@ type planner struct {
 // Make plans the repair of a device. The error is one of reading, a [*HeaderError],
 // or Options.Visit's.
 func Make(o Options) (*Plan, error) {
+	if o.Visit == nil {
+		o.Visit = func(format.AreaIndex) error { return nil }
+	}
 	p := &planner{
 		Options: o,
 		Plan:    &Plan{image: newImage(o.Device)},
@@ -219,20 +222,13 @@ func (f *findings) has(rule *check.Rule) *check.Finding {
 // listEnd is where the list ends, as it will be.
 func (p *planner) listEnd(f *findings) (format.End, error) {
 	if f.end == nil {
-		end, err := format.Scan(f.Identity.Walk(p.image.current()), p.visit)
+		end, err := format.Scan(f.Identity.Walk(p.image.current()), p.Visit)
 		if err != nil {
 			return end, err
 		}
 		f.end = &end
 	}
 	return *f.end, nil
-}
-
-func (p *planner) visit(k format.AreaIndex) error {
-	if p.Visit == nil {
-		return nil
-	}
-	return p.Visit(k)
 }
 
 func (p *planner) chunks() uint64 { return p.geometry.Chunks(format.Bytes(p.image.Size())) }

@@ -71,7 +71,7 @@ func (p *planner) freeChunk() (c format.NewChunk, ok bool, err error) {
 					p.free = max(p.free, n+1)
 				}
 			}
-			return p.visit(b.Area)
+			return p.Visit(b.Area)
 		})
 		if err != nil && !errors.Is(err, format.ErrBeyondDevice) {
 			return 0, false, err

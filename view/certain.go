@@ -65,9 +65,6 @@ func (d *doubts) note(v *View, f check.Finding) {
 
 func (d *doubts) doubt(old format.OldChunk, why string) {
 	d.named.Add(uint64(old), 1)
-	if d.reasons == nil {
-		d.reasons = map[format.OldChunk]string{}
-	}
 	if _, known := d.reasons[old]; !known && len(d.reasons) < mostReasons {
 		d.reasons[old] = why
 	}

@@ -76,7 +76,10 @@ type View struct {
 // The error is store.ErrInvalid, a [*store.StateError] where there is no store to be read,
 // ErrDamaged where it was to be written to, that of Visit, or one of reading.
 func Open(o Options) (*View, error) {
-	v := &View{cow: o.COW, origin: o.Origin, damagedOK: o.DamagedOK}
+	if o.Visit == nil {
+		o.Visit = func(format.AreaIndex) error { return nil }
+	}
+	v := &View{cow: o.COW, origin: o.Origin, damagedOK: o.DamagedOK, doubts: doubts{reasons: map[format.OldChunk]string{}}}
 	v.size = format.Bytes(o.Origin.Size()) / format.SectorSize * format.SectorSize
 	if o.Size > 0 {
 		v.size = min(v.size, o.Size)
@@ -164,7 +167,7 @@ func (v *View) tabulate(o Options) (format.End, error) {
 	return format.Each(v.walk(o.Live), gather, func(h *halves, b format.Batch) error {
 		v.table.add(h)
 		v.doubts.noteSharers(b)
-		return visit(o, b)
+		return o.Visit(b.Area)
 	})
 }
 
@@ -176,15 +179,8 @@ func (v *View) list(o Options) (format.End, error) {
 			}
 		}
 		v.doubts.noteSharers(b)
-		return visit(o, b)
+		return o.Visit(b.Area)
 	})
-}
-
-func visit(o Options, b format.Batch) error {
-	if o.Visit == nil {
-		return nil
-	}
-	return o.Visit(b.Area)
 }
 
 func (v *View) walk(live bool) format.Walk {
