@@ -6,7 +6,6 @@ import (
 	"dmcow/format"
 )
 
-// implausible is told of what is garbage in the place of exceptions.
 var ImplausibleArea = &Rule{
 	Name:     "implausible-area",
 	Severity: Error,
@@ -28,8 +27,8 @@ const (
 	leastRepeats = format.SectorSize / format.ExceptionSize
 )
 
-// mostOf reports whether bad is more than the half of n, and no fewer than least.
-func mostOf(bad, n, least int) bool { return bad >= least && 2*bad > n }
+// isMost reports whether bad is more than the half of n, and no fewer than least.
+func isMost(bad, n, least int) bool { return bad >= least && 2*bad > n }
 
 // garbage is the area of which some was found to be garbage last.
 type garbage struct {
@@ -38,10 +37,10 @@ type garbage struct {
 	areas        uint64 // areas so far
 }
 
-// orderly reports whether most new chunks of a piece are close to the ones before
+// isOrderly reports whether most new chunks of a piece are close to the ones before
 // them, and others: so a kernel gives chunks out, and garbage is not so. If they are
 // impossible all the same, it is the device that was cut short.
-func orderly(piece format.Piece) bool {
+func isOrderly(piece format.Piece) bool {
 	close := 0
 	for i := 1; i < piece.Len(); i++ {
 		if format.Near(piece.At(i), piece.At(i-1)) {
@@ -51,10 +50,9 @@ func orderly(piece format.Piece) bool {
 	return 2*close > piece.Len()
 }
 
-// impossibles is the number of exceptions of a piece that are impossible.
 func (p *pass) impossibles(piece format.Piece) (n int) {
 	for i := range piece.Len() {
-		if p.impossible(p.at(piece, i), piece.At(i)) {
+		if p.isImpossible(p.at(piece, i), piece.At(i)) {
 			n++
 		}
 	}
@@ -87,8 +85,5 @@ func (p *pass) flushGarbage() error {
 	detail := fmt.Sprintf("%d of the %d entries from exception %d on cannot be exceptions, or repeat others", g.bad, g.of, g.Index)
 	f := Finding{Rule: ImplausibleArea, Scope: OfArea, Place: g.Place, detail: detail, slots: g.of}
 	g.bad, g.of = 0, 0
-	if p.tell == nil {
-		return nil
-	}
 	return p.tell(f)
 }

@@ -1,6 +1,6 @@
-// Package check finds the faults of a persistent exception store: it looks at
-// header, list and accounting, and says of each fault what the kernel does with
-// it and what mends it. It never writes.
+// Package check finds what is wrong with a persistent exception store: it looks at
+// header, list and accounting, and says of each finding what the kernel does with
+// it and what repairs it. It never writes.
 //
 // # Rules
 //
@@ -13,7 +13,7 @@
 // # Findings
 //
 // [Run] walks once through the metadata and hands out findings as it meets them,
-// and walks again to say of duplicates what they share their chunks with. A fault of
+// and walks again to say of duplicates what they share their chunks with. What is wrong with
 // an exception is told once, by the first rule that it breaks.
 // [Report] counts them and keeps the first few of each rule. Damage is data: an
 // error only says that something could not be read.

@@ -3,14 +3,14 @@ package check
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/memory"
 )
 
-// duplicateRules are those that two exceptions break together. The later one has
-// the fault; where it breaks several, the first that fits.
+// duplicateRules are those that two exceptions break together. The finding is of
+// the later one; where it breaks several, the first that fits.
 var (
 	DuplicateOldChunk = &Rule{
 		Name:     "duplicate-old-chunk",
@@ -59,7 +59,7 @@ func other(f Finding) string {
 	if f.Other == nil {
 		return "somewhere before it"
 	}
-	return fmt.Sprintf("area %d, exception %d", f.Other.Area, f.Other.Index)
+	return where(*f.Other)
 }
 
 const (
@@ -70,35 +70,42 @@ const (
 	highChunks = 1 << 17
 )
 
-// chunkSet is a set of chunk numbers in bounded memory.
 type chunkSet struct {
 	low  bitmap.Set
 	high map[uint64]struct{}
 	// overflowed is true when there were more high numbers than are remembered.
 	overflowed bool
+	unmap      func()
+}
+
+// reserve reserves memory for the numbers below n. Where there is none, it is taken little by little, and
+// up to twice as much.
+func (s *chunkSet) reserve(n uint64) {
+	var words []uint64
+	words, s.unmap = memory.Words(int(min(n, lowChunks)/64 + 1))
+	s.low = bitmap.On(words)
+}
+
+// free gives that memory back. Nothing is known to be there any more.
+func (s *chunkSet) free() {
+	s.low = bitmap.Set{}
+	s.unmap()
 }
 
 // add adds n, and returns 1 where it is known to have been there, else 0.
 func (s *chunkSet) add(n uint64) (had uint64) {
-	if n < lowChunks {
+	switch {
+	case n < lowChunks:
 		return s.low.Add(n)
-	}
-	return s.addHigh(n)
-}
-
-// addHigh is add for one that no bitmap knows.
-func (s *chunkSet) addHigh(n uint64) (had uint64) {
-	if _, had := s.high[n]; had {
+	case s.has(n):
 		return 1
-	}
-	if len(s.high) == highChunks {
+	case len(s.high) == highChunks:
 		s.overflowed = true
-		return 0
+	case s.high == nil:
+		s.high = map[uint64]struct{}{n: {}}
+	default:
+		s.high[n] = struct{}{}
 	}
-	if s.high == nil {
-		s.high = map[uint64]struct{}{}
-	}
-	s.high[n] = struct{}{}
 	return 0
 }
 
@@ -122,7 +129,6 @@ func (s *chunkSet) addAll(raw []byte, most uint64, flags []uint8, bit uint8) (an
 	return any
 }
 
-// has reports whether n is known to be there.
 func (s *chunkSet) has(n uint64) bool {
 	if n < lowChunks {
 		return s.low.Has(n)
@@ -131,7 +137,6 @@ func (s *chunkSet) has(n uint64) bool {
 	return had
 }
 
-// remove takes out what add has put in.
 func (s *chunkSet) remove(n uint64) {
 	if n < lowChunks {
 		s.low.Remove(n)
@@ -143,8 +148,7 @@ func (s *chunkSet) remove(n uint64) {
 // hit is an exception with a chunk that an earlier one has: the old one, the new
 // one or both, as its flags say.
 type hit struct {
-	format.Place
-	format.Exception
+	named
 	flags uint8
 }
 
@@ -187,14 +191,9 @@ func (h *hits) total() (n uint64) {
 	return n
 }
 
-// spilled reports whether there were hits that nobody names.
-func (h *hits) spilled() bool {
+// hasSpilled reports whether there were hits that nobody names.
+func (h *hits) hasSpilled() bool {
 	return h.counts[oldHit] > maxHits || h.counts[newHit] > maxHits || h.counts[oldHit|newHit] > mostNamed
-}
-
-// keepBoth leaves those by both chunks alone.
-func (h *hits) keepBoth() {
-	h.kept = slices.DeleteFunc(h.kept, func(x hit) bool { return x.flags != oldHit|newHit })
 }
 
 // namer finds the exceptions that hits share their chunks with: the first of
@@ -206,18 +205,13 @@ type namer struct {
 }
 
 func newNamer(hits []hit) *namer {
-	n := &namer{
-		olds:  make(map[format.OldChunk]*format.Place, len(hits)),
-		news:  make(map[format.NewChunk]*format.Place, len(hits)),
-		pairs: make(map[format.Exception]*format.Place, len(hits)),
-	}
+	n := &namer{map[format.OldChunk]*format.Place{}, map[format.NewChunk]*format.Place{}, map[format.Exception]*format.Place{}}
 	for _, h := range hits {
 		n.olds[h.Old], n.news[h.New], n.pairs[h.Exception] = nil, nil, nil
 	}
 	return n
 }
 
-// visit is told of each exception of the list, in order.
 func (n *namer) visit(at format.Place, x format.Exception) {
 	note(n.olds, x.Old, at)
 	note(n.news, x.New, at)
@@ -231,7 +225,6 @@ func note[K comparable](first map[K]*format.Place, chunk K, at format.Place) {
 	}
 }
 
-// name is the finding of a hit.
 func (n *namer) name(h hit) Finding {
 	f := Finding{Scope: OfException, Place: h.Place, Exception: h.Exception}
 	pair, old := before(n.pairs[h.Exception], h.Place), before(n.olds[h.Old], h.Place)

@@ -29,16 +29,12 @@ func newFacts(g format.Geometry, size, origin format.Bytes) facts {
 	return f
 }
 
-// exceptionRules are those that an exception breaks by itself. It has the fault
-// of the first that fits. They are asked of what is not ordinary alone (see
+// exceptionRules are those that an exception breaks by itself. The finding
+// is of the first that fits. They are asked of what is not ordinary alone (see
 // pass.look): of exceptions whose new chunk is no data chunk on the device or whose
 // old one is not on the origin, and of the first of each piece.
 var exceptionRules = []*Rule{
-	HeaderInArea,
-	NewChunkOver56Bits,
-	NewChunkIsMetadata,
-	NewChunkBeyondDevice,
-	OldChunkBeyondOrigin,
+	HeaderInArea, NewChunkOver56Bits, NewChunkIsMetadata, NewChunkBeyondDevice, OldChunkBeyondOrigin,
 }
 
 var HeaderInArea = &Rule{
@@ -141,10 +137,10 @@ func (f *facts) breaks(at format.Place, x format.Exception) *Rule {
 	return nil
 }
 
-// impossible reports whether no accident to the device's size, and no wrong origin,
+// isImpossible reports whether no accident to the device's size, and no wrong origin,
 // makes a sound exception look like this one: its new chunk is nowhere near where
 // those of its area can be, or its old one on no device.
-func (f *facts) impossible(at format.Place, x format.Exception) bool {
+func (f *facts) isImpossible(at format.Place, x format.Exception) bool {
 	near := 2 * max(f.chunks, uint64(f.geometry.AreaLocation(at.Area+2)))
 	return f.geometry.IsMetadata(x.New) || uint64(x.New) >= near || !f.known && uint64(x.Old) >= f.origin
 }

@@ -34,7 +34,7 @@ const mostInGap = 1 << 16
 // entries had. The error is what Options.Visit returned.
 func (s *scan) whyLost() (string, error) {
 	g, ok := s.gap()
-	if !ok || !s.inOrder() {
+	if !ok || !s.isInOrder() {
 		return "", nil
 	}
 	missing := min(g.slots, uint64(len(g.chunks))) // chunks that are still to be found
@@ -58,8 +58,8 @@ func (s *scan) whyLost() (string, error) {
 	return fmt.Sprintf("%d entries are missing before them, and the data of %d unnamed data chunks there, as chunk %d, is not on the origin", g.slots, missing-found, rest[0]), nil
 }
 
-// inOrder reports whether new chunks rise in the list and behind its end, but for some.
-func (s *scan) inOrder() bool {
+// isInOrder reports whether new chunks rise in the list and behind its end, but for some.
+func (s *scan) isInOrder() bool {
 	const orderly = 8 // exceptions, at least, to one that is not in order
 	return s.list.end.Exceptions+uint64(s.behind.Count) >= orderly*(s.list.falls+s.proof.falls+1)
 }
@@ -67,16 +67,16 @@ func (s *scan) inOrder() bool {
 // gap finds the gap; ok is false where that cannot be read, or is too large.
 func (s *scan) gap() (g gap, ok bool) {
 	h := s.behind
-	first := position(s.geometry, h.Place)
+	first := s.geometry.Position(h.Place)
 	low := uint64(0) // rank of the first data chunk of the gap
 	if first > 0 {
 		before, ok := s.slots(first-1, 1)
 		if !ok {
 			return g, false
 		}
-		g.left, low = before[0], rank(s.geometry, before[0].New)+1
+		g.left, low = before[0], s.rank(before[0].New)+1
 	}
-	right, ok := s.slots(position(s.geometry, format.Place{Area: h.Area, Index: h.First}), 1)
+	right, ok := s.slots(s.geometry.Position(format.Place{Area: h.Area, Index: h.First}), 1)
 	if !ok || s.proof.highest > low+mostInGap {
 		return g, false
 	}
@@ -101,7 +101,7 @@ func (s *scan) unnamed(first, end uint64) (all []format.NewChunk) {
 // such a one.
 func (s *scan) isCopyOf(c format.NewChunk, old format.OldChunk) bool {
 	x := format.Exception{Old: old, New: c}
-	if !s.plausible(x) {
+	if !s.isPlausible(x) {
 		return false
 	}
 	equal, err := s.equalsOrigin(x)
@@ -114,7 +114,7 @@ func (s *scan) isCopyOf(c format.NewChunk, old format.OldChunk) bool {
 func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint64, err error) {
 	chunk := s.geometry.ChunkBytes()
 	last := s.options.Origin % chunk // the origin's last chunk may be short
-	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), missing: missing, done: map[format.NewChunk]bool{}}
+	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), found: map[format.NewChunk]bool{}}
 	whole, short := map[uint64][]format.NewChunk{}, map[uint64][]format.NewChunk{}
 	for _, c := range chunks {
 		if s.stopped != nil {
@@ -128,7 +128,7 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 	}
 	origin := bufio.NewReaderSize(io.NewSectionReader(s.options.Content, 0, int64(s.options.Origin)), 1<<20)
-	for at := format.Bytes(0); at < s.options.Origin && f.found < missing; at += chunk {
+	for at := format.Bytes(0); at < s.options.Origin && f.count() < missing; at += chunk {
 		if s.options.Origin-at >= chunk {
 			if sum, ok := f.digest(origin, chunk); ok {
 				f.find(whole[sum])
@@ -139,12 +139,12 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 		break
 	}
-	if s.stopped != nil || f.found >= missing {
-		return f.found, s.stopped
+	if s.stopped != nil || f.count() >= missing {
+		return f.count(), s.stopped
 	}
 	_, err = format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
-			if sum, ok := f.saved(x.New, chunk); ok && f.found < missing {
+			if sum, ok := f.saved(x.New, chunk); ok && f.count() < missing {
 				f.find(whole[sum])
 			}
 			if s.stopped != nil {
@@ -153,34 +153,29 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 		return nil
 	})
-	return f.found, errors.Join(err, s.stopped)
+	return f.count(), errors.Join(err, s.stopped)
 }
 
-// finder looks for data chunks by their content.
 type finder struct {
 	*scan
-	seed           maphash.Seed
-	buf            []byte
-	found, missing uint64
-	done           map[format.NewChunk]bool // were found
+	seed  maphash.Seed
+	buf   []byte
+	found map[format.NewChunk]bool
 }
 
-// find takes note of chunks that were found.
 func (f *finder) find(chunks []format.NewChunk) {
 	for _, c := range chunks {
-		if !f.done[c] {
-			f.done[c] = true
-			f.found++
-		}
+		f.found[c] = true
 	}
 }
+
+func (f *finder) count() uint64 { return uint64(len(f.found)) }
 
 // saved is the digest of the first n bytes of a data chunk; ok is false where they cannot be read.
 func (f *finder) saved(c format.NewChunk, n format.Bytes) (sum uint64, ok bool) {
 	return f.digest(io.NewSectionReader(f.device, int64(f.geometry.Offset(c)), int64(n)), n)
 }
 
-// digest is the digest of the next n bytes.
 func (f *finder) digest(r io.Reader, n format.Bytes) (sum uint64, ok bool) {
 	var h maphash.Hash
 	h.SetSeed(f.seed)

@@ -11,17 +11,8 @@ import (
 // headerRules look at what stands before the list: the header, and where the
 // device has none, what may have been behind one.
 var headerRules = []*Rule{
-	BadMagic,
-	LostHeader,
-	ForeignContent,
-	LVMChunkSizeDiffers,
-	ZeroedHeader,
-	BadVersion,
-	BadChunkSize,
-	TooSmall,
-	ValidNotOne,
-	UnfinishedStore,
-	OddTail,
+	BadMagic, LostHeader, ForeignContent, LVMChunkSizeDiffers, ZeroedHeader, BadVersion, BadChunkSize, TooSmall,
+	ValidNotOne, UnfinishedStore, OddTail,
 }
 
 var BadMagic = &Rule{
@@ -40,7 +31,7 @@ var BadMagic = &Rule{
 			detail: fmt.Sprintf("the magic is 0x%08x, expected 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence()),
 			repair: s.rewrite(""),
 		}
-		if s.survives() {
+		if s.id.Survives(s.device) {
 			f.repair = fmt.Sprintf("write the header anew, keeping the other fields, which look as they should: chunks of %d sectors, valid %d",
 				s.id.Header.ChunkSectors, s.id.Header.Valid)
 		}
@@ -58,9 +49,9 @@ var LostHeader = &Rule{
 	Command:  "repair",
 	header: func(s *scan) *Finding {
 		switch h := s.id.Header; {
-		case !s.headless() || s.id.Blank:
+		case !s.isHeadless() || s.id.Blank:
 			return nil
-		case s.survives():
+		case s.id.Survives(s.device):
 			return &Finding{detail: fmt.Sprintf("the magic is 0, and the other fields survive: valid %d, version %d, chunks of %d sectors%s",
 				h.Valid, h.Version, h.ChunkSectors, s.evidence())}
 		case s.probe() == nil:
@@ -83,7 +74,7 @@ var ForeignContent = &Rule{
 	Fate:     Formats,
 	Repair:   "make sure that this is the device you mean: nothing on it speaks for a store",
 	header: func(s *scan) *Finding {
-		if !s.headless() || s.id.Blank || s.survives() || s.probe() != nil {
+		if !s.isHeadless() || s.id.Blank || s.id.Survives(s.device) || s.probe() != nil {
 			return nil
 		}
 		return &Finding{detail: "the magic is 0, and yet the first 4096 bytes are not all zero: no COW store"}
@@ -116,7 +107,7 @@ var ZeroedHeader = &Rule{
 	Repair:   "do not activate the snapshot, and write the header anew; if it is new and was never active, initialize makes it a new store",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	header: func(s *scan) *Finding {
-		if !s.headless() || !s.id.Blank || s.probe() == nil {
+		if !s.isHeadless() || !s.id.Blank || s.probe() == nil {
 			return nil
 		}
 		return &Finding{
@@ -233,7 +224,7 @@ var OddTail = &Rule{
 	When:     "the device's size is no multiple of the chunk",
 	Kernel:   "does not use what is left over",
 	header: func(s *scan) *Finding {
-		if !s.fits() || s.size%s.geometry.ChunkBytes() == 0 {
+		if !s.hasList() || s.size%s.geometry.ChunkBytes() == 0 {
 			return nil
 		}
 		return &Finding{detail: fmt.Sprintf("%d bytes behind the last whole chunk are not used", s.size%s.geometry.ChunkBytes())}
@@ -257,19 +248,15 @@ func (s *scan) rewrite(first string) string {
 	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors%s: --header %[2]ds", first, e.Geometry.ChunkSectors(), valid)
 }
 
-// fits reports whether the header has a chunk size with which there can be a list.
-func (s *scan) fits() bool {
+// hasList reports whether the header has a chunk size with which there can be a list.
+func (s *scan) hasList() bool {
 	return !s.id.Geometry.IsZero() && look.Fits(s.device, s.id.Geometry) == nil
 }
 
-// hasHeader reports whether the device begins with a header's magic.
 func (s *scan) hasHeader() bool { return s.id.Header.Magic == format.Magic }
 
-// headless reports whether the magic is 0, on a device that the kernel would make
+// isHeadless reports whether the magic is 0, on a device that the kernel would make
 // a new store of.
-func (s *scan) headless() bool {
+func (s *scan) isHeadless() bool {
 	return s.size >= format.SectorSize && s.id.Header.Magic == 0 && !s.id.Unfinished
 }
-
-// survives is [look.Identity.Survives].
-func (s *scan) survives() bool { return s.id.Survives(s.device) }

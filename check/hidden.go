@@ -2,12 +2,10 @@ package check
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 	"dmcow/store/look"
 )
 
@@ -34,14 +32,13 @@ type proof struct {
 	lost       string // why the gap before them speaks for a lost sector
 }
 
-// named is an entry with its place.
 type named struct {
 	format.Place
 	format.Exception
 }
 
-// void reports whether leaving the entries out changes nothing.
-func (s *scan) void() bool {
+// isVoid reports whether leaving the entries out changes nothing.
+func (s *scan) isVoid() bool {
 	return s.behind.Count > 0 && s.behind.Why == "" && s.proof.open == 0 && s.proof.lost == ""
 }
 
@@ -62,8 +59,8 @@ func (s *scan) lookBehind() (err error) {
 				s.proof.first, s.proof.why = named{at, x}, why
 			}
 		}
-		if s.plausible(x) {
-			r := rank(s.geometry, x.New)
+		if s.isPlausible(x) {
+			r := s.rank(x.New)
 			if r <= s.proof.last && s.proof.last > 0 {
 				s.proof.falls++
 			}
@@ -87,9 +84,9 @@ func (s *scan) isCopyOfEnd(at format.Place) bool {
 	if inSector == 0 || at.Index%slotsPerSector != 0 {
 		return false
 	}
-	here, ok := s.slots(position(s.geometry, s.behind.Place)-uint64(inSector), slotsPerSector)
-	there, ok2 := s.slots(position(s.geometry, at), slotsPerSector)
-	return ok && ok2 && slices.Equal(here, there)
+	end := s.behind.Place
+	end.Index -= inSector
+	return s.areEqual(end, at, slotsPerSector)
 }
 
 // notVoid is why an entry behind the list's end may be missed; it is empty where nobody
@@ -100,15 +97,14 @@ func (s *scan) notVoid(x format.Exception, p *proof) string {
 	case s.list.olds.has(uint64(x.Old)), s.list.news.has(uint64(x.New)):
 		p.superseded = true
 		return ""
-	case !s.plausible(x):
+	case !s.isPlausible(x):
 		return "it cannot be an exception"
 	case p.olds.add(uint64(x.Old))+p.news.add(uint64(x.New)) > 0:
 		return "another entry there has one of its chunks"
 	case s.options.Content == nil:
 		return unknownData
 	}
-	equal, err := s.equalsOrigin(x)
-	switch {
+	switch equal, err := s.equalsOrigin(x); {
 	case err != nil:
 		return err.Error()
 	case !equal:
@@ -120,34 +116,27 @@ func (s *scan) notVoid(x format.Exception, p *proof) string {
 // equalsOrigin reports whether the origin holds what an exception's data chunk does, as far
 // as that lies on the origin.
 func (s *scan) equalsOrigin(x format.Exception) (bool, error) {
-	const piece = 64 << 10
+	const most = 64 << 10 // bytes at a time
 	chunk := s.geometry.ChunkBytes()
 	from, at := s.geometry.Offset(x.New), format.Bytes(x.Old)*chunk
 	length := min(chunk, s.options.Origin-at)
-	data, there := make([]byte, min(length, piece)), make([]byte, min(length, piece))
-	for done := format.Bytes(0); done < length; done += piece {
-		n := min(length-done, piece)
+	data, there := make([]byte, min(length, most)), make([]byte, min(length, most))
+	for done := format.Bytes(0); done < length; done += most {
+		n := min(length-done, most)
 		if err := s.visit(s.list.end.Area); err != nil {
 			return false, err
 		}
-		if got, err := s.device.ReadAt(data[:n], int64(from+done)); got < int(n) {
-			return false, fmt.Errorf("its data cannot be read at byte %d: %w", from+done+format.Bytes(got), unexpected(err))
+		if err := raw.ReadWhere(s.device, data[:n], from+done); err != nil {
+			return false, fmt.Errorf("its data cannot be read at %w", err)
 		}
-		if got, err := s.options.Content.ReadAt(there[:n], int64(at+done)); got < int(n) {
-			return false, fmt.Errorf("the origin cannot be read at byte %d: %w", at+done+format.Bytes(got), unexpected(err))
+		if err := raw.ReadWhere(s.options.Content, there[:n], at+done); err != nil {
+			return false, fmt.Errorf("the origin cannot be read at %w", err)
 		}
 		if !bytes.Equal(data[:n], there[:n]) {
 			return false, nil
 		}
 	}
 	return true, nil
-}
-
-func unexpected(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 var HiddenExceptions = &Rule{
@@ -163,17 +152,21 @@ var HiddenExceptions = &Rule{
 		if h.Count == 0 {
 			return nil
 		}
+		stand := "1 exception stands"
+		if h.Count > 1 {
+			stand = fmt.Sprintf("%d exceptions stand", h.Count)
+		}
 		f := &Finding{
 			Scope:    OfPlace,
 			Place:    format.Place{Area: h.Area, Index: h.First},
-			detail:   fmt.Sprintf("the list ends at exception %d of this area, and %s behind it, up to exception %d; %s", h.Index, stand(h.Count), h.Last, s.explanation()),
+			detail:   fmt.Sprintf("the list ends at exception %d of this area, and %s behind it, up to exception %d; %s", h.Index, stand, h.Last, s.explanation()),
 			repair:   "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing them loses them",
 			Suggests: s.suggestGap(),
 		}
 		if f.Suggests == nil {
 			f.detail += s.unnamedInGap()
 		}
-		if s.void() {
+		if s.isVoid() {
 			f.repair = "clear them: a write that was never finished has left them"
 			f.meaning = &Meaning{NamedCertain: true, UnlistedCertain: true, Merging: AnyMerge}
 		}
@@ -181,7 +174,6 @@ var HiddenExceptions = &Rule{
 	},
 }
 
-// explanation says what speaks for and against the entries behind the list's end.
 func (s *scan) explanation() string {
 	p := s.proof
 	switch {
@@ -192,19 +184,8 @@ func (s *scan) explanation() string {
 	case p.open == 0:
 		return "a torn commit explains them, and the snapshot shows the same without them"
 	case p.why == unknownData:
-		return fmt.Sprintf("a torn commit would explain them, if the data of %s equalled what the origin has; else a sector of the list was lost before them (--origin tells)", count(p.open))
+		return fmt.Sprintf("a torn commit would explain them, if the data of %d of them equalled what the origin has; else a sector of the list was lost before them (--origin tells)", p.open)
 	}
-	return fmt.Sprintf("a torn commit does not explain %s: exception %d (old chunk %d, new chunk %d) is the first, %s; a sector of the list was lost before them, or a write to the snapshot was torn",
-		count(p.open), p.first.Index, p.first.Old, p.first.New, p.why)
-}
-
-// count is "1 of them", or of many.
-func count(n uint64) string { return fmt.Sprintf("%d of them", n) }
-
-// stand is "1 exception stands", or of many.
-func stand(n int) string {
-	if n == 1 {
-		return "1 exception stands"
-	}
-	return fmt.Sprintf("%d exceptions stand", n)
+	return fmt.Sprintf("a torn commit does not explain %d of them: exception %d (old chunk %d, new chunk %d) is the first, %s; a sector of the list was lost before them, or a write to the snapshot was torn",
+		p.open, p.first.Index, p.first.Old, p.first.New, p.why)
 }

@@ -9,10 +9,7 @@ import (
 
 // wholeRules ask whether the list is where the header says, and all of it there:
 // where it is not, that is to be seen to before anything else that was found.
-var wholeRules = []*Rule{
-	WrongChunkSize,
-	AreaBeyondDevice,
-}
+var wholeRules = []*Rule{WrongChunkSize, AreaBeyondDevice}
 
 var WrongChunkSize = &Rule{
 	Name:     "wrong-chunk-size",
@@ -45,28 +42,14 @@ var AreaBeyondDevice = &Rule{
 		if s.cut == nil {
 			return nil
 		}
-		return &Finding{
-			Scope: OfArea,
-			Place: format.Place{Area: s.cut.Area},
-			detail: fmt.Sprintf("the list leads to this area at chunk %d, and the device has %d chunks (%d sectors)",
-				s.cut.Chunk, s.chunks, s.size.Sectors()),
-		}
+		return ofArea(s.cut.Area, "the list leads to this area at chunk %d, and the device has %d chunks (%d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
 	},
 }
 
 // listRules look at the list as a whole, and at what is behind its end.
 var listRules = []*Rule{
-	HiddenExceptions,
-	OddTerminator,
-	MisplacedArea,
-	CutOffList,
-	HeaderPadding,
-	NextChunkIsMetadata,
-	Full,
-	LeakedChunks,
-	OutOfOrder,
-	StaleAreas,
-	OlderStore,
+	HiddenExceptions, OddTerminator, MisplacedArea, CutOffList, HeaderPadding, NextChunkIsMetadata, Full, LeakedChunks,
+	OutOfOrder, StaleAreas, OlderStore,
 }
 
 var HeaderPadding = &Rule{
@@ -159,7 +142,7 @@ var LeakedChunks = &Rule{
 	When:     "no exception names some of the data chunks below the next free one: a copy failed, or an exception was merged",
 	Kernel:   "does not use them any more",
 	list: func(s *scan) *Finding {
-		if !s.sound() {
+		if !s.isSound() {
 			return nil
 		}
 		below := s.usage().Given() // usage counts what is named, and here it is looked up
@@ -177,14 +160,11 @@ var OutOfOrder = &Rule{
 	When:     "new chunks do not rise",
 	Kernel:   "writes them so where copies run in parallel",
 	list: func(s *scan) *Finding {
-		if s.list.falls == 0 || !s.sound() {
+		if s.list.falls == 0 || !s.isSound() {
 			return nil
 		}
-		return &Finding{
-			Scope:  OfPlace,
-			Place:  s.list.fall,
-			detail: fmt.Sprintf("new chunks do not rise, in %d places, of which this is the first", s.list.falls),
-		}
+		detail := fmt.Sprintf("new chunks do not rise, in %d places, of which this is the first", s.list.falls)
+		return &Finding{Scope: OfPlace, Place: s.list.fall, detail: detail}
 	},
 }
 
@@ -204,14 +184,13 @@ var OlderStore = &Rule{
 	},
 }
 
-// usage is the kernel's accounting of the list.
 func (s *scan) usage() look.Usage {
 	return look.Usage{Geometry: s.geometry, Size: s.size, End: s.list.end}
 }
 
-// sound reports whether nothing was found that makes figures of the list an
+// isSound reports whether nothing was found that makes figures of the list an
 // artefact of the damage.
-func (s *scan) sound() bool {
+func (s *scan) isSound() bool {
 	return s.whole && s.list.broken == 0 && s.list.garbage.areas == 0
 }
 

@@ -2,10 +2,9 @@ package check
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 
 	"dmcow/format"
+	"dmcow/internal/words"
 )
 
 // nextArea is what stands in the area behind the one in which the list ends, up to the first
@@ -34,7 +33,7 @@ func (s *scan) lookAtNext() error {
 		return err
 	}
 	s.next.copied = s.isCopied()
-	if s.options.Content == nil || !s.fitsOn() && !s.isMisplaced() {
+	if s.options.Content == nil || !s.mayGoOn() && !s.isMisplaced() {
 		return nil
 	}
 	s.next.void = true
@@ -52,8 +51,7 @@ func (s *scan) eachOfNext(use func(format.Place, format.Exception)) error {
 	if uint64(area) >= s.geometry.Areas(s.chunks) {
 		return nil
 	}
-	w := format.Walk{Device: s.device, Size: s.size, Geometry: s.geometry}
-	err := format.Slots(w, area, area+1, func(p format.Piece) error {
+	err := format.Slots(s.id.Walk(s.device), area, area+1, func(p format.Piece) error {
 		for i := range p.Len() {
 			x := p.At(i)
 			if x.New == 0 {
@@ -66,18 +64,15 @@ func (s *scan) eachOfNext(use func(format.Place, format.Exception)) error {
 		}
 		return nil
 	})
-	var unread *format.AreaError
 	switch {
-	case errors.As(err, &unread):
+	case errors.As(err, new(*format.AreaError)):
 		s.unread(err)
-	case errors.Is(err, errNextEnds):
-	default:
+	case !errors.Is(err, errNextEnds):
 		return err
 	}
 	return nil
 }
 
-// errNextEnds ends a look at an area.
 var errNextEnds = errors.New("no exception")
 
 func (s *scan) countNext(at format.Place, x format.Exception) {
@@ -85,7 +80,7 @@ func (s *scan) countNext(at format.Place, x format.Exception) {
 	if n.entries++; n.entries == 1 {
 		n.first = x.New
 	}
-	if s.impossible(at, x) {
+	if s.isImpossible(at, x) {
 		return
 	}
 	n.possible++
@@ -100,7 +95,7 @@ func (s *scan) countNext(at format.Place, x format.Exception) {
 	if !known && x.New < s.list.end.NextFree {
 		n.leaked++
 	}
-	switch early := rank(s.geometry, x.New) < uint64(n.area)*uint64(s.geometry.ExceptionsPerArea()); {
+	switch early := s.rank(x.New) < uint64(n.area)*uint64(s.geometry.ExceptionsPerArea()); {
 	case !early:
 		n.own++
 	case !known:
@@ -123,29 +118,26 @@ func (s *scan) isCopied() bool {
 	if s.isCopyOfEnd(format.Place{Area: s.next.area}) {
 		return true
 	}
-	e := uint64(s.geometry.ExceptionsPerArea())
-	here, ok := s.slots(uint64(s.list.end.Area)*e, int(n))
-	there, ok2 := s.slots(uint64(s.next.area)*e, int(n))
-	return ok && ok2 && slices.Equal(here, there)
+	return s.areEqual(format.Place{Area: s.list.end.Area}, format.Place{Area: s.next.area}, int(n))
 }
 
 // isMisplaced reports whether no earlier life explains the area behind the list: it was copied, or
-// its exceptions name chunks that this list has given out and lost, or so many chunks of the areas
+// its exceptions name chunks that this list has leaked, or so many chunks of the areas
 // before it that a list in order cannot have come to it.
 func (s *scan) isMisplaced() bool {
 	n := s.next
 	return n.copied || s.isStale() && !n.void && (n.leaked > 0 && 2*n.leaked >= n.entries || n.early > parallel && 2*n.early >= n.entries)
 }
 
-// fitsOn reports whether the list may have been cut off: it ends with a sector, and the area behind
+// mayGoOn reports whether the list may have been cut off: it ends with a sector, and the area behind
 // it goes on where it would have come to, with chunks that it does not have.
-func (s *scan) fitsOn() bool {
+func (s *scan) mayGoOn() bool {
 	n, end := s.next, s.list.end
 	if !s.isStale() || n.void || s.behind.Count > 0 || end.Index%slotsPerSector != 0 || n.sound < n.entries || n.taken > 0 {
 		return false
 	}
 	lost := uint64(s.geometry.ExceptionsPerArea() - end.Index)
-	return rank(s.geometry, n.first)+parallel >= rank(s.geometry, end.NextFree)+lost
+	return s.rank(n.first)+parallel >= s.rank(end.NextFree)+lost
 }
 
 // parallel is how many copies run at a time, and are committed in any order.
@@ -161,19 +153,14 @@ var CutOffList = &Rule{
 	Kernel:   "ends the list there, and clears the area before use",
 	Repair:   "find out whether the snapshot had more exceptions: nothing on the device tells",
 	list: func(s *scan) *Finding {
-		if !s.fitsOn() || s.isMisplaced() {
+		if !s.mayGoOn() || s.isMisplaced() {
 			return nil
 		}
 		lost := s.geometry.ExceptionsPerArea() - s.list.end.Index
-		f := &Finding{
-			Scope: OfArea,
-			Place: format.Place{Area: s.next.area},
-			detail: fmt.Sprintf("the list ends with a sector, before exception %d of area %d, and this area holds %s that would go on with it: "+
-				"%d exceptions before them may be lost, or these are of an earlier life of the device",
-				s.list.end.Index, s.list.end.Area, exceptions(s.next.entries), lost),
-			Suggests: s.suggestStretch(s.list.end.Place, lost),
-		}
-		if f.Suggests != nil {
+		f := ofArea(s.next.area, "the list ends with a sector, before exception %d of area %d, and this area holds %s that would go on with it: "+
+			"%d exceptions before them may be lost, or these are of an earlier life of the device",
+			s.list.end.Index, s.list.end.Area, words.Count(s.next.entries, "exception"), lost)
+		if f.Suggests = s.suggestStretch(s.list.end.Place, lost); f.Suggests != nil {
 			f.repair = "find out whether the snapshot had more exceptions; if it had, repair --rebuild --warnings writes those that the entries around suggest"
 		}
 		return f
@@ -191,20 +178,12 @@ var MisplacedArea = &Rule{
 		if !s.isMisplaced() {
 			return nil
 		}
-		n := s.next
+		n, entries := s.next, words.Count(s.next.entries, "exception")
 		if n.copied {
-			return &Finding{
-				Scope:  OfArea,
-				Place:  format.Place{Area: n.area},
-				detail: fmt.Sprintf("the list ends before this area, and it holds what stands in area %d, too, %s: that was overwritten by a copy of this one", s.list.end.Area, exceptions(n.entries)),
-			}
+			return ofArea(n.area, "the list ends before this area, and it holds what stands in area %d, too, %s: that was overwritten by a copy of this one", s.list.end.Area, entries)
 		}
-		return &Finding{
-			Scope: OfArea,
-			Place: format.Place{Area: n.area},
-			detail: fmt.Sprintf("the list ends before this area, and it holds %s that no earlier life of the device explains: %d name data chunks that the list has given out and lost, %d chunks that belong to the areas before it",
-				exceptions(n.entries), n.leaked, n.early),
-		}
+		return ofArea(n.area, "the list ends before this area, and it holds %s that no earlier life of the device explains: %d name data chunks that the list has given out and lost, %d chunks that belong to the areas before it",
+			entries, n.leaked, n.early)
 	},
 }
 
@@ -215,20 +194,9 @@ var StaleAreas = &Rule{
 	When:     "the area after the one in which the list ends holds exceptions: of an earlier life of the device, as is normal, or the list was cut off",
 	Kernel:   "does not read them, and clears the area before use",
 	list: func(s *scan) *Finding {
-		if !s.isStale() || s.fitsOn() || s.isMisplaced() {
+		if !s.isStale() || s.mayGoOn() || s.isMisplaced() {
 			return nil
 		}
-		return &Finding{
-			Scope:  OfArea,
-			Place:  format.Place{Area: s.next.area},
-			detail: "the list ends before this area, and it holds exceptions all the same: of an earlier life of the device, or the list was cut off here",
-		}
+		return ofArea(s.next.area, "the list ends before this area, and it holds exceptions all the same: of an earlier life of the device, or the list was cut off here")
 	},
-}
-
-func exceptions(n uint64) string {
-	if n == 1 {
-		return "1 exception"
-	}
-	return fmt.Sprintf("%d exceptions", n)
 }

@@ -32,7 +32,7 @@ var NewChunkOutOfPlace = &Rule{
 const mostOutOfPlace = 64
 
 // outOfPlace finds new chunks that are out of place. It takes another walk, and only where the
-// list is not in order and has lost chunks.
+// list is not in order and has leaked chunks.
 type outOfPlace struct {
 	*scan
 	left, middle *named // the exceptions before; nil where there are less
@@ -43,7 +43,7 @@ type outOfPlace struct {
 // tellOutOfPlace tells of new chunks that are out of place. What hides behind the list's end may
 // have the chunk that an exception seems to lack.
 func (s *scan) tellOutOfPlace() error {
-	if !s.sound() || s.behind.Count > 0 || !s.inOrder() || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
+	if !s.isSound() || s.behind.Count > 0 || !s.isInOrder() || s.list.falls == 0 || s.usage().Given() <= s.list.named || s.list.hits.total() > 0 {
 		return nil
 	}
 	o := outOfPlace{scan: s}
@@ -51,56 +51,48 @@ func (s *scan) tellOutOfPlace() error {
 	p.visit = o.visit
 	err := s.again(p)
 	p.close()
-	if err != nil || len(o.found) > mostOutOfPlace || s.list.falls > 2*uint64(len(o.found)) || o.moved() {
+	if err != nil || len(o.found) > mostOutOfPlace || s.list.falls > 2*uint64(len(o.found)) || o.wereMoved() {
 		return err
 	}
-	for _, f := range o.found {
-		if err := s.tell(f); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.tellAll(o.found)
 }
 
-// visit takes the next exception of the list.
 func (o *outOfPlace) visit(at format.Place, x format.Exception) {
-	right := &named{at, x}
 	if o.middle != nil && len(o.found) <= mostOutOfPlace {
 		before := uint64(0) // data chunks up to the one of the exception before
 		if o.left != nil {
-			before = rank(o.geometry, o.left.New) + 1
+			before = o.rank(o.left.New) + 1
 		}
-		o.judge(before, o.middle, rank(o.geometry, x.New))
+		o.judge(before, o.middle, o.rank(x.New))
 	}
-	o.left, o.middle, o.last = o.middle, right, x.New
+	o.left, o.middle, o.last = o.middle, &named{at, x}, x.New
 }
 
 // judge judges an exception by its neighbours': there are so many data chunks up to and including
 // the one before, and before the one behind.
 func (o *outOfPlace) judge(before uint64, x *named, behind uint64) {
-	const near = 16
 	between := o.geometry.DataChunk(before)
 	if behind != before+1 || o.list.news.has(uint64(between)) {
 		return
 	}
-	if at := rank(o.geometry, x.New); at+near >= before && at <= before+near {
+	if at := o.rank(x.New); at+parallel >= before && at <= before+parallel {
 		return
 	}
-	found := o.suggestion(position(o.geometry, x.Place), 1, format.Exception{Old: x.Old, New: between})
+	found := o.suggestion(x.Place, 1, format.Exception{Old: x.Old, New: between})
 	found.Unsure = o.left == nil || o.left.Old+1 != x.Old
 	o.found = append(o.found, Finding{
 		Rule: NewChunkOutOfPlace, Scope: OfException, Place: x.Place, Exception: x.Exception, expected: between, Suggests: found,
 	})
 }
 
-// moved reports whether the exceptions came from the list's end: their new chunks go on where it
+// wereMoved reports whether the exceptions came from the list's end: their new chunks go on where it
 // ends now.
-func (o *outOfPlace) moved() bool {
+func (o *outOfPlace) wereMoved() bool {
 	const slack = 4 // chunks of exceptions that were dropped there
 	if len(o.found) == 0 {
 		return false
 	}
 	least := slices.MinFunc(o.found, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
 	most := slices.MaxFunc(o.found, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
-	return least > o.last && rank(o.geometry, most) <= rank(o.geometry, o.last)+uint64(len(o.found))+slack
+	return least > o.last && o.rank(most) <= o.rank(o.last)+uint64(len(o.found))+slack
 }

@@ -2,20 +2,19 @@ package check
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"dmcow/format"
-	"dmcow/internal/bitmap"
 )
 
-// pass is a walk through the list.
 type pass struct {
 	*facts
 	walking  format.Walk
 	metadata divisor
 	all      bool // garbage is looked at exception by exception, too
 	progress func(format.AreaIndex) error
-	tell     func(Finding) error                  // of exceptions and areas; may be nil
-	spill    func(Finding) error                  // of hits that are not kept; may be nil
+	tell     func(Finding) error                  // of exceptions and areas
+	spill    func(Finding) error                  // of hits that are not kept
 	visit    func(format.Place, format.Exception) // each exception that is not garbage; may be nil
 
 	olds, news chunkSet
@@ -29,7 +28,6 @@ type pass struct {
 	broken  uint64          // exceptions that break a rule by themselves
 	garbage garbage
 	end     format.End
-	free    func() // gives the bitmaps' memory back
 
 	wrecked *format.Place // of the last sector with an impossible exception: area, and number in it
 }
@@ -45,24 +43,21 @@ const (
 func (s *scan) newPass(skip uint64) *pass {
 	w := s.id.Walk(s.device)
 	w.Live = s.options.Live
-	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit, free: func() {}}
+	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit, tell: ignore, spill: ignore}
 	p.hits.skip = skip
-	if reserve := s.options.Words; reserve != nil {
-		olds, freeOlds := reserve(int(min(s.origin, lowChunks)/64 + 1))
-		news, freeNews := reserve(int(min(s.chunks, lowChunks)/64 + 1))
-		p.olds.low, p.news.low = bitmap.On(olds), bitmap.On(news)
-		p.free = func() {
-			p.olds.low, p.news.low = bitmap.Set{}, bitmap.Set{}
-			freeOlds()
-			freeNews()
-		}
-	}
+	p.olds.reserve(s.origin)
+	p.news.reserve(s.chunks)
 	return p
 }
 
+func ignore(Finding) error { return nil }
+
 // close gives the bitmaps' memory back: nothing is known any more of which chunks have an
 // exception.
-func (p *pass) close() { p.free() }
+func (p *pass) close() {
+	p.olds.free()
+	p.news.free()
+}
 
 // walk walks, once. The error is a [*format.AreaError] where the list cannot be read
 // to its end, or tell or progress's.
@@ -74,7 +69,6 @@ func (p *pass) walk() (err error) {
 	return err
 }
 
-// judgement is what one look at a piece tells.
 type judgement struct {
 	odd            bool   // an exception may break a rule by itself
 	falls          int    // new chunks that are no higher than the one before
@@ -125,7 +119,6 @@ func (p *pass) look(piece format.Piece) judgement {
 	return j
 }
 
-// deliver takes the pieces of a batch in the list's order.
 func (p *pass) deliver(j *[]judgement, b format.Batch) error {
 	n := 0
 	for piece := range b.Pieces() {
@@ -144,12 +137,12 @@ func (p *pass) take(j judgement, piece format.Piece) error {
 	impossible := 0
 	if j.odd && !p.all {
 		impossible = p.impossibles(piece)
-		if mostOf(impossible, piece.Len(), leastGarbage) && !orderly(piece) {
+		if isMost(impossible, piece.Len(), leastGarbage) && !isOrderly(piece) {
 			return p.addGarbage(piece, impossible)
 		}
 	}
 	hits := p.mark(j, piece)
-	if hits > 0 && !p.all && mostOf(impossible+hits, piece.Len(), leastRepeats) {
+	if hits > 0 && !p.all && isMost(impossible+hits, piece.Len(), leastRepeats) {
 		p.unmark(piece)
 		return p.addGarbage(piece, impossible+hits)
 	}
@@ -177,10 +170,7 @@ func (p *pass) countFalls(j judgement, piece format.Piece) {
 // before them has. Where the piece is odd, what breaks a rule by itself is left
 // out.
 func (p *pass) mark(j judgement, piece format.Piece) (hits int) {
-	if n := piece.Len(); cap(p.flags) < n {
-		p.flags = make([]uint8, n)
-	}
-	p.flags = p.flags[:piece.Len()]
+	p.flags = slices.Grow(p.flags[:0], piece.Len())[:piece.Len()]
 	clear(p.flags)
 	first, n := piece.At(0), uint64(piece.Len())
 	var some bool
@@ -220,7 +210,6 @@ func (p *pass) markSome(piece format.Piece) (some bool) {
 	return some
 }
 
-// unmark takes back what mark has done.
 func (p *pass) unmark(piece format.Piece) {
 	for i, flags := range p.flags {
 		x := piece.At(i)
@@ -233,21 +222,18 @@ func (p *pass) unmark(piece format.Piece) {
 	}
 }
 
-// single goes through a piece that was marked, exception by exception.
 func (p *pass) single(piece format.Piece) error {
 	for i, flags := range p.flags {
 		at, x := p.at(piece, i), piece.At(i)
-		switch {
-		case flags&isBroken != 0:
+		if flags&isBroken != 0 {
 			p.broken++
-			if p.tell != nil {
-				if err := p.tell(p.fault(at, x)); err != nil {
-					return err
-				}
+			if err := p.tell(p.finding(at, x)); err != nil {
+				return err
 			}
 			continue
-		case flags != 0:
-			if f, spilled := p.hits.add(hit{at, x, flags}); spilled && p.spill != nil {
+		}
+		if flags != 0 {
+			if f, spilled := p.hits.add(hit{named{at, x}, flags}); spilled {
 				if err := p.spill(f); err != nil {
 					return err
 				}
@@ -263,13 +249,13 @@ func (p *pass) single(piece format.Piece) error {
 	return nil
 }
 
-// fault is the finding of an exception that breaks a rule by itself. Where its old chunk
+// finding is the finding of an exception that breaks a rule by itself. Where its old chunk
 // cannot be right either, or another one of its sector is impossible, too, all of it was
 // overwritten, and nobody knows which old chunk it had.
-func (p *pass) fault(at format.Place, x format.Exception) Finding {
+func (p *pass) finding(at format.Place, x format.Exception) Finding {
 	f := Finding{Rule: p.breaks(at, x), Scope: OfException, Place: at, Exception: x}
 	lost := uint64(x.Old) >= p.origin && f.Rule != OldChunkBeyondOrigin
-	if p.impossible(at, x) {
+	if p.isImpossible(at, x) {
 		sector := format.Place{Area: at.Area, Index: at.Index / slotsPerSector}
 		lost = lost || p.wrecked != nil && *p.wrecked == sector
 		p.wrecked = &sector
@@ -280,7 +266,6 @@ func (p *pass) fault(at format.Place, x format.Exception) Finding {
 	return f
 }
 
-// at is the place of exception i of a piece.
 func (p *pass) at(piece format.Piece, i int) format.Place {
 	return format.Place{Area: piece.Area, Index: piece.Index + i}
 }

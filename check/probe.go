@@ -6,6 +6,8 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/raw"
+	"dmcow/internal/words"
 	"dmcow/store/look"
 )
 
@@ -23,14 +25,8 @@ func (s *scan) evidence() string {
 	if e == nil {
 		return ""
 	}
-	exceptions, areas := fmt.Sprintf("%d plausible exceptions", e.Exceptions), fmt.Sprintf("%d areas", e.Areas)
-	if e.Exceptions == 1 {
-		exceptions = "1 plausible exception"
-	}
-	if e.Areas == 1 {
-		areas = "1 area"
-	}
-	return fmt.Sprintf("; a store with chunks of %d sectors has left %s in %s", e.Geometry.ChunkSectors(), exceptions, areas)
+	return fmt.Sprintf("; a store with chunks of %d sectors has left %s in %s",
+		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "plausible exception"), words.Count(e.Areas, "area"))
 }
 
 // Probe finds what speaks for a store on a device, whatever its header says: the
@@ -68,7 +64,6 @@ func (s *scan) probe() *Evidence {
 	return s.best
 }
 
-// errImplausible ends a walk through what is no list.
 var errImplausible = errors.New("not plausible")
 
 // examine is the evidence for a store of one geometry, nil if there is none. The
@@ -96,7 +91,7 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 		return nil, nil
 	case err != nil && !cut:
 		return nil, err
-	case end.Exceptions == 0, p.tooBad(), !p.dense():
+	case end.Exceptions == 0, p.isTooBad(), !p.isDense():
 		return nil, nil
 	}
 	e := &Evidence{Geometry: g, Exceptions: end.Exceptions - p.bad, Areas: uint64(end.Area) + 1}
@@ -104,7 +99,7 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 		e.Areas = uint64(end.Area)
 		return e, nil
 	}
-	if blank, err := s.behindList(&p, end.Place); err != nil || p.tooBad() || !blank && p.count < fewExceptions {
+	if blank, err := s.behindList(&p, end.Place); err != nil || p.isTooBad() || !blank && p.count < fewExceptions {
 		return nil, err
 	}
 	if e.Exceptions < fewExceptions {
@@ -120,14 +115,13 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 // reports whether it is nothing but zeros.
 func (s *scan) behindList(p *plausibility, end format.Place) (blank bool, err error) {
 	const most = 64 << 10
-	raw := make([]byte, min(most, (p.geometry.ExceptionsPerArea()-end.Index)*format.ExceptionSize))
-	offset := p.geometry.SlotOffset(end)
-	if n, err := s.device.ReadAt(raw, int64(offset)); n < len(raw) {
-		return false, fmt.Errorf("byte %d: %w", int64(offset)+int64(n), err)
+	slots := make([]byte, min(most, (p.geometry.ExceptionsPerArea()-end.Index)*format.ExceptionSize))
+	if err := raw.ReadWhere(s.device, slots, p.geometry.SlotOffset(end)); err != nil {
+		return false, err
 	}
 	blank = true
-	for ; len(raw) > 0; raw = raw[format.ExceptionSize:] {
-		if x := format.DecodeException(raw); x != (format.Exception{}) {
+	for ; len(slots) > 0; slots = slots[format.ExceptionSize:] {
+		if x := format.DecodeException(slots); x != (format.Exception{}) {
 			blank = false
 			p.take(end, x)
 		}
@@ -138,7 +132,6 @@ func (s *scan) behindList(p *plausibility, end format.Place) (blank bool, err er
 // fewExceptions is how many exceptions are too few to be evidence by themselves.
 const fewExceptions = 8
 
-// plausibility is what was seen of a list.
 type plausibility struct {
 	facts
 	news       bitmap.Set
@@ -147,7 +140,6 @@ type plausibility struct {
 	count, bad uint64
 }
 
-// take takes the next exception.
 func (p *plausibility) take(at format.Place, x format.Exception) {
 	repeats := p.count > 0 && x.Old == p.lastOld
 	p.count++
@@ -159,15 +151,15 @@ func (p *plausibility) take(at format.Place, x format.Exception) {
 	p.highest = max(p.highest, x.New)
 }
 
-// tooBad reports whether more of the exceptions are bad than damage explains: one in
+// isTooBad reports whether more of the exceptions are bad than damage explains: one in
 // ten, and of few none.
-func (p *plausibility) tooBad() bool {
+func (p *plausibility) isTooBad() bool {
 	return p.bad > 0 && (p.count < fewExceptions || 10*p.bad > p.count)
 }
 
-// dense reports whether the data chunks up to the highest are not many more than
-// the exceptions: some are lost to failed copies and to merges, and an undo log
+// isDense reports whether the data chunks up to the highest are not many more than
+// the exceptions: some are leaked by failed copies and by merges, and an undo log
 // uses some for itself.
-func (p *plausibility) dense() bool {
+func (p *plausibility) isDense() bool {
 	return p.geometry.DataChunks(p.highest+1) <= 4*p.count+256
 }

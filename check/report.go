@@ -1,7 +1,6 @@
 package check
 
 import (
-	"cmp"
 	"slices"
 
 	"dmcow/store/look"
@@ -38,33 +37,34 @@ func Make(o Options) (Report, error) {
 
 // Sort puts the tallies in order, when all findings were added.
 func (r *Report) Sort() {
-	order := map[*Rule]int{}
-	for i, rule := range Rules() {
-		order[rule] = i
-	}
-	slices.SortFunc(r.Tallies, func(a, b Tally) int { return cmp.Compare(order[a.Rule], order[b.Rule]) })
+	order := Rules()
+	slices.SortFunc(r.Tallies, func(a, b Tally) int { return slices.Index(order, a.Rule) - slices.Index(order, b.Rule) })
 }
 
 // Add adds a finding.
 func (r *Report) Add(f Finding) {
-	i := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Rule == f.Rule })
-	if i < 0 {
-		i = len(r.Tallies)
+	t := r.Of(f.Rule)
+	if t == nil {
 		r.Tallies = append(r.Tallies, Tally{Rule: f.Rule, Meaning: f.Meaning()})
+		t = &r.Tallies[len(r.Tallies)-1]
 	}
-	t := &r.Tallies[i]
 	t.Meaning = t.Meaning.worse(f.Meaning())
 	if t.Count++; len(t.Findings) < Shown {
 		t.Findings = append(t.Findings, f)
 	}
 }
 
+// Of is what a rule found, nil where that is nothing.
+func (r Report) Of(rule *Rule) *Tally { return r.first(func(t Tally) bool { return t.Rule == rule }) }
+
 // Against is the first rule whose findings do not allow something, nil where all do.
 func (r Report) Against(allows func(Meaning) bool) *Tally {
-	for i := range r.Tallies {
-		if !allows(r.Tallies[i].Meaning) {
-			return &r.Tallies[i]
-		}
+	return r.first(func(t Tally) bool { return !allows(t.Meaning) })
+}
+
+func (r Report) first(is func(Tally) bool) *Tally {
+	if i := slices.IndexFunc(r.Tallies, is); i >= 0 {
+		return &r.Tallies[i]
 	}
 	return nil
 }
@@ -76,8 +76,8 @@ func (r Report) Certain() bool { return len(r.Unread) == 0 && r.Against(Meaning.
 // HiddenVoid reports whether all of the list was read, and what stands behind its end, if
 // anything does, is known to change nothing.
 func (r Report) HiddenVoid() bool {
-	i := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Rule == HiddenExceptions })
-	return len(r.Unread) == 0 && (i < 0 || r.Tallies[i].Meaning.Certain())
+	t := r.Of(HiddenExceptions)
+	return len(r.Unread) == 0 && (t == nil || t.Meaning.Certain())
 }
 
 // Count is the number of findings of a severity.

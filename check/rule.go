@@ -8,7 +8,7 @@ import (
 	"dmcow/format"
 )
 
-// Severity is how bad a fault is. Only errors make a store damaged.
+// Severity is how bad a finding is. Only errors make a store damaged.
 type Severity int
 
 // The severities, the worst first.
@@ -21,7 +21,7 @@ const (
 // String is the severity in a word.
 func (s Severity) String() string { return [...]string{"error", "warning", "info"}[s] }
 
-// Fate is what becomes of a store that has a fault when the kernel loads it.
+// Fate is what becomes of a store with a finding when the kernel loads it.
 type Fate int
 
 // The fates, the best first.
@@ -33,7 +33,7 @@ const (
 	Formats             // it writes an empty store over it
 )
 
-// Rule is a kind of fault. Each is a variable that is named after it: HiddenExceptions is
+// Rule is a kind of finding. Each is a variable that is named after it: HiddenExceptions is
 // hidden-exceptions.
 type Rule struct {
 	Name     string // as users and programs know it
@@ -42,13 +42,13 @@ type Rule struct {
 	When     string  // what is found
 	Kernel   string  // what the kernel does with it
 	Fate     Fate
-	Repair   string // what mends it
+	Repair   string // what repairs it
 	Command  string // the command that does, with its flags and without the device; empty where none does
 
 	// How it is found: by one of these, unless finding it takes more than a look
 	// (at many exceptions together).
 	header    func(*scan) *Finding                             // before the walk; nil where all is well
-	exception func(facts, format.Place, format.Exception) bool // reports whether an exception has the fault
+	exception func(facts, format.Place, format.Exception) bool // reports whether an exception breaks the rule
 	list      func(*scan) *Finding                             // after the walk; nil where all is well
 	say       func(Finding) string                             // says what is wrong with an exception that has it
 }
@@ -61,7 +61,7 @@ func Rules() []*Rule {
 	return all
 }
 
-// Finding is a fault that was found, or something worth knowing.
+// Finding is what is wrong, or something worth knowing.
 type Finding struct {
 	*Rule
 	// Scope says which of the next two mean something.
@@ -69,7 +69,7 @@ type Finding struct {
 	format.Place
 	format.Exception
 	// Other is the exception with which this one shares a chunk, where that is
-	// the fault. It is nil where it is not, where it could not be read again, and for
+	// what is wrong. It is nil where it is not, where it could not be read again, and for
 	// most of very many.
 	Other *format.Place
 
@@ -80,7 +80,7 @@ type Finding struct {
 	repair  string   // in place of the rule's, where it depends
 	meaning *Meaning // likewise
 	facts   *facts
-	// expected is the new chunk that an exception should have, where that is the fault.
+	// expected is the new chunk that an exception should have, where that is what is wrong.
 	expected format.NewChunk
 	slots    uint64 // how many of an area are garbage
 }
@@ -104,6 +104,10 @@ const (
 	OfException              // the Exception at the Place
 )
 
+func ofArea(k format.AreaIndex, detail string, args ...any) *Finding {
+	return &Finding{Scope: OfArea, Place: format.Place{Area: k}, detail: fmt.Sprintf(detail, args...)}
+}
+
 // IsGarbage reports whether the entries of the finding's area are no exceptions, and count for
 // nothing.
 func (f Finding) IsGarbage() bool { return f.Rule == ImplausibleArea }
@@ -120,7 +124,7 @@ func (f Finding) Message() string {
 	return text
 }
 
-// Remedy is what mends it.
+// Remedy is what repairs it.
 func (f Finding) Remedy() string {
 	text := f.Repair
 	if f.repair != "" {
@@ -138,10 +142,12 @@ func (f Finding) Where() string {
 	case OfArea:
 		return fmt.Sprintf("area %d", f.Area)
 	case OfPlace, OfException:
-		return fmt.Sprintf("area %d, exception %d", f.Area, f.Index)
+		return where(f.Place)
 	}
 	return ""
 }
+
+func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d", at.Area, at.Index) }
 
 // Told is the finding in words, with its place.
 func (f Finding) Told() string {

@@ -23,13 +23,9 @@ type Options struct {
 	// Live is for a device that the kernel may be writing to: what is not there
 	// any more on a second look is not told.
 	Live bool
-	// Single has the faults of each exception told also where most of those of an area
-	// are faulty, and the area is not called implausible.
+	// Single has the findings of each exception told also where most exceptions of an area
+	// have some, and the area is not called implausible.
 	Single bool
-	// Words, where set, reserves so many words of memory, all zero, which take none
-	// until they are touched; there are none where that cannot be done. Without it
-	// a check takes memory piece by piece, and up to twice as much.
-	Words func(n int) (words []uint64, free func())
 	// Visit, where set, is called now and then with the area that a walk has come
 	// to. It ends the check with the error that it returns.
 	Visit func(format.AreaIndex) error
@@ -94,19 +90,17 @@ func run(o Options, found func(Finding) error) (Result, error) {
 			return s.result, err
 		}
 	}
-	if !s.fits() {
+	if !s.hasList() {
 		return s.result, nil
 	}
 	return s.result, s.checkList()
 }
 
-// tell hands out a finding.
 func (s *scan) tell(f Finding) error {
 	f.facts = &s.facts
 	return s.found(f)
 }
 
-// unread notes what could not be read.
 func (s *scan) unread(err error) { s.result.Unread = append(s.result.Unread, err) }
 
 // visit is Options.Visit. What it stops stays stopped.
@@ -117,7 +111,6 @@ func (s *scan) visit(k format.AreaIndex) error {
 	return s.stopped
 }
 
-// tellOf hands out what a rule has found, if it has.
 func (s *scan) tellOf(r *Rule, f *Finding) error {
 	if f == nil || s.stopped != nil {
 		return s.stopped
@@ -126,7 +119,6 @@ func (s *scan) tellOf(r *Rule, f *Finding) error {
 	return s.tell(*f)
 }
 
-// identify reads the header.
 func (s *scan) identify() (err error) {
 	if s.id, err = look.Identify(s.device, look.FreshGeometry(s.device)); err != nil {
 		return err
@@ -139,7 +131,6 @@ func (s *scan) identify() (err error) {
 	return nil
 }
 
-// checkList checks the list.
 func (s *scan) checkList() error {
 	if s.options.Origin == 0 {
 		s.options.Content = nil
@@ -162,7 +153,7 @@ func (s *scan) checkList() error {
 			return err
 		}
 	}
-	for _, tell := range []func() error{s.tellKept, func() error { return s.nameHits(s.list) }, s.tellOutOfPlace} {
+	for _, tell := range []func() error{s.tellKept, s.nameHits, s.tellOutOfPlace} {
 		if err := tell(); err != nil {
 			return err
 		}
@@ -188,10 +179,11 @@ func (s *scan) keep(f Finding) error {
 		return nil
 	}
 	s.told = true
-	return s.tellAll()
+	kept := s.kept
+	s.kept = nil
+	return s.tellAll(kept)
 }
 
-// tellKept tells of the findings that were kept.
 func (s *scan) tellKept() error {
 	for i := range s.kept {
 		f := &s.kept[i]
@@ -204,13 +196,11 @@ func (s *scan) tellKept() error {
 	if err := s.suggestTwins(); err != nil {
 		return err
 	}
-	return s.tellAll()
+	return s.tellAll(s.kept)
 }
 
-func (s *scan) tellAll() error {
-	kept := s.kept
-	s.kept = nil
-	for _, f := range kept {
+func (s *scan) tellAll(all []Finding) error {
+	for _, f := range all {
 		if err := s.tell(f); err != nil {
 			return err
 		}
@@ -233,11 +223,13 @@ func (s *scan) account(err error) {
 	if !s.known {
 		s.result.Untested = append(s.result.Untested, "whether old chunks lie on the origin, whose size is not known")
 	}
-	if s.list.olds.overflowed {
-		s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether all old chunks from %d on are named once: there are too many", uint64(lowChunks)))
-	}
-	if s.list.news.overflowed {
-		s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether all new chunks from %d on are named once: there are too many", uint64(lowChunks)))
+	s.accountChunks("old", &s.list.olds)
+	s.accountChunks("new", &s.list.news)
+}
+
+func (s *scan) accountChunks(which string, named *chunkSet) {
+	if named.overflowed {
+		s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether all %s chunks from %d on are named once: there are too many", which, uint64(lowChunks)))
 	}
 }
 
@@ -251,12 +243,13 @@ const mostNamed = 16 * maxHits
 // with, and another to tell of the rest. Of hits by both chunks only that walk tells
 // whether the exception is a repeated one: if there are more of them than are kept,
 // the walk gathers the next, so many at a time.
-func (s *scan) nameHits(first *pass) error {
-	if first.hits.total() == 0 {
+func (s *scan) nameHits() error {
+	first := &s.list.hits
+	if first.total() == 0 {
 		return nil
 	}
 	suggested := 0
-	for kept, skip := first.hits.kept, uint64(0); len(kept) > 0; {
+	for kept, skip := first.kept, uint64(0); len(kept) > 0; {
 		n := newNamer(kept)
 		skip += maxHits
 		naming := s.newPass(skip)
@@ -286,10 +279,9 @@ func (s *scan) nameHits(first *pass) error {
 		if skip >= min(mostNamed, naming.hits.counts[oldHit|newHit]) {
 			break
 		}
-		naming.hits.keepBoth()
-		kept = naming.hits.kept
+		kept = slices.DeleteFunc(naming.hits.kept, func(x hit) bool { return x.flags != oldHit|newHit })
 	}
-	if !first.hits.spilled() {
+	if !first.hasSpilled() {
 		return nil
 	}
 	rest := s.newPass(mostNamed - maxHits)

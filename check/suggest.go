@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dmcow/format"
+	"dmcow/internal/raw"
 	"dmcow/store/look"
 )
 
@@ -29,12 +30,12 @@ type Suggestion struct {
 
 // At is what stood in slot i, counted from 0. New chunks leave metadata areas out.
 func (s *Suggestion) At(i int) format.Exception {
-	return format.Exception{Old: s.First.Old + format.OldChunk(i), New: after(s.geometry, s.First.New, uint64(i))}
+	return format.Exception{Old: s.First.Old + format.OldChunk(i), New: after(s.geometry, s.First.New, i)}
 }
 
 // Slot is where slot i stands.
 func (s *Suggestion) Slot(i int) format.Place {
-	return place(s.geometry, position(s.geometry, s.Place)+uint64(i))
+	return s.geometry.PlaceAt(s.geometry.Position(s.Place) + uint64(i))
 }
 
 // String says what is suggested, and why.
@@ -51,50 +52,36 @@ func (s *Suggestion) String() string {
 		s.Count, at, s.First.Old, last.Old, s.First.New, last.New)
 }
 
-// position is the number of slots before a place, over all areas; place is the opposite.
-func position(g format.Geometry, p format.Place) uint64 {
-	return uint64(p.Area)*uint64(g.ExceptionsPerArea()) + uint64(p.Index)
-}
+// rank is how many data chunks come before a data chunk.
+func (f *facts) rank(c format.NewChunk) uint64 { return f.geometry.DataChunks(c) }
 
-func place(g format.Geometry, position uint64) format.Place {
-	e := uint64(g.ExceptionsPerArea())
-	return format.Place{Area: format.AreaIndex(position / e), Index: int(position % e)}
-}
-
-// rank is how many data chunks come before a data chunk, and after the one that comes n data
-// chunks after it.
-func rank(g format.Geometry, c format.NewChunk) uint64 { return g.DataChunks(c) }
-
-func after(g format.Geometry, c format.NewChunk, n uint64) format.NewChunk {
-	return g.DataChunk(rank(g, c) + n)
+// after is the data chunk that comes n data chunks after another.
+func after(g format.Geometry, c format.NewChunk, n int) format.NewChunk {
+	return g.DataChunk(g.DataChunks(c) + uint64(n))
 }
 
 // suggestGap is what stood in the gap between the list's end and what hides behind it, nil where
 // nothing says so.
 func (s *scan) suggestGap() *Suggestion {
 	h := s.behind
-	first := position(s.geometry, h.Place)
-	if first == 0 {
-		return nil // nothing stands before it
-	}
 	n := h.First - h.Index
-	around, ok := s.slots(first-1, n+2)
-	if !ok || len(around) < n+2 {
+	around := s.around(h.Place, n)
+	if around == nil {
 		return nil
 	}
-	found := s.suggestNew(first, around)
+	found := s.suggestNew(h.Place, around)
 	if x := s.between(around); x != nil {
-		found = s.suggestion(first, n, *x)
+		found = s.suggestion(h.Place, n, *x)
 	}
-	if found == nil || s.hides(found) {
+	if found == nil || s.hasRivalBehind(found) {
 		return nil
 	}
 	return found
 }
 
-// hides reports whether what hides behind the list's end has a chunk of what is suggested for the gap,
+// hasRivalBehind reports whether what hides behind the list's end has a chunk of what is suggested for the gap,
 // or cannot be read.
-func (s *scan) hides(x *Suggestion) bool {
+func (s *scan) hasRivalBehind(x *Suggestion) bool {
 	errHas := errors.New("has one of the chunks")
 	last := x.At(x.Count - 1)
 	_, err := look.LookBehind(s.device, s.geometry, s.list.end, func(_ format.Place, h format.Exception) error {
@@ -110,21 +97,14 @@ func (s *scan) hides(x *Suggestion) bool {
 // entries in it had, where the entries around leave just as many, and no exception names those. It
 // is empty where they do not.
 func (s *scan) unnamedInGap() string {
-	h := s.behind
-	first, n := position(s.geometry, h.Place), h.First-h.Index
-	if first == 0 {
+	n := s.behind.First - s.behind.Index
+	around := s.around(s.behind.Place, n)
+	if around == nil || !s.hasRoomBetween(around) {
 		return ""
 	}
-	around, ok := s.slots(first-1, n+2)
-	if !ok || len(around) < n+2 {
-		return ""
-	}
-	left, right := around[0].New, around[n+1].New
-	if !s.plausible(around[0]) || !s.plausible(around[n+1]) || rank(s.geometry, right)-rank(s.geometry, left) != uint64(n)+1 {
-		return ""
-	}
+	left := around[0].New
 	for i := range n {
-		if s.list.news.has(uint64(after(s.geometry, left, uint64(i)+1))) {
+		if s.list.news.has(uint64(after(s.geometry, left, i+1))) {
 			return ""
 		}
 	}
@@ -132,26 +112,19 @@ func (s *scan) unnamedInGap() string {
 		return fmt.Sprintf("; an entry is lost here: new chunk %d fits between those around, and no exception names it", after(s.geometry, left, 1))
 	}
 	return fmt.Sprintf("; %d entries are lost here: new chunks %d to %d fit between those around, and no exception names them",
-		n, after(s.geometry, left, 1), after(s.geometry, left, uint64(n)))
+		n, after(s.geometry, left, 1), after(s.geometry, left, n))
 }
 
 // suggestStretch is what stood in n slots from a place on, nil where nothing says so.
 func (s *scan) suggestStretch(at format.Place, n int) *Suggestion {
-	first := position(s.geometry, at)
-	if first == 0 {
-		return nil
-	}
-	around, ok := s.slots(first-1, n+2)
-	if !ok || len(around) < n+2 {
-		return nil
-	}
+	around := s.around(at, n)
 	x := s.between(around)
 	if x == nil {
 		return nil
 	}
-	found := s.suggestion(first, n, *x)
+	found := s.suggestion(at, n, *x)
 	for i, was := range around[1 : n+1] {
-		if was != found.At(i) && s.plausible(was) && !s.list.olds.has(uint64(was.Old)) && !s.list.news.has(uint64(was.New)) {
+		if was != found.At(i) && s.isPlausible(was) && !s.list.olds.has(uint64(was.Old)) && !s.list.news.has(uint64(was.New)) {
 			return nil // it is one that others do not repeat
 		}
 	}
@@ -164,7 +137,7 @@ func (s *scan) suggestTwins() error {
 	of := map[format.Exception]*Finding{} // by the first of their entries
 	for i := range s.kept {
 		if f := &s.kept[i]; f.IsGarbage() && f.Suggests == nil {
-			if all, ok := s.slots(position(s.geometry, f.Place), 1); ok && all[0].New != 0 {
+			if all, ok := s.slots(s.geometry.Position(f.Place), 1); ok && all[0].New != 0 {
 				of[all[0]] = f
 			}
 		}
@@ -179,9 +152,7 @@ func (s *scan) suggestTwins() error {
 		if f == nil || f.Suggests != nil || at.Index != f.Index {
 			return
 		}
-		here, ok := s.slots(position(s.geometry, f.Place), int(f.slots))
-		there, ok2 := s.slots(position(s.geometry, at), int(f.slots))
-		if !ok || !ok2 || !slices.Equal(here, there) {
+		if !s.areEqual(f.Place, at, int(f.slots)) {
 			return
 		}
 		if f.Suggests = s.suggestStretch(at, int(f.slots)); f.Suggests != nil {
@@ -197,11 +168,11 @@ func (s *scan) suggestLast() *Suggestion {
 	h := s.behind
 	next := s.geometry.SkipMetadata(max(s.list.end.Highest+1, format.FirstData))
 	x := format.Exception{Old: h.Old, New: next}
-	if h.Count > 0 || s.list.end.NextFree != next || !s.plausible(x) || s.list.olds.has(uint64(x.Old)) {
+	if h.Count > 0 || s.list.end.NextFree != next || !s.isPlausible(x) || s.list.olds.has(uint64(x.Old)) {
 		return nil
 	}
-	at := position(s.geometry, h.Place)
-	found := s.suggestion(at, 1, x)
+	found := s.suggestion(h.Place, 1, x)
+	at := s.geometry.Position(h.Place)
 	before, ok := s.slots(at-min(at, 1), 1)
 	found.Unsure = !ok || before[0].Old+1 != x.Old
 	return found
@@ -209,12 +180,12 @@ func (s *scan) suggestLast() *Suggestion {
 
 // farthest is how far from an exception the evidence about it is looked for, in slots: a sector of
 // them may be damaged.
-const farthest = format.SectorSize / format.ExceptionSize
+const farthest = slotsPerSector
 
 // suggest is what an exception was before it was damaged, nil where nothing says so. The rule that
 // it breaks reports whether it is its new chunk that is damaged, and the old one may be right.
 func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
-	middle := position(s.geometry, at)
+	middle := s.geometry.Position(at)
 	first := middle - min(middle, farthest)
 	around, ok := s.slots(first, int(middle-first)+1+farthest)
 	if !ok {
@@ -223,72 +194,81 @@ func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
 	here := int(middle - first)
 	for n := 1; n <= farthest; n++ { // the nearest evidence
 		for left := max(0, here-n); left < here && left+n+1 < len(around); left++ {
-			if n > 1 && !inRun(around, left, left+n+1) {
+			if n > 1 && !isInRun(around, left, left+n+1) {
 				continue // the neighbours of several may be damaged, too
 			}
 			x := s.between(around[left : left+n+2])
 			if x == nil {
 				continue
 			}
-			found := s.suggestion(first+uint64(left)+1, n, *x)
-			if found.At(here-left-1) == around[here] || s.denied(found, around[left+1:left+1+n], here-left-1, rule) {
+			found := s.suggestion(s.geometry.PlaceAt(first+uint64(left)+1), n, *x)
+			if found.At(here-left-1) == around[here] || s.isDenied(found, around[left+1:left+1+n], here-left-1, rule) {
 				continue
 			}
-			found.Unsure = s.rivals(around[here], found.At(here-left-1), at) || !inRun(around, left, left+n+1)
+			found.Unsure = s.isRival(around[here], found.At(here-left-1), at) || !isInRun(around, left, left+n+1)
 			return found
 		}
 	}
 	if rule.Means.UnlistedCertain && here > 0 && here+1 < len(around) {
-		return s.suggestNew(middle, around[here-1:here+2])
+		return s.suggestNew(at, around[here-1:here+2])
 	}
 	return nil
 }
 
-// denied reports whether what stands there speaks against a suggestion, which is made for slot faulty
+// isDenied reports whether what stands there speaks against a suggestion, which is made for slot damaged
 // of it: beside that, an exception that nothing speaks against; where several are suggested, one with
 // the data chunk that fits its place; and of one that is there twice, as a sector of the list and
 // its copy have it, the one that fits its place is the right one.
-func (s *scan) denied(x *Suggestion, there []format.Exception, faulty int, rule *Rule) bool {
+func (s *scan) isDenied(x *Suggestion, there []format.Exception, damaged int, rule *Rule) bool {
 	for i, was := range there {
 		right := x.At(i)
 		switch at := x.Slot(i); {
 		case was == right:
 		case was.New == right.New && (x.Count > 1 || rule == RepeatedException),
-			i != faulty && s.breaks(at, was) == nil && !s.doubted[at]:
+			i != damaged && s.breaks(at, was) == nil && !s.doubted[at]:
 			return true
 		}
 	}
 	return false
 }
 
-// rivals reports whether an exception that is to be replaced by another one has an old chunk of its own
+// isRival reports whether an exception that is to be replaced by another one has an old chunk of its own
 // that may be right: then two of its fields would have to be wrong.
-func (s *scan) rivals(was, right format.Exception, at format.Place) bool {
+func (s *scan) isRival(was, right format.Exception, at format.Place) bool {
 	return was.Old != right.Old && was.New != right.New && uint64(was.Old) < s.origin && !s.doubted[at]
 }
 
-// inRun reports whether one of two entries goes on a run that leads to it from outside.
-func inRun(all []format.Exception, left, right int) bool {
+// isInRun reports whether one of two entries goes on a run that leads to it from outside.
+func isInRun(all []format.Exception, left, right int) bool {
 	return left > 0 && all[left].Old == all[left-1].Old+1 || right+1 < len(all) && all[right].Old+1 == all[right+1].Old
 }
 
-func (s *scan) suggestion(first uint64, n int, x format.Exception) *Suggestion {
-	return &Suggestion{Place: place(s.geometry, first), Count: n, First: x, geometry: s.geometry}
+func (s *scan) suggestion(first format.Place, n int, x format.Exception) *Suggestion {
+	return &Suggestion{Place: first, Count: n, First: x, geometry: s.geometry}
+}
+
+// hasRoomBetween reports whether the new chunks of the first and the last of some entries leave just as many
+// data chunks between them as there are entries.
+func (s *scan) hasRoomBetween(all []format.Exception) bool {
+	n := len(all) - 1
+	return s.isPlausible(all[0]) && s.isPlausible(all[n]) && s.rank(all[n].New)-s.rank(all[0].New) == uint64(n)
 }
 
 // between is the first exception that stood between the first and the last of some entries, if
 // these two are consecutive over the number of those between them, and nobody else has the
 // chunks; else nil.
 func (s *scan) between(all []format.Exception) *format.Exception {
+	if len(all) == 0 || !s.hasRoomBetween(all) {
+		return nil
+	}
 	n := len(all) - 2
 	left, right := all[0], all[n+1]
-	if !s.plausible(left) || !s.plausible(right) ||
-		uint64(right.Old-left.Old) != uint64(n)+1 || rank(s.geometry, right.New)-rank(s.geometry, left.New) != uint64(n)+1 {
+	if uint64(right.Old-left.Old) != uint64(n)+1 {
 		return nil
 	}
 	for i, was := range all[1 : n+1] {
-		x := format.Exception{Old: left.Old + format.OldChunk(i) + 1, New: after(s.geometry, left.New, uint64(i)+1)}
-		if s.taken(x, was) {
+		x := format.Exception{Old: left.Old + format.OldChunk(i) + 1, New: after(s.geometry, left.New, i+1)}
+		if s.isTaken(x, was) {
 			return nil
 		}
 	}
@@ -297,16 +277,13 @@ func (s *scan) between(all []format.Exception) *format.Exception {
 
 // suggestNew is the new chunk of the middle one of three entries, whose old chunk is right: the
 // one data chunk that the other two leave for it.
-func (s *scan) suggestNew(at uint64, three []format.Exception) *Suggestion {
-	if len(three) != 3 {
+func (s *scan) suggestNew(at format.Place, three []format.Exception) *Suggestion {
+	if len(three) != 3 || !s.hasRoomBetween(three) {
 		return nil
 	}
 	left, was, right := three[0], three[1], three[2]
-	if !s.plausible(left) || !s.plausible(right) || rank(s.geometry, right.New)-rank(s.geometry, left.New) != 2 {
-		return nil
-	}
 	x := format.Exception{Old: was.Old, New: after(s.geometry, left.New, 1)}
-	if was == (format.Exception{}) || x == was || !s.plausible(x) || s.taken(x, was) {
+	if was == (format.Exception{}) || x == was || !s.isPlausible(x) || s.isTaken(x, was) {
 		return nil
 	}
 	found := s.suggestion(at, 1, x)
@@ -314,15 +291,36 @@ func (s *scan) suggestNew(at uint64, three []format.Exception) *Suggestion {
 	return found
 }
 
-// taken reports whether another exception than the one that stands in a slot has the chunks
+// isTaken reports whether another exception than the one that stands in a slot has the chunks
 // of the one that may have stood there.
-func (s *scan) taken(x, was format.Exception) bool {
+func (s *scan) isTaken(x, was format.Exception) bool {
 	return x.New != was.New && s.list.news.has(uint64(x.New)) || x.Old != was.Old && s.list.olds.has(uint64(x.Old))
 }
 
-// plausible reports whether an exception can be one of this store.
-func (s *scan) plausible(x format.Exception) bool {
+// isPlausible reports whether an exception can be one of this store.
+func (s *scan) isPlausible(x format.Exception) bool {
 	return s.geometry.Plausible(s.chunks, x) && uint64(x.Old) < s.origin
+}
+
+// around are n entries from a place on with the one before and the one behind them; nil where they
+// cannot be read, or do not all exist.
+func (s *scan) around(at format.Place, n int) []format.Exception {
+	first := s.geometry.Position(at)
+	if first == 0 {
+		return nil
+	}
+	all, _ := s.slots(first-1, n+2)
+	if len(all) < n+2 {
+		return nil
+	}
+	return all
+}
+
+// areEqual reports whether n entries from a place on are the same as from another on.
+func (s *scan) areEqual(a, b format.Place, n int) bool {
+	here, ok := s.slots(s.geometry.Position(a), n)
+	there, ok2 := s.slots(s.geometry.Position(b), n)
+	return ok && ok2 && slices.Equal(here, there)
 }
 
 // slots are n entries from a position on, or as many as there are areas for; ok is false where
@@ -336,12 +334,12 @@ func (s *scan) slots(first uint64, n int) (all []format.Exception, ok bool) {
 	}
 	for first < end {
 		next := min(end, (first/e+1)*e)
-		raw := make([]byte, (next-first)*format.ExceptionSize)
-		if got, _ := s.device.ReadAt(raw, int64(s.geometry.SlotOffset(place(s.geometry, first)))); got < len(raw) {
+		slots := make([]byte, (next-first)*format.ExceptionSize)
+		if raw.ReadFull(s.device, slots, s.geometry.SlotOffset(s.geometry.PlaceAt(first))) != nil {
 			return nil, false
 		}
-		for ; len(raw) > 0; raw = raw[format.ExceptionSize:] {
-			all = append(all, format.DecodeException(raw))
+		for ; len(slots) > 0; slots = slots[format.ExceptionSize:] {
+			all = append(all, format.DecodeException(slots))
 		}
 		first = next
 	}

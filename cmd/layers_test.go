@@ -36,6 +36,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/bitmap":       {},
 	"dmcow/internal/words":        {},
 	"dmcow/internal/raw":          {},
+	"dmcow/internal/memory":       {others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/units":        {own: []string{"dmcow/format"}},
 	"dmcow/internal/process":      {},
 	"dmcow/internal/fuse":         {others: []string{"github.com/hanwen/go-fuse/v2", "golang.org/x/sys/unix"}},

@@ -29,7 +29,7 @@ func (m *mending) text() io.Writer {
 func (m *mending) show() error {
 	w := &lines{w: m.text()}
 	w.line("%s: %s", words.Printable(m.name), m.app.headline(&m.repair.Plan.Before))
-	for _, x := range m.repair.Plan.Mended {
+	for _, x := range m.repair.Plan.Repaired {
 		what := "mended"
 		if x.Loses {
 			what = "mended, and something may be lost"
@@ -55,7 +55,7 @@ func (m *mending) show() error {
 	return w.err
 }
 
-func (m *mending) showMending(w *lines, what string, x repair.Mending) {
+func (m *mending) showMending(w *lines, what string, x repair.Resolution) {
 	w.line("\n%s: %s", what, x.Rule.Name)
 	for _, line := range x.Lines {
 		w.line("  %s", line)
@@ -69,7 +69,7 @@ func (m *mending) showMending(w *lines, what string, x repair.Mending) {
 func (m *mending) showLeft(w *lines) {
 	plan := m.repair.Plan
 	for _, t := range plan.After.Tallies {
-		waits := slices.ContainsFunc(plan.Undecided, func(x repair.Mending) bool { return x.Rule == t.Rule })
+		waits := slices.ContainsFunc(plan.Undecided, func(x repair.Resolution) bool { return x.Rule == t.Rule })
 		if t.Severity != check.Error || waits {
 			continue
 		}

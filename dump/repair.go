@@ -46,7 +46,7 @@ type Repair struct {
 func RepairJSON(w io.Writer, r Repair) error {
 	x := repaired{
 		Device: r.Device, Before: r.Plan.Before.Outcome(), Result: r.Result, MayHaveLost: r.Loses,
-		Mended: mendingsOf(r.Plan.Mended), Undecided: mendingsOf(r.Plan.Undecided), Writes: r.Plan.Writes(), More: r.Plan.More,
+		Mended: mendingsOf(r.Plan.Repaired), Undecided: mendingsOf(r.Plan.Undecided), Writes: r.Plan.Writes(), More: r.Plan.More,
 	}
 	if r.Written != "" {
 		x.Written = &r.Written
@@ -58,7 +58,7 @@ func RepairJSON(w io.Writer, r Repair) error {
 	return err
 }
 
-func mendingsOf(all []repair.Mending) []mendings {
+func mendingsOf(all []repair.Resolution) []mendings {
 	list := []mendings{}
 	for _, x := range all {
 		list = append(list, mendings{x.Rule.Name, x.Count, x.Loses, append([]string{}, x.Lines...), x.Advice})

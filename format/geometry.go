@@ -99,6 +99,14 @@ func (g Geometry) SlotOffset(p Place) Bytes {
 	return g.Offset(g.AreaLocation(p.Area)) + Bytes(p.Index)*ExceptionSize
 }
 
+// Position is the number of slots before a place, over all areas.
+func (g Geometry) Position(p Place) uint64 { return uint64(p.Area)*(g.stride-1) + uint64(p.Index) }
+
+// PlaceAt is the place of the slot at a position.
+func (g Geometry) PlaceAt(position uint64) Place {
+	return Place{Area: AreaIndex(position / (g.stride - 1)), Index: int(position % (g.stride - 1))}
+}
+
 // IsMetadata reports whether chunk c is a metadata area.
 func (g Geometry) IsMetadata(c NewChunk) bool { return uint64(c)%g.stride == 1 }
 

@@ -3,12 +3,14 @@ package repair
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
 	"dmcow/format"
 	"dmcow/internal/raw"
 	"dmcow/store"
+	"dmcow/store/look"
 	"dmcow/store/undo"
 )
 
@@ -25,7 +27,7 @@ func (p *Plan) Apply(d store.WriteDevice, capture func(...undo.Change) error, vi
 	if len(p.Steps) == 0 {
 		return nil
 	}
-	if err := p.unmoved(d); err != nil {
+	if err := p.checkUnmoved(d); err != nil {
 		return err
 	}
 	a := applying{device: d, geometry: p.geometry, capture: capture, block: format.Bytes(max(d.LogicalBlockSize(), format.SectorSize))}
@@ -42,31 +44,23 @@ func (p *Plan) Apply(d store.WriteDevice, capture func(...undo.Change) error, vi
 	return nil
 }
 
-// unmoved wants a device to hold what it held when the plan was made, where that
+// checkUnmoved wants a device to hold what it held when the plan was made, where that
 // matters.
-func (p *Plan) unmoved(d store.WriteDevice) error {
+func (p *Plan) checkUnmoved(d store.WriteDevice) error {
 	// What a repair that was killed has left in a page cache is on the disk before
 	// something is built on it.
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("the device cannot be synced: %w", err)
 	}
-	if err := p.image.same(d); err != nil {
+	if err := p.image.checkSame(d); err != nil {
 		return err
 	}
 	for _, s := range p.Steps {
 		for _, c := range s.Copies {
-			from, err := digest(d, p.geometry, c.From)
-			if err == nil && from != c.from {
-				err = &MovedError{p.geometry.Offset(c.From)}
-			}
-			if err != nil {
+			if err := p.checkChunk(d, c.From, c.from); err != nil {
 				return err
 			}
-			to, err := digest(d, p.geometry, c.To)
-			if err == nil && to != c.to {
-				err = &MovedError{p.geometry.Offset(c.To)}
-			}
-			if err != nil {
+			if err := p.checkChunk(d, c.To, c.to); err != nil {
 				return err
 			}
 		}
@@ -74,7 +68,14 @@ func (p *Plan) unmoved(d store.WriteDevice) error {
 	return nil
 }
 
-// applying is a plan being applied.
+func (p *Plan) checkChunk(d look.Device, c format.NewChunk, was [sha256.Size]byte) error {
+	is, err := digest(d, p.geometry, c)
+	if err == nil && is != was {
+		err = &MovedError{p.geometry.Offset(c)}
+	}
+	return err
+}
+
 type applying struct {
 	device   store.WriteDevice
 	geometry format.Geometry
@@ -82,11 +83,10 @@ type applying struct {
 	capture  func(...undo.Change) error
 }
 
-// step writes a step: its copies durably first.
 func (a *applying) step(s Step) error {
 	for _, c := range s.Copies {
-		err := eachPiece(a.device, a.geometry, c.From, func(piece []byte, at format.Bytes) error {
-			return a.write(undo.Change{Offset: a.geometry.Offset(c.To) + at, Data: piece})
+		err := eachPart(a.device, a.geometry, c.From, func(part []byte, at format.Bytes) error {
+			return a.write(undo.Change{Offset: a.geometry.Offset(c.To) + at, Data: part})
 		})
 		if err != nil {
 			return err
@@ -124,7 +124,7 @@ func (a *applying) blocks(edits []Edit) (all []undo.Change, err error) {
 			if err := raw.ReadWhere(a.device, data, start); err != nil {
 				return nil, err
 			}
-			if last != nil && last.Offset+format.Bytes(len(last.Data)) == start && len(last.Data) < pieceSize {
+			if last != nil && last.Offset+format.Bytes(len(last.Data)) == start && len(last.Data) < partSize {
 				last.Data = append(last.Data, data...)
 			} else {
 				all = append(all, undo.Change{Offset: start, Data: data})
@@ -151,7 +151,7 @@ func patch(all []undo.Change, e Edit) error {
 	return nil
 }
 
-// write keeps what stands in the place of changes, and writes them.
+// write has what stands there kept, and writes changes.
 func (a *applying) write(changes ...undo.Change) error {
 	if a.capture != nil {
 		if err := a.capture(changes...); err != nil {

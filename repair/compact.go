@@ -36,7 +36,7 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 		if err != nil {
 			return err
 		}
-		why := fmt.Sprintf("%s takes that of %s, old chunk %d, new chunk %d", where(p.place(hole)), where(p.place(mover)), x.Old, x.New)
+		why := fmt.Sprintf("%s takes that of %s, old chunk %d, new chunk %d", where(p.geometry.PlaceAt(hole)), where(p.geometry.PlaceAt(mover)), x.Old, x.New)
 		if err := p.put(&fill, hole, x, why); err != nil {
 			return err
 		}
@@ -45,11 +45,10 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 	return p.clear(kept, end, "the end of the list")
 }
 
-// put plans to write an exception to a position.
 func (p *planner) put(s *Step, position uint64, x format.Exception, why string) error {
 	slots := make([]byte, format.ExceptionSize)
 	x.Encode(slots)
-	return p.edit(s, p.geometry.SlotOffset(p.place(position)), slots, why)
+	return p.edit(s, p.geometry.SlotOffset(p.geometry.PlaceAt(position)), slots, why)
 }
 
 // clear plans to clear the slots from position first up to end, the last area first. What
@@ -75,18 +74,17 @@ func (p *planner) clear(first, end uint64, why string) error {
 	return nil
 }
 
-// perSector is the number of exceptions in a sector.
 const perSector = format.SectorSize / format.ExceptionSize
 
 // clearStretches clears slots of an area, sector by sector, but for sectors that are
 // clear.
 func (p *planner) clearStretches(s *Step, first, end uint64, why string) error {
-	area := p.place(first).Area
+	area := p.geometry.PlaceAt(first).Area
 	slots := make([]byte, 0, 64<<10)
 	for first < end {
 		n := min(end-first, uint64(cap(slots))/format.ExceptionSize-first%perSector)
 		slots = slots[:n*format.ExceptionSize]
-		offset := p.geometry.SlotOffset(p.place(first))
+		offset := p.geometry.SlotOffset(p.geometry.PlaceAt(first))
 		if err := raw.ReadWhere(p.image, slots, offset); err != nil {
 			return err
 		}

@@ -59,8 +59,8 @@ func TestDamaged(t *testing.T) {
 			switch got := state(p.After); {
 			case mended && got != want:
 				t.Errorf("it is %s, expected %s", got, want)
-			case !mended && (len(p.Mended) > 0 || !bytes.Equal(d.Image(), c.Image)):
-				t.Errorf("without the user's word: %v", p.Mended)
+			case !mended && (len(p.Repaired) > 0 || !bytes.Equal(d.Image(), c.Image)):
+				t.Errorf("without the user's word: %v", p.Repaired)
 			case !mended && c.Result == "damaged" && len(p.Undecided) == 0 && !stays[c.Name]:
 				t.Error("nothing is mended, and nothing is said of what can be")
 			}
@@ -80,7 +80,7 @@ func TestDamaged(t *testing.T) {
 				t.Errorf("with the user's word it is %s", findings(p.After))
 			}
 			if again := mend(t, d, originBytes, choices); len(again.Steps) > 0 {
-				t.Errorf("mended, and again: %v", again.Mended)
+				t.Errorf("mended, and again: %v", again.Repaired)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package repair
 
 import (
 	"crypto/sha256"
-	"errors"
 	"io"
 
 	"dmcow/format"
@@ -10,34 +9,30 @@ import (
 	"dmcow/store/look"
 )
 
-// pieceSize is how much data is read or written at a time, in bytes.
-const pieceSize = 1 << 20
+// partSize is how much data is read or written at a time, in bytes.
+const partSize = 1 << 20
 
-// digest is the SHA-256 of what a chunk of a device holds.
 func digest(d look.Device, g format.Geometry, c format.NewChunk) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
-	err = eachPiece(d, g, c, func(piece []byte, _ format.Bytes) error {
-		_, err := h.Write(piece)
+	err = eachPart(d, g, c, func(part []byte, _ format.Bytes) error {
+		_, err := h.Write(part)
 		return err
 	})
 	h.Sum(sum[:0])
 	return sum, err
 }
 
-// eachPiece hands out what a chunk of a device holds, piece by piece, with the offsets
-// of the pieces in the chunk.
-func eachPiece(d io.ReaderAt, g format.Geometry, c format.NewChunk, use func([]byte, format.Bytes) error) error {
-	piece := make([]byte, min(pieceSize, g.ChunkBytes()))
-	for at := format.Bytes(0); at < g.ChunkBytes(); at += format.Bytes(len(piece)) {
-		if err := raw.ReadWhere(d, piece, int64(g.Offset(c)+at)); err != nil {
+// eachPart hands out what a chunk of a device holds, part by part, with the offsets
+// of the parts in the chunk.
+func eachPart(d io.ReaderAt, g format.Geometry, c format.NewChunk, use func([]byte, format.Bytes) error) error {
+	part := make([]byte, min(partSize, g.ChunkBytes()))
+	for at := format.Bytes(0); at < g.ChunkBytes(); at += format.Bytes(len(part)) {
+		if err := raw.ReadWhere(d, part, int64(g.Offset(c)+at)); err != nil {
 			return err
 		}
-		if err := use(piece, at); err != nil {
+		if err := use(part, at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// isCut reports whether a walk ended where the list leads past the device's end.
-func isCut(err error) bool { return errors.Is(err, format.ErrBeyondDevice) }

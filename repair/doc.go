@@ -1,15 +1,15 @@
-// Package repair mends what a check finds in a store: it turns findings into a
+// Package repair repairs what a check finds in a store: it turns findings into a
 // plan of edits, and applies that.
 //
 // # The plan
 //
 // [Make] writes nothing. It applies the edits that it plans to an image in memory
 // of the sectors that they change, and checks that image as it would the device,
-// until a look finds nothing more that it can mend. So a plan knows what a check
-// will say when it has been applied, and a fault that only shows when another was
-// mended is mended as well.
+// until a look finds nothing more that it can repair. So a plan knows what a check
+// will say when it has been applied, and a finding that only shows when another was
+// repaired is repaired as well.
 //
-// What has only one right outcome is mended by itself. For the rest [Choices] has
+// What has only one right outcome is repaired by itself. For the rest [Choices] has
 // the user's word; without it, the plan says what there is to choose, and what each
 // choice loses.
 //

@@ -10,7 +10,7 @@ import (
 )
 
 // drop drops exceptions from the list, and closes the gaps.
-func (p *planner) drop(f *faults) (bool, error) {
+func (p *planner) drop(f *findings) (bool, error) {
 	undecided := p.undecidedChunks(f)
 	end, err := p.dropEnd(f)
 	if err != nil {
@@ -18,8 +18,13 @@ func (p *planner) drop(f *faults) (bool, error) {
 	}
 	left := p.leftovers(f, end)
 	all := p.dropped(f, undecided, left)
-	slices.SortFunc(all, func(x, y fault) int { return cmp.Compare(p.position(x.Place), p.position(y.Place)) })
-	drops := p.positions(all)
+	slices.SortFunc(all, func(x, y check.Finding) int {
+		return cmp.Compare(p.geometry.Position(x.Place), p.geometry.Position(y.Place))
+	})
+	drops := make([]uint64, 0, len(all)+1)
+	for _, x := range all {
+		drops = append(drops, p.geometry.Position(x.Place))
+	}
 	if n := holes(drops, end); n > mostEdits { // the rest is for the next round
 		all = all[len(all)-mostEdits:]
 		drops = drops[len(drops)-mostEdits:]
@@ -32,7 +37,7 @@ func (p *planner) drop(f *faults) (bool, error) {
 		return false, nil
 	}
 	kept := end - uint64(len(drops))
-	// Where not all faults could be kept, there may be more such chunks.
+	// Where not all findings could be kept, there may be more such chunks.
 	if f.more && len(undecided) > 0 || p.wouldMove(undecided, drops, kept) {
 		for _, x := range all {
 			p.waits(x, check.DuplicateOldChunk)
@@ -55,9 +60,9 @@ func (p *planner) moves() bool {
 
 // tellDropped notes which exceptions are dropped, but for those that the plan itself has
 // made.
-func (p *planner) tellDropped(all []fault) {
+func (p *planner) tellDropped(all []check.Finding) {
 	for _, x := range all {
-		filler, ours := p.ours[p.position(x.Place)]
+		filler, ours := p.ours[p.geometry.Position(x.Place)]
 		if !ours || !filler && x.Rule != check.RepeatedException {
 			p.lost(x.Rule, x.Where(), x.Message()+": dropped")
 		}
@@ -65,27 +70,18 @@ func (p *planner) tellDropped(all []fault) {
 	clear(p.ours) // what is left of them is elsewhere now
 }
 
-func (p *planner) positions(all []fault) []uint64 {
-	positions := make([]uint64, 0, len(all)+1)
-	for _, x := range all {
-		positions = append(positions, p.position(x.Place))
-	}
-	return positions
-}
-
 // holes is how many of the dropped positions, in order, stand before the new end of a
 // list: others take their slots.
 func holes(drops []uint64, end uint64) int {
-	return countBelow(drops, end-uint64(len(drops)))
+	n, _ := slices.BinarySearch(drops, end-uint64(len(drops)))
+	return n
 }
 
-// waits notes that a fault waits for those of another rule.
-func (p *planner) waits(x fault, rule *check.Rule) {
-	p.ask(&x.Finding, x.Message(), "decide about "+rule.Name+" first: this one hangs on the order of the list")
+func (p *planner) waits(x check.Finding, rule *check.Rule) {
+	p.ask(&x, x.Message(), "decide about "+rule.Name+" first: this one hangs on the order of the list")
 }
 
-// dropped are the exceptions that are to be dropped.
-func (p *planner) dropped(f *faults, undecided map[format.OldChunk]*several, left map[uint64]bool) (all []fault) {
+func (p *planner) dropped(f *findings, undecided map[format.OldChunk]*several, left map[uint64]bool) (all []check.Finding) {
 	farthest := format.NewChunk(0)
 	for _, x := range f.singles {
 		if x.Rule == check.NewChunkBeyondDevice {
@@ -96,7 +92,7 @@ func (p *planner) dropped(f *faults, undecided map[format.OldChunk]*several, lef
 		"--drop drops the exceptions: the snapshot then reads the origin's chunks there", uint64(farthest+1)*uint64(p.geometry.ChunkSectors()))
 	seen := map[format.Exception]bool{}
 	for _, x := range f.singles {
-		at := p.position(x.Place)
+		at := p.geometry.Position(x.Place)
 		_, ours := p.ours[at]
 		before := seen[x.Exception]
 		seen[x.Exception] = true
@@ -106,9 +102,9 @@ func (p *planner) dropped(f *faults, undecided map[format.OldChunk]*several, lef
 		case x.Rule == check.RepeatedException && (ours || left[at] || p.Keep != AskWhich), droppable[x.Rule] && (p.Drop || left[at] && before):
 			all = append(all, x)
 		case x.Rule == check.NewChunkBeyondDevice:
-			p.ask(&x.Finding, x.Message(), grow)
+			p.ask(&x, x.Message(), grow)
 		case droppable[x.Rule], x.Rule == check.RepeatedException:
-			p.undecided(&x.Finding, x.Message())
+			p.undecided(&x, x.Message())
 		}
 	}
 	return all
@@ -117,10 +113,10 @@ func (p *planner) dropped(f *faults, undecided map[format.OldChunk]*several, lef
 // several are the exceptions of an old chunk that has more than one, of which none was
 // chosen yet.
 type several struct {
-	first   *format.Place // nil where that was not found out
-	last    fault         // that is not like one before
-	end     fault         // the last of all
-	members []fault       // but the first
+	first   *format.Place   // nil where that was not found out
+	last    check.Finding   // that is not like one before
+	end     check.Finding   // the last of all
+	members []check.Finding // but the first
 }
 
 // endsAlike reports whether it is the same one that is the last, when those that repeat
@@ -128,7 +124,7 @@ type several struct {
 func (s *several) endsAlike() bool { return s.end.Exception == s.last.Exception }
 
 // undecidedChunks are the old chunks with several exceptions.
-func (p *planner) undecidedChunks(f *faults) map[format.OldChunk]*several {
+func (p *planner) undecidedChunks(f *findings) map[format.OldChunk]*several {
 	all := map[format.OldChunk]*several{}
 	for _, x := range f.singles {
 		if x.Rule != check.DuplicateOldChunk {
@@ -139,13 +135,13 @@ func (p *planner) undecidedChunks(f *faults) map[format.OldChunk]*several {
 			s = &several{first: x.Other, last: x, end: x}
 			all[x.Old] = s
 		}
-		if s.members = append(s.members, x); p.position(x.Place) > p.position(s.last.Place) {
+		if s.members = append(s.members, x); p.geometry.Position(x.Place) > p.geometry.Position(s.last.Place) {
 			s.last, s.end = x, x
 		}
 	}
 	for _, x := range f.singles {
 		if s := all[x.Old]; s != nil && x.Rule == check.RepeatedException {
-			if s.members = append(s.members, x); p.position(x.Place) > p.position(s.end.Place) {
+			if s.members = append(s.members, x); p.geometry.Position(x.Place) > p.geometry.Position(s.end.Place) {
 				s.end = x
 			}
 		}
@@ -154,15 +150,14 @@ func (p *planner) undecidedChunks(f *faults) map[format.OldChunk]*several {
 }
 
 // dropEnd is the position where the list ends: on the device, where it leads past that.
-func (p *planner) dropEnd(f *faults) (uint64, error) {
+func (p *planner) dropEnd(f *findings) (uint64, error) {
 	if f.has(check.AreaBeyondDevice) != nil {
 		return p.capacity(), nil
 	}
 	end, err := p.listEnd(f)
-	return p.position(end.Place), err
+	return p.geometry.Position(end.Place), err
 }
 
-// truncated notes that the list ends on the device.
 func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 	what := cut.Message() + ": the list is ended on the device"
 	if last := p.capacity() - 1; len(drops) == 1 && drops[0] == last {
@@ -181,24 +176,16 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 // cut off, another may be the first or the last.
 func (p *planner) wouldMove(undecided map[format.OldChunk]*several, drops []uint64, kept uint64) bool {
 	moves := func(at format.Place) bool {
-		_, goes := slices.BinarySearch(drops, p.position(at))
-		return !goes && p.position(at) >= kept
+		_, goes := slices.BinarySearch(drops, p.geometry.Position(at))
+		return !goes && p.geometry.Position(at) >= kept
 	}
 	for _, s := range undecided {
 		if s.first == nil || moves(*s.first) {
 			return true
 		}
-		for _, x := range s.members {
-			if moves(x.Place) {
-				return true
-			}
+		if slices.ContainsFunc(s.members, func(x check.Finding) bool { return moves(x.Place) }) {
+			return true
 		}
 	}
 	return false
-}
-
-// countBelow is how many of the positions, in order, come before one.
-func countBelow(positions []uint64, at uint64) int {
-	n, _ := slices.BinarySearch(positions, at)
-	return n
 }

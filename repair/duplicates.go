@@ -10,21 +10,21 @@ import (
 
 // replace replaces exceptions of an old chunk that has another by a copy of the one that
 // is kept. They are repeated then, and dropped.
-func (p *planner) replace(f *faults) (bool, error) {
-	r := replacing{planner: p, first: map[format.OldChunk]format.Exception{}, last: map[format.OldChunk]fault{}}
+func (p *planner) replace(f *findings) (bool, error) {
+	r := replacing{planner: p, first: map[format.OldChunk]format.Exception{}, last: map[format.OldChunk]check.Finding{}}
 	for _, x := range f.singles {
 		if x.Rule == check.DuplicateOldChunk && x.Other != nil {
 			r.last[x.Old] = x
 		}
 	}
-	var all []fault
+	var all []check.Finding
 	for _, x := range f.singles {
 		last, several := r.last[x.Old]
 		if !several || x.Rule != check.DuplicateOldChunk && x.Rule != check.RepeatedException || x.Other == nil {
 			continue
 		}
 		all = append(all, x)
-		if p.position(x.Place) > p.position(last.Place) {
+		if p.geometry.Position(x.Place) > p.geometry.Position(last.Place) {
 			r.last[x.Old] = x
 		}
 	}
@@ -42,43 +42,42 @@ type replacing struct {
 	*planner
 	step  Step
 	first map[format.OldChunk]format.Exception // as it was found
-	last  map[format.OldChunk]fault
+	last  map[format.OldChunk]check.Finding
 }
 
 // one decides about an exception of an old chunk that has another before it, or about
 // one that repeats another of such a chunk.
-func (r *replacing) one(x fault) error {
+func (r *replacing) one(x check.Finding) error {
 	if x.Rule == check.RepeatedException && r.Keep == AskWhich {
 		return nil // it is dropped, if it can be
 	}
 	first, seen := r.first[x.Old]
 	if !seen {
 		var err error
-		if first, err = r.at(r.position(*x.Other)); err != nil {
+		if first, err = r.at(r.geometry.Position(*x.Other)); err != nil {
 			return err
 		}
 		r.first[x.Old] = first
 	}
 	if x.Rule == check.RepeatedException {
-		return r.become(r.position(x.Place), r.winner(x, first))
+		return r.become(r.geometry.Position(x.Place), r.winner(x, first))
 	}
 	if r.Keep == AskWhich {
-		r.undecided(&x.Finding, x.Message()+"; "+r.compare(first.New, x.New))
-		return r.visit(x.Area)
+		r.undecided(&x, x.Message()+"; "+r.compare(first.New, x.New))
+		return r.Visit(x.Area)
 	}
 	winner := r.winner(x, first)
 	r.lost(check.DuplicateOldChunk, x.Where(), fmt.Sprintf("%s: the one with new chunk %d is kept", x.Message(), winner.New))
-	r.ours[r.position(x.Place)] = true
-	for _, at := range []uint64{r.position(*x.Other), r.position(x.Place)} {
+	r.ours[r.geometry.Position(x.Place)] = true
+	for _, at := range []uint64{r.geometry.Position(*x.Other), r.geometry.Position(x.Place)} {
 		if err := r.become(at, winner); err != nil {
 			return err
 		}
 	}
-	return r.visit(x.Area)
+	return r.Visit(x.Area)
 }
 
-// winner is which of the exceptions of a chunk is kept.
-func (r *replacing) winner(x fault, first format.Exception) format.Exception {
+func (r *replacing) winner(x check.Finding, first format.Exception) format.Exception {
 	if r.Keep == KeepLast {
 		return r.last[x.Old].Exception
 	}
@@ -91,7 +90,7 @@ func (r *replacing) become(at uint64, winner format.Exception) error {
 	if err != nil || now == winner {
 		return err
 	}
-	why := fmt.Sprintf("%s becomes a copy of the one that is kept, old chunk %d, new chunk %d", where(r.place(at)), winner.Old, winner.New)
+	why := fmt.Sprintf("%s becomes a copy of the one that is kept, old chunk %d, new chunk %d", where(r.geometry.PlaceAt(at)), winner.Old, winner.New)
 	return r.put(&r.step, at, winner, why)
 }
 
@@ -104,7 +103,7 @@ func (p *planner) compare(first, other format.NewChunk) (digests string) {
 			c = from
 		}
 		var err error
-		if sums[i], err = p.digest(c); err != nil {
+		if sums[i], err = digest(p.image.Device, p.geometry, c); err != nil {
 			return fmt.Sprintf("the data of new chunk %d cannot be read: %v", c, err)
 		}
 	}
@@ -112,9 +111,4 @@ func (p *planner) compare(first, other format.NewChunk) (digests string) {
 		return fmt.Sprintf("the data of the two is the same, with the SHA-256 %x", sums[0])
 	}
 	return fmt.Sprintf("the data of new chunk %d has the SHA-256 %x, that of %d %x", first, sums[0], other, sums[1])
-}
-
-// digest is the SHA-256 of what a chunk of the device holds.
-func (p *planner) digest(c format.NewChunk) ([sha256.Size]byte, error) {
-	return digest(p.image.Device, p.geometry, c)
 }

@@ -33,21 +33,21 @@ type Step struct {
 
 // Plan is what a repair would write, and why.
 type Plan struct {
-	Before Report // of the device as it is
-	After  Report // as it will be
-	// Mended is what is mended, and Undecided what waits for the user's word, by rule.
-	Mended    []Mending
-	Undecided []Mending
+	Before check.Report // of the device as it is
+	After  check.Report // as it will be
+	// Repaired is what is repaired, and Undecided what waits for the user's word, by rule.
+	Repaired  []Resolution
+	Undecided []Resolution
 	Steps     []Step
-	// More is true where there was more to mend than fits one plan.
+	// More is true where there was more to repair than fits one plan.
 	More bool
 
 	image    *image
 	geometry format.Geometry
 }
 
-// Mending is what becomes of the findings of a rule.
-type Mending struct {
+// Resolution is what becomes of the findings of a rule.
+type Resolution struct {
 	Rule  *check.Rule
 	Count uint64
 	Lines []string // of the first of them: where it is, and what is done or can be
@@ -58,12 +58,12 @@ type Mending struct {
 	Advice string
 }
 
-// shown is how many faults of a rule have a line.
+// shown is how many findings of a rule have a line.
 const shown = 10
 
 // Loses reports whether the plan may lose something that the store held.
 func (p *Plan) Loses() bool {
-	return slices.ContainsFunc(p.Mended, func(m Mending) bool { return m.Loses })
+	return slices.ContainsFunc(p.Repaired, func(m Resolution) bool { return m.Loses })
 }
 
 // Bytes is how much the plan writes over, in bytes.
@@ -99,19 +99,16 @@ func (p *Plan) Writes() (n int) {
 	return n
 }
 
-// note adds a finding to a list of mendings.
-func note(all []Mending, one Mending) []Mending {
-	for i := range all {
-		m := &all[i]
-		if m.Rule != one.Rule {
-			continue
-		}
-		m.Loses = m.Loses || one.Loses
-		if m.Count++; len(m.Lines) < shown {
-			m.Lines = append(m.Lines, one.Lines...)
-		}
-		return all
+func note(all []Resolution, one Resolution) []Resolution {
+	i := slices.IndexFunc(all, func(m Resolution) bool { return m.Rule == one.Rule })
+	if i < 0 {
+		one.Count = 1
+		return append(all, one)
 	}
-	one.Count = 1
-	return append(all, one)
+	m := &all[i]
+	m.Loses = m.Loses || one.Loses
+	if m.Count++; len(m.Lines) < shown {
+		m.Lines = append(m.Lines, one.Lines...)
+	}
+	return all
 }

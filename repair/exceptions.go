@@ -7,14 +7,13 @@ import (
 	"dmcow/format"
 )
 
-// mendList sees to the list, and to its exceptions one by one.
-func (p *planner) mendList(f *faults) (bool, error) {
+func (p *planner) repairList(f *findings) (bool, error) {
 	if found := f.has(check.AreaBeyondDevice); found != nil && !p.Truncate {
 		p.tooShort(found)
 		return false, nil
 	}
 	if found := f.has(check.ImplausibleArea); found != nil {
-		repeats, err := p.onlyRepeats(f)
+		repeats, err := p.hasOnlyRepeats(f)
 		switch {
 		case err != nil:
 			return false, err
@@ -30,31 +29,27 @@ func (p *planner) mendList(f *faults) (bool, error) {
 		p.single = true
 		return true, nil
 	}
-	for _, mend := range []func(*faults) (bool, error){p.replace, p.drop, p.unshare} {
-		if changed, err := mend(f); changed || err != nil || p.blocked {
+	for _, repair := range []func(*findings) (bool, error){p.replace, p.drop, p.unshare} {
+		if changed, err := repair(f); changed || err != nil || p.blocked {
 			return changed, err
 		}
 	}
 	return false, nil
 }
 
-// onlyRepeats reports whether areas are implausible for exceptions that share their chunks
+// hasOnlyRepeats reports whether areas are implausible for exceptions that share their chunks
 // with others, and not for what cannot be an exception: so a repair that was cut off leaves
 // one from which it has moved most.
-func (p *planner) onlyRepeats(f *faults) (bool, error) {
+func (p *planner) hasOnlyRepeats(f *findings) (bool, error) {
 	p.single = true
 	single, err := p.look()
 	p.single = false
 	if err != nil || single.more {
 		return false, err
 	}
-	end := p.capacity()
-	if f.has(check.AreaBeyondDevice) == nil {
-		e, err := p.listEnd(f)
-		if err != nil {
-			return false, err
-		}
-		end = p.position(e.Place)
+	end, err := p.dropEnd(f)
+	if err != nil {
+		return false, err
 	}
 	bad, repeats := map[format.AreaIndex]uint64{}, map[format.AreaIndex]uint64{}
 	times := map[format.Exception]int{}

@@ -14,7 +14,7 @@ import (
 //
 // Its first sector is cleared first: then the list ends with the full area, and what
 // a power cut leaves of the rest is told from hidden exceptions by that.
-func (p *planner) clearGarbage(f *faults) (bool, error) {
+func (p *planner) clearGarbage(f *findings) (bool, error) {
 	first, last, err := p.suspects(f)
 	if err != nil || !p.Drop || p.geometry.ChunkBytes() > mostPadding {
 		return false, err
@@ -34,7 +34,6 @@ func (p *planner) clearGarbage(f *faults) (bool, error) {
 	return false, nil
 }
 
-// clearArea plans to clear an area that holds no exceptions.
 func (p *planner) clearArea(k format.AreaIndex) error {
 	start := uint64(k) * p.slots()
 	for _, part := range [][2]uint64{{start, start + perSector}, {start + perSector, start + p.slots()}} {
@@ -50,20 +49,17 @@ func (p *planner) clearArea(k format.AreaIndex) error {
 // suspects are the areas that may hold no exceptions: from the first that is
 // implausible, or else the one in which the list ends, to that one. Both are 0 where there
 // are none.
-func (p *planner) suspects(f *faults) (first, last format.AreaIndex, err error) {
-	g := f.has(check.ImplausibleArea)
-	if g == nil && f.has(check.HiddenExceptions) == nil && len(f.singles) == 0 {
-		return 0, 0, nil
-	}
-	if f.has(check.AreaBeyondDevice) != nil && !p.Truncate { // what follows is not there to be seen
-		return 0, 0, nil
+func (p *planner) suspects(f *findings) (first, last format.AreaIndex, err error) {
+	g, cut := f.has(check.ImplausibleArea), f.has(check.AreaBeyondDevice) != nil
+	if g == nil && f.has(check.HiddenExceptions) == nil && len(f.singles) == 0 || cut && !p.Truncate {
+		return 0, 0, nil // of a list that is cut off, what follows is not there to be seen
 	}
 	end, err := p.dropEnd(f)
 	if err != nil {
 		return 0, 0, err
 	}
-	last = p.place(end).Area
-	if f.has(check.AreaBeyondDevice) != nil {
+	last = p.geometry.PlaceAt(end).Area
+	if cut {
 		last--
 	}
 	if g != nil {
@@ -72,7 +68,6 @@ func (p *planner) suspects(f *faults) (first, last format.AreaIndex, err error) 
 	return last, last, nil
 }
 
-// rubbish is what was seen in the place of exceptions.
 type rubbish struct {
 	ended     bool // the list ends before all of it
 	plausible bool // something may be an exception, of this device or a larger one
@@ -96,7 +91,7 @@ func (p *planner) lookAt(first, last format.AreaIndex) (g rubbish, err error) {
 		case p.geometry.OnAnyDevice(x):
 			g.plausible = true
 			return errEnough
-		case p.place(at).Area <= last:
+		case p.geometry.PlaceAt(at).Area <= last:
 			g.count++
 		}
 		return nil

@@ -13,12 +13,12 @@ type HeaderError struct{ Why string }
 
 func (e *HeaderError) Error() string { return e.Why }
 
-// headerFaults are those that a new header mends.
-var headerFaults = []*check.Rule{check.BadMagic, check.LostHeader, check.BadVersion, check.BadChunkSize, check.WrongChunkSize, check.ZeroedHeader, check.TooSmall}
+// headerRules are those that a new header repairs.
+var headerRules = []*check.Rule{check.BadMagic, check.LostHeader, check.BadVersion, check.BadChunkSize, check.WrongChunkSize, check.ZeroedHeader, check.TooSmall}
 
-// headerFault is what speaks for a new header, nil where nothing does.
-func (p *planner) headerFault(f *faults) *check.Finding {
-	for _, rule := range headerFaults {
+// headerFinding is what speaks for a new header, nil where nothing does.
+func (p *planner) headerFinding(f *findings) *check.Finding {
+	for _, rule := range headerRules {
 		found := f.has(rule)
 		if found != nil && (rule != check.TooSmall || f.Identity.Header.Magic == format.Magic) {
 			return found
@@ -30,27 +30,27 @@ func (p *planner) headerFault(f *faults) *check.Finding {
 	return nil
 }
 
-// mendHeader sees to what is to be known before there is a list.
-func (p *planner) mendHeader(f *faults) (bool, error) {
-	found := p.headerFault(f)
+// repairHeader sees to what is to be known before there is a list.
+func (p *planner) repairHeader(f *findings) (bool, error) {
+	found := p.headerFinding(f)
 	if p.headed {
 		if p.listed {
 			return false, nil
 		}
 		p.listed = true
-		return false, p.wantList(f, found)
+		return false, p.checkNewList(f, found)
 	}
 	switch {
 	case found != nil && p.Header != nil && p.Header.Valid && isMarked(f.Identity, p.image):
 		return false, &HeaderError{"the header says that the snapshot is invalid: write it with --valid 0, and see what dmcow revalidate says"}
 	case found != nil && p.Header != nil:
 		var err error
-		if p.evidence, err = check.Probe(p.image, p.visit); err != nil {
+		if p.evidence, err = check.Probe(p.image, p.Visit); err != nil {
 			return false, err
 		}
 		return true, p.newHeader(found)
 	case found != nil && found.Rule == check.LostHeader && f.Identity.Survives(p.image):
-		return true, p.writeMagic(f)
+		return true, p.writeMagic(f.Identity.Header)
 	case found != nil:
 		p.undecided(found, found.Message())
 		p.blocked = true
@@ -71,9 +71,9 @@ func isMarked(id look.Identity, d look.Device) bool {
 	return id.Header.Valid == 0 && (id.Header.Magic == format.Magic || id.Survives(d))
 }
 
-// wantList is the error of a new header with which nothing reads as a list, or not as
+// checkNewList is the error of a new header with which nothing reads as a list, or not as
 // well as with another one.
-func (p *planner) wantList(f *faults, found *check.Finding) error {
+func (p *planner) checkNewList(f *findings, found *check.Finding) error {
 	if found == nil {
 		found = f.has(check.TooSmall)
 	}
@@ -99,14 +99,12 @@ func (p *planner) wantList(f *faults, found *check.Finding) error {
 	return nil
 }
 
-// writeMagic gives a header its magic back.
-func (p *planner) writeMagic(f *faults) error {
-	h := f.Identity.Header
+func (p *planner) writeMagic(h format.Header) error {
 	h.Magic = format.Magic
-	return p.writeHeader(h, check.LostHeader, "the magic is written, and the other fields are kept")
+	p.repaired(check.LostHeader, "", "the magic is written, and the other fields are kept")
+	return p.writeHeader(h, "the header")
 }
 
-// newHeader writes a header that the user has named.
 func (p *planner) newHeader(found *check.Finding) error {
 	h := format.Header{Magic: format.Magic, Version: format.Version, ChunkSectors: uint32(p.Header.Geometry.ChunkSectors())}
 	state := "invalid"
@@ -115,26 +113,20 @@ func (p *planner) newHeader(found *check.Finding) error {
 	}
 	p.headed = true
 	p.unproven = found.Rule == check.BadMagic || found.Rule == check.LostHeader || found.Rule == check.ZeroedHeader
-	return p.writeHeader(h, found.Rule, fmt.Sprintf("%s: the header is written anew, with chunks of %d sectors, %s", found.Message(), h.ChunkSectors, state))
+	p.repaired(found.Rule, "", fmt.Sprintf("%s: the header is written anew, with chunks of %d sectors, %s", found.Message(), h.ChunkSectors, state))
+	return p.writeHeader(h, "the header")
 }
 
-func (p *planner) writeHeader(h format.Header, rule *check.Rule, what string) error {
+func (p *planner) writeHeader(h format.Header, why string) error {
 	raw := make([]byte, format.HeaderSize)
 	h.Encode(raw)
-	var s Step
-	if err := p.edit(&s, 0, raw, "the header"); err != nil {
-		return err
-	}
-	p.then(s)
-	p.mended(rule, "", what)
-	return nil
+	return p.editAlone(0, raw, why)
 }
 
 // mostPadding is how much behind a header's fields is cleared, in bytes.
 const mostPadding = 16 << 20
 
-// mendWarnings mends what is no error, if the user asks for it.
-func (p *planner) mendWarnings(f *faults) (changed bool, err error) {
+func (p *planner) repairWarnings(f *findings) (changed bool, err error) {
 	if !p.Warnings {
 		return false, nil
 	}
@@ -143,7 +135,7 @@ func (p *planner) mendWarnings(f *faults) (changed bool, err error) {
 		if err := p.edit(&s, 4, []byte{1, 0, 0, 0}, "the header's field valid"); err != nil {
 			return false, err
 		}
-		p.mended(check.ValidNotOne, "", found.Message()+": 1 is written")
+		p.repaired(check.ValidNotOne, "", found.Message()+": 1 is written")
 	}
 	if found := f.has(check.HeaderPadding); found != nil {
 		if err := p.clearPadding(&s, found); err != nil {
@@ -177,6 +169,6 @@ func (p *planner) clearPadding(s *Step, found *check.Finding) error {
 		}
 		at = next
 	}
-	p.mended(check.HeaderPadding, "", found.Message()+": zeros are written")
+	p.repaired(check.HeaderPadding, "", found.Message()+": zeros are written")
 	return nil
 }

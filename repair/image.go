@@ -3,6 +3,7 @@ package repair
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"dmcow/format"
@@ -17,7 +18,6 @@ type image struct {
 	sectors map[int64]*sector // by number
 }
 
-// sector is one that is changed.
 type sector struct{ was, is [format.SectorSize]byte }
 
 func newImage(d look.Device) *image { return &image{Device: d, sectors: map[int64]*sector{}} }
@@ -38,7 +38,6 @@ func (m *image) ReadAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// result is an image with the chunks that are to be copied.
 type result struct {
 	*image
 	geometry format.Geometry
@@ -53,55 +52,42 @@ func (r *result) ReadAt(p []byte, offset int64) (n int, err error) {
 	chunk := int64(r.geometry.ChunkBytes())
 	for n < len(p) && err == nil {
 		at := offset + int64(n)
-		piece := p[n:min(len(p), n+int(chunk-at%chunk))]
+		part := p[n:min(len(p), n+int(chunk-at%chunk))]
 		if from, copied := r.from[format.NewChunk(at/chunk)]; copied {
 			at += int64(r.geometry.Offset(from)) - at/chunk*chunk
 		}
 		var got int
-		got, err = r.image.ReadAt(piece, at)
+		got, err = r.image.ReadAt(part, at)
 		n += got
 	}
 	return n, err
 }
 
-// lay lays the changed sectors over p, which was read at an offset.
 func (m *image) lay(p []byte, offset int64) {
 	for at := offset / format.SectorSize; at*format.SectorSize < offset+int64(len(p)); at++ {
-		s, changed := m.sectors[at]
-		if !changed {
-			continue
-		}
-		start := at * format.SectorSize
-		if start < offset {
-			copy(p, s.is[offset-start:])
-		} else {
-			copy(p[start-offset:], s.is[:])
+		if s, changed := m.sectors[at]; changed {
+			start := at * format.SectorSize
+			copy(p[max(0, start-offset):], s.is[max(0, offset-start):])
 		}
 	}
 }
 
-// change changes bytes, and returns what they were.
 func (m *image) change(offset format.Bytes, new []byte) (old []byte, err error) {
 	old = make([]byte, len(new))
 	if err := raw.ReadWhere(m, old, offset); err != nil {
 		return nil, err
 	}
-	first := int64(offset.Sectors())
-	for at := first; format.Sectors(at).Bytes() < offset+format.Bytes(len(new)); at++ {
+	for at := int64(offset.Sectors()); format.Sectors(at).Bytes() < offset+format.Bytes(len(new)); at++ {
 		s, err := m.sector(at)
 		if err != nil {
 			return nil, err
 		}
-		if start := format.Sectors(at).Bytes(); start < offset {
-			copy(s.is[offset-start:], new)
-		} else {
-			copy(s.is[:], new[start-offset:])
-		}
+		start := format.Sectors(at).Bytes()
+		copy(s.is[max(start, offset)-start:], new[max(start, offset)-offset:])
 	}
 	return old, nil
 }
 
-// sector is a sector that is going to be changed.
 func (m *image) sector(at int64) (*sector, error) {
 	if s, ok := m.sectors[at]; ok {
 		return s, nil
@@ -123,16 +109,11 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("byte %d is not what it was when the plan was made: something else has written to the device", e.Offset)
 }
 
-// same wants each changed sector of a device to be what it was. The error is a
+// checkSame wants each changed sector of a device to be what it was. The error is a
 // [*MovedError], or one of reading.
-func (m *image) same(d look.Device) error {
-	numbers := make([]int64, 0, len(m.sectors))
-	for at := range m.sectors {
-		numbers = append(numbers, at)
-	}
-	slices.Sort(numbers)
+func (m *image) checkSame(d look.Device) error {
 	now := make([]byte, format.SectorSize)
-	for _, at := range numbers {
+	for _, at := range slices.Sorted(maps.Keys(m.sectors)) {
 		if err := raw.ReadWhere(d, now, int64(format.Sectors(at).Bytes())); err != nil {
 			return err
 		}

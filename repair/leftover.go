@@ -13,7 +13,7 @@ import (
 
 // leftovers are the positions of exceptions that repeat one before them, and that a repair has left
 // which was cut off. end is where the list ends.
-func (p *planner) leftovers(f *faults, end uint64) map[uint64]bool {
+func (p *planner) leftovers(f *findings, end uint64) map[uint64]bool {
 	left := map[uint64]bool{}
 	if !p.moves() {
 		return left
@@ -22,10 +22,10 @@ func (p *planner) leftovers(f *faults, end uint64) map[uint64]bool {
 	seen := map[format.Exception]uint64{}
 	var bad []uint64 // what is dropped on its own account
 	for _, x := range f.singles {
-		at := p.position(x.Place)
+		at := p.geometry.Position(x.Place)
 		switch before, again := seen[x.Exception]; {
 		case x.Rule == check.RepeatedException && x.Other != nil:
-			first[at] = p.position(*x.Other)
+			first[at] = p.geometry.Position(*x.Other)
 		case droppable[x.Rule] && again:
 			first[at] = before
 		case droppable[x.Rule]:

@@ -10,23 +10,11 @@ import (
 	"dmcow/store/look"
 )
 
-// Places in the list are positions here: the number of slots before them, over all
-// areas.
-
 func (p *planner) slots() uint64 { return uint64(p.geometry.ExceptionsPerArea()) }
-
-func (p *planner) place(position uint64) format.Place {
-	return format.Place{Area: format.AreaIndex(position / p.slots()), Index: int(position % p.slots())}
-}
-
-func (p *planner) position(at format.Place) uint64 {
-	return uint64(at.Area)*p.slots() + uint64(at.Index)
-}
 
 // capacity is the number of slots in the areas that lie wholly on the device.
 func (p *planner) capacity() uint64 { return p.geometry.Areas(p.chunks()) * p.slots() }
 
-// errEnough ends a look at slots.
 var errEnough = errors.New("enough")
 
 // read hands out the slots from position first up to end, as they will be. The error
@@ -36,19 +24,18 @@ func (p *planner) read(first, end uint64, use func(uint64, format.Exception) err
 	slots := make([]byte, min(most, end-min(first, end))*format.ExceptionSize)
 	for first < end {
 		n := min(end, (first/p.slots()+1)*p.slots(), first+most) - first
-		if err := raw.ReadWhere(p.image, slots[:n*format.ExceptionSize], p.geometry.SlotOffset(p.place(first))); err != nil {
+		if err := raw.ReadWhere(p.image, slots[:n*format.ExceptionSize], p.geometry.SlotOffset(p.geometry.PlaceAt(first))); err != nil {
 			return err
 		}
 		for i := range n {
-			err := use(first+i, format.DecodeException(slots[i*format.ExceptionSize:]))
-			if errors.Is(err, errEnough) {
+			switch err := use(first+i, format.DecodeException(slots[i*format.ExceptionSize:])); {
+			case errors.Is(err, errEnough):
 				return nil
-			}
-			if err != nil {
+			case err != nil:
 				return err
 			}
 		}
-		if err := p.visit(p.place(first).Area); err != nil {
+		if err := p.Visit(p.geometry.PlaceAt(first).Area); err != nil {
 			return err
 		}
 		first += n
@@ -56,15 +43,13 @@ func (p *planner) read(first, end uint64, use func(uint64, format.Exception) err
 	return nil
 }
 
-// at is the exception at a position.
 func (p *planner) at(position uint64) (format.Exception, error) {
 	slots := make([]byte, format.ExceptionSize)
-	err := raw.ReadWhere(p.image, slots, p.geometry.SlotOffset(p.place(position)))
+	err := raw.ReadWhere(p.image, slots, p.geometry.SlotOffset(p.geometry.PlaceAt(position)))
 	return format.DecodeException(slots), err
 }
 
-// mendHidden sees to exceptions behind the list's end in its area.
-func (p *planner) mendHidden(f *faults) (bool, error) {
+func (p *planner) repairHidden(f *findings) (bool, error) {
 	found := f.has(check.HiddenExceptions)
 	if found == nil {
 		return false, nil
@@ -77,7 +62,7 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	note, why := p.mended, "a commit that was torn has left them, and the snapshot shows the same without them"
+	note, why := p.repaired, "a commit that was torn has left them, and the snapshot shows the same without them"
 	switch {
 	case p.Hidden == KeepHidden:
 		err := p.closeGap(found, h)
@@ -96,25 +81,27 @@ func (p *planner) mendHidden(f *faults) (bool, error) {
 	}
 	note(check.HiddenExceptions, found.Where(), what)
 	// What is left of an exception in the entry that ends the list goes with them, and before them: cut
-	// off, it would be a fault of its own (check.OddTerminator).
-	if first := p.position(h.Place); h.Old != 0 {
+	// off, it would be a finding of its own (check.OddTerminator).
+	if first := p.geometry.Position(h.Place); h.Old != 0 {
 		if err := p.clear(first, first+1, "the entry that ends the list"); err != nil {
 			return false, err
 		}
 	}
-	return true, p.clear(p.position(h.Place), p.position(format.Place{Area: h.Area, Index: h.Last})+1, "the entries behind the list's end")
+	return true, p.clear(p.geometry.Position(h.Place), p.geometry.Position(format.Place{Area: h.Area, Index: h.Last})+1, "the entries behind the list's end")
 }
 
 // closeGap brings back what hides behind the list's end. The slots in between become
 // copies of an exception next to them: the list is whole then and in its order, and what
 // stands in it twice is dropped like any other repeated exception.
 func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
-	first := p.position(h.Place)
-	before, err := p.before(first)
-	if err != nil {
-		return err
+	first := p.geometry.Position(h.Place)
+	c := closing{planner: p}
+	var err error
+	if first > 0 {
+		if c.before, err = p.at(first - 1); err != nil {
+			return err
+		}
 	}
-	c := closing{planner: p, before: before}
 	err = p.read(first, first+uint64(h.Last-h.Index)+1, c.take)
 	if errors.Is(err, errNoCopy) || len(c.gaps) > 0 {
 		if copies, err := p.onlyCopies(h); err != nil || copies {
@@ -129,7 +116,7 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 	}
 	var s Step
 	for _, f := range c.fills {
-		why := fmt.Sprintf("%s becomes a copy of one next to it, old chunk %d, new chunk %d", where(p.place(f.at)), f.x.Old, f.x.New)
+		why := fmt.Sprintf("%s becomes a copy of one next to it, old chunk %d, new chunk %d", where(p.geometry.PlaceAt(f.at)), f.x.Old, f.x.New)
 		if err := p.put(&s, f.at, f.x, why); err != nil {
 			return err
 		}
@@ -141,14 +128,14 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 }
 
 // onlyCopies clears what hides behind the list's end if a commit that was torn explains it
-// and all of it stands in the list as well: so a repair that was cut off leaves it. It tells
-// whether it was so.
+// and all of it stands in the list as well: so a repair that was cut off leaves it. It reports
+// whether it did.
 func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if h.Why != "" || h.Count > mostEdits {
 		return false, nil
 	}
 	wanted := map[format.Exception]bool{}
-	first := p.position(h.Place)
+	first := p.geometry.Position(h.Place)
 	end := first + uint64(h.Last-h.Index) + 1
 	err := p.read(first, end, func(_ uint64, x format.Exception) error {
 		if x.New != 0 {
@@ -168,27 +155,17 @@ func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if err != nil || len(wanted) > 0 {
 		return false, err
 	}
-	p.mended(check.HiddenExceptions, where(h.Place), "what stands behind the list's end stands in it as well, and is cleared")
+	p.repaired(check.HiddenExceptions, where(h.Place), "what stands behind the list's end stands in it as well, and is cleared")
 	return true, p.clear(first, end, "the entries behind the list's end")
 }
 
-// before is the exception before a position, the zero value if there is none.
-func (p *planner) before(position uint64) (format.Exception, error) {
-	if position == 0 {
-		return format.Exception{}, nil
-	}
-	return p.at(position - 1)
-}
-
-// closing is the closing of gaps.
 type closing struct {
 	*planner
-	before format.Exception // the gap
+	before format.Exception // the gap; the zero value where the gap begins the list
 	gaps   []uint64         // that are open
 	fills  []fill
 }
 
-// fill is what becomes of a slot.
 type fill struct {
 	at uint64
 	x  format.Exception

@@ -6,11 +6,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/store/look"
 )
-
-// Report is what a check says.
-type Report = check.Report
 
 // Options say what to repair, and how.
 type Options struct {
@@ -22,27 +18,26 @@ type Options struct {
 // What a plan holds at most, so that its memory does not grow with the damage: when it
 // has so much, it is applied, and the rest is for the next one.
 const (
-	mostFaults  = 1 << 20 // looked at in one round
+	mostSingles = 1 << 20 // looked at in one round
 	mostEdits   = 1 << 18
 	mostSectors = 1 << 17 // that are changed
 )
 
-// mostRounds is how often the image is checked and mended: each round mends
-// something, and few faults show only when others are gone.
+// mostRounds is how often the image is checked and repaired: each round repairs
+// something, and few findings show only when others are gone.
 const mostRounds = 1000
 
-// planner makes a plan.
 type planner struct {
 	Options
 	*Plan
-	single bool // faults are told exception by exception, of garbage too
+	single bool // findings are told exception by exception, of garbage too
 	headed bool // the header was replaced
 	// unproven: it is the list alone that speaks for a store with that header.
 	unproven bool
 	evidence *check.Evidence // for a store, when the header was replaced
 	listed   bool            // its list was looked at
-	blocked  bool            // something is to be decided before the rest can be mended
-	// ours are the positions of exceptions that are no faults of the device's: true for
+	blocked  bool            // something is to be decided before the rest can be repaired
+	// ours are the positions of exceptions that the plan itself has made: true for
 	// what fills a gap, false for others that became one of two that are alike.
 	ours  map[uint64]bool
 	edits int // planned so far
@@ -54,6 +49,9 @@ type planner struct {
 // Make plans the repair of a device. The error is one of reading, a [*HeaderError],
 // or Options.Visit's.
 func Make(o Options) (*Plan, error) {
+	if o.Visit == nil {
+		o.Visit = func(format.AreaIndex) error { return nil }
+	}
 	p := &planner{
 		Options: o,
 		Plan:    &Plan{image: newImage(o.Device)},
@@ -74,7 +72,7 @@ func Make(o Options) (*Plan, error) {
 			p.More = true
 			return p.Plan, p.lastLook()
 		}
-		changed, err := p.mend(f)
+		changed, err := p.repair(f)
 		if err != nil {
 			return nil, err
 		}
@@ -95,33 +93,31 @@ func (p *planner) lastLook() error {
 	return err
 }
 
-// isFull reports whether a plan holds as much as it may.
 func (p *planner) isFull() bool {
 	return p.edits >= mostEdits || len(p.image.sectors) >= mostSectors
 }
 
-// mend plans to mend some of the faults, those first on which the others hang, and
+// repair plans to repair some of what was found, first what the rest hangs on, and
 // reports whether it did.
-func (p *planner) mend(f *faults) (changed bool, err error) {
+func (p *planner) repair(f *findings) (changed bool, err error) {
 	p.geometry = f.Identity.Geometry
-	for _, mend := range []func(*faults) (bool, error){
-		p.mendHeader, p.rebuild, p.clearGarbage, p.mendHidden, p.mendTerminator, p.mendList, p.mendWarnings,
+	for _, repair := range []func(*findings) (bool, error){
+		p.repairHeader, p.rebuild, p.clearGarbage, p.repairHidden, p.repairTerminator, p.repairList, p.repairWarnings,
 	} {
-		if changed, err = mend(f); changed || err != nil || p.blocked {
+		if changed, err = repair(f); changed || err != nil || p.blocked {
 			return changed, err
 		}
 	}
 	return false, nil
 }
 
-// mended notes that a finding is repaired, and nothing is lost by that.
-func (p *planner) mended(rule *check.Rule, where, what string) {
-	p.Mended = note(p.Mended, Mending{Rule: rule, Lines: []string{join(where, what)}})
+func (p *planner) repaired(rule *check.Rule, where, what string) {
+	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}})
 }
 
 // lost notes that a finding is repaired, by which something may be lost.
 func (p *planner) lost(rule *check.Rule, where, what string) {
-	p.Mended = note(p.Mended, Mending{Rule: rule, Lines: []string{join(where, what)}, Loses: true})
+	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}, Loses: true})
 }
 
 // undecided notes that a finding waits for the user's word.
@@ -134,7 +130,7 @@ func (p *planner) ask(f *check.Finding, what, advice string) {
 	if f.Suggests != nil {
 		advice = rebuildAdvice + advice
 	}
-	p.Undecided = note(p.Undecided, Mending{Rule: f.Rule, Lines: []string{join(f.Where(), what)}, Advice: advice})
+	p.Undecided = note(p.Undecided, Resolution{Rule: f.Rule, Lines: []string{join(f.Where(), what)}, Advice: advice})
 }
 
 func join(where, what string) string {
@@ -144,13 +140,20 @@ func join(where, what string) string {
 	return where + ": " + what
 }
 
-// edit plans to write bytes, as a part of a step.
 func (p *planner) edit(s *Step, offset format.Bytes, new []byte, why string) error {
 	old, err := p.image.change(offset, new)
 	if err == nil {
 		p.edits++
 		s.Edits = append(s.Edits, Edit{Offset: offset, Old: old, New: new, Why: why})
 	}
+	return err
+}
+
+// editAlone is edit as a step of its own.
+func (p *planner) editAlone(offset format.Bytes, new []byte, why string) error {
+	var s Step
+	err := p.edit(&s, offset, new, why)
+	p.then(s)
 	return err
 }
 
@@ -169,43 +172,39 @@ func (p *planner) then(s Step) {
 	}
 }
 
-// fault is one of a single exception.
-type fault struct{ check.Finding }
-
 func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d", at.Area, at.Index) }
 
-// faults are what a check has found.
-type faults struct {
-	Report
-	singles []fault
+type findings struct {
+	check.Report
+	singles []check.Finding    // of one exception each
 	more    bool               // there are more of these
 	garbage []format.AreaIndex // that are implausible
 	end     *format.End
 }
 
 // look checks the device as it will be.
-func (p *planner) look() (*faults, error) {
-	f := &faults{}
+func (p *planner) look() (*findings, error) {
+	f := &findings{}
 	o := p.Options.Options
 	o.Device, o.Single = p.image.current(), p.single
 	var err error
 	f.Result, err = check.Run(o, func(found check.Finding) error {
 		f.Add(found)
-		if found.Rule == check.ImplausibleArea && len(f.garbage) < mostFaults {
+		if found.Rule == check.ImplausibleArea && len(f.garbage) < mostSingles {
 			f.garbage = append(f.garbage, found.Area)
 		}
 		if found.Scope != check.OfException || found.Severity == check.Info || found.Rule == check.OddTerminator {
 			return nil
 		}
-		if f.more = f.more || len(f.singles) == mostFaults; !f.more {
-			f.singles = append(f.singles, fault{found})
+		if f.more = f.more || len(f.singles) == mostSingles; !f.more {
+			f.singles = append(f.singles, found)
 		}
 		return nil
 	})
 	f.Sort()
 	if g := f.Identity.Geometry; f.has(check.AreaBeyondDevice) != nil { // what there is of an area that is cut off is lost
-		whole := format.AreaIndex(g.Areas(g.Chunks(p.size())))
-		f.singles = slices.DeleteFunc(f.singles, func(x fault) bool { return x.Area >= whole })
+		whole := format.AreaIndex(g.Areas(g.Chunks(format.Bytes(p.image.Size()))))
+		f.singles = slices.DeleteFunc(f.singles, func(x check.Finding) bool { return x.Area >= whole })
 	}
 	if err == nil && len(f.Unread) > 0 {
 		err = f.Unread[0]
@@ -213,21 +212,17 @@ func (p *planner) look() (*faults, error) {
 	return f, err
 }
 
-// has is the first finding of a rule, nil if there is none.
-func (f *faults) has(rule *check.Rule) *check.Finding {
-	for _, t := range f.Tallies {
-		if t.Rule == rule {
-			return &t.Findings[0]
-		}
+func (f *findings) has(rule *check.Rule) *check.Finding {
+	if t := f.Of(rule); t != nil {
+		return &t.Findings[0]
 	}
 	return nil
 }
 
 // listEnd is where the list ends, as it will be.
-func (p *planner) listEnd(f *faults) (format.End, error) {
+func (p *planner) listEnd(f *findings) (format.End, error) {
 	if f.end == nil {
-		d := p.image.current()
-		end, err := format.Scan(f.Identity.Walk(d), p.visit)
+		end, err := format.Scan(f.Identity.Walk(p.image.current()), p.Visit)
 		if err != nil {
 			return end, err
 		}
@@ -236,17 +231,4 @@ func (p *planner) listEnd(f *faults) (format.End, error) {
 	return *f.end, nil
 }
 
-func (p *planner) visit(k format.AreaIndex) error {
-	if p.Visit == nil {
-		return nil
-	}
-	return p.Visit(k)
-}
-
-// size is that of the device.
-func (p *planner) size() format.Bytes { return format.Bytes(p.image.Size()) }
-
-// chunks is the number of whole chunks on the device.
-func (p *planner) chunks() uint64 { return p.geometry.Chunks(p.size()) }
-
-var _ look.Device = (*image)(nil)
+func (p *planner) chunks() uint64 { return p.geometry.Chunks(format.Bytes(p.image.Size())) }

@@ -9,7 +9,7 @@ import (
 // rebuild writes what the entries around lost and damaged ones suggest, where the user has said
 // so. Cut off, some of the slots hold what is suggested, and the entries around suggest the
 // rest.
-func (p *planner) rebuild(f *faults) (bool, error) {
+func (p *planner) rebuild(f *findings) (bool, error) {
 	if !p.Rebuild {
 		return false, nil
 	}
@@ -17,7 +17,7 @@ func (p *planner) rebuild(f *faults) (bool, error) {
 	var written []uint64 // positions
 	for _, found := range p.suggesting(f) {
 		x := found.Suggests
-		first := p.position(x.Place)
+		first := p.geometry.Position(x.Place)
 		if len(s.Edits)+x.Count > mostEdits || overlaps(written, first, x.Count) {
 			continue // the next round
 		}
@@ -31,15 +31,15 @@ func (p *planner) rebuild(f *faults) (bool, error) {
 		if x.Unsure {
 			p.lost(found.Rule, found.Where(), x.String()+": rebuilt, though it may have been another one")
 		} else {
-			p.mended(found.Rule, found.Where(), x.String()+": rebuilt")
+			p.repaired(found.Rule, found.Where(), x.String()+": rebuilt")
 		}
 	}
 	p.then(s)
 	return len(s.Edits) > 0, nil
 }
 
-// suggesting are the findings of which something is suggested, and that are to be mended.
-func (p *planner) suggesting(f *faults) (all []check.Finding) {
+// suggesting are the findings of which something is suggested, and that are to be repaired.
+func (p *planner) suggesting(f *findings) (all []check.Finding) {
 	for _, t := range f.Tallies {
 		for _, found := range t.Findings {
 			if found.Suggests != nil && (found.Severity == check.Error || p.Warnings) {
@@ -49,7 +49,7 @@ func (p *planner) suggesting(f *faults) (all []check.Finding) {
 	}
 	for _, x := range f.singles {
 		if x.Suggests != nil {
-			all = append(all, x.Finding)
+			all = append(all, x)
 		}
 	}
 	return all
@@ -66,9 +66,9 @@ func overlaps(all []uint64, first uint64, n int) bool {
 	return false
 }
 
-// mendTerminator sees to the entry that ends the list, where it is an exception that lost its new
+// repairTerminator sees to the entry that ends the list, where it is an exception that lost its new
 // chunk.
-func (p *planner) mendTerminator(f *faults) (bool, error) {
+func (p *planner) repairTerminator(f *findings) (bool, error) {
 	found := f.has(check.OddTerminator)
 	if found == nil {
 		return false, nil
@@ -77,11 +77,9 @@ func (p *planner) mendTerminator(f *faults) (bool, error) {
 		p.undecided(found, found.Message())
 		return false, nil
 	}
-	var s Step
-	if err := p.edit(&s, p.geometry.SlotOffset(found.Place), make([]byte, 8), "the entry that ends the list"); err != nil {
+	if err := p.editAlone(p.geometry.SlotOffset(found.Place), make([]byte, 8), "the entry that ends the list"); err != nil {
 		return false, err
 	}
-	p.then(s)
 	p.lost(found.Rule, found.Where(), found.Message()+": dropped")
 	return true, nil
 }

@@ -63,7 +63,7 @@ func TestRebuiltSectors(t *testing.T) {
 						whole++
 					} else if inside || !same {
 						t.Errorf("runs of %d, chunk %d: exceptions from %d on became %s; mended: %v; undecided: %v; %s",
-							length, chunk, first, what, p.Mended, p.Undecided, findings(p.After))
+							length, chunk, first, what, p.Repaired, p.Undecided, findings(p.After))
 					}
 				}
 			}

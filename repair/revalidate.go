@@ -5,22 +5,20 @@ import (
 	"fmt"
 
 	"dmcow/check"
-	"dmcow/format"
 	"dmcow/store/look"
 )
 
 // ErrNotInvalid says that a snapshot is not marked invalid.
 var ErrNotInvalid = errors.New("the snapshot is not marked invalid")
 
-// UnsoundError says that a store has faults that are to be mended before its snapshot is
+// UnsoundError says that a store has errors that are to be repaired before its snapshot is
 // marked valid.
-type UnsoundError struct{ Report Report }
+type UnsoundError struct{ Report check.Report }
 
 func (e *UnsoundError) Error() string {
 	for _, t := range e.Report.Tallies {
 		if t.Severity == check.Error {
-			first := t.Findings[0]
-			return fmt.Sprintf("damaged (%s): %s", t.Name, join(first.Where(), first.Message()))
+			return fmt.Sprintf("damaged (%s): %s", t.Name, t.Findings[0].Told())
 		}
 	}
 	return "damaged"
@@ -46,14 +44,10 @@ func Revalidate(o check.Options) (*Plan, error) {
 	}
 	p := planner{Plan: &Plan{Before: r, After: r, image: newImage(o.Device), geometry: r.Identity.Geometry}}
 	p.After.Identity.State = look.Valid
-	raw := make([]byte, format.HeaderSize)
 	h := r.Identity.Header
 	h.Valid = 1
-	h.Encode(raw)
-	var s Step
-	if err := p.edit(&s, 0, raw, "the header, marked valid"); err != nil {
+	if err := p.writeHeader(h, "the header, marked valid"); err != nil {
 		return nil, err
 	}
-	p.then(s)
 	return p.Plan, nil
 }

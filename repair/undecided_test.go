@@ -129,7 +129,7 @@ func TestMendedByTheWord(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
 			p := mend(t, d, patient{}.origin(d.Image()), c.choices)
 			if !bytes.Equal(d.Image(), storespec.MustCompile(t, c.want)) {
-				t.Errorf("it is something else: %v, %s", p.Mended, findings(p.After))
+				t.Errorf("it is something else: %v, %s", p.Repaired, findings(p.After))
 			}
 			if p.Loses() != (!c.choices.Rebuild || oldKept[name]) {
 				t.Errorf("it says that something may be lost: %v", p.Loses())
@@ -185,8 +185,8 @@ func TestCutInAnArea(t *testing.T) {
 func TestToldWhatIsDropped(t *testing.T) {
 	d := devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 40\ndata 9\nex 20 0 0\nex 21 63 9999"))
 	p := mend(t, d, 0, repair.Choices{Drop: true, Hidden: repair.KeepHidden})
-	if len(p.Mended) != 2 || p.Mended[1].Rule != check.NewChunkBeyondDevice || p.Mended[1].Count != 1 {
-		t.Errorf("%+v", p.Mended)
+	if len(p.Repaired) != 2 || p.Repaired[1].Rule != check.NewChunkBeyondDevice || p.Repaired[1].Count != 1 {
+		t.Errorf("%+v", p.Repaired)
 	}
 }
 

@@ -1,21 +1,21 @@
 package repair
 
 import (
+	"errors"
 	"fmt"
 
 	"dmcow/check"
 	"dmcow/format"
 )
 
-// unshare gives exceptions that share their data chunk one of their own.
-func (p *planner) unshare(f *faults) (bool, error) {
+func (p *planner) unshare(f *findings) (bool, error) {
 	changed := false
 	for _, x := range f.singles {
 		if x.Rule != check.DuplicateNewChunk {
 			continue
 		}
 		if !p.Unshare {
-			p.undecided(&x.Finding, x.Message())
+			p.undecided(&x, x.Message())
 			continue
 		}
 		if f.has(check.RepeatedException) != nil { // it may be this one, which would then be another
@@ -28,16 +28,16 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		}
 		if !ok {
 			advice := fmt.Sprintf("there is no free chunk for a copy: grow the device, by %d sectors for each", p.geometry.ChunkSectors())
-			p.ask(&x.Finding, x.Message(), advice)
+			p.ask(&x, x.Message(), advice)
 			continue
 		}
 		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("the data of %s, a copy of its own", x.Where())}
-		if c.from, err = p.digest(c.From); err == nil {
-			c.to, err = p.digest(to)
+		if c.from, err = digest(p.image.Device, p.geometry, c.From); err == nil {
+			c.to, err = digest(p.image.Device, p.geometry, to)
 		}
 		if err != nil {
 			p.free = to // for another one
-			p.undecided(&x.Finding, fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
+			p.undecided(&x, fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
 			continue
 		}
 		// One step each: cut off, the next chunk behind all that are named is the next
@@ -45,7 +45,7 @@ func (p *planner) unshare(f *faults) (bool, error) {
 		changed = true
 		s := Step{Copies: []Copy{c}}
 		p.copied[to] = x.New
-		if err := p.put(&s, p.position(x.Place), format.Exception{Old: x.Old, New: to}, x.Where()+" names the copy"); err != nil {
+		if err := p.put(&s, p.geometry.Position(x.Place), format.Exception{Old: x.Old, New: to}, x.Where()+" names the copy"); err != nil {
 			return false, err
 		}
 		p.then(s)
@@ -63,16 +63,17 @@ const largestNew = 1<<56 - 1
 func (p *planner) freeChunk() (c format.NewChunk, ok bool, err error) {
 	if p.free == 0 {
 		p.free = format.FirstData
-		w := format.Walk{Device: p.image.current(), Size: p.size(), Geometry: p.geometry}
+		d := p.image.current()
+		w := format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: p.geometry}
 		_, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
 			for _, x := range b.Exceptions() {
 				if n := x.New & largestNew; uint64(n) < p.chunks() {
 					p.free = max(p.free, n+1)
 				}
 			}
-			return p.visit(b.Area)
+			return p.Visit(b.Area)
 		})
-		if err != nil && !isCut(err) {
+		if err != nil && !errors.Is(err, format.ErrBeyondDevice) {
 			return 0, false, err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/internal/device"
 )
 
 // CheckRequest says which store is to be checked, and what is known of its origin.
@@ -48,7 +47,7 @@ func (s *Session) Check(r CheckRequest) (*Checked, error) {
 func (c *COW) checkOptions(b Base) check.Options {
 	return check.Options{
 		Device: c.Device, Origin: b.Size, Content: b.content(c), Recorded: format.Sectors(c.Recorded()),
-		Live: len(c.Holders) > 0, Words: device.Words,
+		Live: len(c.Holders) > 0,
 	}
 }
 

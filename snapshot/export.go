@@ -69,9 +69,7 @@ func (x *Export) Do(digests ...hash.Hash) error {
 	}
 	w := n.session.watch(n.COW.Text, Bytes, uint64(n.View.Size()))
 	defer w.End()
-	var buffers device.Buffers
-	defer buffers.Free()
-	err := view.Stream(n.View, n.View.Size(), buffers.New, func(b []byte, offset int64) error {
+	err := view.Stream(n.View, n.View.Size(), func(b []byte, offset int64) error {
 		if err := w.visit(uint64(offset)); err != nil {
 			return failed(n.COW.Text, Unable, err, x.Output.cutOff())
 		}

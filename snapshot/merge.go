@@ -50,8 +50,7 @@ type Merge struct {
 	report   check.Report
 	into     *device.Writable // the origin; nil in a dry run
 	prospect *merge.Prospect
-	merge    *merge.Merge   // nil in a dry run
-	buffers  device.Buffers // of merge
+	merge    *merge.Merge // nil in a dry run
 	undoing  undoing
 }
 
@@ -136,7 +135,7 @@ func (m *Merge) openInto() (err error) {
 	return m.Origin.checkTarget()
 }
 
-// Close closes all devices, and ends the merge's use of memory.
+// Close closes all devices.
 func (m *Merge) Close() {
 	m.undoing.close()
 	for _, o := range m.Siblings {
@@ -146,7 +145,6 @@ func (m *Merge) Close() {
 		m.Origin.Close()
 	}
 	m.Target.Close()
-	m.buffers.Free()
 }
 
 // IsEmpty reports whether there is nothing to merge, and nothing to clear.

@@ -51,7 +51,7 @@ func (m *Merge) look() (err error) {
 	w := m.session.walking(m.COW)
 	defer w.End()
 	o := merge.Opening{
-		Buffer: m.buffers.New, HiddenVoid: m.report.HiddenVoid(), Shown: m.COW.ownSize(),
+		HiddenVoid: m.report.HiddenVoid(), Shown: m.COW.ownSize(),
 		Beyond: m.request.Force && m.request.Steps == 0, Visit: w.area,
 	}
 	if m.request.DryRun {
@@ -141,7 +141,7 @@ func (m *Merge) mayBegin(x check.Merging) bool {
 // judge checks a snapshot of the origin. The error is the refusal of a check that came to nothing,
 // or lacks something.
 func (m *Merge) judge(c *COW) (check.Report, error) {
-	r, err := m.session.checkAll(c, check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device, Words: device.Words})
+	r, err := m.session.checkAll(c, check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device})
 	return r, failed(c.Text, Unreadable, err, nothingWritten)
 }
 

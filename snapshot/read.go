@@ -153,7 +153,7 @@ func (n *Snapshot) openView() (err error) {
 	defer w.End()
 	o := view.Options{
 		COW: n.COW.Device, Origin: n.Origin.Device, Size: n.COW.ownSize(), InvalidOK: n.request.InvalidOK, DamagedOK: n.request.DamagedOK,
-		Live: n.isLive(), ListOnly: n.how == toList, Words: device.Words, Memory: device.LargePages, Visit: w.area,
+		Live: n.isLive(), ListOnly: n.how == toList, Visit: w.area,
 	}
 	if n.how == toWrite {
 		o.To = n.out

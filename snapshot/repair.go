@@ -212,7 +212,7 @@ func (m *Repair) Do() (Mended, error) {
 // Faults is how many faults are mended, by the plan and those before it.
 func (m *Repair) Faults() uint64 {
 	all := m.faults
-	for _, x := range m.Plan.Mended {
+	for _, x := range m.Plan.Repaired {
 		all += x.Count
 	}
 	return all
@@ -342,9 +342,7 @@ func (m *Repair) copyData(from io.ReaderAt, deliver func(b []byte, at int64) err
 	const most = 64 << 10
 	w := m.session.watch(m.COW.Text, Bytes, uint64(m.COW.Size()))
 	defer w.End()
-	var buffers device.Buffers
-	defer buffers.Free()
-	buf, size := buffers.New(most), m.COW.Device.Size()
+	buf, size := make([]byte, most), m.COW.Device.Size()
 	for at := int64(0); at < size; {
 		b := buf[:min(most, size-at)]
 		if got, err := from.ReadAt(b, at); got < len(b) {

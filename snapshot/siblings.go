@@ -9,7 +9,6 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
-	"dmcow/internal/device"
 	"dmcow/internal/volume"
 	"dmcow/internal/words"
 	"dmcow/lvm"
@@ -25,13 +24,14 @@ type Sibling struct {
 	Lost   bool        // is given up
 	Saving save.Saving // what it gets, where it is not
 
-	saver *save.Saver
-	free  func() // the saver's memory
+	saver *save.Saver // nil where it is given up
 }
 
 // Close closes the device, and frees memory.
 func (o *Sibling) Close() {
-	o.free()
+	if o.saver != nil {
+		o.saver.Close()
+	}
 	o.Target.Close()
 }
 
@@ -108,7 +108,7 @@ func (m *Merge) openSibling(sibling lvm.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	o := &Sibling{Target: t, free: func() {}}
+	o := &Sibling{Target: t}
 	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, sibling, name) })
 	m.Siblings = append(m.Siblings, o)
 	if o.Lost {
@@ -119,14 +119,10 @@ func (m *Merge) openSibling(sibling lvm.Snapshot) error {
 		return err
 	}
 	shown := m.shownBySibling(o)
-	chunks := uint64(shown / o.chunkBytes())
-	bits, free := device.Words(int(chunks/64 + 1))
-	o.free = free
-	const few = 1 << 33 // for which there is memory without being asked
-	if bits == nil && chunks > few {
-		return refusef(o.COW.Text, Unable, "there is no memory for a bit for each of the origin's %d chunks", chunks)
+	o.saver, err = save.New(o.COW.Device, o.COW.Fresh, shown, r.HiddenVoid())
+	if errors.As(err, new(*save.MemoryError)) {
+		return refuse(o.COW.Text, Unable, err)
 	}
-	o.saver, err = save.New(o.COW.Device, o.COW.Fresh, shown, r.HiddenVoid(), bits)
 	return m.against(o, err)
 }
 
@@ -234,7 +230,7 @@ func (m *Merge) keepSibling(o *Sibling) error {
 	}
 	w := m.session.watch(o.COW.Text, Chunks, o.Saving.Chunks)
 	defer w.End()
-	err := o.saver.Save(o.out, m.Origin.Device, m.buffers.New, w.visit)
+	err := o.saver.Save(o.out, m.Origin.Device, w.visit)
 	return written(o.COW.Text, err, "nothing was merged yet; run the same command again")
 }
 

@@ -35,7 +35,7 @@ func saver(d look.Device, fresh uint32, origin []byte, all []stretch) (*save.Sav
 	if err != nil {
 		return nil, err
 	}
-	s, err := save.New(d, g, format.Bytes(len(origin)), true, nil)
+	s, err := save.New(d, g, format.Bytes(len(origin)), true)
 	if err != nil {
 		return nil, err
 	}
@@ -51,12 +51,12 @@ func saveAll(d store.WriteDevice, fresh uint32, origin []byte, all []stretch) (s
 	if err != nil {
 		return save.Saving{}, err
 	}
+	defer s.Close()
 	need, err := s.Need(nil)
 	if err != nil || need.Enough > 0 {
 		return need, err
 	}
-	buffer := func(n int) []byte { return make([]byte, n) }
-	return need, s.Save(d, devicetest.Of(origin), buffer, func(uint64) error { return nil })
+	return need, s.Save(d, devicetest.Of(origin), func(uint64) error { return nil })
 }
 
 // viewOf is what a snapshot shows of an origin, and the old chunks that have an exception.
@@ -223,9 +223,8 @@ func TestSaveStops(t *testing.T) {
 	if _, err := s.Need(nil); err != nil {
 		t.Fatal(err)
 	}
-	buffer := func(n int) []byte { return make([]byte, n) }
 	reached := uint64(0)
-	err = s.Save(d, devicetest.Of(origin), buffer, func(n uint64) error {
+	err = s.Save(d, devicetest.Of(origin), func(n uint64) error {
 		reached = n
 		return errBroken
 	})
@@ -240,7 +239,7 @@ func TestSaveStops(t *testing.T) {
 	if _, err = s.Need(nil); err != nil {
 		t.Fatal(err)
 	}
-	err = s.Save(d, broken, buffer, func(uint64) error { return nil })
+	err = s.Save(d, broken, func(uint64) error { return nil })
 	view, kept, e := viewOf(d, origin)
 	if !errors.Is(err, errBroken) || e != nil || len(kept) != 2048+3 || !bytes.Equal(view[:3999*512], origin[:3999*512]) {
 		t.Errorf("%v; %d exceptions, %v", err, len(kept), e)

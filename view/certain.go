@@ -35,19 +35,14 @@ type doubts struct {
 // mostReasons is of how many chunks the reason is kept.
 const mostReasons = 1000
 
-// any reports whether some chunk may be uncertain.
-func (d *doubts) any() bool { return d.unlisted != "" || d.named.Count() > 0 }
+func (d *doubts) hasAny() bool { return d.unlisted != "" || d.named.Count() > 0 }
 
-// note notes what a finding means for the chunks of a view.
 func (d *doubts) note(v *View, f check.Finding) {
 	m := f.Meaning()
 	if m.Certain() {
 		return
 	}
-	why := fmt.Sprintf("%s (%s)", f.Message(), f.Name)
-	if where := f.Where(); where != "" {
-		why = where + ": " + why
-	}
+	why := fmt.Sprintf("%s (%s)", f.Told(), f.Name)
 	if !m.UnlistedCertain {
 		d.unlist(why)
 	}
@@ -68,12 +63,8 @@ func (d *doubts) note(v *View, f check.Finding) {
 	}
 }
 
-// doubt makes a chunk uncertain.
 func (d *doubts) doubt(old format.OldChunk, why string) {
 	d.named.Add(uint64(old), 1)
-	if d.reasons == nil {
-		d.reasons = map[format.OldChunk]string{}
-	}
 	if _, known := d.reasons[old]; !known && len(d.reasons) < mostReasons {
 		d.reasons[old] = why
 	}
@@ -107,11 +98,10 @@ func (v *View) judge(area format.AreaIndex, x format.Exception) (c format.NewChu
 	return x.New, true
 }
 
-// uncertain is the error of a chunk that is not certain, nil where it is. listed: it has an
-// exception.
-func (v *View) uncertain(old format.OldChunk, listed bool) error {
+// checkCertain returns an [*UncertainError] for a chunk that is not certain. listed: it has an exception.
+func (v *View) checkCertain(old format.OldChunk, listed bool) error {
 	d := &v.doubts
-	if v.damagedOK || !d.any() {
+	if v.damagedOK || !d.hasAny() {
 		return nil
 	}
 	e := &UncertainError{Old: old, Offset: format.Bytes(old) * v.geometry.ChunkBytes()}
@@ -137,7 +127,7 @@ func (v *View) FirstUncertain() error {
 	}
 	for r := range v.Uncertain() {
 		old := format.OldChunk(r.Offset / v.geometry.ChunkBytes())
-		return v.uncertain(old, v.isListed(old))
+		return v.checkCertain(old, v.isListed(old))
 	}
 	if v.doubts.past != nil {
 		return v.doubts.past
@@ -150,15 +140,17 @@ func (v *View) FirstUncertain() error {
 func (v *View) Uncertain() iter.Seq[Range] {
 	d := &v.doubts
 	if d.unlisted == "" {
-		return v.ranges(d.named.Runs())
+		return stretches(d.named.Runs(), v.geometry.ChunkBytes(), v.size)
 	}
 	certain := bitmap.Paged{}
-	for old := range v.listedChunks() {
-		if !d.named.Has(uint64(old)) {
-			certain.Add(uint64(old), 1)
+	for first, count := range v.listedRuns() {
+		for old := first; old < first+count; old++ {
+			if !d.named.Has(old) {
+				certain.Add(old, 1)
+			}
 		}
 	}
-	return v.ranges(func(yield func(first, count uint64) bool) {
+	uncertain := func(yield func(first, count uint64) bool) {
 		next := uint64(0)
 		for first, count := range certain.Runs() {
 			if next < first && !yield(next, first-next) {
@@ -169,37 +161,18 @@ func (v *View) Uncertain() iter.Seq[Range] {
 		if next < v.chunks() {
 			yield(next, v.chunks()-next)
 		}
-	})
-}
-
-// ranges are runs of chunks as stretches of the snapshot.
-func (v *View) ranges(runs iter.Seq2[uint64, uint64]) iter.Seq[Range] {
-	return func(yield func(Range) bool) {
-		for first, count := range runs {
-			start := format.Bytes(first) * v.geometry.ChunkBytes()
-			end := min(v.size, format.Bytes(first+count)*v.geometry.ChunkBytes())
-			if start < end && !yield(Range{start, end - start}) {
-				return
-			}
-		}
 	}
+	return stretches(uncertain, v.geometry.ChunkBytes(), v.size)
 }
 
-// listedChunks are the chunks that have an exception, in no order.
-func (v *View) listedChunks() iter.Seq[format.OldChunk] {
-	return func(yield func(format.OldChunk) bool) {
-		if v.table == nil {
-			for first, count := range v.listed.Runs() {
-				for i := range count {
-					if !yield(format.OldChunk(first + i)) {
-						return
-					}
-				}
-			}
-			return
-		}
+// listedRuns are runs of chunks that have an exception, in no order.
+func (v *View) listedRuns() iter.Seq2[uint64, uint64] {
+	if v.table == nil {
+		return v.listed.Runs()
+	}
+	return func(yield func(first, count uint64) bool) {
 		for old := range v.table.all() {
-			if !yield(old) {
+			if !yield(uint64(old), 1) {
 				return
 			}
 		}

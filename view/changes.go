@@ -39,26 +39,13 @@ func ChangesBetween(a, b *View) *Changes {
 	return c
 }
 
-// mark adds the chunks of a view that have an exception.
 func (c *Changes) mark(v *View) {
-	each := uint64(v.geometry.ChunkBytes() / c.Grain)
-	add := func(old, chunks uint64) {
+	each, grains := uint64(v.geometry.ChunkBytes()/c.Grain), uint64((c.Size+c.Grain-1)/c.Grain) // the last may be short
+	for old, chunks := range v.listedRuns() {
 		first := old * each
-		c.grains.Add(first, min(chunks*each, c.count()-min(c.count(), first)))
-	}
-	if v.table == nil {
-		for old, chunks := range v.listed.Runs() {
-			add(old, chunks)
-		}
-		return
-	}
-	for old := range v.table.all() {
-		add(uint64(old), 1)
+		c.grains.Add(first, min(chunks*each, grains-min(grains, first)))
 	}
 }
-
-// count is the number of grains on the origin. The last one may be short.
-func (c *Changes) count() uint64 { return uint64((c.Size + c.Grain - 1) / c.Grain) }
 
 // Chunks is how many grains differ.
 func (c *Changes) Chunks() uint64 { return c.grains.Count() }
@@ -72,11 +59,14 @@ func (c *Changes) Bytes() (sum format.Bytes) {
 }
 
 // Ranges are the stretches in order, as long as they can be.
-func (c *Changes) Ranges() iter.Seq[Range] {
+func (c *Changes) Ranges() iter.Seq[Range] { return stretches(c.grains.Runs(), c.Grain, c.Size) }
+
+// stretches are runs of grains as stretches of a device.
+func stretches(runs iter.Seq2[uint64, uint64], grain, size format.Bytes) iter.Seq[Range] {
 	return func(yield func(Range) bool) {
-		for first, count := range c.grains.Runs() {
-			start := format.Bytes(first) * c.Grain
-			end := min(c.Size, format.Bytes(first+count)*c.Grain)
+		for first, count := range runs {
+			start := format.Bytes(first) * grain
+			end := min(size, format.Bytes(first+count)*grain)
 			if start < end && !yield(Range{start, end - start}) {
 				return
 			}
@@ -194,7 +184,6 @@ func (c *Changes) jobs() iter.Seq[[]Range] {
 	}
 }
 
-// comparison is a Compare on its way.
 type comparison struct {
 	changes *Changes
 	a, b    io.ReaderAt
@@ -230,7 +219,6 @@ func (w *comparison) compare(job []Range) (n format.Bytes) {
 	return n
 }
 
-// tell notes what a grain was found to be.
 func (w *comparison) tell(r Range, equal bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -247,10 +235,8 @@ func (w *comparison) tell(r Range, equal bool, err error) {
 	}
 }
 
-// comparedAtOnce is how much is held in memory of each device, in bytes.
 const comparedAtOnce = jobSize
 
-// pair is a stretch of both devices.
 type pair [2][]byte
 
 func newPair(size format.Bytes) pair { return pair{make([]byte, size), make([]byte, size)} }
@@ -259,7 +245,6 @@ func (p pair) equal(at, length format.Bytes) bool {
 	return bytes.Equal(p[0][at:at+length], p[1][at:at+length])
 }
 
-// read reads a stretch of both devices.
 func (w *comparison) read(p pair, offset format.Bytes) error {
 	for i, d := range []io.ReaderAt{w.a, w.b} {
 		if n, err := d.ReadAt(p[i], int64(offset)); n < len(p[i]) {

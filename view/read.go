@@ -75,14 +75,12 @@ func (v *View) readParts(p []byte, offset int64) (int, error) {
 	return len(p), nil
 }
 
-// transfers are what is to be read from a device.
 type transfers struct {
 	p  [][]byte
 	at []int64
 	to []int // where each p[i] stands in what the caller reads
 }
 
-// add adds a transfer, or makes the last one longer.
 func (t *transfers) add(whole []byte, to, length int, at int64) {
 	if i := len(t.p) - 1; i >= 0 && t.to[i]+len(t.p[i]) == to && t.at[i]+int64(len(t.p[i])) == at {
 		t.p[i] = whole[t.to[i] : to+length]
@@ -113,26 +111,25 @@ func (t *transfers) transfer(from Reader) (failed int, err error) {
 	return 0, nil
 }
 
-// plan is what has to be read from which device.
-type plan struct{ cow, origin transfers }
+// schedule is what has to be read from which device.
+type schedule struct{ cow, origin transfers }
 
-// plans are used again: memory for each read would cost as much as the read.
-var plans = sync.Pool{New: func() any { return new(plan) }}
+// schedules are used again: memory for each read would cost as much as the read.
+var schedules = sync.Pool{New: func() any { return new(schedule) }}
 
 func (t *transfers) reset() {
 	clear(t.p) // which would keep the caller's memory
 	t.p, t.at, t.to = t.p[:0], t.at[:0], t.to[:0]
 }
 
-// read reads a stretch that lies within the snapshot.
 func (v *View) read(p []byte, offset int64) (int, error) {
-	r := plans.Get().(*plan)
+	r := schedules.Get().(*schedule)
 	defer func() {
 		r.cow.reset()
 		r.origin.reset()
-		plans.Put(r)
+		schedules.Put(r)
 	}()
-	n, uncertain := v.plan(r, p, offset)
+	n, uncertain := v.schedule(r, p, offset)
 	err := r.read(v.cow, v.origin, &n)
 	if err == nil {
 		err = uncertain
@@ -145,20 +142,17 @@ const least = 256 << 10
 
 // read reads from both devices, together where it is worth it. Where something failed, n
 // becomes what was read before that.
-func (r *plan) read(cow, origin Reader, n *int) error {
+func (r *schedule) read(cow, origin Reader, n *int) error {
 	var first, second error
 	var at, from int
 	if *n < least || len(r.cow.p) == 0 || len(r.origin.p) == 0 {
 		at, first = r.cow.read(cow, false)
 		from, second = r.origin.read(origin, true)
 	} else {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			at, first = r.cow.read(cow, false)
-		}()
+		var other sync.WaitGroup
+		other.Go(func() { at, first = r.cow.read(cow, false) })
 		from, second = r.origin.read(origin, true)
-		<-done
+		other.Wait()
 	}
 	if first == nil || second != nil && from < at {
 		at, first = from, second
@@ -169,9 +163,9 @@ func (r *plan) read(cow, origin Reader, n *int) error {
 	return first
 }
 
-// plan finds out where a stretch of the snapshot has to be read, up to the first chunk
+// schedule finds out where a stretch of the snapshot has to be read, up to the first chunk
 // that is uncertain.
-func (v *View) plan(r *plan, p []byte, offset int64) (n int, err error) {
+func (v *View) schedule(r *schedule, p []byte, offset int64) (n int, err error) {
 	chunk := int64(v.geometry.ChunkBytes())
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -179,7 +173,7 @@ func (v *View) plan(r *plan, p []byte, offset int64) (n int, err error) {
 		old, within := format.OldChunk(offset/chunk), offset%chunk
 		length := int(min(chunk-within, int64(len(p)-n)))
 		c := v.table.get(old)
-		if err := v.uncertain(old, c != 0); err != nil {
+		if err := v.checkCertain(old, c != 0); err != nil {
 			return n, err
 		}
 		if c == 0 {

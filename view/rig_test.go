@@ -146,7 +146,7 @@ func pieces(t *testing.T, rng *rand.Rand, v *View, want []byte) {
 func streamed(t *testing.T, v *View, want []byte) {
 	t.Helper()
 	var all []byte
-	err := Stream(v, v.Size(), func(n int) []byte { return make([]byte, n) }, func(p []byte, at int64) error {
+	err := Stream(v, v.Size(), func(p []byte, at int64) error {
 		if at != int64(len(all)) {
 			t.Fatalf("byte %d comes after %d", at, len(all))
 		}
@@ -275,10 +275,9 @@ func shown(v *View, at, cow int64) (place int64, ok bool) {
 func TestStreamEnds(t *testing.T) {
 	const size = 5*window + 1000
 	all := devicetest.New(size)
-	buffer := func(n int) []byte { return make([]byte, n) }
 	all.Fault = devicetest.BadByte(3*window+5000, errBroken)
 	var got int64
-	err := Stream(all, size, buffer, func(p []byte, at int64) error {
+	err := Stream(all, size, func(p []byte, at int64) error {
 		if at != got {
 			t.Fatalf("byte %d comes after %d", at, got)
 		}
@@ -290,14 +289,14 @@ func TestStreamEnds(t *testing.T) {
 	}
 	all.Fault = nil
 	calls := 0
-	err = Stream(all, size, buffer, func([]byte, int64) error {
+	err = Stream(all, size, func([]byte, int64) error {
 		calls++
 		return errBroken
 	})
 	if !errors.Is(err, errBroken) || calls != 1 || all.Active() != 0 {
 		t.Errorf("%d calls, %v, %d under way", calls, err, all.Active())
 	}
-	if err := Stream(all, 0, buffer, func([]byte, int64) error { return errBroken }); err != nil {
+	if err := Stream(all, 0, func([]byte, int64) error { return errBroken }); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,6 +1,10 @@
 package view
 
-import "io"
+import (
+	"io"
+
+	"dmcow/internal/memory"
+)
 
 // A stream reads so much at once, in bytes, and so many of them ahead.
 const (
@@ -8,8 +12,8 @@ const (
 	windows = 4
 )
 
-// piece is a window that is read ahead.
-type piece struct {
+// reading is a window that is read ahead.
+type reading struct {
 	p      []byte
 	offset int64
 	want   int
@@ -19,15 +23,16 @@ type piece struct {
 }
 
 // Stream reads size bytes of a device from its beginning, ahead and in parallel, and calls
-// deliver with them in order. What it hands out is only good until deliver returns. buffer
-// gives out memory for so many bytes.
+// deliver with them in order. What it hands out is only good until deliver returns.
 //
 // The error is the first of reading, when what comes before was delivered, or that of
 // deliver. When Stream returns, nothing is being read any more.
-func Stream(from io.ReaderAt, size int64, buffer func(bytes int) []byte, deliver func(p []byte, offset int64) error) (err error) {
-	free, queue, stop := make(chan []byte, windows), make(chan *piece, windows), make(chan struct{})
+func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) error) (err error) {
+	var buffers memory.Buffers
+	defer buffers.Free()
+	free, queue, stop := make(chan []byte, windows), make(chan *reading, windows), make(chan struct{})
 	for range min(windows, (size+window-1)/window) {
-		free <- buffer(window)
+		free <- buffers.New(window)
 	}
 	go func() {
 		defer close(queue)
@@ -36,7 +41,7 @@ func Stream(from io.ReaderAt, size int64, buffer func(bytes int) []byte, deliver
 			case <-stop:
 				return
 			case p := <-free:
-				w := &piece{p: p, offset: offset, want: int(min(window, size-offset)), read: make(chan struct{})}
+				w := &reading{p: p, offset: offset, want: int(min(window, size-offset)), read: make(chan struct{})}
 				queue <- w
 				go func() {
 					defer close(w.read)
@@ -58,7 +63,7 @@ func Stream(from io.ReaderAt, size int64, buffer func(bytes int) []byte, deliver
 	return err
 }
 
-func (w *piece) deliver(deliver func(p []byte, offset int64) error) error {
+func (w *reading) deliver(deliver func(p []byte, offset int64) error) error {
 	if w.n > 0 {
 		if err := deliver(w.p[:w.n], w.offset); err != nil {
 			return err

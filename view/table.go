@@ -4,6 +4,7 @@ import (
 	"iter"
 	"math/bits"
 	"math/rand/v2"
+	"sync"
 
 	"dmcow/format"
 )
@@ -40,7 +41,7 @@ type part struct {
 const minSlots = 8
 
 // newTable is a table with room for n exceptions, of chunks below the given numbers. memory is
-// as view.Options.Memory.
+// [memory.LargePages], or a test's.
 func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table {
 	t := &table{factor: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}, width: 2, memory: memory}
 	if shift := bits.Len64(news); shift+bits.Len64(olds) <= 64 {
@@ -55,10 +56,9 @@ func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table 
 // largePart is from how many words on a part has memory of its own.
 const largePart = 128 << 10
 
-// reserve gives a part so many slots, all free.
 func (t *table) reserve(p *part, slots uint64) {
 	p.words, p.free = nil, func() {}
-	if t.memory != nil && slots*t.width >= largePart {
+	if slots*t.width >= largePart {
 		p.words, p.free = t.memory(int(slots * t.width))
 	}
 	if len(p.words) == 0 {
@@ -66,7 +66,6 @@ func (t *table) reserve(p *part, slots uint64) {
 	}
 }
 
-// close gives the memory back.
 func (t *table) close() {
 	for i := range t.parts {
 		t.parts[i].free()
@@ -108,7 +107,6 @@ func (t *table) find(p *part, h uint64, old format.OldChunk) uint64 {
 	return i
 }
 
-// at is what stands in a slot.
 func (t *table) at(p *part, i uint64) (old format.OldChunk, c format.NewChunk) {
 	if t.width == 2 {
 		return format.OldChunk(p.words[i]), format.NewChunk(p.words[i+1])
@@ -117,7 +115,6 @@ func (t *table) at(p *part, i uint64) (old format.OldChunk, c format.NewChunk) {
 	return format.OldChunk(word >> t.shift), format.NewChunk(word & (uint64(1)<<t.shift - 1))
 }
 
-// set fills a slot.
 func (t *table) set(p *part, i uint64, old format.OldChunk, c format.NewChunk) {
 	if t.width == 2 {
 		p.words[i], p.words[i+1] = uint64(old), uint64(c)
@@ -166,7 +163,6 @@ func (t *table) grow(p *part) {
 	old.free()
 }
 
-// all are the exceptions, in no order.
 func (t *table) all() iter.Seq2[format.OldChunk, format.NewChunk] {
 	return func(yield func(format.OldChunk, format.NewChunk) bool) {
 		for n := range t.parts {
@@ -180,7 +176,6 @@ func (t *table) all() iter.Seq2[format.OldChunk, format.NewChunk] {
 	}
 }
 
-// entry is what is to stand in a slot.
 type entry struct {
 	hash uint64
 	format.Exception
@@ -210,20 +205,16 @@ func (t *table) gather(h *halves, b format.Batch, judge func(format.AreaIndex, f
 // fewEntries are added by one processor.
 const fewEntries = 256
 
-// add adds what was gathered.
 func (t *table) add(h *halves) {
 	if len(h[0])+len(h[1]) < fewEntries {
 		t.addAll(h[0])
 		t.addAll(h[1])
 		return
 	}
-	done := make(chan struct{})
-	go func() {
-		t.addAll(h[0])
-		close(done)
-	}()
+	var other sync.WaitGroup
+	other.Go(func() { t.addAll(h[0]) })
 	t.addAll(h[1])
-	<-done
+	other.Wait()
 }
 
 // addAll adds entries.

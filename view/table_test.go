@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"dmcow/format"
+	"dmcow/internal/memory"
 )
 
 func init() {
@@ -20,7 +21,7 @@ func TestTable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		olds := rapid.SampledFrom([]uint64{50, 5000, 1 << 33, 1 << 54}).Draw(t, "olds")
 		news := rapid.SampledFrom([]uint64{3, 1 << 12, 1<<20 - 1, 1 << 31, 1 << 55}).Draw(t, "news")
-		table := newTable(rapid.Uint64Range(0, 100).Draw(t, "room"), olds, news, nil)
+		table := newTable(rapid.Uint64Range(0, 100).Draw(t, "room"), olds, news, memory.LargePages)
 		model := map[format.OldChunk]format.NewChunk{}
 		draw := func(t *rapid.T) (format.OldChunk, format.NewChunk) {
 			return format.OldChunk(rapid.Uint64Range(0, olds-1).Draw(t, "old")), format.NewChunk(rapid.Uint64Range(2, news-1).Draw(t, "new"))
@@ -74,12 +75,12 @@ func TestTable(t *testing.T) {
 func TestTableMemory(t *testing.T) {
 	for _, news := range []uint64{1 << 31, 1 << 55} {
 		used, most, freed := 0, 0, 0
-		memory := func(n int) ([]uint64, func()) {
+		counted := func(n int) ([]uint64, func()) {
 			used += n
 			most = max(most, used)
 			return make([]uint64, n), func() { used, freed = used-n, freed+1 }
 		}
-		table := newTable(1<<19, 1<<33, news, memory)
+		table := newTable(1<<19, 1<<33, news, counted)
 		for n := range uint64(1 << 20) {
 			table.put(format.Exception{Old: format.OldChunk(n * 7919), New: format.NewChunk(n + 2)})
 			if limit := 4 * max(n, 1<<19); uint64(most) > limit {

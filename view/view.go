@@ -8,6 +8,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/memory"
 	"dmcow/store/look"
 )
 
@@ -45,9 +46,6 @@ type Options struct {
 	// ListOnly is for [View.Changes] alone: nothing can be read or written then, and memory is
 	// a bit for each chunk, and no table.
 	ListOnly bool
-	// Words is as in check.Options, and Memory is the same for memory of which all is going
-	// to be used. Both may be nil.
-	Words, Memory func(n int) (words []uint64, free func())
 	// Visit, where set, is called now and then with the area that the walk through the list
 	// has come to. Open stops with the error that it returns.
 	Visit func(format.AreaIndex) error
@@ -75,10 +73,13 @@ type View struct {
 // certain (see the package comment), and not be written to; [View.Report] tells what is
 // wrong.
 //
-// The error is look.ErrInvalid, a [*store.StateError] where there is no store to be read,
+// The error is look.ErrInvalid, a [*look.StateError] where there is no store to be read,
 // ErrDamaged where it was to be written to, that of Visit, or one of reading.
 func Open(o Options) (*View, error) {
-	v := &View{cow: o.COW, origin: o.Origin, damagedOK: o.DamagedOK}
+	if o.Visit == nil {
+		o.Visit = func(format.AreaIndex) error { return nil }
+	}
+	v := &View{cow: o.COW, origin: o.Origin, damagedOK: o.DamagedOK, doubts: doubts{reasons: map[format.OldChunk]string{}}}
 	v.size = format.Bytes(o.Origin.Size()) / format.SectorSize * format.SectorSize
 	if o.Size > 0 {
 		v.size = min(v.size, o.Size)
@@ -128,7 +129,7 @@ func (v *View) Report() check.Report { return v.report }
 
 // check checks the store, and notes of what it finds what leaves doubt.
 func (v *View) check(o Options) (err error) {
-	c := check.Options{Device: o.COW, Origin: v.size, Content: o.Origin, Live: o.Live, Words: o.Words, Visit: o.Visit}
+	c := check.Options{Device: o.COW, Origin: v.size, Content: o.Origin, Live: o.Live, Visit: o.Visit}
 	if o.Live {
 		c.Content = nil // which moves
 	}
@@ -144,7 +145,6 @@ func (v *View) check(o Options) (err error) {
 	return err
 }
 
-// load reads the list.
 func (v *View) load(o Options) (err error) {
 	read := v.tabulate
 	if o.ListOnly {
@@ -157,9 +157,8 @@ func (v *View) load(o Options) (err error) {
 	return err
 }
 
-// tabulate reads the list into the table.
 func (v *View) tabulate(o Options) (format.End, error) {
-	v.table = newTable(v.report.Exceptions, v.chunks(), v.onCOW(), o.Memory)
+	v.table = newTable(v.report.Exceptions, v.chunks(), v.onCOW(), memory.LargePages)
 	judge := v.judge
 	if v.report.Certain() && !o.Live {
 		judge = nil
@@ -168,11 +167,10 @@ func (v *View) tabulate(o Options) (format.End, error) {
 	return format.Each(v.walk(o.Live), gather, func(h *halves, b format.Batch) error {
 		v.table.add(h)
 		v.doubts.noteSharers(b)
-		return visit(o, b)
+		return o.Visit(b.Area)
 	})
 }
 
-// list reads the list into the set of chunks that have an exception.
 func (v *View) list(o Options) (format.End, error) {
 	return format.Each(v.walk(o.Live), nil, func(_ *struct{}, b format.Batch) error {
 		for at, x := range b.Exceptions() {
@@ -181,15 +179,8 @@ func (v *View) list(o Options) (format.End, error) {
 			}
 		}
 		v.doubts.noteSharers(b)
-		return visit(o, b)
+		return o.Visit(b.Area)
 	})
-}
-
-func visit(o Options, b format.Batch) error {
-	if o.Visit == nil {
-		return nil
-	}
-	return o.Visit(b.Area)
 }
 
 func (v *View) walk(live bool) format.Walk {
@@ -205,7 +196,6 @@ func (v *View) Usage() look.Usage {
 	return look.Usage{Geometry: v.geometry, Size: format.Bytes(v.cow.Size()), End: v.end}
 }
 
-// onCOW is the number of chunks on the COW device.
 func (v *View) onCOW() uint64 { return v.geometry.Chunks(format.Bytes(v.cow.Size())) }
 
 // chunks is the number of chunks of the snapshot. The last one may be short.

@@ -46,7 +46,7 @@ type writer struct {
 	store    *store.Store // nil where the view is open for reading only
 	to       WriteDevice
 	gathered []store.Pending // exceptions with their data written, not yet committed
-	out      batch
+	out      output
 	failed   error // of a commit: nothing more can be written
 }
 
@@ -54,7 +54,6 @@ type writer struct {
 // 64 KiB.
 const mostGathered = 4096
 
-// openToWrite makes the view one that can be written to.
 func (v *View) openToWrite(to WriteDevice) error {
 	if t := v.report.Against(func(m check.Meaning) bool { return m.Writable }); t != nil {
 		return fmt.Errorf("%w (%s)", ErrDamaged, t.Name)
@@ -90,30 +89,27 @@ func (v *View) WriteAt(p []byte, offset int64) (n int, err error) {
 		return 0, v.failed
 	}
 	var added []store.Pending
-	n, full := v.place(p, offset, &added)
-	if full == nil || errors.Is(full, store.ErrNoRoom) {
+	n, full := v.collect(p, offset, &added)
+	if err = full; err == nil || errors.Is(err, store.ErrNoRoom) {
 		err = v.out.flush(v.to)
-	} else {
-		err = full
 	}
 	v.out.reset()
 	if err != nil {
-		v.drop(added)
+		v.store.Withdraw(added) // their chunks are given out again
 		return 0, err
 	}
 	v.remember(added)
 	if len(v.gathered) >= mostGathered {
-		err = v.commit()
-	}
-	if err != nil {
-		return 0, err
+		if err := v.commit(); err != nil {
+			return 0, err
+		}
 	}
 	return n, full
 }
 
-// place puts the chunks of a write in the batch, and prepares an exception for each that has
+// collect puts the chunks of a write in the output, and prepares an exception for each that has
 // none. It returns how much of p it came to.
-func (v *View) place(p []byte, offset int64, added *[]store.Pending) (n int, err error) {
+func (v *View) collect(p []byte, offset int64, added *[]store.Pending) (n int, err error) {
 	chunk := int64(v.geometry.ChunkBytes())
 	for n < len(p) {
 		old, within := format.OldChunk(offset/chunk), offset%chunk
@@ -180,7 +176,7 @@ func (v *View) fill(x format.Exception, within int64, data []byte) error {
 	}
 	from := int64(x.Old) * chunk
 	for at := int64(0); at < chunk; {
-		buf, err := v.out.room(v.to, int(min(chunk-at, batchSize)))
+		buf, err := v.out.room(v.to, int(min(chunk-at, outputSize)))
 		if err != nil {
 			return err
 		}
@@ -218,9 +214,6 @@ func unexpected(err error) error {
 	}
 	return err
 }
-
-// drop gives up exceptions whose data was not written. Their chunks are given out again.
-func (v *View) drop(added []store.Pending) { v.store.Withdraw(added) }
 
 // remember has exceptions be found, now that their data is written.
 func (v *View) remember(added []store.Pending) {
@@ -262,8 +255,8 @@ func (v *View) Sync() error {
 	return v.failed
 }
 
-// batch is what is to be written to the COW device together.
-type batch struct {
+// output is what is to be written to the COW device together.
+type output struct {
 	p     [][]byte
 	at    []int64
 	size  int
@@ -271,34 +264,33 @@ type batch struct {
 	used  int
 }
 
-// batchSize is how much is written at once, in bytes, and how much the arena has.
-const batchSize = 1 << 20
+// outputSize is how much is written at once, in bytes, and how much the arena has.
+const outputSize = 1 << 20
 
-// room is memory for n bytes, of batchSize at most, until what is in the batch is written.
-func (b *batch) room(to WriteDevice, n int) ([]byte, error) {
-	if b.used+n > batchSize {
+// room is memory for n bytes, of outputSize at most, until what is in the output is written.
+func (b *output) room(to WriteDevice, n int) ([]byte, error) {
+	if b.used+n > outputSize {
 		if err := b.flush(to); err != nil {
 			return nil, err
 		}
 	}
 	if b.arena == nil {
-		b.arena = make([]byte, batchSize)
+		b.arena = make([]byte, outputSize)
 	}
 	b.used += n
 	return b.arena[b.used-n : b.used : b.used], nil
 }
 
-// add adds a transfer of whole blocks. It may write what is in the batch.
-func (b *batch) add(to WriteDevice, p []byte, at int64) error {
+// add adds a transfer of whole blocks. It may write what is in the output.
+func (b *output) add(to WriteDevice, p []byte, at int64) error {
 	b.p, b.at, b.size = append(b.p, p), append(b.at, at), b.size+len(p)
-	if b.size >= batchSize {
+	if b.size >= outputSize {
 		return b.flush(to)
 	}
 	return nil
 }
 
-// flush writes what is in the batch.
-func (b *batch) flush(to WriteDevice) error {
+func (b *output) flush(to WriteDevice) error {
 	if len(b.p) == 0 {
 		return nil
 	}
@@ -310,7 +302,7 @@ func (b *batch) flush(to WriteDevice) error {
 	return err
 }
 
-func (b *batch) reset() {
+func (b *output) reset() {
 	clear(b.p)
 	b.p, b.at, b.size, b.used = b.p[:0], b.at[:0], 0, 0
 }

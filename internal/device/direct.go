@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"dmcow/internal/inuse"
+	"dmcow/internal/memory"
 	"dmcow/internal/raw"
 
 	"golang.org/x/sys/unix"
@@ -100,19 +101,13 @@ func (m *medium) aligned(p []byte, offset int64) bool {
 }
 
 // bounceSize is how much is read or written at a time for a caller whose buffer
-// is not aligned, in bytes. It is a multiple of every logical block size.
-const bounceSize = 64 << 10
+// is not aligned, in bytes.
+const bounceSize = memory.Alignment
 
-// bounce holds buffers aligned to bounceSize.
 var bounce = sync.Pool{New: func() any {
 	b := AlignedBuffer(bounceSize)
 	return &b
 }}
 
-// AlignedBuffer is n bytes at an address that direct I/O takes on any device:
-// from there and to there it needs no copy.
-func AlignedBuffer(n int) []byte {
-	b := make([]byte, n+bounceSize)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % bounceSize
-	return b[skip:][:n:n]
-}
+// AlignedBuffer is [memory.Aligned].
+func AlignedBuffer(n int) []byte { return memory.Aligned(n) }

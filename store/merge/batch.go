@@ -16,7 +16,6 @@ type batch struct {
 	all []format.Exception
 }
 
-// take takes the batch in front of position end.
 func (m *merger) take(end uint64) (batch, error) {
 	b := batch{first: end - min(end, m.limit)}
 	// Areas are cleared with fewer writes where a batch begins with one.
@@ -26,20 +25,20 @@ func (m *merger) take(end uint64) (batch, error) {
 	b.all = m.exceptions[:end-b.first]
 	err := m.read(b.first, end, func(at uint64, x format.Exception) error {
 		b.all[at-b.first] = x
-		return m.judge(m.place(at), x)
+		return m.checkException(m.geometry.PlaceAt(at), x)
 	})
 	if err != nil {
 		return b, err
 	}
-	if err := m.once(&b); err != nil {
+	if err := m.sortOnce(&b); err != nil {
 		return b, err
 	}
 	return b, m.setAside(&b)
 }
 
-// once brings a batch into the order of the origin, each exception once. Only what an
+// sortOnce brings a batch into the order of the origin, each exception once. Only what an
 // interrupted rescue leaves has some twice; and two of one old chunk nobody can merge.
-func (m *merger) once(b *batch) error {
+func (m *merger) sortOnce(b *batch) error {
 	n := len(b.all)
 	slices.SortFunc(b.all, compare)
 	b.all = slices.Compact(b.all)
@@ -66,18 +65,17 @@ func (m *merger) setAside(b *batch) error {
 	slices.SortFunc(m.beyond, compare)
 	m.beyond = slices.Compact(m.beyond)
 	m.result.Beyond = uint64(len(m.beyond))
-	return m.fewLeft()
+	return m.checkFewLeft()
 }
 
-// fewLeft is why no more exceptions can be left in the store: all of them are kept in mind.
-func (m *merger) fewLeft() error {
+// checkFewLeft refuses to leave more exceptions in the store than can be kept in mind.
+func (m *merger) checkFewLeft() error {
 	if n := len(m.exceptions); len(m.result.Failed)+len(m.beyond) > n {
 		return &TooManyError{n}
 	}
 	return nil
 }
 
-// isBeyond reports whether an exception is of a chunk past the snapshot's end.
 func (m *Prospect) isBeyond(x format.Exception) bool { return uint64(x.Old) >= m.shown }
 
 // compare is the order of the origin.
@@ -85,8 +83,7 @@ func compare(a, b format.Exception) int {
 	return cmp.Or(cmp.Compare(a.Old, b.Old), cmp.Compare(a.New, b.New))
 }
 
-// judge is what is wrong with an exception.
-func (m *Prospect) judge(at format.Place, x format.Exception) error {
+func (m *Prospect) checkException(at format.Place, x format.Exception) error {
 	why := ""
 	switch {
 	case x.New < format.FirstData, m.geometry.IsMetadata(x.New):

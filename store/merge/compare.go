@@ -6,7 +6,6 @@ import (
 	"dmcow/format"
 )
 
-// readOrigin reads what the origin has in place of a window's data.
 func (c *copier) readOrigin(w *window, from Reader) error {
 	bufs, offsets := w.vectors(w.other, c.target)
 	failed, err := from.ReadMany(bufs, offsets)
@@ -41,7 +40,6 @@ func (c *copier) dropIdentical(w *window) error {
 	return nil
 }
 
-// verify compares what was written with the COW device, past the cache.
 func (c *copier) verify(b *batch) error {
 	return c.each(b.all, c.readAgain, func(w *window) error {
 		if err := c.readOrigin(w, c.PastCache); err != nil {
@@ -67,5 +65,5 @@ func (c *copier) readAgain(w *window) error {
 	if c.readMany(w) == nil {
 		return nil
 	}
-	return c.readPieces(w, false)
+	return c.readSingly(w, false)
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"dmcow/format"
+	"dmcow/internal/memory"
 	"dmcow/store/undo"
 )
 
@@ -21,6 +22,7 @@ import (
 // in the order of the origin in any case.
 type copier struct {
 	*merger
+	memory  memory.Buffers
 	windows []*window
 	inOrder bool        // windows are cut in the order of the COW device
 	shares  atomic.Bool // it may be that devices share room
@@ -42,7 +44,8 @@ func newCopier(m *merger) *copier {
 	// Nobody sees what is shared: where data has to be looked at, it is copied.
 	c.shares.Store(m.Share != nil && !m.SkipIdentical && !m.Rescue && m.Undo == nil && m.Hole == nil)
 	buffers := format.Bytes(1)
-	if m.SkipIdentical || m.PastCache != nil {
+	compares := m.SkipIdentical || m.PastCache != nil
+	if compares {
 		buffers = 2
 	}
 	size := cmp.Or(m.window, maxWindow)
@@ -51,14 +54,16 @@ func newCopier(m *merger) *copier {
 	}
 	c.inOrder = c.inOrder && m.geometry.ChunkBytes() <= size
 	for range max(1, min(windows, (m.Bytes+size-1)/size)) {
-		w := &window{data: m.opening.Buffer(int(size))}
-		if buffers == 2 {
-			w.other = m.opening.Buffer(int(size))
+		w := &window{data: c.memory.New(int(size))}
+		if compares {
+			w.other = c.memory.New(int(size))
 		}
 		c.windows = append(c.windows, w)
 	}
 	return c
 }
+
+func (c *copier) close() { c.memory.Free() }
 
 // each cuts exceptions to windows, has them read, several ahead, and hands them to
 // use in order. It brings the exceptions into the order in which it cuts them. The error
@@ -122,13 +127,12 @@ func (c *copier) copy(b *batch) error {
 	return nil
 }
 
-// read reads a window from the COW device.
 func (c *copier) read(w *window) error {
 	c.markShared(w)
 	if c.readMany(w) == nil {
 		return nil
 	}
-	return c.readPieces(w, c.Rescue)
+	return c.readSingly(w, c.Rescue)
 }
 
 // readMany reads a window's data in the order of the COW device.
@@ -141,7 +145,7 @@ func (c *copier) readMany(w *window) error {
 	return err
 }
 
-// byOffset sorts pieces of memory by their offsets on a device.
+// byOffset sorts buffers by their offsets on a device.
 type byOffset struct {
 	bufs    [][]byte
 	offsets []int64
@@ -154,9 +158,9 @@ func (b byOffset) Swap(i, j int) {
 	b.offsets[i], b.offsets[j] = b.offsets[j], b.offsets[i]
 }
 
-// readPieces reads a window again, piece by piece, to know which of them cannot be
+// readSingly reads a window again, piece by piece, to know which of them cannot be
 // read. With rescue they are left out of it.
-func (c *copier) readPieces(w *window, rescue bool) error {
+func (c *copier) readSingly(w *window, rescue bool) error {
 	for i := range w.all {
 		p := &w.all[i]
 		if p.state != wanted {
@@ -174,7 +178,6 @@ func (c *copier) readPieces(w *window, rescue bool) error {
 	return nil
 }
 
-// use writes a window to the origin.
 func (c *copier) use(w *window) error {
 	if err := c.noteFailed(w); err != nil {
 		return err
@@ -191,13 +194,11 @@ func (c *copier) use(w *window) error {
 	return nil
 }
 
-// contains reports whether exceptions in the order of the origin contain x.
 func contains(all []format.Exception, x format.Exception) bool {
 	_, found := slices.BinarySearchFunc(all, x, compare)
 	return found
 }
 
-// noteFailed notes the exceptions whose chunks could not be read.
 func (c *copier) noteFailed(w *window) error {
 	for _, p := range w.all {
 		if n := len(c.result.Failed); p.state != failed || n > c.known && c.result.Failed[n-1] == p.Exception {
@@ -207,14 +208,13 @@ func (c *copier) noteFailed(w *window) error {
 			continue // a copy of it stands behind
 		}
 		c.result.Failed = append(c.result.Failed, p.Exception)
-		if err := c.fewLeft(); err != nil {
+		if err := c.checkFewLeft(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// capture has the undo log keep what a window will overwrite.
 func (c *copier) capture(w *window) error {
 	if c.Undo == nil {
 		return nil
@@ -240,7 +240,7 @@ func (c *copier) write(w *window) error {
 		}
 	}
 	if failed, err := c.origin.WriteMany(bufs, offsets); err != nil {
-		return c.unwritten(format.Bytes(offsets[failed]), err)
+		return c.writeError(format.Bytes(offsets[failed]), err)
 	}
 	for _, b := range bufs {
 		c.result.Written += format.Bytes(len(b))
@@ -248,8 +248,7 @@ func (c *copier) write(w *window) error {
 	return nil
 }
 
-// unwritten is the error of a write to the origin.
-func (c *copier) unwritten(offset format.Bytes, err error) error {
+func (c *copier) writeError(offset format.Bytes, err error) error {
 	old := format.OldChunk(offset / c.geometry.ChunkBytes())
 	return &TransferError{Write: true, Origin: true, Exception: format.Exception{Old: old}, Offset: offset, Err: err}
 }

@@ -47,7 +47,7 @@ func (c *copier) share(w *window) error {
 		done, err := c.Share(int64(c.source(first)), int64(c.target(first)), int64(length))
 		switch {
 		case err != nil:
-			return c.unwritten(c.target(first), err)
+			return c.writeError(c.target(first), err)
 		case done:
 			c.result.Shared += length
 		default:
@@ -62,7 +62,7 @@ func (c *copier) share(w *window) error {
 	for i := range w.all {
 		w.all[i].state = wanted
 	}
-	return c.readPieces(w, false)
+	return c.readSingly(w, false)
 }
 
 // makeHoles makes holes on the origin where blocks of the data are zero, and returns
@@ -76,7 +76,7 @@ func (c *copier) makeHoles(bufs [][]byte, offsets []int64) (rest [][]byte, at []
 			if !zero {
 				rest, at = append(rest, data[start:end]), append(at, offset)
 			} else if err := c.Hole(offset, int64(end-start)); err != nil {
-				return nil, nil, c.unwritten(format.Bytes(offset), err)
+				return nil, nil, c.writeError(format.Bytes(offset), err)
 			} else {
 				c.result.Holes += format.Bytes(end - start)
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/internal/memory"
 	"dmcow/store"
 )
 
@@ -11,7 +12,6 @@ import (
 // that is killed has written wholly or not at all, in a page cache too.
 const pageSize = 4096
 
-// list is the metadata of a store, by positions in the list.
 type list struct {
 	cow      COW
 	geometry format.Geometry
@@ -20,21 +20,13 @@ type list struct {
 	page     []byte // aligned; for changing
 }
 
-func newList(cow COW, g format.Geometry, buffer func(int) []byte) *list {
+func newList(cow COW, g format.Geometry) *list {
 	page := int(min(max(pageSize, format.Bytes(cow.LogicalBlockSize())), g.ChunkBytes()))
-	return &list{cow: cow, geometry: g, slots: uint64(g.ExceptionsPerArea()), buf: buffer(listBuffer), page: buffer(page)}
+	return &list{cow: cow, geometry: g, slots: uint64(g.ExceptionsPerArea()), buf: memory.Aligned(listBuffer), page: memory.Aligned(page)}
 }
 
 // listBuffer is how much metadata is read at a time, in bytes.
 const listBuffer = 128 << 10
-
-// place is where the exception at a position stands.
-func (l *list) place(position uint64) format.Place {
-	return format.Place{Area: format.AreaIndex(position / l.slots), Index: int(position % l.slots)}
-}
-
-// position is the opposite of place.
-func (l *list) position(p format.Place) uint64 { return uint64(p.Area)*l.slots + uint64(p.Index) }
 
 // read hands out the exceptions from position first up to end, in order. The error
 // is a [*format.AreaError], or what use returned.
@@ -63,7 +55,7 @@ func (l *list) readSome(first, end uint64) (next uint64, err error) {
 	for at := first; at < end; {
 		n := min(end, (at/l.slots+1)*l.slots) - at
 		bufs = append(bufs, l.buf[(at-first)*format.ExceptionSize:][:n*format.ExceptionSize])
-		offsets = append(offsets, int64(l.geometry.SlotOffset(l.place(at))))
+		offsets = append(offsets, int64(l.geometry.SlotOffset(l.geometry.PlaceAt(at))))
 		at += n
 	}
 	if failed, err := l.cow.ReadMany(bufs, offsets); err != nil {
@@ -72,7 +64,6 @@ func (l *list) readSome(first, end uint64) (next uint64, err error) {
 	return end, nil
 }
 
-// unreadable is the error of an area that could not be read.
 func (l *list) unreadable(offset format.Bytes, err error) error {
 	chunk := format.NewChunk(offset / l.geometry.ChunkBytes())
 	area := format.AreaIndex(uint64(chunk) / l.geometry.Stride())
@@ -105,18 +96,12 @@ func (l *list) clear(first, end uint64) error {
 // ends there, in one write that is done wholly or not at all.
 func (l *list) endBefore(position uint64) error {
 	unit := max(uint64(l.cow.LogicalBlockSize()), format.SectorSize) / format.ExceptionSize
-	place := l.place(position - unit)
-	if _, err := l.cow.WriteAt(zeroSlots(l.page, unit), int64(l.geometry.SlotOffset(place))); err != nil {
-		return &store.AreaWriteError{Area: place.Area, Chunk: l.geometry.AreaLocation(place.Area), Err: err}
+	zeros := l.page[:unit*format.ExceptionSize]
+	clear(zeros)
+	if err := l.write(zeros, position-unit); err != nil {
+		return err
 	}
 	return l.sync()
-}
-
-// zeroSlots are n slots of zeros, at the beginning of a buffer.
-func zeroSlots(buf []byte, n uint64) []byte {
-	buf = buf[:n*format.ExceptionSize]
-	clear(buf)
-	return buf
 }
 
 // clearBackwards clears exceptions page by page, the last first, and syncs that.
@@ -133,7 +118,7 @@ func (l *list) clearBackwards(first, end uint64) error {
 			}
 		}
 		clear(l.slotsOf(start, end))
-		if err := l.save(page); err != nil {
+		if err := l.write(l.page, page); err != nil {
 			return err
 		}
 		end = start
@@ -141,7 +126,6 @@ func (l *list) clearBackwards(first, end uint64) error {
 	return l.sync()
 }
 
-// sync makes durable what was changed.
 func (l *list) sync() error {
 	if err := l.cow.Sync(); err != nil {
 		return fmt.Errorf("the metadata cannot be synced: %w", err)
@@ -149,14 +133,8 @@ func (l *list) sync() error {
 	return nil
 }
 
-// pageOf is the position of the first exception in the page of the one at a
-// position.
-func (l *list) pageOf(position uint64) uint64 {
-	return position - position%l.slots%l.perPage()
-}
-
-// nextPage is the position of the first exception behind that page.
-func (l *list) nextPage(position uint64) uint64 { return l.pageOf(position) + l.perPage() }
+// pageOf is the position of the first exception in the page of the one at a position.
+func (l *list) pageOf(position uint64) uint64 { return position - position%l.slots%l.perPage() }
 
 func (l *list) perPage() uint64 { return uint64(len(l.page)) / format.ExceptionSize }
 
@@ -166,19 +144,17 @@ func (l *list) slotsOf(first, end uint64) []byte {
 	return l.page[(first-l.pageOf(first))*format.ExceptionSize:][:(end-first)*format.ExceptionSize]
 }
 
-// load reads the page that begins at a position.
 func (l *list) load(position uint64) error {
-	offset := l.geometry.SlotOffset(l.place(position))
+	offset := l.geometry.SlotOffset(l.geometry.PlaceAt(position))
 	if n, err := l.cow.ReadAt(l.page, int64(offset)); n < len(l.page) {
 		return l.unreadable(offset, err)
 	}
 	return nil
 }
 
-// save writes the page back.
-func (l *list) save(position uint64) error {
-	place := l.place(position)
-	if _, err := l.cow.WriteAt(l.page, int64(l.geometry.SlotOffset(place))); err != nil {
+func (l *list) write(slots []byte, position uint64) error {
+	place := l.geometry.PlaceAt(position)
+	if _, err := l.cow.WriteAt(slots, int64(l.geometry.SlotOffset(place))); err != nil {
 		return &store.AreaWriteError{Area: place.Area, Chunk: l.geometry.AreaLocation(place.Area), Err: err}
 	}
 	return nil

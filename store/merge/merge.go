@@ -17,7 +17,7 @@ import (
 // bytes.
 const MinMemory format.Bytes = 1 << 20
 
-// Reader is a device that many pieces can be read from at once.
+// Reader is a device that many stretches can be read from at once.
 type Reader interface {
 	io.ReaderAt
 	// ReadMany reads p[i] from offset at[i], in bytes, for each i. Where some
@@ -56,8 +56,6 @@ type Plan struct {
 
 // Opening is what is known of a store before it is merged.
 type Opening struct {
-	// Buffer gives out memory that is aligned for direct I/O; make does where it is nil.
-	Buffer func(bytes int) []byte
 	// HiddenVoid is as in [store.Options]: without it, a store with entries behind the
 	// list's end is refused.
 	HiddenVoid bool
@@ -120,7 +118,7 @@ type Source interface {
 
 // Look is [Open] for devices that are open for reading.
 func Look(cow, origin Source, o Opening) (*Prospect, error) {
-	return foresee(unwritten{cow}, origin, o)
+	return foresee(discarding{cow}, origin, o)
 }
 
 func foresee(cow COW, origin look.Device, o Opening) (*Prospect, error) {
@@ -132,11 +130,8 @@ func foresee(cow COW, origin look.Device, o Opening) (*Prospect, error) {
 	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
 		return nil, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
 	}
-	if o.Buffer == nil {
-		o.Buffer = func(n int) []byte { return make([]byte, n) }
-	}
 	p := &Prospect{
-		list:    newList(cow, g, o.Buffer),
+		list:    newList(cow, g),
 		opening: o,
 		size:    format.Bytes(origin.Size()) / format.SectorSize * format.SectorSize,
 		chunks:  g.Chunks(format.Bytes(cow.Size())),
@@ -154,10 +149,9 @@ func foresee(cow COW, origin look.Device, o Opening) (*Prospect, error) {
 	return p, p.lookBehind(end)
 }
 
-// count adds a batch of exceptions to the plan.
 func (m *Prospect) count(_ *struct{}, b format.Batch) error {
 	for at, x := range b.Exceptions() {
-		if err := m.judge(at, x); err != nil {
+		if err := m.checkException(at, x); err != nil {
 			return err
 		}
 		if m.isBeyond(x) {
@@ -185,7 +179,7 @@ func (m *Prospect) lookBehind(end format.End) error {
 	if h.Why != "" || !m.opening.HiddenVoid {
 		return &store.HiddenError{Place: h.Place, First: h.First, Why: h.Why}
 	}
-	m.Hidden, m.behind = h.Count, m.position(format.Place{Area: h.Area, Index: h.Last})+1
+	m.Hidden, m.behind = h.Count, m.geometry.Position(format.Place{Area: h.Area, Index: h.Last})+1
 	return nil
 }
 
@@ -243,7 +237,6 @@ type Result struct {
 	Beyond    uint64             // exceptions past the snapshot's end, which are left, too
 }
 
-// merger is a merge on its way.
 type merger struct {
 	*Merge
 	Options
@@ -270,6 +263,7 @@ func (m *Merge) merger(o Options) *merger {
 // store can be opened and merged again.
 func (m *Merge) Run(o Options) (Result, error) {
 	r := m.merger(o)
+	defer r.copier.close()
 	if !r.Keep {
 		if err := m.clearHidden(); err != nil {
 			return r.result, err
@@ -329,7 +323,6 @@ const (
 	leastBatch = 1 << 10
 )
 
-// adapt fits the size of batches to what the last one took.
 func (m *merger) adapt(took time.Duration) {
 	switch {
 	case took > longBatch && m.limit > leastBatch:

@@ -24,7 +24,7 @@ func besideAnother(run way) way {
 		if err := r.sound(r.log); err != nil {
 			return err
 		}
-		s, err := save.New(r.log, g, format.Bytes(r.origin.Size()), true, nil)
+		s, err := save.New(r.log, g, format.Bytes(r.origin.Size()), true)
 		if err != nil {
 			return err
 		}
@@ -34,8 +34,7 @@ func besideAnother(run way) way {
 		if need, err := s.Need(nil); err != nil || need.Enough > 0 {
 			return fmt.Errorf("%+v: %w", need, err)
 		}
-		buffer := func(n int) []byte { return make([]byte, n) }
-		if err := s.Save(r.log, r.origin, buffer, func(uint64) error { return nil }); err != nil {
+		if err := s.Save(r.log, r.origin, func(uint64) error { return nil }); err != nil {
 			return err
 		}
 		return run(r)

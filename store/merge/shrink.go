@@ -43,7 +43,7 @@ func (m *merger) moveTo(first uint64, keep []format.Exception) error {
 		}
 	}
 	for at := first; at < end; {
-		next := min(end, m.nextPage(at))
+		next := min(end, m.pageOf(at)+m.perPage())
 		if err := m.load(m.pageOf(at)); err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (m *merger) moveTo(first uint64, keep []format.Exception) error {
 				missing = missing[1:]
 			}
 		}
-		if err := m.save(m.pageOf(at)); err != nil {
+		if err := m.write(m.page, m.pageOf(at)); err != nil {
 			return err
 		}
 		at = next

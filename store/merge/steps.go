@@ -21,6 +21,7 @@ func (m *Merge) Steps(o Options, n uint64, told func(store.Run) error) (Result, 
 		return Result{}, err
 	}
 	r := m.merger(Options{Memory: o.Memory, Undo: o.Undo, batch: o.batch, window: o.window})
+	defer r.copier.close()
 	for ; n > 0; n-- {
 		run, err := r.step(s)
 		if err != nil || run.Count == 0 {
@@ -39,12 +40,12 @@ func (m *merger) step(s *store.Store) (store.Run, error) {
 	if err != nil || run.Count == 0 {
 		return run, err
 	}
-	position := m.position(s.Usage().End.Place) - uint64(run.Count)
+	position := m.geometry.Position(s.Usage().End.Place) - uint64(run.Count)
 	for done := 0; done < run.Count; {
 		all := m.exceptions[:min(run.Count-done, len(m.exceptions))]
 		for i := range all {
 			all[i] = format.Exception{Old: run.Old + format.OldChunk(done+i), New: run.New + format.NewChunk(done+i)}
-			if err := m.judge(m.place(position+uint64(done+i)), all[i]); err != nil {
+			if err := m.checkException(m.geometry.PlaceAt(position+uint64(done+i)), all[i]); err != nil {
 				return run, err
 			}
 		}

@@ -41,17 +41,14 @@ const (
 	failed                 // could not be read
 )
 
-// of is a piece's part of a buffer as large as the window's.
 func (p piece) of(buf []byte) []byte { return buf[p.at : p.at+p.length] }
 
-// cutter cuts the data of exceptions to windows.
 type cutter struct {
 	*Prospect
 	all  []format.Exception // what is left
 	skip format.Bytes       // of the first one's chunk
 }
 
-// lengthOf is how much of an exception's chunk lies on the origin.
 func (m *Prospect) lengthOf(x format.Exception) format.Bytes {
 	return min(m.geometry.ChunkBytes(), m.size-format.Bytes(x.Old)*m.geometry.ChunkBytes())
 }

@@ -8,6 +8,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/internal/memory"
 	"dmcow/internal/raw"
 	"dmcow/store"
 	"dmcow/store/look"
@@ -28,15 +29,25 @@ type Saver struct {
 	chunks   bitmap.Set   // those of the origin that are to be saved
 	count    uint64
 	void     bool // Options.HiddenVoid
+	free     func()
 }
 
+// MemoryError says that no memory can be had for a bit for each chunk of the origin.
+type MemoryError struct{ Chunks uint64 }
+
+func (e *MemoryError) Error() string {
+	return fmt.Sprintf("there is no memory for a bit for each of the origin's %d chunks", e.Chunks)
+}
+
+// lowChunks is of how many chunks the bits have memory also where it cannot be reserved.
+const lowChunks = 1 << 33
+
 // New is a saver for the store on d, whose origin has so many bytes. On a blank device
-// the kernel would make a store with the geometry fresh, and so does [Saver.Save]. words is
-// memory for the bits, all zero; there is more where it is not enough. hiddenVoid is as in
-// [Options].
+// the kernel would make a store with the geometry fresh, and so does [Saver.Save]. hiddenVoid
+// is as in [store.Options].
 //
-// The error is [ErrInvalid], a [*StateError], or one of reading.
-func New(d look.Device, fresh format.Geometry, origin format.Bytes, hiddenVoid bool, words []uint64) (*Saver, error) {
+// The error is [look.ErrInvalid], a [*look.StateError], a [*MemoryError], or one of reading.
+func New(d look.Device, fresh format.Geometry, origin format.Bytes, hiddenVoid bool) (*Saver, error) {
 	id, err := look.Identify(d, fresh)
 	switch {
 	case err != nil:
@@ -46,12 +57,21 @@ func New(d look.Device, fresh format.Geometry, origin format.Bytes, hiddenVoid b
 	case id.State != look.Valid && id.State != look.Uninitialized:
 		return nil, &look.StateError{State: id.State, Fault: id.Fault}
 	}
-	s := &Saver{device: d, id: id, geometry: id.Geometry, origin: origin, void: hiddenVoid, chunks: bitmap.On(words)}
+	s := &Saver{device: d, id: id, geometry: id.Geometry, origin: origin, void: hiddenVoid}
 	if id.State == look.Uninitialized {
 		s.geometry = id.Fresh
 	}
+	chunks := uint64(origin / s.geometry.ChunkBytes())
+	words, free := memory.Words(int(chunks/64 + 1))
+	if words == nil && chunks > lowChunks {
+		return nil, &MemoryError{chunks}
+	}
+	s.chunks, s.free = bitmap.On(words), free
 	return s, nil
 }
+
+// Close gives the saver's memory back.
+func (s *Saver) Close() { s.free() }
 
 // Overwritten marks the chunks that have some of the origin's bytes from start up to end,
 // as far as the origin goes.
@@ -121,9 +141,9 @@ func (s *Saver) leaveOut(b format.Batch) {
 // called now and then with the number of those that are. Cut off at any point, the snapshot
 // shows what it showed, and the same can be done again.
 //
-// buffer gives out memory for the copies. The error is one of [store.Store.PrepareException], one
+// The error is one of [store.Store.PrepareException], one
 // of reading or writing, or visit's.
-func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, buffer func(bytes int) []byte, visit func(saved uint64) error) error {
+func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, visit func(saved uint64) error) error {
 	if s.count == 0 {
 		return nil
 	}
@@ -136,7 +156,9 @@ func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, buffer func(bytes 
 	if err != nil {
 		return err
 	}
-	c := &saving{Saver: s, store: store, to: d, from: origin, buffer: buffer(saveBuffer)}
+	var buffers memory.Buffers
+	defer buffers.Free()
+	c := &saving{Saver: s, store: store, to: d, from: origin, buffer: buffers.New(saveBuffer)}
 	for next, saved := uint64(0), uint64(0); saved < s.count; {
 		n := 0
 		if next, n, err = c.batch(next); err != nil {

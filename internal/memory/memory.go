@@ -1,4 +1,6 @@
-package device
+// Package memory has memory for what is large: mapped outside of Go's heap, so that it is given
+// back at once, and no garbage is collected for it.
+package memory
 
 import (
 	"unsafe"
@@ -6,11 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const wordSize = 8
+
 // Words reserves n 64-bit words, all of them zero, of which the system gives out
 // what is touched, until free is called. Where it does not do that, there are none.
 func Words(n int) (words []uint64, free func()) {
-	const size = 8
-	b, err := unix.Mmap(-1, 0, n*size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+	b, err := unix.Mmap(-1, 0, n*wordSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, func() {}
 	}
@@ -22,9 +25,8 @@ func Words(n int) (words []uint64, free func()) {
 func LargePages(n int) (words []uint64, free func()) {
 	words, free = Words(n)
 	if len(words) > 0 {
-		const size = 8
 		// Where the kernel has no large pages, small ones do.
-		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n*size), unix.MADV_HUGEPAGE)
+		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n*wordSize), unix.MADV_HUGEPAGE)
 	}
 	return words, free
 }
@@ -33,12 +35,11 @@ func LargePages(n int) (words []uint64, free func()) {
 type Buffers struct{ mapped [][]byte }
 
 // New is n bytes, aligned for direct I/O, until Free. They are all there: to be given
-// them page by page, as they are touched, takes longer. And they are none of the
-// heap's, which would have garbage collected for them.
+// them page by page, as they are touched, takes longer.
 func (b *Buffers) New(n int) []byte {
 	buf, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
 	if err != nil {
-		return AlignedBuffer(n)
+		return Aligned(n)
 	}
 	b.mapped = append(b.mapped, buf)
 	return buf
@@ -50,4 +51,15 @@ func (b *Buffers) Free() {
 		_ = unix.Munmap(buf)
 	}
 	b.mapped = nil
+}
+
+// Alignment is a multiple of every logical block size, in bytes.
+const Alignment = 64 << 10
+
+// Aligned is n bytes of Go's heap at an address that direct I/O takes on any device: from there and
+// to there it needs no copy.
+func Aligned(n int) []byte {
+	b := make([]byte, n+Alignment)
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % Alignment
+	return b[skip:][:n:n]
 }
