@@ -56,11 +56,8 @@ func checkRoom(dir string, n uint64) error {
 	size, metadata := extent(n)
 	path := filepath.Join(dir, "sparse")
 	defer os.Remove(path)
-	if err := os.WriteFile(path, nil, 0o666); err != nil {
+	if err := makeSparse(path, size); err != nil {
 		return err
-	}
-	if err := os.Truncate(path, int64(size)); err != nil {
-		return fmt.Errorf("a sparse file of %d bytes: %w", size, err)
 	}
 	var file syscall.Stat_t
 	if err := syscall.Stat(path, &file); err != nil {
@@ -77,6 +74,17 @@ func checkRoom(dir string, n uint64) error {
 	// file system to find its way in a sparse file.
 	if free := format.Bytes(fs.Bavail * uint64(fs.Bsize)); free < 2*metadata {
 		return fmt.Errorf("%s has room for %d bytes, %d are needed", dir, free, 2*metadata)
+	}
+	return nil
+}
+
+// makeSparse makes a file of that many bytes with nothing in it.
+func makeSparse(path string, size format.Bytes) error {
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		return err
+	}
+	if err := os.Truncate(path, int64(size)); err != nil {
+		return fmt.Errorf("a sparse file of %d bytes: %w", size, err)
 	}
 	return nil
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -87,29 +87,23 @@ func (b *bench) runLab() (all []labMerges, err error) {
 func (b *bench) labImages() (list string, err error) {
 	m := mergeable{n: labChunks}
 	origin, store := filepath.Join(b.dir, "lab-origin"), filepath.Join(b.dir, "lab-store")
-	for path, size := range map[string]int64{origin: int64(m.originSize()), store: int64(m.storeSize())} {
-		if err := os.WriteFile(path, nil, 0o666); err != nil {
-			return "", err
-		}
-		if err := os.Truncate(path, size); err != nil {
-			return "", err
-		}
-	}
-	return origin + string(filepath.ListSeparator) + store, nil
+	return origin + string(filepath.ListSeparator) + store,
+		errors.Join(makeSparse(origin, m.originSize()), makeSparse(store, m.storeSize()))
 }
 
 // row prints a row of the table.
 func (m labMerges) row() {
-	watched, alone, limit := times(m.Watched, m.Dmcow), times(m.Alone, m.Dmcow), labLimits[m.Order]
-	fmt.Printf("%-16s %9.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, milliseconds(median(m.Dmcow)),
-		milliseconds(median(m.Watched)), median(watched), slices.Min(watched), slices.Max(watched), limit,
-		milliseconds(median(m.Alone)), median(alone), len(watched), mark(median(watched) < limit))
+	watched, alone, limit := timesLonger(m.Watched, m.Dmcow), timesLonger(m.Alone, m.Dmcow), labLimits[m.Order]
+	fmt.Printf("%-16s %9.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, watched.floor,
+		watched.elapsed, watched.ratio, watched.least, watched.most, limit,
+		alone.elapsed, alone.ratio, len(m.Watched), mark(watched.ratio < limit))
 }
 
-// times is how many times longer the first of each pair took.
-func times(a, b []time.Duration) (all []float64) {
-	for i := range a {
-		all = append(all, float64(a[i])/float64(b[i]))
+// timesLonger is how the kernel's merges compare with dmcow's.
+func timesLonger(kernel, dmcow []time.Duration) figures {
+	var pairs []pair
+	for i := range kernel {
+		pairs = append(pairs, pair{sample{elapsed: dmcow[i]}, sample{elapsed: kernel[i]}})
 	}
-	return all
+	return figuresOf(pairs)
 }

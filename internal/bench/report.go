@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // The limits, beside those of the commands.
@@ -40,14 +39,14 @@ var commands = []command{
 	{"check", []string{"check", "--output", "json"}, []limit{{1 << 22, 1.5}, {1 << 24, 2}, {1 << 28, 3}}, 2},
 }
 
-// ratio is the limit for a store of n exceptions; ok is false if there is none.
-func (c command) ratio(n uint64) (ratio float64, ok bool) {
+// ratio is the limit for a store of n exceptions, 0 if there is none.
+func (c command) ratio(n uint64) (ratio float64) {
 	for _, l := range c.limits {
 		if n >= l.from {
-			ratio, ok = l.ratio, true
+			ratio = l.ratio
 		}
 	}
-	return ratio, ok
+	return ratio
 }
 
 // memory is how much the command may take for a store of n exceptions, in MiB.
@@ -56,12 +55,15 @@ func (c command) memory(n uint64) float64 {
 	return memoryLimit + c.bits*float64(geometry().Chunks(size))/8/(1<<20)
 }
 
-// all measures everything and prints it.
-func (b *bench) all(sizes []uint64) error {
+// metadata measures what works on metadata, on stores of so many exceptions.
+func (b *bench) metadata(sizes []uint64) error {
+	if err := checkRoom(b.dir, slices.Max(sizes)); err != nil {
+		return err
+	}
 	if err := b.size(); err != nil {
 		return err
 	}
-	if err := b.startup(); err != nil {
+	if err := b.withStore(3, "sequential", b.startup); err != nil {
 		return err
 	}
 	fmt.Printf("\nWarm cache: times the floor, which reads each area with one pread and looks at each\n"+
@@ -100,50 +102,40 @@ func (b *bench) size() error {
 
 // startup prints how much longer the dump of a tiny store takes than a program
 // that does nothing.
-func (b *bench) startup() error {
-	times := 40 * b.runs
-	return b.withStore(3, "sequential", func(s storeFile) error {
-		progress("startup")
-		for _, output := range []string{"csv", "human"} {
-			more, err := b.startups(times, "dump", "--output", output, s.path)
-			if err != nil {
-				return err
-			}
-			m := median(more)
-			fmt.Printf("Startup: a dump of 3 exceptions (%s) takes %.1f ms more than an empty Go program (median of %d), limit %.0f%s\n",
-				output, m, times, startupLimit, mark(m > startupLimit))
+func (b *bench) startup(s storeFile) error {
+	progress("startup")
+	for _, output := range []string{"csv", "human"} {
+		pairs, err := compare(40*b.runs, func() (sample, error) { return b.run(b.empty) }, func() (sample, error) {
+			return b.run(b.dmcow, "dump", "--output", output, s.path)
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+		var more []float64
+		for _, p := range pairs[0] {
+			more = append(more, milliseconds(p.command.elapsed-p.floor.elapsed))
+		}
+		m := median(more)
+		fmt.Printf("Startup: a dump of 3 exceptions (%s) takes %.1f ms more than an empty Go program (median of %d), limit %.0f%s\n",
+			output, m, len(more), startupLimit, mark(m > startupLimit))
+	}
+	return nil
 }
 
-// startups are how many milliseconds longer dmcow takes than the empty
-// program, each time.
-func (b *bench) startups(times int, args ...string) (more []float64, err error) {
-	for range times {
-		empty, err := b.run(b.empty)
-		if err != nil {
-			return nil, err
-		}
-		dmcow, err := b.run(b.dmcow, args...)
-		if err != nil {
-			return nil, err
-		}
-		more = append(more, milliseconds(dmcow.elapsed-empty.elapsed))
-	}
-	return more, nil
+// run runs the command on a store.
+func (c command) run(b *bench, s storeFile) (sample, error) {
+	return b.run(b.dmcow, append(slices.Clip(c.args), s.path)...)
 }
 
 // warm prints the rows of a store that is in the cache.
 func (b *bench) warm(s storeFile) error {
 	for _, c := range commands {
 		progress("%v: %s", s, c.name)
-		pairs, err := b.compare(s, []command{c}, b.runs, func() error { return nil })
+		pairs, err := compare(b.runs, func() (sample, error) { return b.floor(s) }, func() (sample, error) { return c.run(b, s) })
 		if err != nil {
 			return err
 		}
-		ratio, _ := c.ratio(s.n)
-		row(s, c, pairs[0], ratio)
+		row(s, c, figuresOf(pairs[0]), c.ratio(s.n))
 	}
 	return nil
 }
@@ -156,27 +148,14 @@ func head() {
 
 // row prints how a command compares with the floor, and with a limit, which is 0
 // if there is none.
-func row(s storeFile, c command, pairs []pair, limit float64) {
-	floor := median(each(pairs, func(p pair) time.Duration { return p.floor.elapsed }))
-	elapsed := median(each(pairs, func(p pair) time.Duration { return p.command.elapsed }))
-	peak := slices.Max(each(pairs, func(p pair) float64 { return float64(p.command.peak) / 1024 }))
-	ratios := each(pairs, pair.ratio)
-	ratio, bound := median(ratios), "-"
-	over := peak > c.memory(s.n)
+func row(s storeFile, c command, f figures, limit float64) {
+	bound, over := "-", f.peak > c.memory(s.n)
 	if limit > 0 {
 		bound = fmt.Sprintf("%.2f", limit)
-		over = over || ratio > limit
+		over = over || f.ratio > limit
 	}
-	fmt.Printf("%-16v %-7s %9.1f %9.1f %7.2f %7.2f %7.2f %6s %7.2f %6.1f %6.0f%s\n", s, c.name, milliseconds(floor), milliseconds(elapsed),
-		ratio, slices.Min(ratios), slices.Max(ratios), bound, median(each(pairs, pair.cpuRatio)), peak, c.memory(s.n), mark(over))
-}
-
-// mark marks what is over its limit.
-func mark(over bool) string {
-	if over {
-		return "  OVER"
-	}
-	return ""
+	fmt.Printf("%-16v %-7s %9.1f %9.1f %7.2f %7.2f %7.2f %6s %7.2f %6.1f %6.0f%s\n", s, c.name, f.floor, f.elapsed,
+		f.ratio, f.least, f.most, bound, f.cpu, f.peak, c.memory(s.n), mark(over))
 }
 
 // dropCaches is where the kernel is told to forget what it has read.
@@ -195,27 +174,38 @@ func (b *bench) cold(sizes []uint64) error {
 		if n < 1<<20 || n == 1<<22 {
 			continue
 		}
-		err := b.withStore(n, "random", func(s storeFile) error {
-			progress("%v: cold cache", s)
-			runs := min(b.runs, 3)
-			if n > 1<<24 {
-				runs = 1 // which takes minutes
-			}
-			pairs, err := b.compare(s, commands[:2], runs, b.dropCache)
-			for i := range pairs {
-				limit := coldLimit
-				if n < 1<<24 {
-					limit = 0
-				}
-				row(s, commands[i], pairs[i], limit)
-			}
-			return err
-		})
-		if err != nil {
+		if err := b.withStore(n, "random", b.coldRows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// coldRows prints the rows of the first two commands on a store that is not in the cache.
+func (b *bench) coldRows(s storeFile) error {
+	progress("%v: cold cache", s)
+	runs, limit := min(b.runs, 3), coldLimit
+	switch {
+	case s.n > 1<<24:
+		runs = 1 // which takes minutes
+	case s.n < 1<<24:
+		limit = 0
+	}
+	cold := func(run measure) measure {
+		return func() (sample, error) {
+			if err := b.dropCache(); err != nil {
+				return sample{}, err
+			}
+			return run()
+		}
+	}
+	pairs, err := compare(runs, cold(func() (sample, error) { return b.floor(s) }),
+		cold(func() (sample, error) { return commands[0].run(b, s) }),
+		cold(func() (sample, error) { return commands[1].run(b, s) }))
+	for i := range pairs {
+		row(s, commands[i], figuresOf(pairs[i]), limit)
+	}
+	return err
 }
 
 // dropCache empties the cache, but for the programs: they are not what is to

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"math/bits"
 	"os"
@@ -25,28 +26,46 @@ func extent(n uint64) (size, metadata format.Bytes) {
 
 // synthesize writes a sound store of n exceptions to a new sparse file: its
 // header and areas alone, no data. The order is one of orders.
-func synthesize(path string, n uint64, order string) (err error) {
-	f, err := os.Create(path)
+func synthesize(path string, n uint64, order string) error {
+	return into(path, func(f *os.File) error {
+		size, _ := extent(n)
+		if err := f.Truncate(int64(size)); err != nil {
+			return err
+		}
+		if err := writeHeader(f); err != nil {
+			return err
+		}
+		return writeAreas(f, n, oldChunks(n, order))
+	})
+}
+
+// into calls use with a device or file that may not be there yet, and makes durable
+// what it wrote: what is still being written back would disturb what is measured.
+func into(path string, use func(*os.File) error) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
-	size, _ := extent(n)
-	if err := f.Truncate(int64(size)); err != nil {
+	defer f.Close()
+	if err := use(f); err != nil {
 		return err
 	}
-	if err := writeHeader(f); err != nil {
-		return err
-	}
-	if err := writeAreas(f, n, oldChunks(n, order)); err != nil {
-		return err
-	}
-	// What is still being written back would disturb what is measured.
 	return f.Sync()
+}
+
+// writeChunks writes n chunks one after the other to a device or file. fill is told the number of each.
+func writeChunks(path string, n uint64, fill func(buf []byte, chunk uint64)) error {
+	return into(path, func(f *os.File) error {
+		w := bufio.NewWriterSize(f, 1<<20)
+		buf := make([]byte, geometry().ChunkBytes())
+		for chunk := range n {
+			fill(buf, chunk)
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
+		}
+		return w.Flush()
+	})
 }
 
 // writeHeader writes the chunk with the header.
