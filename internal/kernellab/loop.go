@@ -41,9 +41,7 @@ func Partitions() LoopOption {
 func Loop(t testing.TB, path string, options ...LoopOption) string {
 	t.Helper()
 	dev, err := attach(path, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	t.Cleanup(func() { _ = detach(dev) })
 	return dev
 }
@@ -51,9 +49,7 @@ func Loop(t testing.TB, path string, options ...LoopOption) string {
 // Detach takes the file from the loop device dev before the test ends.
 func Detach(t testing.TB, dev string) {
 	t.Helper()
-	if err := detach(dev); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, detach(dev))
 }
 
 func attach(path string, options []LoopOption) (dev string, err error) {
@@ -112,13 +108,7 @@ func onLoop(dev string, mode int, call func(fd int) error) error {
 func File(t testing.TB, name string, sectors uint64) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := f.Truncate(int64(sectors) * SectorSize); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.WriteFile(path, nil, 0o666))
+	Must(t, os.Truncate(path, int64(sectors)*SectorSize))
 	return path
 }

@@ -15,13 +15,13 @@
 package corpus
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab"
 )
 
 // A Store is one entry of kernel.json: a store, its origin, and what the kernel
@@ -76,22 +76,20 @@ type Write struct {
 func Load(t testing.TB) map[string]Store {
 	t.Helper()
 	stores, err := read(filepath.Join(moduleRoot(t), "testdata", "kernel"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	return stores
 }
 
 // COW is the COW device's content.
 func (s Store) COW(t testing.TB) []byte {
 	t.Helper()
-	return gunzip(t, filepath.Join(s.dir, s.COWFile))
+	return devicetest.Unzip(t, filepath.Join(s.dir, s.COWFile))
 }
 
 // Origin is the origin's content as the store leaves it.
 func (s Store) Origin(t testing.TB) []byte {
 	t.Helper()
-	return gunzip(t, filepath.Join(s.dir, s.OriginFile))
+	return devicetest.Unzip(t, filepath.Join(s.dir, s.OriginFile))
 }
 
 func read(dir string) (map[string]Store, error) {
@@ -110,38 +108,17 @@ func read(dir string) (map[string]Store, error) {
 	return stores, nil
 }
 
-func gunzip(t testing.TB, path string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	content, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-	return content
-}
-
 // moduleRoot is the directory with go.mod, from the test's on upwards.
 func moduleRoot(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
+	kernellab.Must(t, err)
+	for ; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir
 		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
+		if dir == filepath.Dir(dir) {
 			t.Fatal("no go.mod above the test's directory")
 		}
-		dir = parent
 	}
 }

@@ -43,13 +43,9 @@ func makePowerCut(t *testing.T) {
 	umlexec := kernellab.Umlexec(t)
 	sc := powerCut
 	origin := kernellab.File(t, "origin", sc.OriginSectors)
-	if err := os.WriteFile(origin, kernellab.Pattern(0, sc.OriginSectors, 0), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, os.WriteFile(origin, kernellab.Pattern(0, sc.OriginSectors, 0), 0o600))
 	before, err := kernellab.Digest(origin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	cow := kernellab.File(t, "cow", sc.COWSectors)
 	shared := t.TempDir()
 
@@ -61,9 +57,7 @@ func makePowerCut(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	stores, err := read(shared)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	s := stores[sc.Name]
 	t.Logf("%s: %s", s.Name, s.Status)
 	if s.ViewSHA256 != before {
@@ -107,9 +101,7 @@ func writeUntilPowerOff(t *testing.T) {
 			t.Fatalf("status %q", status)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(os.Getenv("DMCOW_LAB_OUT"), "cut"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, os.WriteFile(filepath.Join(os.Getenv("DMCOW_LAB_OUT"), "cut"), nil, 0o600))
 	t.Fatal(syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF))
 }
 

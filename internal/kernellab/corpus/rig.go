@@ -3,7 +3,6 @@ package corpus
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,7 +43,6 @@ func Run(t testing.TB, sc Scenario) Result {
 type rig struct {
 	testing.TB
 	sc                  Scenario
-	originFile, cowFile string
 	origin, rawCOW, cow string // block devices; cow is what the kernel is given
 	log                 *kernellab.WriteLog
 	up                  *kernellab.Snapshot // nil while the store is not loaded
@@ -56,31 +54,20 @@ func newRig(t testing.TB, sc Scenario) *rig {
 	if sc.Type == "" {
 		sc.Type = "P"
 	}
-	b := &rig{
-		TB: t, sc: sc,
-		originFile: kernellab.File(t, "origin", sc.OriginSectors),
-		cowFile:    kernellab.File(t, "cow", sc.COWSectors),
-	}
-	b.fill(b.originFile, kernellab.Pattern(0, sc.OriginSectors, 0))
+	origin, cow := kernellab.File(t, "origin", sc.OriginSectors), kernellab.File(t, "cow", sc.COWSectors)
+	kernellab.Must(t, os.WriteFile(origin, kernellab.Pattern(0, sc.OriginSectors, 0), 0o600))
 	if sc.Stale {
 		const zeroed = 4096 // what lvcreate clears
 		garbage := bytes.Repeat([]byte{0xa5}, int(sc.COWSectors*kernellab.SectorSize)-zeroed)
-		b.fill(b.cowFile, append(make([]byte, zeroed), garbage...))
+		kernellab.Must(t, os.WriteFile(cow, append(make([]byte, zeroed), garbage...), 0o600))
 	}
-	b.origin, b.rawCOW = kernellab.Loop(t, b.originFile), kernellab.Loop(t, b.cowFile)
+	b := &rig{TB: t, sc: sc, origin: kernellab.Loop(t, origin), rawCOW: kernellab.Loop(t, cow)}
 	b.cow = b.rawCOW
 	if sc.Logged {
 		b.log = kernellab.NewWriteLog(t, b.rawCOW, 8<<20/kernellab.SectorSize)
 		b.cow = b.log.Path
 	}
 	return b
-}
-
-func (b *rig) fill(path string, content []byte) {
-	b.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		b.Fatal(err)
-	}
 }
 
 func (b *rig) load() *kernellab.Snapshot {
@@ -99,37 +86,25 @@ func (b *rig) unload() {
 	}
 }
 
-func (b *rig) write(path string, chunks []uint64, version uint64) (failed int) {
-	b.Helper()
-	failed, err := kernellab.WritePattern(path, b.sc.Chunk, chunks, version)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return failed
-}
-
 func writeOrigin(chunks []uint64, version uint64) Step {
-	return func(b *rig) {
-		if failed := b.write(b.load().Origin.Path, chunks, version); failed > 0 {
-			b.Fatalf("%d writes to the origin failed", failed)
-		}
-	}
+	return func(b *rig) { b.write(b.load().Origin, chunks, version, false) }
 }
 
 func writeSnapshot(chunks []uint64, version uint64) Step {
-	return func(b *rig) {
-		if failed := b.write(b.load().View.Path, chunks, version); failed > 0 {
-			b.Fatalf("%d writes to the snapshot failed", failed)
-		}
-	}
+	return func(b *rig) { b.write(b.load().View, chunks, version, false) }
 }
 
 // writeSnapshotInVain expects some of the writes to find no room.
 func writeSnapshotInVain(chunks []uint64, version uint64) Step {
-	return func(b *rig) {
-		if b.write(b.load().View.Path, chunks, version) == 0 {
-			b.Fatal("no write to the snapshot failed")
-		}
+	return func(b *rig) { b.write(b.load().View, chunks, version, true) }
+}
+
+func (b *rig) write(to *kernellab.Device, chunks []uint64, version uint64, inVain bool) {
+	b.Helper()
+	failed, err := kernellab.WritePattern(to.Path, b.sc.Chunk, chunks, version)
+	kernellab.Must(b, err)
+	if (failed > 0) != inVain {
+		b.Fatalf("%s: %d writes failed", to.Name, failed)
 	}
 }
 
@@ -200,9 +175,7 @@ func ask(t testing.TB, s *Store, origin, cow, typ string, chunk uint64) (table s
 		s.Exceptions = new(differences(t, snapshot, chunk))
 	}
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	s.Kernel = strings.TrimSpace(string(release))
 	return snapshot.View.Table(t)
 }
@@ -224,9 +197,7 @@ func differences(t testing.TB, s *kernellab.Snapshot, chunk uint64) int {
 func content(t testing.TB, path string) []byte {
 	t.Helper()
 	var b []byte
-	if err := kernellab.Read(path, func(piece []byte) { b = append(b, piece...) }); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, kernellab.Read(path, func(piece []byte) { b = append(b, piece...) }))
 	return b
 }
 
@@ -234,13 +205,8 @@ func content(t testing.TB, path string) []byte {
 func copyDevice(t testing.TB, to, device string) string {
 	t.Helper()
 	b := content(t, device)
-	if err := os.WriteFile(to, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, os.WriteFile(to, b, 0o600))
 	return digest(b)
 }
 
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
+func digest(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"dmcow/internal/kernellab"
 )
 
 // updating reports whether the test is to write its stores to DMCOW_LAB_OUT.
@@ -24,25 +26,17 @@ func save(t testing.TB, s Store, cow, origin []byte) {
 	}
 	s.COWFile, s.OriginFile = s.Name+".cow.gz", s.Name+".origin.gz"
 	for name, content := range map[string][]byte{s.COWFile: cow, s.OriginFile: origin} {
-		if err := os.WriteFile(filepath.Join(dir, name), compress(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		kernellab.Must(t, os.WriteFile(filepath.Join(dir, name), compress(content), 0o644))
 	}
 	stores, err := read(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		stores, err = map[string]Store{}, nil
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	stores[s.Name] = s
 	b, err := json.MarshalIndent(stores, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "kernel.json"), append(b, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
+	kernellab.Must(t, os.WriteFile(filepath.Join(dir, "kernel.json"), append(b, '\n'), 0o644))
 }
 
 // compress gzips without a name or a time, so that equal content makes equal

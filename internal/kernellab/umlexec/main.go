@@ -25,6 +25,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func run(args []string) (int, error) {
 	if err != nil {
 		return statusNoRun, errors.New("linux.uml not found: install user-mode-linux (apt-get install user-mode-linux dmsetup kmod)")
 	}
-	timeout, err := time.ParseDuration(getenv("DMCOW_LAB_TIMEOUT", "10m"))
+	timeout, err := time.ParseDuration(cmp.Or(os.Getenv("DMCOW_LAB_TIMEOUT"), "10m"))
 	if err != nil {
 		return statusNoRun, fmt.Errorf("DMCOW_LAB_TIMEOUT: %w", err)
 	}
@@ -121,7 +122,7 @@ func (j *job) kernelArgs() ([]string, error) {
 		return nil, err
 	}
 	args := []string{
-		"mem=" + getenv("DMCOW_LAB_MEM", "512M"),
+		"mem=" + cmp.Or(os.Getenv("DMCOW_LAB_MEM"), "512M"),
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
 		"init=" + self,
 		"uml_dir=" + j.Home + "/", // by default it fills ~/.uml
@@ -151,7 +152,9 @@ func (j *job) status(ctx context.Context) (int, error) {
 		why += ": " + context.Cause(ctx).Error()
 	}
 	console, _ := os.ReadFile(j.path("console"))
-	return statusNoRun, fmt.Errorf("%s; its console's last lines:\n%s", why, tail(string(console), 20))
+	lines := strings.Split(strings.TrimSpace(string(console)), "\n")
+	lines = lines[max(0, len(lines)-20):]
+	return statusNoRun, fmt.Errorf("%s; its console's last lines:\n%s", why, strings.Join(lines, "\n"))
 }
 
 // withParent returns a context that also ends when the process that started
@@ -166,16 +169,4 @@ func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
 		cancel()
 	}()
 	return ctx, cancel
-}
-
-func tail(s string, lines int) string {
-	all := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
-func getenv(name, unset string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return unset
 }
