@@ -41,11 +41,7 @@ func (f *Found) String() string {
 }
 
 // device is the part of the disk that it is.
-func (f *Found) device() Disk { return part{io.NewSectionReader(f.Disk, f.Start, f.Length)} }
-
-type part struct{ *io.SectionReader }
-
-func (p part) Size() int64 { return p.SectionReader.Size() }
+func (f *Found) device() Disk { return io.NewSectionReader(f.Disk, f.Start, f.Length) }
 
 // Find finds the physical volumes on a disk: in its MBR or GPT partitions, or else the disk
 // itself. (LVM does not look at the label of a disk that has partitions: it is that of an
@@ -127,11 +123,12 @@ const (
 
 // gptPartitions are those of a GPT on a disk with logical blocks of so many bytes.
 func gptPartitions(d Disk, block int64) (all []partition) {
-	primary, backup := lookAtGPT(d, block), lookAtGPT(d, d.Size()/block*block-block)
-	if primary == insane || backup == insane || primary == none && backup == none {
+	primary, sane1 := lookAtGPT(d, block)
+	backup, sane2 := lookAtGPT(d, d.Size()/block*block-block)
+	if !primary && !backup || !sane1 || !sane2 {
 		return nil
 	}
-	t, err := gpt.Read(file{part{io.NewSectionReader(d, 0, d.Size())}}, int(block), int(block))
+	t, err := gpt.Read(file{io.NewSectionReader(d, 0, d.Size())}, int(block), int(block))
 	if err != nil {
 		return nil
 	}
@@ -143,29 +140,18 @@ func gptPartitions(d Disk, block int64) (all []partition) {
 	return all
 }
 
-// A gptHeader is what stands where one may be.
-type gptHeader int
-
-const (
-	none gptHeader = iota
-	sane
-	insane // it has no number of entries that can be read: what the library is told, it takes
-)
-
-// lookAtGPT looks at the header at a byte of the disk.
-func lookAtGPT(d Disk, at int64) gptHeader {
+// lookAtGPT looks for a header at a byte of the disk. A header is not sane if its number of entries, or
+// their size, is not credible: the library reads as many as it is told.
+func lookAtGPT(d Disk, at int64) (there, sane bool) {
 	b := make([]byte, entrySize+4)
 	if at < 0 {
-		return none
+		return false, true
 	}
 	if _, err := d.ReadAt(b, at); err != nil || string(b[:8]) != "EFI PART" {
-		return none
+		return false, true
 	}
 	n, size := binary.LittleEndian.Uint32(b[entryCount:]), binary.LittleEndian.Uint32(b[entrySize:])
-	if n > mostEntries || size < smallestEntry || size > largestEntry {
-		return insane
-	}
-	return sane
+	return true, n <= mostEntries && size >= smallestEntry && size <= largestEntry
 }
 
 // mbrPartitions are those of an MBR, and the logical ones in an extended partition, on a disk
@@ -189,7 +175,7 @@ type mbrEntry struct {
 // mbrEntries are those of a table that begins at a byte of the disk; where they begin is
 // counted from there.
 func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
-	t, err := mbr.Read(file{part{io.NewSectionReader(d, at, SectorSize)}}, SectorSize, SectorSize)
+	t, err := mbr.Read(file{io.NewSectionReader(d, at, SectorSize)}, SectorSize, SectorSize)
 	if err != nil {
 		return nil
 	}
@@ -232,7 +218,7 @@ func logical(d Disk, start, length, block int64) (all []partition) {
 }
 
 // file is what the library reads from: as much of a file as it looks at.
-type file struct{ part }
+type file struct{ *io.SectionReader }
 
 func (file) Stat() (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
 func (file) Close() error               { return nil }

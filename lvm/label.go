@@ -1,7 +1,6 @@
 package lvm
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -108,8 +107,7 @@ func decodeLabel(b []byte, sector uint64) (*Label, error) {
 	}
 	h := b[at:]
 	l := &Label{UUID: dashed(string(h[:headerUUID])), Size: u64(h[headerSize:])}
-	areas := h[headerAreas:]
-	_, areas, ok := cutAreas(areas)
+	_, areas, ok := cutAreas(h[headerAreas:])
 	if ok {
 		l.Metadata, _, ok = cutAreas(areas)
 	}
@@ -162,5 +160,5 @@ func isLetter(r rune) bool {
 
 // isUUID reports whether a text is a UUID as LVM prints it.
 func isUUID(s string) bool {
-	return s != "" && dashed(string(bytes.ReplaceAll([]byte(s), []byte("-"), nil))) == s
+	return s != "" && dashed(strings.ReplaceAll(s, "-", "")) == s
 }

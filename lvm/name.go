@@ -29,22 +29,10 @@ func SplitName(s string) (group, volume string, ok bool) {
 // MappedName takes a device-mapper name of LVM's apart: "my--vg-snap-cow" is the layer cow
 // of snap in my-vg. A volume itself has no layer.
 func MappedName(s string) (group, volume, layer string, ok bool) {
-	var parts []string
-	start := 0
-	for i := 0; i < len(s); i++ {
-		if s[i] != '-' {
-			continue
-		}
-		if i+1 < len(s) && s[i+1] == '-' {
-			i++
-			continue
-		}
-		parts = append(parts, s[start:i])
-		start = i + 1
-	}
-	parts = append(parts, s[start:])
+	const dash = "\x00" // no such name has that
+	parts := strings.Split(strings.ReplaceAll(s, "--", dash), "-")
 	for i := range parts {
-		parts[i] = strings.ReplaceAll(parts[i], "--", "-")
+		parts[i] = strings.ReplaceAll(parts[i], dash, "-")
 	}
 	switch len(parts) {
 	case 2:
