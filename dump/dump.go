@@ -4,6 +4,7 @@ package dump
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -103,18 +104,20 @@ func (d *dumper) close(s Store, end format.End, err error) error {
 // walk writes the rows. Those of a batch are made while others are being read;
 // runs go from batch to batch, so they are joined in order.
 func (d *dumper) walk(s Store) (format.End, error) {
-	w := s.Walk
-	if w.Geometry.IsZero() {
-		if w.Geometry = s.Earlier; w.Geometry.IsZero() || !d.sel.Stale {
-			return format.End{}, nil
-		}
+	w, blank := s.Walk, s.Walk.Geometry.IsZero()
+	if blank {
+		w.Geometry = s.Earlier
+	}
+	if d.sel.Stale && !w.Geometry.IsZero() {
 		d.stale = newStale(w)
+	}
+	switch {
+	case blank && d.stale != nil:
 		return format.End{}, d.walkStale(w, 0)
+	case blank:
+		return format.End{}, nil
 	}
 	w.Hidden = d.sel.Hidden
-	if d.sel.Stale {
-		d.stale = newStale(w)
-	}
 	walk := d.walkRows
 	if d.sel.Ranges {
 		walk = d.walkRuns
@@ -157,13 +160,7 @@ func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
 		}
 		return d.deliver(buf, b.Area)
 	})
-	if d.broken {
-		return end, err
-	}
-	if e := d.writeRows(j.flush(buf[:0])); e != nil {
-		return end, e
-	}
-	return end, err
+	return end, d.finish(j.flush(buf[:0]), err)
 }
 
 // walkStale writes what earlier lives of the device have left, from an area on.
@@ -183,13 +180,15 @@ func (d *dumper) walkStale(w format.Walk, first format.AreaIndex) error {
 		buf = buf[:0]
 		return d.deliver(rows, k)
 	})
+	return d.finish(j.flush(buf), err)
+}
+
+// finish writes the last rows of a walk that has ended with err, and returns the error that counts.
+func (d *dumper) finish(rows []byte, err error) error {
 	if d.broken {
 		return err
 	}
-	if e := d.writeRows(j.flush(buf)); e != nil {
-		return e
-	}
-	return err
+	return cmp.Or(d.writeRows(rows), err)
 }
 
 func (d *dumper) deliver(rows []byte, area format.AreaIndex) error {

@@ -82,33 +82,29 @@ func flag(b bool) string {
 	return "0"
 }
 
-// inBytes is the value of a field that counts sectors.
-func inBytes(field func(*Usage) *uint64) func(*Usage) (string, bool) {
+// known is the text of a field, which is absent where the field is null.
+func known[N any](field func(*Usage) *N, text func(N) string) func(*Usage) (string, bool) {
 	return func(u *Usage) (string, bool) {
 		n := field(u)
 		if n == nil {
 			return "", false
 		}
-		return strconv.FormatFloat(float64(*n)*format.SectorSize, 'f', -1, 64), true
+		return text(*n), true
 	}
+}
+
+// inBytes is the value of a field that counts sectors.
+func inBytes(field func(*Usage) *uint64) func(*Usage) (string, bool) {
+	return known(field, func(n uint64) string {
+		return strconv.FormatFloat(float64(n)*format.SectorSize, 'f', -1, 64)
+	})
 }
 
 func count(field func(*Usage) *uint64) func(*Usage) (string, bool) {
-	return func(u *Usage) (string, bool) {
-		n := field(u)
-		if n == nil {
-			return "", false
-		}
-		return strconv.FormatUint(*n, 10), true
-	}
+	return known(field, func(n uint64) string { return strconv.FormatUint(n, 10) })
 }
 
+// ratio is the value of a field in per cent.
 func ratio(field func(*Usage) *float64) func(*Usage) (string, bool) {
-	return func(u *Usage) (string, bool) {
-		p := field(u)
-		if p == nil {
-			return "", false
-		}
-		return strconv.FormatFloat(*p/100, 'f', 4, 64), true
-	}
+	return known(field, func(p float64) string { return strconv.FormatFloat(p/100, 'f', 4, 64) })
 }

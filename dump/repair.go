@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"fmt"
 	"io"
 
 	"dmcow/check"
@@ -54,8 +53,7 @@ func RepairJSON(w io.Writer, r Repair) error {
 	if r.Undo != "" {
 		x.Undo = &r.Undo
 	}
-	_, err := fmt.Fprintln(w, indented(x, ""))
-	return err
+	return writeJSON(w, x)
 }
 
 func mendingsOf(all []repair.Mending) []mendings {
