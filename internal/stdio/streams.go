@@ -27,12 +27,7 @@ type Output struct {
 }
 
 // Err is the first error of a write, an [*OutputError], nil where there was none.
-func (o *Output) Err() error {
-	if o.err == nil {
-		return nil
-	}
-	return o.err
-}
+func (o *Output) Err() error { return o.err }
 
 // NewOutput is standard output.
 func NewOutput(w io.Writer) *Output {

@@ -229,13 +229,19 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 // tellCut tells of physical volumes of a group that are shorter than they were: images, mostly,
 // that are not whole.
 func (s *Sight) tellCut(g *lvm.Group) {
-	for _, p := range g.Physical {
-		for _, f := range s.Groups.Found(p.UUID) {
-			if f.Length < int64(min(f.Size, math.MaxInt64)) {
-				s.say(f.String(), "is cut off: it has %d bytes, and the physical volume had %d", f.Length, f.Size)
-			}
+	for _, f := range s.on(g) {
+		if f.Length < int64(min(f.Size, math.MaxInt64)) {
+			s.say(f.String(), "is cut off: it has %d bytes, and the physical volume had %d", f.Length, f.Size)
 		}
 	}
+}
+
+// on are the physical volumes of a group, as far as they are there, and all copies of them.
+func (s *Sight) on(g *lvm.Group) (all []*lvm.Found) {
+	for _, p := range g.Physical {
+		all = append(all, s.Groups.Found(p.UUID)...)
+	}
+	return all
 }
 
 // withFaults adds to an error what could not be seen, the first of it.
@@ -266,14 +272,7 @@ func (s *Sight) say(about, format string, args ...any) {
 // OnBlocks reports whether some of the group is on block devices: then LVM may be at work
 // on it.
 func (s *Sight) OnBlocks(g *lvm.Group) bool {
-	for _, p := range g.Physical {
-		for _, f := range s.Groups.Found(p.UUID) {
-			if diskOf(f).IsBlock() {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.on(g), func(f *lvm.Found) bool { return diskOf(f).IsBlock() })
 }
 
 // Lock takes LVM's lock of a volume group, until the sight is closed, and waits so long for it.

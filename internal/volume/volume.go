@@ -111,11 +111,9 @@ func (v *Volume) unreliable() error {
 	if stale := v.stale(); stale != nil {
 		return fmt.Errorf("%w; vgextend --restoremissing takes it back", stale)
 	}
-	for _, p := range v.Group.Physical {
-		for _, f := range v.sight.Groups.Found(p.UUID) {
-			if f.ArrayMember && v.isOn(p.UUID) {
-				return fmt.Errorf("%v is a part of an array of md: what is written to it alone is lost when the array is assembled", f)
-			}
+	for _, f := range v.sight.on(v.Group) {
+		if f.ArrayMember && v.isOn(f.UUID) {
+			return fmt.Errorf("%v is a part of an array of md: what is written to it alone is lost when the array is assembled", f)
 		}
 	}
 	return nil
@@ -339,7 +337,7 @@ func (v *Volume) usersOnce() []string {
 	}
 	by, known := v.sight.users[origin]
 	if !known {
-		by = v.users()
+		by = v.users(origin)
 		v.sight.users[origin] = by
 	}
 	return by
@@ -348,29 +346,30 @@ func (v *Volume) usersOnce() []string {
 // users names the devices of this machine that have any of the volume, or of what belongs
 // together with it: a snapshot, its origin, and the origin's other snapshots. By their UUIDs
 // those are found whose place is not known.
-func (v *Volume) users() (by []string) {
-	origin := v.Logical
-	if v.Snapshot != nil {
-		origin = v.Snapshot.Origin
-	}
+func (v *Volume) users(origin *lvm.Logical) (by []string) {
 	related := []*lvm.Logical{v.Logical, origin}
 	for _, s := range v.Group.Of(origin) {
 		related = append(related, s.COW)
 	}
 	for _, l := range related {
-		parts, err := v.Beside(l).parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
-		if err == nil {
-			if d, err := device.Join(v.Name, parts); err == nil {
-				by = append(by, d.Holders()...)
-				continue
-			}
-		}
-		if v.sight.OnBlocks(v.Group) {
+		if d, err := v.Beside(l).place(); err == nil {
+			by = append(by, d.Holders()...)
+		} else if v.OnBlocks() {
 			by = append(by, device.MappedAs(lvm.MappingUUID(v.Group, l))...)
 		}
 	}
 	slices.Sort(by)
 	return slices.Compact(by)
+}
+
+// place is the volume as a device that is not for reading, but shows where the volume lies, as far
+// as it is there.
+func (v *Volume) place() (*device.Device, error) {
+	parts, err := v.parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	return device.Join(v.Name, parts)
 }
 
 // reading is the disk, open for reading.
