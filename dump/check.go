@@ -56,7 +56,6 @@ func (c Check) record(f check.Finding) finding {
 	return r
 }
 
-// summary is what programs are told before the findings.
 type summary struct {
 	Device     string            `json:"device"`
 	Result     check.Outcome     `json:"result"`

@@ -51,7 +51,6 @@ func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func(format
 	return end, err
 }
 
-// dumper is a dump on its way.
 type dumper struct {
 	out    io.Writer
 	layout *layout
@@ -130,7 +129,6 @@ func (d *dumper) walk(s Store) (format.End, error) {
 	return end, d.walkStale(w, end.Area+1)
 }
 
-// walkRows writes a row for each exception.
 func (d *dumper) walkRows(w format.Walk) (format.End, error) {
 	prepare := func(buf *[]byte, b format.Batch) {
 		*buf = slices.Grow((*buf)[:0], d.layout.room(b.Len()))

@@ -18,7 +18,6 @@ const (
 	JSON  Format = "json"
 )
 
-// entry is what a row says.
 type entry struct {
 	format.Place
 	format.Exception
@@ -103,7 +102,6 @@ func csvLayout(sel Selection) *layout {
 	return l
 }
 
-// setEnds sets what ends the rows of each kind.
 func (l *layout) setEnds(end func(kind) string) {
 	for k := range kinds {
 		l.ends[k] = end(k)
@@ -161,7 +159,6 @@ func humanLayout(sel Selection) *layout {
 	return l
 }
 
-// appendRow appends one row.
 func (l *layout) appendRow(dst []byte, e *entry) []byte {
 	dst = l.appendStart(dst, e.Area)
 	dst = appendNumber(dst, uint64(e.Index), l.narrow)

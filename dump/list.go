@@ -11,7 +11,7 @@ import (
 // Listed is a store among others: what there is to say of where it is, and its usage. What
 // cannot be told is null. Of a store that cannot be read, the state is "unreadable".
 type Listed struct {
-	Name          string  `json:"name"`       // VG/LV, or that of a device-mapper device
+	Name          string  `json:"name"`       // VG/LV, or the name of a device-mapper device
 	Active        bool    `json:"active"`     // its COW device is mapped here
 	Merging       bool    `json:"merging"`    // a merge into the origin was begun
 	Origin        *string `json:"origin"`     // VG/LV, or a path

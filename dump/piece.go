@@ -24,7 +24,6 @@ const rowsAtOnce = 64
 // bytes.
 const rowRoom = 256
 
-// pieceWriter writes the rows of one piece.
 type pieceWriter struct {
 	*layout
 	sel       *Selection

@@ -10,7 +10,6 @@ import (
 	"dmcow/store"
 )
 
-// service is the name by which the monitoring plugin's line goes.
 const service = "COW"
 
 // Alarm is the exit status of a monitoring plugin.

@@ -23,7 +23,6 @@ type repaired struct {
 	More        bool       `json:"more"`
 }
 
-// mendings is what becomes of the findings of a rule, or could.
 type mendings struct {
 	Rule   string   `json:"rule"`
 	Count  uint64   `json:"count"`

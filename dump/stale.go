@@ -19,7 +19,6 @@ func newStale(w format.Walk) *stale {
 	return &stale{geometry: w.Geometry, chunks: w.Geometry.Chunks(w.Size)}
 }
 
-// note notes the live exceptions of a batch.
 func (s *stale) note(b format.Batch) {
 	for _, x := range b.Exceptions() {
 		if uint64(x.New) < s.chunks {

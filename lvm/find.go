@@ -25,7 +25,7 @@ type Found struct {
 	Name      string // of the disk
 	Start     int64  // on the disk, in bytes
 	Length    int64  // in bytes
-	Partition int    // 0 where it is no partition
+	Partition int    // 0 for the whole disk
 	// ArrayMember: it ends with a superblock of md, as a part of a RAID1 does. (LVM does not look
 	// at such a device, lib/device/dev-md.c.)
 	ArrayMember bool
@@ -40,13 +40,11 @@ func (f *Found) String() string {
 	return fmt.Sprintf("partition %d of %s", f.Partition, f.Name)
 }
 
-// device is the part of the disk that it is.
 func (f *Found) device() Disk { return io.NewSectionReader(f.Disk, f.Start, f.Length) }
 
 // Find finds the physical volumes on a disk: in its MBR or GPT partitions, or else the disk
-// itself. (LVM does not look at the label of a disk that has partitions: it is that of an
-// earlier life.) name is that of the disk in messages. A label that is damaged is an error,
-// which does not keep others from being found.
+// itself. (LVM ignores the label of a disk that has partitions: an earlier life has left it.)
+// Messages call the disk name. A damaged label is an error, and does not keep others from being found.
 func Find(d Disk, name string) (all []*Found, errs []error) {
 	try := func(f *Found) {
 		l, err := ReadLabel(f.device())
@@ -83,7 +81,6 @@ func endsWithArray(d Disk) bool {
 	return false
 }
 
-// partition is a stretch of a disk, in bytes.
 type partition struct {
 	number        int
 	start, length int64
@@ -190,7 +187,6 @@ func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
 // isExtended reports whether a partition holds others: types 5, 0xf and 0x85.
 func isExtended(t mbr.Type) bool { return t == 0x05 || t == 0x0f || t == 0x85 }
 
-// mostLogical is how many logical partitions there are at most.
 const mostLogical = 256
 
 // logical are the partitions in an extended one. They are chained: each table there has

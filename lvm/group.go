@@ -94,7 +94,6 @@ func parseGroup(text []byte) (*Group, error) {
 	return g, nil
 }
 
-// exactly reads a number that must be n.
 func (p *parser) exactly(n uint64) error {
 	var got uint64
 	if err := p.number(&got); err != nil {
@@ -338,7 +337,7 @@ func (p *parser) consistent(g *Group) error {
 	return p.ties(g)
 }
 
-// apart wants no extent to be that of two stripes (check_lv_segments and
+// apart wants no two stripes to share an extent (check_lv_segments and
 // _check_contiguous in LVM2's metadata code refuse such a group).
 func (p *parser) apart(g *Group) error {
 	type use struct {

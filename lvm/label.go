@@ -12,7 +12,6 @@ import (
 // SectorSize is what LVM counts sizes in, in bytes.
 const SectorSize = 512
 
-// labelSectors is how many sectors from the start may be the label.
 const labelSectors = 4
 
 // Offsets in a label, and in the header that it leads to, in bytes.
@@ -31,7 +30,6 @@ const (
 	areaSize    = 16
 )
 
-// maxAreas is how many metadata areas a physical volume may have.
 const maxAreas = 2
 
 // Label is the label of a physical volume.
@@ -49,7 +47,7 @@ type Area struct {
 	Offset, Size uint64 // on the physical volume, in bytes
 }
 
-// ErrNoLabel says that a device is no physical volume.
+// ErrNoLabel says that a device has no label, and so is not a physical volume.
 var ErrNoLabel = errors.New("no physical volume: none of the first four sectors is a label")
 
 // DamageError says that something that LVM keeps is damaged.
@@ -133,7 +131,6 @@ func cutAreas(b []byte) (all []Area, rest []byte, ok bool) {
 // initialCRC is what LVM begins its checksums with.
 const initialCRC = 0xf597a6cf
 
-// checksum is LVM's of some bytes.
 func checksum(b []byte) uint32 { return ^crc32.Update(^uint32(initialCRC), crc32.IEEETable, b) }
 
 // uuidGroups are the lengths of what dashes stand between in a UUID.
@@ -158,7 +155,6 @@ func isLetter(r rune) bool {
 	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '!' || r == '#'
 }
 
-// isUUID reports whether a text is a UUID as LVM prints it.
 func isUUID(s string) bool {
 	return s != "" && dashed(strings.ReplaceAll(s, "-", "")) == s
 }

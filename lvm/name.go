@@ -17,7 +17,7 @@ func isLVMName(s string) bool {
 // by its UUID, too.
 var names = regexp.MustCompile(`^([a-zA-Z0-9+_.#!-]+)/([a-zA-Z0-9+_.-]+)$`)
 
-// SplitName takes VG/LV apart; ok is false for what is no such name.
+// SplitName takes VG/LV apart; ok is false for anything else.
 func SplitName(s string) (group, volume string, ok bool) {
 	m := names.FindStringSubmatch(s)
 	if m == nil || m[1] == "." || m[1] == ".." || strings.HasPrefix(m[1], "-") {
@@ -57,8 +57,7 @@ func MappingUUID(g *Group, v *Logical) string {
 	return "LVM-" + strings.ReplaceAll(g.UUID+v.UUID, "-", "")
 }
 
-// Mapped reports whether a device-mapper UUID is that of a logical volume, or of a layer of
-// one.
+// Mapped reports whether a device-mapper UUID belongs to a logical volume, or to a layer of one.
 func Mapped(s string) bool { return strings.HasPrefix(s, "LVM-") }
 
 // MappedBy reports whether it is one of the volume group of a UUID.

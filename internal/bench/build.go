@@ -13,14 +13,12 @@ import (
 	"dmcow/format"
 )
 
-// programs are the programs to compare, by their paths.
 type programs struct {
 	self  string // this one, for the floor
 	dmcow string
 	empty string // does nothing: what it takes to start a Go program
 }
 
-// build builds the programs in dir.
 func build(ctx context.Context, dir string) (p programs, err error) {
 	if p.self, err = os.Executable(); err != nil {
 		return p, err
@@ -41,7 +39,6 @@ func goBuild(ctx context.Context, output, source string) error {
 	return goTool(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", output, source)
 }
 
-// goTool runs the go command, for programs without C.
 func goTool(ctx context.Context, args ...string) error {
 	c := exec.CommandContext(ctx, "go", args...)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -51,7 +48,6 @@ func goTool(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// checkRoom makes sure that dir can hold a sparse store of n exceptions.
 func checkRoom(dir string, n uint64) error {
 	size, metadata := extent(n)
 	path := filepath.Join(dir, "sparse")
@@ -78,7 +74,6 @@ func checkRoom(dir string, n uint64) error {
 	return nil
 }
 
-// makeSparse makes a file of that many bytes with nothing in it.
 func makeSparse(path string, size format.Bytes) error {
 	if err := os.WriteFile(path, nil, 0o666); err != nil {
 		return err

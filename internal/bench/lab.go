@@ -17,7 +17,6 @@ import (
 // the store's order.
 var labLimits = map[string]float64{"random": 30, "runs": 2.8, "sequential": 1}
 
-// labChunks is how many chunks are merged there.
 const labChunks = 1 << 15 // 128 MiB
 
 // The environment of the benchmark: dmcow's path and how often to measure.
@@ -26,10 +25,8 @@ const (
 	labRuns    = "DMCOW_BENCH_RUNS"
 )
 
-// labFile is where it leaves its figures.
 const labFile = "merges.json"
 
-// labMerges is how long the merges of a store took.
 type labMerges struct {
 	Order                 string
 	Watched, Alone, Dmcow []time.Duration // one after the other, again and again
@@ -57,7 +54,6 @@ func (b *bench) mergeInLab() error {
 	return nil
 }
 
-// runLab runs the benchmark inside.
 func (b *bench) runLab() (all []labMerges, err error) {
 	umlexec, inside := filepath.Join(b.dir, "umlexec"), filepath.Join(b.dir, "bench.test")
 	if err := goBuild(b.ctx, umlexec, "dmcow/internal/kernellab/umlexec"); err != nil {
@@ -83,7 +79,6 @@ func (b *bench) runLab() (all []labMerges, err error) {
 	return all, json.Unmarshal(figures, &all)
 }
 
-// labImages makes the files that become the origin and the COW device.
 func (b *bench) labImages() (list string, err error) {
 	m := mergeable{n: labChunks}
 	origin, store := filepath.Join(b.dir, "lab-origin"), filepath.Join(b.dir, "lab-store")
@@ -91,7 +86,6 @@ func (b *bench) labImages() (list string, err error) {
 		errors.Join(makeSparse(origin, m.originSize()), makeSparse(store, m.storeSize()))
 }
 
-// row prints a row of the table.
 func (m labMerges) row() {
 	watched, alone, limit := timesLonger(m.Watched, m.Dmcow), timesLonger(m.Alone, m.Dmcow), labLimits[m.Order]
 	fmt.Printf("%-16s %9.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, watched.floor,

@@ -63,7 +63,6 @@ func child(args []string) error {
 	return errNoChild
 }
 
-// walkFloor walks the floor of a store of n exceptions.
 func walkFloor(path string, n uint64) error {
 	found, _, err := floor(path)
 	if err == nil && found != n {

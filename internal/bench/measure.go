@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-// bench is one run of the benchmark.
 type bench struct {
 	ctx context.Context
 	dir string
@@ -32,7 +31,7 @@ type sample struct {
 // run runs a program with its output going to /dev/null.
 //
 // A process that is started by vfork shares its parent's memory until it calls
-// exec, and its peak counts from there: it is never below that of the parent.
+// exec, and its peak counts from there: it is never below the parent's.
 // So bench has to stay small itself, and does what takes memory in children.
 func (b *bench) run(program string, args ...string) (sample, error) {
 	c := exec.CommandContext(b.ctx, program, args...)
@@ -49,7 +48,6 @@ func (b *bench) run(program string, args ...string) (sample, error) {
 	return sample{elapsed, ended.UserTime() + ended.SystemTime(), int64(usage.Maxrss)}, nil
 }
 
-// storeFile is a synthetic store.
 type storeFile struct {
 	path  string
 	n     uint64
@@ -92,7 +90,6 @@ func (b *bench) floor(s storeFile) (sample, error) { return b.child("floor", s.p
 // pair is what the floor took, and what was run after it.
 type pair struct{ floor, command sample }
 
-// A measure runs something once.
 type measure func() (sample, error)
 
 // compare runs the floor, then each of the commands, and that so many times. It returns
@@ -160,7 +157,6 @@ func median[T cmp.Ordered](values []T) T {
 // milliseconds is a time as the tables have it.
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
-// mark marks what is over its limit.
 func mark(over bool) string {
 	if over {
 		return "  OVER"
@@ -168,7 +164,6 @@ func mark(over bool) string {
 	return ""
 }
 
-// progress tells on standard error what is being done.
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }

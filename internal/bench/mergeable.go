@@ -22,10 +22,8 @@ type mergeable struct {
 	order string
 }
 
-// longestRun is how many chunks a run has at most.
 const longestRun = 64
 
-// chunks is how many the origin has.
 func (m mergeable) chunks() uint64 {
 	if m.order == "quarter" {
 		return 4 * m.n
@@ -33,7 +31,6 @@ func (m mergeable) chunks() uint64 {
 	return 2 * m.n
 }
 
-// old is the origin chunk of each exception.
 func (m mergeable) old() []uint64 {
 	rng := rand.New(rand.NewPCG(7, 11))
 	all := make([]uint64, m.n)
@@ -72,7 +69,6 @@ func (m mergeable) runs(rng *rand.Rand, all []uint64) []uint64 {
 	return all
 }
 
-// storeSize and originSize are the devices' sizes.
 func (m mergeable) storeSize() format.Bytes {
 	size, _ := extent(m.n)
 	return size
@@ -95,7 +91,6 @@ func (m mergeable) write(store, origin string) error {
 		writeChunks(origin, m.chunks(), func(buf []byte, chunk uint64) { content(buf, chunk, false) }))
 }
 
-// writeData writes the store's data chunks.
 func (m mergeable) writeData(f *os.File) error {
 	buf := make([]byte, geometry().ChunkBytes())
 	for i, old := range m.old() {

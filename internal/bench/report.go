@@ -16,7 +16,6 @@ const (
 	sizeLimit    = 12.0 // MiB, of the program
 )
 
-// command is a command of dmcow to measure.
 type command struct {
 	name   string
 	args   []string // without the store
@@ -89,7 +88,6 @@ func ordersOf(n uint64) []string {
 	return orders
 }
 
-// size prints the size of the program.
 func (b *bench) size() error {
 	info, err := os.Stat(b.dmcow)
 	if err != nil {
@@ -122,12 +120,10 @@ func (b *bench) startup(s storeFile) error {
 	return nil
 }
 
-// run runs the command on a store.
 func (c command) run(b *bench, s storeFile) (sample, error) {
 	return b.run(b.dmcow, append(slices.Clip(c.args), s.path)...)
 }
 
-// warm prints the rows of a store that is in the cache.
 func (b *bench) warm(s storeFile) error {
 	for _, c := range commands {
 		progress("%v: %s", s, c.name)
@@ -140,7 +136,6 @@ func (b *bench) warm(s storeFile) error {
 	return nil
 }
 
-// head prints the columns' names.
 func head() {
 	fmt.Printf("%-16s %-7s %9s %9s %7s %7s %7s %6s %7s %6s %6s\n",
 		"store", "command", "floor ms", "ms", "ratio", "least", "most", "limit", "cpu", "MiB", "limit")
@@ -238,7 +233,7 @@ func (b *bench) noCold() string {
 }
 
 // ownPeak is the peak of this process's resident set, in MiB. What getrusage
-// has may be that of the process that started it.
+// has may be the peak of the process that started it.
 func ownPeak() float64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {

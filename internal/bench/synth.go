@@ -68,7 +68,6 @@ func writeChunks(path string, n uint64, fill func(buf []byte, chunk uint64)) err
 	})
 }
 
-// writeHeader writes the chunk with the header.
 func writeHeader(f *os.File) error {
 	header := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: chunkSectors}
 	buf := make([]byte, geometry().ChunkBytes())
@@ -97,7 +96,6 @@ func writeAreas(f *os.File, n uint64, old func(i uint64) format.OldChunk) error 
 	return nil
 }
 
-// geometry is that of every synthetic store.
 func geometry() format.Geometry {
 	g, err := format.NewGeometry(chunkSectors)
 	if err != nil {

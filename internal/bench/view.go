@@ -39,7 +39,6 @@ func (b *bench) view(n uint64) error {
 	})
 }
 
-// open prints how long it takes to open a snapshot.
 func (b *bench) open(s storeFile) error {
 	origin := filepath.Join(b.dir, "origin")
 	defer os.Remove(origin)

@@ -183,7 +183,6 @@ func (c *compiler) end() (i uint64, next format.NewChunk, err error) {
 	}
 }
 
-// slot is where the exception of this number in the list stands.
 func (c *compiler) slot(i uint64) ([]byte, error) {
 	if c.geometry.IsZero() {
 		return nil, errors.New("no legal chunk size: say one with layout")
@@ -245,7 +244,6 @@ func (c *compiler) data(args []string) error {
 	return nil
 }
 
-// assign sets fields from arguments of the form name=value.
 func assign(fields map[string]*uint32, args []string) error {
 	for _, arg := range args {
 		name, text, _ := strings.Cut(arg, "=")

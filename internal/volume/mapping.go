@@ -11,7 +11,7 @@ import (
 )
 
 // Mapping is the COW device of a snapshot of the metadata, nil if there is none. Its UUID
-// alone does not tell: the metadata may be that of a copy.
+// alone does not tell: the metadata may be a copy's.
 func (v *Volume) Mapping(all []device.Mapping) *device.Mapping {
 	uuid := lvm.MappingUUID(v.Group, v.Logical) + "-cow"
 	i := slices.IndexFunc(all, func(m device.Mapping) bool { return m.UUID == uuid && !m.Suspended })

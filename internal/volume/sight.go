@@ -45,7 +45,6 @@ type Options struct {
 	Visit func() error
 }
 
-// disk is a device with physical volumes on it.
 type disk struct {
 	*device.Device
 	out *device.Writable // the same, where it was opened for writing
@@ -95,7 +94,7 @@ func (s *Sight) Close() {
 }
 
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
-// were given: as for LVM, a group in a volume is that of a virtual machine.
+// were given: as for LVM, a group in a volume belongs to a virtual machine.
 func (s *Sight) candidates() (names []string) {
 	if len(s.options.Given) > 0 {
 		return s.options.Given
@@ -196,7 +195,6 @@ func shadows(one, other *lvm.Found, before bool) bool {
 	return before && stretch(one).Overlaps(stretch(other))
 }
 
-// stretch is the physical volume as a device.
 func stretch(f *lvm.Found) *device.Device {
 	d, err := device.Join(f.Name, []device.Part{{Length: f.Length, Stripes: []device.Stripe{{On: diskOf(f).Device, Start: f.Start}}}})
 	if err != nil {

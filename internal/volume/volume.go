@@ -161,7 +161,6 @@ func (v *Volume) claimed() error {
 	return nil
 }
 
-// isOn reports whether some of the volume is on a physical volume.
 func (v *Volume) isOn(uuid string) bool {
 	return slices.ContainsFunc(v.Group.Physical, func(p *lvm.Physical) bool {
 		return p.UUID == uuid && slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool {
@@ -170,7 +169,7 @@ func (v *Volume) isOn(uuid string) bool {
 	})
 }
 
-// NoSnapshot is the error of a volume that is no snapshot: it says what it is.
+// NoSnapshot is the error of a volume that is not a snapshot: it says what it is.
 func (v *Volume) NoSnapshot() error {
 	if v.Active != nil || v.Snapshot != nil {
 		return nil
@@ -372,10 +371,8 @@ func (v *Volume) place() (*device.Device, error) {
 	return device.Join(v.Name, parts)
 }
 
-// reading is the disk, open for reading.
 func (d *disk) reading() (*device.Device, error) { return d.Device, nil }
 
-// writable is the disk, open for writing.
 func (d *disk) writable() (*device.Device, error) {
 	if d.out == nil {
 		w, err := device.OpenShared(d.Path())

@@ -26,7 +26,6 @@ func writeOf(e kernellab.LogEntry) Write {
 	return w
 }
 
-// flagNames are the flags of an entry: "FLUSH+FUA".
 func flagNames(e kernellab.LogEntry) string {
 	var names []string
 	for _, f := range []struct {

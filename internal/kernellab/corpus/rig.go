@@ -180,7 +180,6 @@ func ask(t testing.TB, s *Store, origin, cow, typ string, chunk uint64) (table s
 	return snapshot.View.Table(t)
 }
 
-// differences counts the chunks in which the snapshot differs from its origin.
 func differences(t testing.TB, s *kernellab.Snapshot, chunk uint64) int {
 	t.Helper()
 	view, origin := content(t, s.View.Path), content(t, s.Origin.Path)

@@ -78,7 +78,6 @@ func loadJob(home string) (*job, error) {
 	return j, json.Unmarshal(b, j)
 }
 
-// passedOn picks the variables that the program sees.
 func passedOn(env []string) []string {
 	return slices.DeleteFunc(env, func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")

@@ -115,7 +115,6 @@ func (j *job) boot(ctx context.Context, kernel string) error {
 	return nil
 }
 
-// kernelArgs is the kernel's command line.
 func (j *job) kernelArgs() ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
