@@ -181,7 +181,7 @@ func (d *dumper) walkStale(w format.Walk, first format.AreaIndex) error {
 	return d.finish(j.flush(buf), err)
 }
 
-// finish writes the last rows of a walk that has ended with err, and returns the error that counts.
+// finish writes the last rows of a walk that has ended with err.
 func (d *dumper) finish(rows []byte, err error) error {
 	if d.broken {
 		return err

@@ -20,8 +20,7 @@ type (
 // rowsAtOnce is for how many rows room is made at a time.
 const rowsAtOnce = 64
 
-// rowRoom is more than a row and the blocks that it is made of can take, in
-// bytes.
+// rowRoom is more than a row and its blocks can take, in bytes.
 const rowRoom = 256
 
 type pieceWriter struct {

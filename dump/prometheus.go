@@ -9,8 +9,7 @@ import (
 	"dmcow/format"
 )
 
-// metric is one of the metrics that are written for a store: its name, what it
-// tells, and its value, empty where that is not known.
+// The value of a metric is empty where it is not known.
 type metric struct {
 	name, help string
 	value      func(*Usage) string

@@ -169,8 +169,7 @@ type mbrEntry struct {
 	kind mbr.Type
 }
 
-// mbrEntries are those of a table that begins at a byte of the disk; where they begin is
-// counted from there.
+// mbrEntries are counted from the byte of the disk at which their table begins.
 func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
 	t, err := mbr.Read(file{io.NewSectionReader(d, at, SectorSize)}, SectorSize, SectorSize)
 	if err != nil {

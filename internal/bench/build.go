@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,14 +25,11 @@ func build(ctx context.Context, dir string) (p programs, err error) {
 		return p, err
 	}
 	source := filepath.Join(dir, "empty.go")
-	if err := os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o666); err != nil {
-		return p, err
-	}
 	p.dmcow, p.empty = filepath.Join(dir, "dmcow"), filepath.Join(dir, "empty")
-	if err := goBuild(ctx, p.dmcow, "dmcow"); err != nil {
-		return p, err
-	}
-	return p, goBuild(ctx, p.empty, source)
+	return p, errors.Join(
+		os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o666),
+		goBuild(ctx, p.dmcow, "dmcow"),
+		goBuild(ctx, p.empty, source))
 }
 
 // goBuild builds a program as `make build` does.

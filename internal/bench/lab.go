@@ -56,16 +56,17 @@ func (b *bench) mergeInLab() error {
 
 func (b *bench) runLab() (all []labMerges, err error) {
 	umlexec, inside := filepath.Join(b.dir, "umlexec"), filepath.Join(b.dir, "bench.test")
-	if err := goBuild(b.ctx, umlexec, "dmcow/internal/kernellab/umlexec"); err != nil {
+	origin, store := filepath.Join(b.dir, "lab-origin"), filepath.Join(b.dir, "lab-store")
+	m := mergeable{n: labChunks}
+	if err := errors.Join(
+		goBuild(b.ctx, umlexec, "dmcow/internal/kernellab/umlexec"),
+		goTool(b.ctx, "test", "-c", "-o", inside, "dmcow/internal/bench"),
+		makeSparse(origin, m.originSize()),
+		makeSparse(store, m.storeSize()),
+	); err != nil {
 		return nil, err
 	}
-	if err := goTool(b.ctx, "test", "-c", "-o", inside, "dmcow/internal/bench"); err != nil {
-		return nil, err
-	}
-	images, err := b.labImages()
-	if err != nil {
-		return nil, err
-	}
+	images := origin + string(filepath.ListSeparator) + store
 	c := exec.CommandContext(b.ctx, umlexec, inside, "-test.run=^$", "-test.bench=^BenchmarkKernelMerge$", "-test.benchtime=1x")
 	c.Env = append(os.Environ(), "DMCOW_LAB_OUT="+b.dir, "DMCOW_LAB_IMAGES="+images,
 		labProgram+"="+b.dmcow, fmt.Sprintf("%s=%d", labRuns, b.runs))
@@ -77,13 +78,6 @@ func (b *bench) runLab() (all []labMerges, err error) {
 		return nil, err
 	}
 	return all, json.Unmarshal(figures, &all)
-}
-
-func (b *bench) labImages() (list string, err error) {
-	m := mergeable{n: labChunks}
-	origin, store := filepath.Join(b.dir, "lab-origin"), filepath.Join(b.dir, "lab-store")
-	return origin + string(filepath.ListSeparator) + store,
-		errors.Join(makeSparse(origin, m.originSize()), makeSparse(store, m.storeSize()))
 }
 
 func (m labMerges) row() {

@@ -14,34 +14,30 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"dmcow/format"
 )
 
 func main() {
-	err := child(os.Args[1:])
-	if errors.Is(err, errNoChild) {
-		err = parent()
+	run := parent
+	if len(os.Args) == 6 && !strings.HasPrefix(os.Args[1], "-") {
+		run = child
 	}
-	if err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// errNoChild says that bench was started by a person.
-var errNoChild = errors.New("not a child")
-
 // child does what bench starts itself for, in a process of its own (see [bench.child]): stores and
 // images are written, the floor is walked, a merge is looked over.
-func child(args []string) error {
-	if len(args) != 5 {
-		return errNoChild
-	}
+func child() error {
+	args := os.Args[1:]
 	n, err := strconv.ParseUint(args[2], 10, 64)
 	if err != nil {
-		return errNoChild
+		return err
 	}
 	path, m, other := args[1], mergeable{n, args[3]}, args[4]
 	switch args[0] {
@@ -60,7 +56,7 @@ func child(args []string) error {
 	case "passthrough":
 		return passThrough(path, other)
 	}
-	return errNoChild
+	return errors.New("see -help")
 }
 
 func walkFloor(path string, n uint64) error {
@@ -71,7 +67,6 @@ func walkFloor(path string, n uint64) error {
 	return err
 }
 
-// options are the flags, and what they say of how much to measure.
 type options struct {
 	dir         string
 	runs        int

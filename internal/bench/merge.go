@@ -11,9 +11,8 @@ import (
 // mergeLimits are the limits of a merge, times dd, by the store's order.
 var mergeLimits = map[string]float64{"random": 2.5, "runs": 1.3, "sequential": 1.3}
 
-// mergeMemory is how much a merge of n chunks may take, in MiB: what it takes for
-// exceptions and data, what any command may, and two bits a chunk for the check
-// before.
+// mergeMemory is a limit in MiB: for exceptions and data, for what any command may take, and for two
+// bits a chunk, which the check before takes.
 func mergeMemory(n uint64) float64 {
 	const memory, more = 64, 32
 	size := mergeable{n: n}.storeSize()

@@ -77,8 +77,6 @@ func (m mergeable) originSize() format.Bytes {
 	return format.Bytes(m.chunks()) * geometry().ChunkBytes()
 }
 
-// write writes the store and the origin to two devices or files, which there may be
-// already.
 func (m mergeable) write(store, origin string) error {
 	return errors.Join(
 		into(store, func(f *os.File) error {
@@ -122,7 +120,6 @@ func content(buf []byte, chunk uint64, merged bool) {
 	}
 }
 
-// check makes sure that the origin holds what it must after the merge, in each chunk.
 func (m mergeable) check(origin string) error {
 	f, err := os.Open(origin)
 	if err != nil {

@@ -54,7 +54,6 @@ func (c command) memory(n uint64) float64 {
 	return memoryLimit + c.bits*float64(geometry().Chunks(size))/8/(1<<20)
 }
 
-// metadata measures what works on metadata, on stores of so many exceptions.
 func (b *bench) metadata(sizes []uint64) error {
 	if err := checkRoom(b.dir, slices.Max(sizes)); err != nil {
 		return err
@@ -98,8 +97,6 @@ func (b *bench) size() error {
 	return nil
 }
 
-// startup prints how much longer the dump of a tiny store takes than a program
-// that does nothing.
 func (b *bench) startup(s storeFile) error {
 	progress("startup")
 	for _, output := range []string{"csv", "human"} {
@@ -141,8 +138,7 @@ func head() {
 		"store", "command", "floor ms", "ms", "ratio", "least", "most", "limit", "cpu", "MiB", "limit")
 }
 
-// row prints how a command compares with the floor, and with a limit, which is 0
-// if there is none.
+// row prints how a command compares with the floor. A limit of 0 is none.
 func row(s storeFile, c command, f figures, limit float64) {
 	bound, over := "-", f.peak > c.memory(s.n)
 	if limit > 0 {
@@ -156,8 +152,6 @@ func row(s storeFile, c command, f figures, limit float64) {
 // dropCaches is where the kernel is told to forget what it has read.
 const dropCaches = "/proc/sys/vm/drop_caches"
 
-// cold prints how the commands compare with the floor when nothing is in the
-// cache, where that can be had.
 func (b *bench) cold(sizes []uint64) error {
 	if why := b.noCold(); why != "" {
 		fmt.Printf("\nCold cache: skipped, %s\n", why)

@@ -9,9 +9,7 @@ import (
 	"dmcow/format"
 )
 
-// chunkSectors is the chunk size of every synthetic store: 4 KiB, LVM's
-// default.
-const chunkSectors = 8
+const chunkSectors = 8 // 4 KiB, LVM's default
 
 // orders are the ways in which a snapshot's origin gets written.
 var orders = []string{"random", "runs", "sequential"}
@@ -24,8 +22,7 @@ func extent(n uint64) (size, metadata format.Bytes) {
 	return g.Offset(g.AreaLocation(format.AreaIndex(areas))), format.Bytes(areas+1) * g.ChunkBytes()
 }
 
-// synthesize writes a sound store of n exceptions to a new sparse file: its
-// header and areas alone, no data. The order is one of orders.
+// synthesize writes a sound store to a new sparse file, without data.
 func synthesize(path string, n uint64, order string) error {
 	return into(path, func(f *os.File) error {
 		size, _ := extent(n)
@@ -53,7 +50,6 @@ func into(path string, use func(*os.File) error) error {
 	return f.Sync()
 }
 
-// writeChunks writes n chunks one after the other to a device or file. fill is told the number of each.
 func writeChunks(path string, n uint64, fill func(buf []byte, chunk uint64)) error {
 	return into(path, func(f *os.File) error {
 		w := bufio.NewWriterSize(f, 1<<20)
@@ -76,8 +72,6 @@ func writeHeader(f *os.File) error {
 	return err
 }
 
-// writeAreas writes the areas of n exceptions, the one with the terminator
-// included.
 func writeAreas(f *os.File, n uint64, old func(i uint64) format.OldChunk) error {
 	g := geometry()
 	e := uint64(g.ExceptionsPerArea())

@@ -112,8 +112,6 @@ func parseWriteLog(log []byte) ([]LogEntry, error) {
 // endMark is what the target itself adds when it is removed.
 const endMark = "dm-log-writes-end"
 
-// parseLogEntry reads the description that b begins with. A mark's words are in
-// it.
 func parseLogEntry(b []byte) LogEntry {
 	le := binary.LittleEndian
 	flags := le.Uint64(b[16:])

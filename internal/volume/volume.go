@@ -255,8 +255,7 @@ func (v *Volume) physical(p *lvm.Physical) (f *lvm.Found, missing, err error) {
 	return nil, nil, fmt.Errorf("physical volume %s is there %d times: %v and %v; name one with --pv", p.UUID, len(all), all[0], all[1])
 }
 
-// misplaced is the error of a physical volume whose extents begin in its label or a metadata
-// area.
+// misplaced refuses a physical volume whose extents cover its label or a metadata area.
 func misplaced(p *lvm.Physical, f *lvm.Found) error {
 	start, end := p.Start*lvm.SectorSize, (p.Start+p.Count*p.ExtentSize)*lvm.SectorSize
 	for _, a := range append([]lvm.Area{f.LabelArea()}, f.Metadata...) {

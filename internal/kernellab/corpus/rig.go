@@ -39,7 +39,7 @@ func Run(t testing.TB, sc Scenario) Result {
 	return result
 }
 
-// rig is the devices on which a scenario is carried out.
+// A rig carries out a scenario.
 type rig struct {
 	testing.TB
 	sc                  Scenario
@@ -200,7 +200,6 @@ func content(t testing.TB, path string) []byte {
 	return b
 }
 
-// copyDevice copies a device to a file, and returns the SHA-256 of its content.
 func copyDevice(t testing.TB, to, device string) string {
 	t.Helper()
 	b := content(t, device)

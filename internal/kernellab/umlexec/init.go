@@ -77,7 +77,6 @@ func loadModules(j *job) error {
 	return nil
 }
 
-// runJob runs the program and leaves its exit status.
 func runJob(j *job) error {
 	stdout, err := os.OpenFile(j.path("stdout"), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
@@ -112,8 +111,6 @@ func exitStatus(cmd *exec.Cmd) int {
 	return ws.ExitStatus()
 }
 
-// mountAll makes of the machine's read-only root a system that programs can
-// live in.
 func mountAll(j *job) error {
 	type entry struct{ source, target, fstype, data string }
 	mounts := []entry{

@@ -85,8 +85,7 @@ func passedOn(env []string) []string {
 	})
 }
 
-// coverageDirs are the directories to which a test binary writes for go test
-// -cover.
+// coverageDirs are where a test binary writes for go test -cover.
 func coverageDirs(args []string) []string {
 	var dirs []string
 	for _, arg := range args {
@@ -130,8 +129,7 @@ func copyGrowing(to io.Writer, path string, done <-chan struct{}) {
 	}
 }
 
-// sameFile reports whether both are one file, so that the order of what goes to
-// them can be seen and must be kept.
+// sameFile matters because the order of what goes to one file must be kept.
 func sameFile(a, b *os.File) bool {
 	fa, errA := a.Stat()
 	fb, errB := b.Stat()

@@ -54,8 +54,6 @@ func main() {
 	os.Exit(status)
 }
 
-// run boots the kernel for the program and arguments in args, and returns the
-// program's exit status.
 func run(args []string) (int, error) {
 	if len(args) == 0 {
 		return statusNoRun, errors.New("usage: umlexec PROGRAM [ARGUMENT...]")
