@@ -45,10 +45,7 @@ func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func(format
 	if d.broken || f != JSON {
 		return end, err
 	}
-	if e := d.close(s, end, err); e != nil {
-		return end, e
-	}
-	return end, err
+	return end, cmp.Or(d.close(s, end, err), err)
 }
 
 type dumper struct {

@@ -139,7 +139,7 @@ var uuidGroups = []int{6, 4, 4, 4, 4, 4, 6}
 // dashed is a UUID as LVM prints it, of the 32 characters that it keeps in binary
 // places; it is empty where they are none.
 func dashed(s string) string {
-	if len(s) != headerUUID || strings.IndexFunc(s, func(r rune) bool { return !isLetter(r) }) >= 0 {
+	if len(s) != headerUUID || strings.ContainsFunc(s, func(r rune) bool { return !isLetter(r) }) {
 		return ""
 	}
 	var groups []string

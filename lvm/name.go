@@ -8,9 +8,9 @@ import (
 // isLVMName reports whether a text may be LVM's name of something: what else stands there is
 // damage, and not to be put before a terminal.
 func isLVMName(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("+_.-:", r)
-	}) < 0
+	})
 }
 
 // names are those that LVM gives volume groups and logical volumes; a group may be named

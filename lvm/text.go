@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -205,19 +206,18 @@ func (p *parser) value(use func(scalar) error) (list bool, err error) {
 	if p.opened {
 		return false, p.fails("a section, expected a value")
 	}
-	if !p.take('[') {
+	next := func() error {
 		s, err := p.scalar()
-		if err == nil {
-			err = use(s)
+		if err != nil {
+			return err
 		}
-		return false, err
+		return use(s)
+	}
+	if !p.take('[') {
+		return false, next()
 	}
 	for !p.take(']') {
-		s, err := p.scalar()
-		if err == nil {
-			err = use(s)
-		}
-		if err != nil {
+		if err := next(); err != nil {
 			return true, err
 		}
 		if !p.take(',') && p.blanks() != ']' {
@@ -262,11 +262,8 @@ func (p *parser) string(to *string) error {
 // terminal.
 func (p *parser) shown(to *string) error {
 	err := p.string(to)
-	for _, r := range *to {
-		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			*to = strconv.Quote(*to)
-			break
-		}
+	if strings.ContainsFunc(*to, func(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }) {
+		*to = strconv.Quote(*to)
 	}
 	return err
 }

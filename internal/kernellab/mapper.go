@@ -87,7 +87,7 @@ func loadMapped(name, table string, flags uint32) error {
 	for line := range strings.Lines(table) {
 		spec := unix.DmTargetSpec{}
 		words := strings.SplitN(strings.TrimSpace(line), " ", 4)
-		if _, err := fmt.Sscan(strings.Join(words[:min(2, len(words))], " "), &spec.Sector_start, &spec.Length); err != nil || len(words) < 3 {
+		if _, err := fmt.Sscan(line, &spec.Sector_start, &spec.Length); err != nil || len(words) < 3 {
 			return fmt.Errorf("table line %q", line)
 		}
 		copy(spec.Target_type[:], words[2])
