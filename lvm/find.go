@@ -83,7 +83,8 @@ func endsWithArray(d Disk) bool {
 
 type partition struct {
 	number        int
-	start, length int64
+	start, length int64    // in bytes
+	kind          mbr.Type // of an MBR's
 }
 
 // partitions are those of a disk that has a table of them, as far as they are on it.
@@ -120,9 +121,9 @@ const (
 
 // gptPartitions are those of a GPT on a disk with logical blocks of so many bytes.
 func gptPartitions(d Disk, block int64) (all []partition) {
-	primary, sane1 := lookAtGPT(d, block)
-	backup, sane2 := lookAtGPT(d, d.Size()/block*block-block)
-	if !primary && !backup || !sane1 || !sane2 {
+	primary, primarySane := lookAtGPT(d, block)
+	backup, backupSane := lookAtGPT(d, d.Size()/block*block-block)
+	if !primary && !backup || !primarySane || !backupSane {
 		return nil
 	}
 	t, err := gpt.Read(file{io.NewSectionReader(d, 0, d.Size())}, int(block), int(block))
@@ -131,7 +132,7 @@ func gptPartitions(d Disk, block int64) (all []partition) {
 	}
 	for _, p := range t.Partitions {
 		if p.Start <= p.End && p.End < uint64(math.MaxInt64/block) {
-			all = append(all, partition{p.Index, int64(p.Start) * block, int64(p.End-p.Start+1) * block})
+			all = append(all, partition{number: p.Index, start: int64(p.Start) * block, length: int64(p.End-p.Start+1) * block})
 		}
 	}
 	return all
@@ -159,25 +160,20 @@ func mbrPartitions(d Disk, block int64) (all []partition) {
 			all = append(all, logical(d, p.start, p.length, block)...)
 			continue
 		}
-		all = append(all, p.partition)
+		all = append(all, p)
 	}
 	return all
 }
 
-type mbrEntry struct {
-	partition
-	kind mbr.Type
-}
-
 // mbrEntries are counted from the byte of the disk at which their table begins.
-func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
+func mbrEntries(d Disk, at, block int64) (all []partition) {
 	t, err := mbr.Read(file{io.NewSectionReader(d, at, SectorSize)}, SectorSize, SectorSize)
 	if err != nil {
 		return nil
 	}
 	for i, p := range t.Partitions {
 		if p.Type != mbr.Empty {
-			all = append(all, mbrEntry{partition{i + 1, int64(p.Start) * block, int64(p.Size) * block}, p.Type})
+			all = append(all, partition{i + 1, int64(p.Start) * block, int64(p.Size) * block, p.Type})
 		}
 	}
 	return all
@@ -198,7 +194,7 @@ func logical(d Disk, start, length, block int64) (all []partition) {
 		for _, e := range mbrEntries(d, at, block) {
 			switch {
 			case !isExtended(e.kind):
-				all = append(all, partition{first + len(all), at + e.start, e.length})
+				all = append(all, partition{number: first + len(all), start: at + e.start, length: e.length})
 			case next == 0:
 				next = start + e.start
 			}

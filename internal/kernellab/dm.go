@@ -83,10 +83,13 @@ func (d *Device) Table(t testing.TB) string {
 	return strings.Join(lines, "\n")
 }
 
-// Message sends the target that holds sector 0 a message.
+// Message sends the target that holds sector 0 a message (struct dm_target_msg: the sector, and
+// the words).
 func (d *Device) Message(t testing.TB, words ...string) {
 	t.Helper()
-	Must(t, messageMapped(d.Name, strings.Join(words, " ")))
+	data := append(make([]byte, 8), strings.Join(words, " ")+"\x00"...)
+	_, _, err := mapperCall{request: unix.DM_TARGET_MSG, name: d.Name, data: data}.do()
+	Must(t, err)
 }
 
 // Reload gives the device another table; the device is suspended meanwhile.

@@ -121,13 +121,6 @@ func removeMapped(name string) error {
 	return nil
 }
 
-// messageMapped sends a message to the target that holds sector 0 (struct
-// dm_target_msg: the sector, and the words).
-func messageMapped(name, words string) error {
-	_, _, err := mapperCall{request: unix.DM_TARGET_MSG, name: name, data: append(make([]byte, 8), words+"\x00"...)}.do()
-	return err
-}
-
 // mappedTargets are lines of what device-mapper tells of a device's targets, as
 // dmsetup prints them: their status, or with DM_STATUS_TABLE_FLAG their table.
 func mappedTargets(name string, flags uint32) (lines []string, err error) {
