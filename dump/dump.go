@@ -58,7 +58,6 @@ type dumper struct {
 	broken bool   // out does not take any more
 }
 
-// open writes what stands before the rows.
 func (d *dumper) open(s Store, f Format) error {
 	if f != JSON {
 		return d.write([]byte(d.layout.title))

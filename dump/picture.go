@@ -35,7 +35,6 @@ func newGrid(c *view.Changes, rows, columns int) grid {
 	return grid{cell, c.Shares(cell), columns}
 }
 
-// row is where a row begins, and its cells.
 func (g grid) row(i int) (start format.Bytes, shares []float64) {
 	first := i * g.columns
 	return format.Bytes(first) * g.cell, g.shares[first:min(first+g.columns, len(g.shares))]
@@ -108,7 +107,6 @@ func (g grid) svgRow(b *strings.Builder, i int) {
 	}
 }
 
-// svgFills are the colours of cells, as shades has them.
 var svgFills = []string{"#e8eaed", "#fdd0a2", "#fd8d3c", "#e6550d", "#a63603"}
 
 func svgFill(share float64) string { return shade(share, svgFills) }

@@ -69,7 +69,6 @@ func (l *layout) appendSlowly(dst []byte, p format.Piece, sel *Selection) []byte
 	return j.flush(j.appendPiece(dst, p, sel))
 }
 
-// kindOf is what the exceptions of a piece are to the store.
 func kindOf(p format.Piece) kind {
 	if p.Hidden {
 		return hidden

@@ -42,7 +42,6 @@ func (s *stale) each(w format.Walk, first, end format.AreaIndex, use func(format
 	})
 }
 
-// mostlyPlausible reports whether a piece looks like exceptions.
 func (s *stale) mostlyPlausible(p format.Piece) bool {
 	n, plausible := 0, 0
 	for i := range p.Len() {

@@ -293,7 +293,6 @@ func (p *parser) segment(v *Logical) error {
 // maxStripes is how many stripes are believed; LVM makes up to 128 (MAX_STRIPES).
 const maxStripes = 1024
 
-// stripes reads pairs of a name and an extent's number.
 func (p *parser) stripes(s *Segment) error {
 	name := true
 	err := p.list(func(v scalar) error {

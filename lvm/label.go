@@ -84,7 +84,6 @@ func ReadLabel(d io.ReaderAt) (*Label, error) {
 	return nil, damage
 }
 
-// decodeLabel decodes a sector that begins as a label does.
 func decodeLabel(b []byte, sector uint64) (*Label, error) {
 	damaged := func(at int, format string, args ...any) error {
 		return &DamageError{"label", sector*SectorSize + uint64(at), fmt.Sprintf(format, args...)}
@@ -128,7 +127,6 @@ func cutAreas(b []byte) (all []Area, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// initialCRC is what LVM begins its checksums with.
 const initialCRC = 0xf597a6cf
 
 func checksum(b []byte) uint32 { return ^crc32.Update(^uint32(initialCRC), crc32.IEEETable, b) }

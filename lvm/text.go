@@ -268,7 +268,6 @@ func (p *parser) shown(to *string) error {
 	return err
 }
 
-// number reads a number that is not negative.
 func (p *parser) number(to *uint64) error {
 	s, err := p.one(isNumber)
 	if err == nil && (s.number < 0 || s.number > math.MaxInt64/SectorSize) {

@@ -154,7 +154,6 @@ func median[T cmp.Ordered](values []T) T {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
 
-// milliseconds is a time as the tables have it.
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
 func mark(over bool) string {

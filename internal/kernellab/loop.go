@@ -90,7 +90,6 @@ func detach(dev string) error {
 	return onLoop(dev, os.O_RDONLY, func(fd int) error { return unix.IoctlSetInt(fd, unix.LOOP_CLR_FD, 0) })
 }
 
-// onLoop opens a loop device for a call on it.
 func onLoop(dev string, mode int, call func(fd int) error) error {
 	f, err := os.OpenFile(dev, mode, 0)
 	if err != nil {

@@ -86,7 +86,6 @@ func (e *Errors) File() *os.File {
 	return fileOf(e.w)
 }
 
-// fileOf is the file that a stream writes to, nil where it is none.
 func fileOf(w io.Writer) *os.File {
 	f, _ := w.(*os.File)
 	return f

@@ -132,15 +132,14 @@ func (s *Sight) look(name string) error {
 		found, errs = lvm.Find(d, name)
 		s.Faults = append(s.Faults, errs...)
 	}
-	switch {
-	case len(found) > 0:
+	if len(found) > 0 {
 		k := &disk{Device: d}
 		s.disks = append(s.disks, k)
 		for _, f := range found {
 			f.Disk = k
 		}
 		s.found = append(s.found, found...)
-	default:
+	} else {
 		if len(s.options.Given) > 0 && len(partitions) == 0 && len(errs) == 0 {
 			s.Empty = append(s.Empty, &Error{name, errors.New(empty(d))})
 		}
@@ -157,7 +156,6 @@ func (s *Sight) look(name string) error {
 	return nil
 }
 
-// empty says of a device that it has no physical volume, and why that may be.
 func empty(d *device.Device) string {
 	if format, err := d.Container(); err == nil && format != "" {
 		return device.AboutContainer(format)

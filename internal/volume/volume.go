@@ -285,11 +285,11 @@ func (v *Volume) Open() (*device.Device, error) {
 		v.sight.say(v.Name, "%v", v.Gone)
 		return nil
 	})
-	if stale := v.stale(); err == nil && stale != nil {
-		v.sight.say(v.Name, "%v", stale)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if stale := v.stale(); stale != nil {
+		v.sight.say(v.Name, "%v", stale)
 	}
 	d, err := device.Join(v.Name, parts)
 	if err != nil {
