@@ -56,7 +56,6 @@ func (c Check) record(f check.Finding) finding {
 	return r
 }
 
-// summary is what programs are told before the findings.
 type summary struct {
 	Device     string            `json:"device"`
 	Result     check.Outcome     `json:"result"`
@@ -99,14 +98,21 @@ func CheckJSON(w io.Writer, c Check) error {
 	return failed
 }
 
+// writeJSON writes v in JSON, a field a line.
+func writeJSON(w io.Writer, v any) error { return encoder(w, "").Encode(v) }
+
 // indented is v in JSON, a field a line, each but the first behind the prefix.
 func indented(v any, prefix string) string {
 	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent(prefix, " ")
-	if err := e.Encode(v); err != nil {
+	if err := encoder(&b, prefix).Encode(v); err != nil {
 		panic(err) // strings and numbers can be encoded
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func encoder(w io.Writer, prefix string) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent(prefix, " ")
+	return e
 }

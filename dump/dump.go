@@ -4,6 +4,7 @@ package dump
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -44,13 +45,9 @@ func Exceptions(w io.Writer, s Store, f Format, sel Selection, visit func(format
 	if d.broken || f != JSON {
 		return end, err
 	}
-	if e := d.close(s, end, err); e != nil {
-		return end, e
-	}
-	return end, err
+	return end, cmp.Or(d.close(s, end, err), err)
 }
 
-// dumper is a dump on its way.
 type dumper struct {
 	out    io.Writer
 	layout *layout
@@ -61,7 +58,6 @@ type dumper struct {
 	broken bool   // out does not take any more
 }
 
-// open writes what stands before the rows.
 func (d *dumper) open(s Store, f Format) error {
 	if f != JSON {
 		return d.write([]byte(d.layout.title))
@@ -103,18 +99,20 @@ func (d *dumper) close(s Store, end format.End, err error) error {
 // walk writes the rows. Those of a batch are made while others are being read;
 // runs go from batch to batch, so they are joined in order.
 func (d *dumper) walk(s Store) (format.End, error) {
-	w := s.Walk
-	if w.Geometry.IsZero() {
-		if w.Geometry = s.Earlier; w.Geometry.IsZero() || !d.sel.Stale {
-			return format.End{}, nil
-		}
+	w, blank := s.Walk, s.Walk.Geometry.IsZero()
+	if blank {
+		w.Geometry = s.Earlier
+	}
+	if d.sel.Stale && !w.Geometry.IsZero() {
 		d.stale = newStale(w)
+	}
+	switch {
+	case blank && d.stale != nil:
 		return format.End{}, d.walkStale(w, 0)
+	case blank:
+		return format.End{}, nil
 	}
 	w.Hidden = d.sel.Hidden
-	if d.sel.Stale {
-		d.stale = newStale(w)
-	}
 	walk := d.walkRows
 	if d.sel.Ranges {
 		walk = d.walkRuns
@@ -127,7 +125,6 @@ func (d *dumper) walk(s Store) (format.End, error) {
 	return end, d.walkStale(w, end.Area+1)
 }
 
-// walkRows writes a row for each exception.
 func (d *dumper) walkRows(w format.Walk) (format.End, error) {
 	prepare := func(buf *[]byte, b format.Batch) {
 		*buf = slices.Grow((*buf)[:0], d.layout.room(b.Len()))
@@ -157,13 +154,7 @@ func (d *dumper) walkRuns(w format.Walk) (format.End, error) {
 		}
 		return d.deliver(buf, b.Area)
 	})
-	if d.broken {
-		return end, err
-	}
-	if e := d.writeRows(j.flush(buf[:0])); e != nil {
-		return end, e
-	}
-	return end, err
+	return end, d.finish(j.flush(buf[:0]), err)
 }
 
 // walkStale writes what earlier lives of the device have left, from an area on.
@@ -183,13 +174,15 @@ func (d *dumper) walkStale(w format.Walk, first format.AreaIndex) error {
 		buf = buf[:0]
 		return d.deliver(rows, k)
 	})
+	return d.finish(j.flush(buf), err)
+}
+
+// finish writes the last rows of a walk that has ended with err.
+func (d *dumper) finish(rows []byte, err error) error {
 	if d.broken {
 		return err
 	}
-	if e := d.writeRows(j.flush(buf)); e != nil {
-		return e
-	}
-	return err
+	return cmp.Or(d.writeRows(rows), err)
 }
 
 func (d *dumper) deliver(rows []byte, area format.AreaIndex) error {

@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 
@@ -18,7 +17,6 @@ const (
 	JSON  Format = "json"
 )
 
-// entry is what a row says.
 type entry struct {
 	format.Place
 	format.Exception
@@ -91,22 +89,25 @@ func csvLayout(sel Selection) *layout {
 		l.title += ",grade"
 	}
 	l.title += "\n"
-	l.setEnds(func(k kind) (text string) {
-		if sel.states() {
-			text += "," + states[k]
-		}
-		if sel.Stale {
-			text += "," + grades[k]
-		}
-		return text + "\n"
-	})
+	l.setEnds(sel, ",%s", ",%s", ",", "\n")
 	return l
 }
 
-// setEnds sets what ends the rows of each kind.
-func (l *layout) setEnds(end func(kind) string) {
+// setEnds sets what ends the rows of each kind, from the formats of a state and of a grade, what
+// stands for a grade where a kind has none, and the end itself.
+func (l *layout) setEnds(sel Selection, state, grade, noGrade, end string) {
 	for k := range kinds {
-		l.ends[k] = end(k)
+		text := ""
+		if sel.states() {
+			text = fmt.Sprintf(state, states[k])
+		}
+		switch {
+		case sel.Stale && grades[k] == "":
+			text += noGrade
+		case sel.Stale:
+			text += fmt.Sprintf(grade, grades[k])
+		}
+		l.ends[k] = text + end
 	}
 }
 
@@ -119,18 +120,7 @@ func jsonLayout(sel Selection) *layout {
 		new:    `, "new_chunk": `,
 		chunks: `, "chunks": `,
 	}
-	l.setEnds(func(k kind) (text string) {
-		if sel.states() {
-			text += `, "state": "` + states[k] + `"`
-		}
-		switch {
-		case sel.Stale && grades[k] == "":
-			text += `, "grade": null`
-		case sel.Stale:
-			text += `, "grade": "` + grades[k] + `"`
-		}
-		return text + "}"
-	})
+	l.setEnds(sel, `, "state": "%s"`, `, "grade": "%s"`, `, "grade": null`, "}")
 	return l
 }
 
@@ -142,26 +132,19 @@ func humanLayout(sel Selection) *layout {
 	if sel.Ranges {
 		l.title += fmt.Sprintf("  %*s", l.narrow, "chunks")
 	}
+	state := "  %s"
 	if sel.states() {
 		l.title += "  state"
 	}
 	if sel.Stale {
 		l.title += "   grade"
+		state = "  %-6s"
 	}
 	l.title += "\n"
-	l.setEnds(func(k kind) (text string) {
-		if sel.states() {
-			text += "  " + states[k]
-		}
-		if sel.Stale {
-			text = fmt.Sprintf("%-8s  %s", text, cmp.Or(grades[k], "-"))
-		}
-		return text + "\n"
-	})
+	l.setEnds(sel, state, "  %s", "  -", "\n")
 	return l
 }
 
-// appendRow appends one row.
 func (l *layout) appendRow(dst []byte, e *entry) []byte {
 	dst = l.appendStart(dst, e.Area)
 	dst = appendNumber(dst, uint64(e.Index), l.narrow)

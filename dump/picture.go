@@ -35,13 +35,11 @@ func newGrid(c *view.Changes, rows, columns int) grid {
 	return grid{cell, c.Shares(cell), columns}
 }
 
-// row is where a row begins, and its cells.
 func (g grid) row(i int) (start format.Bytes, shares []float64) {
 	first := i * g.columns
 	return format.Bytes(first) * g.cell, g.shares[first:min(first+g.columns, len(g.shares))]
 }
 
-// rows is how many rows there are.
 func (g grid) rows() int { return (len(g.shares) + g.columns - 1) / g.columns }
 
 // Map draws where a snapshot differs in text, of so many columns. signs are the looks of a cell, by how
@@ -93,7 +91,6 @@ func SVG(c *view.Changes, title, text string) string {
 	return b.String()
 }
 
-// svgRow draws a row: cells that look alike are one rectangle.
 func (g grid) svgRow(b *strings.Builder, i int) {
 	start, shares := g.row(i)
 	y := svgTop + i*svgCell
@@ -110,12 +107,10 @@ func (g grid) svgRow(b *strings.Builder, i int) {
 	}
 }
 
-// svgFills are the colours of cells, as shades has them.
 var svgFills = []string{"#e8eaed", "#fdd0a2", "#fd8d3c", "#e6550d", "#a63603"}
 
 func svgFill(share float64) string { return shade(share, svgFills) }
 
-// svgLegend says what the colours mean.
 func (g grid) svgLegend(b *strings.Builder, y int) {
 	x := svgMargin
 	for i, text := range []string{"no change", "to a third", "to two thirds", "more", "all of it"} {

@@ -20,14 +20,14 @@ type (
 // rowsAtOnce is for how many rows room is made at a time.
 const rowsAtOnce = 64
 
-// rowRoom is more than a row and the blocks that it is made of can take, in
-// bytes.
+// rowRoom is more than a row and its blocks can take, in bytes.
 const rowRoom = 256
 
-// pieceWriter writes the rows of one piece.
 type pieceWriter struct {
 	*layout
 	sel       *Selection
+	area      format.AreaIndex
+	kind      kind
 	start     startBlock // up to the index
 	afterIdx  block
 	afterOld  block
@@ -46,7 +46,7 @@ func (l *layout) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 	if len(end) > len(endBlock{}) {
 		return l.appendSlowly(dst, p, sel)
 	}
-	w := pieceWriter{layout: l, sel: sel}
+	w := pieceWriter{layout: l, sel: sel, area: p.Area, kind: kindOf(p)}
 	// The blocks are spaces behind their texts: a column's number is aligned
 	// to the right in them.
 	w.startSize = len(l.appendStart(w.start[:0], p.Area))
@@ -65,15 +65,10 @@ func (l *layout) appendPiece(dst []byte, p format.Piece, sel *Selection) []byte 
 
 // appendSlowly is appendPiece for rows that end in more than its blocks take.
 func (l *layout) appendSlowly(dst []byte, p format.Piece, sel *Selection) []byte {
-	for i := range p.Len() {
-		if x := p.At(i); sel.takes(x) {
-			dst = l.appendRow(dst, &entry{Place: format.Place{Area: p.Area, Index: p.Index + i}, Exception: x, kind: kindOf(p)})
-		}
-	}
-	return dst
+	j := joiner{layout: l}
+	return j.flush(j.appendPiece(dst, p, sel))
 }
 
-// kindOf is what the exceptions of a piece are to the store.
 func kindOf(p format.Piece) kind {
 	if p.Hidden {
 		return hidden
@@ -158,11 +153,6 @@ func (w *pieceWriter) rows(dst, raw []byte, index uint64) []byte {
 
 // longRow appends the row of an exception whose numbers fit no block.
 func (w *pieceWriter) longRow(dst []byte, index uint64, x format.Exception) []byte {
-	dst = append(dst, w.start[:w.startSize]...)
-	dst = appendNumber(dst, index, w.narrow)
-	dst = append(dst, w.old...)
-	dst = appendNumber(dst, uint64(x.Old), w.wide)
-	dst = append(dst, w.new...)
-	dst = appendNumber(dst, uint64(x.New), w.wide)
-	return append(dst, w.end[:w.endSize]...)
+	at := format.Place{Area: w.area, Index: int(index)}
+	return w.appendRow(dst, &entry{Place: at, Exception: x, kind: w.kind})
 }

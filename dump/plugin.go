@@ -2,7 +2,6 @@ package dump
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"dmcow/internal/units"
@@ -10,7 +9,6 @@ import (
 	"dmcow/store/look"
 )
 
-// service is the name by which the monitoring plugin's line goes.
 const service = "COW"
 
 // Alarm is the exit status of a monitoring plugin.
@@ -25,16 +23,6 @@ const (
 )
 
 func (l Alarm) String() string { return [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[l] }
-
-// worse is the one of two Alarms to raise: what is known to be wrong goes
-// before what is not known.
-func worse(a, b Alarm) Alarm {
-	rank := [...]int{Okay: 0, Unknown: 1, Warning: 2, Critical: 3}
-	if rank[a] > rank[b] {
-		return a
-	}
-	return b
-}
 
 // Monitored is a store that is monitored.
 type Monitored struct {
@@ -54,14 +42,19 @@ func Plugin(all []Monitored, warn, crit *units.Percent) (line string, level Alar
 			l, text = judge(m.Survey, warn, crit)
 			text = m.Name + " " + text
 		}
-		level = worse(level, l)
 		texts[l] = append(texts[l], text)
 		if m.Err == nil && m.Survey.Complete() && m.Survey.State() != look.Damaged {
 			label := strings.NewReplacer("'", "''", "=", "_", "|", "_").Replace(words.Printable(m.Name))
 			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, m.Survey.Percent(), warn, crit))
 		}
 	}
-	worstFirst := slices.Concat(texts[Critical], texts[Warning], texts[Unknown], texts[Okay])
+	var worstFirst []string
+	for _, l := range []Alarm{Critical, Warning, Unknown, Okay} { // what is known to be wrong goes before what is not known
+		if len(worstFirst) == 0 && len(texts[l]) > 0 {
+			level = l
+		}
+		worstFirst = append(worstFirst, texts[l]...)
+	}
 	return PluginLine(level, strings.Join(worstFirst, "; "), data...), level
 }
 

@@ -9,18 +9,17 @@ import (
 	"dmcow/format"
 )
 
-// metric is one of the metrics that are written for a store: its name, what it
-// tells, and its value, which is absent where that is not known.
+// The value of a metric is empty where it is not known.
 type metric struct {
 	name, help string
-	value      func(*Usage) (string, bool)
+	value      func(*Usage) string
 }
 
 var metrics = []metric{
 	{"dmcow_snapshot_valid", "Whether the store is that of a valid snapshot, or blank, and not damaged.",
-		func(u *Usage) (string, bool) { return flag(u.State == "valid" || u.State == "uninitialized"), true }},
+		func(u *Usage) string { return flag(u.State == "valid" || u.State == "uninitialized") }},
 	{"dmcow_snapshot_damaged", "Whether the store is damaged.",
-		func(u *Usage) (string, bool) { return flag(u.State == "damaged"), true }},
+		func(u *Usage) string { return flag(u.State == "damaged") }},
 	{"dmcow_snapshot_chunk_size_bytes", "Size of a chunk.", inBytes(func(u *Usage) *uint64 { return u.ChunkSectors })},
 	{"dmcow_snapshot_size_bytes", "Size of the COW device.", inBytes(func(u *Usage) *uint64 { return u.TotalSectors })},
 	{"dmcow_snapshot_allocated_bytes", "Allocated part of the COW device.", inBytes(func(u *Usage) *uint64 { return u.AllocatedSectors })},
@@ -50,8 +49,8 @@ func UsagePrometheus(w io.Writer, all []Usage, unreadable []string) error {
 	for _, m := range metrics {
 		titled := false
 		for i := range all {
-			v, ok := m.value(&all[i])
-			if !ok {
+			v := m.value(&all[i])
+			if v == "" {
 				continue
 			}
 			if !titled {
@@ -82,33 +81,28 @@ func flag(b bool) string {
 	return "0"
 }
 
+// known is the text of a field, empty where that is null.
+func known[N any](field func(*Usage) *N, text func(N) string) func(*Usage) string {
+	return func(u *Usage) string {
+		if n := field(u); n != nil {
+			return text(*n)
+		}
+		return ""
+	}
+}
+
 // inBytes is the value of a field that counts sectors.
-func inBytes(field func(*Usage) *uint64) func(*Usage) (string, bool) {
-	return func(u *Usage) (string, bool) {
-		n := field(u)
-		if n == nil {
-			return "", false
-		}
-		return strconv.FormatFloat(float64(*n)*format.SectorSize, 'f', -1, 64), true
-	}
+func inBytes(field func(*Usage) *uint64) func(*Usage) string {
+	return known(field, func(n uint64) string {
+		return strconv.FormatFloat(float64(n)*format.SectorSize, 'f', -1, 64)
+	})
 }
 
-func count(field func(*Usage) *uint64) func(*Usage) (string, bool) {
-	return func(u *Usage) (string, bool) {
-		n := field(u)
-		if n == nil {
-			return "", false
-		}
-		return strconv.FormatUint(*n, 10), true
-	}
+func count(field func(*Usage) *uint64) func(*Usage) string {
+	return known(field, func(n uint64) string { return strconv.FormatUint(n, 10) })
 }
 
-func ratio(field func(*Usage) *float64) func(*Usage) (string, bool) {
-	return func(u *Usage) (string, bool) {
-		p := field(u)
-		if p == nil {
-			return "", false
-		}
-		return strconv.FormatFloat(*p/100, 'f', 4, 64), true
-	}
+// ratio is the value of a field in per cent.
+func ratio(field func(*Usage) *float64) func(*Usage) string {
+	return known(field, func(p float64) string { return strconv.FormatFloat(p/100, 'f', 4, 64) })
 }

@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"fmt"
 	"io"
 
 	"dmcow/check"
@@ -24,7 +23,6 @@ type repaired struct {
 	More        bool       `json:"more"`
 }
 
-// mendings is what becomes of the findings of a rule, or could.
 type mendings struct {
 	Rule   string   `json:"rule"`
 	Count  uint64   `json:"count"`
@@ -54,8 +52,7 @@ func RepairJSON(w io.Writer, r Repair) error {
 	if r.Undo != "" {
 		x.Undo = &r.Undo
 	}
-	_, err := fmt.Fprintln(w, indented(x, ""))
-	return err
+	return writeJSON(w, x)
 }
 
 func mendingsOf(all []repair.Resolution) []mendings {

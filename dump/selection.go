@@ -18,7 +18,6 @@ type Selection struct {
 	Ranges bool              // a row for each run of chunks
 }
 
-// states reports whether rows say what an exception is to the store.
 func (s *Selection) states() bool { return s.Hidden || s.Stale }
 
 func (s *Selection) takesArea(k format.AreaIndex) bool { return s.Area == nil || *s.Area == k }
@@ -68,7 +67,6 @@ func (j *joiner) follows(x format.Exception, k kind) bool {
 		uint64(x.Old) == uint64(j.run.Old)+n && uint64(x.New) == uint64(j.run.New)+n
 }
 
-// flush appends the row of the run so far.
 func (j *joiner) flush(dst []byte) []byte {
 	if j.run.chunks == 0 {
 		return dst

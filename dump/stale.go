@@ -19,7 +19,6 @@ func newStale(w format.Walk) *stale {
 	return &stale{geometry: w.Geometry, chunks: w.Geometry.Chunks(w.Size)}
 }
 
-// note notes the live exceptions of a batch.
 func (s *stale) note(b format.Batch) {
 	for _, x := range b.Exceptions() {
 		if uint64(x.New) < s.chunks {
@@ -43,7 +42,6 @@ func (s *stale) each(w format.Walk, first, end format.AreaIndex, use func(format
 	})
 }
 
-// mostlyPlausible reports whether a piece looks like exceptions.
 func (s *stale) mostlyPlausible(p format.Piece) bool {
 	n, plausible := 0, 0
 	for i := range p.Len() {

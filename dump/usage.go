@@ -1,7 +1,6 @@
 package dump
 
 import (
-	"encoding/json"
 	"io"
 
 	"dmcow/format"
@@ -33,10 +32,7 @@ type Usage struct {
 
 // UsageJSON writes an array of objects.
 func UsageJSON(w io.Writer, all []Usage) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	return e.Encode(append([]Usage{}, all...))
+	return writeJSON(w, append([]Usage{}, all...))
 }
 
 // Unreadable is the state of what cannot be read.

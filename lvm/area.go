@@ -25,7 +25,6 @@ const (
 // mebibyte, unless more is asked for.
 const MaxText = 128 << 20
 
-// location is where a text stands in its metadata area.
 type location struct {
 	Area
 	start, size uint64 // in the area

@@ -23,11 +23,9 @@ func (c *Config) Read(text []byte) error {
 	}
 	entry := func(name string) error {
 		switch to := words[name]; {
-		case p.opened:
-			return p.skip()
-		case to != nil:
+		case !p.opened && to != nil:
 			return p.string(to)
-		case name == "local/extra_system_ids":
+		case !p.opened && name == "local/extra_system_ids":
 			return p.strings(&c.ExtraSystemIDs)
 		}
 		return p.skip()

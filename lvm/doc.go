@@ -40,7 +40,7 @@
 //
 // # Text
 //
-// The grammar is that of LVM's configuration files (libdm/libdm-config.c):
+// The grammar is the one of LVM's configuration files (libdm/libdm-config.c):
 //
 //	section = name "{" { section | value } "}"
 //	value   = name "=" ( scalar | "[" [ scalar { "," scalar } [ "," ] ] "]" )

@@ -25,7 +25,7 @@ type Found struct {
 	Name      string // of the disk
 	Start     int64  // on the disk, in bytes
 	Length    int64  // in bytes
-	Partition int    // 0 where it is no partition
+	Partition int    // 0 for the whole disk
 	// ArrayMember: it ends with a superblock of md, as a part of a RAID1 does. (LVM does not look
 	// at such a device, lib/device/dev-md.c.)
 	ArrayMember bool
@@ -40,17 +40,11 @@ func (f *Found) String() string {
 	return fmt.Sprintf("partition %d of %s", f.Partition, f.Name)
 }
 
-// device is the part of the disk that it is.
-func (f *Found) device() Disk { return part{io.NewSectionReader(f.Disk, f.Start, f.Length)} }
-
-type part struct{ *io.SectionReader }
-
-func (p part) Size() int64 { return p.SectionReader.Size() }
+func (f *Found) device() Disk { return io.NewSectionReader(f.Disk, f.Start, f.Length) }
 
 // Find finds the physical volumes on a disk: in its MBR or GPT partitions, or else the disk
-// itself. (LVM does not look at the label of a disk that has partitions: it is that of an
-// earlier life.) name is that of the disk in messages. A label that is damaged is an error,
-// which does not keep others from being found.
+// itself. (LVM ignores the label of a disk that has partitions: an earlier life has left it.)
+// Messages call the disk name. A damaged label is an error, and does not keep others from being found.
 func Find(d Disk, name string) (all []*Found, errs []error) {
 	try := func(f *Found) {
 		l, err := ReadLabel(f.device())
@@ -87,10 +81,10 @@ func endsWithArray(d Disk) bool {
 	return false
 }
 
-// partition is a stretch of a disk, in bytes.
 type partition struct {
 	number        int
-	start, length int64
+	start, length int64    // in bytes
+	kind          mbr.Type // of an MBR's
 }
 
 // partitions are those of a disk that has a table of them, as far as they are on it.
@@ -127,45 +121,35 @@ const (
 
 // gptPartitions are those of a GPT on a disk with logical blocks of so many bytes.
 func gptPartitions(d Disk, block int64) (all []partition) {
-	primary, backup := lookAtGPT(d, block), lookAtGPT(d, d.Size()/block*block-block)
-	if primary == insane || backup == insane || primary == none && backup == none {
+	primary, primarySane := lookAtGPT(d, block)
+	backup, backupSane := lookAtGPT(d, d.Size()/block*block-block)
+	if !primary && !backup || !primarySane || !backupSane {
 		return nil
 	}
-	t, err := gpt.Read(file{part{io.NewSectionReader(d, 0, d.Size())}}, int(block), int(block))
+	t, err := gpt.Read(file{io.NewSectionReader(d, 0, d.Size())}, int(block), int(block))
 	if err != nil {
 		return nil
 	}
 	for _, p := range t.Partitions {
 		if p.Start <= p.End && p.End < uint64(math.MaxInt64/block) {
-			all = append(all, partition{p.Index, int64(p.Start) * block, int64(p.End-p.Start+1) * block})
+			all = append(all, partition{number: p.Index, start: int64(p.Start) * block, length: int64(p.End-p.Start+1) * block})
 		}
 	}
 	return all
 }
 
-// A gptHeader is what stands where one may be.
-type gptHeader int
-
-const (
-	none gptHeader = iota
-	sane
-	insane // it has no number of entries that can be read: what the library is told, it takes
-)
-
-// lookAtGPT looks at the header at a byte of the disk.
-func lookAtGPT(d Disk, at int64) gptHeader {
+// lookAtGPT looks for a header at a byte of the disk. A header is not sane if its number of entries, or
+// their size, is not credible: the library reads as many as it is told.
+func lookAtGPT(d Disk, at int64) (there, sane bool) {
 	b := make([]byte, entrySize+4)
 	if at < 0 {
-		return none
+		return false, true
 	}
 	if _, err := d.ReadAt(b, at); err != nil || string(b[:8]) != "EFI PART" {
-		return none
+		return false, true
 	}
 	n, size := binary.LittleEndian.Uint32(b[entryCount:]), binary.LittleEndian.Uint32(b[entrySize:])
-	if n > mostEntries || size < smallestEntry || size > largestEntry {
-		return insane
-	}
-	return sane
+	return true, n <= mostEntries && size >= smallestEntry && size <= largestEntry
 }
 
 // mbrPartitions are those of an MBR, and the logical ones in an extended partition, on a disk
@@ -176,26 +160,20 @@ func mbrPartitions(d Disk, block int64) (all []partition) {
 			all = append(all, logical(d, p.start, p.length, block)...)
 			continue
 		}
-		all = append(all, p.partition)
+		all = append(all, p)
 	}
 	return all
 }
 
-type mbrEntry struct {
-	partition
-	kind mbr.Type
-}
-
-// mbrEntries are those of a table that begins at a byte of the disk; where they begin is
-// counted from there.
-func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
-	t, err := mbr.Read(file{part{io.NewSectionReader(d, at, SectorSize)}}, SectorSize, SectorSize)
+// mbrEntries are counted from the byte of the disk at which their table begins.
+func mbrEntries(d Disk, at, block int64) (all []partition) {
+	t, err := mbr.Read(file{io.NewSectionReader(d, at, SectorSize)}, SectorSize, SectorSize)
 	if err != nil {
 		return nil
 	}
 	for i, p := range t.Partitions {
 		if p.Type != mbr.Empty {
-			all = append(all, mbrEntry{partition{i + 1, int64(p.Start) * block, int64(p.Size) * block}, p.Type})
+			all = append(all, partition{i + 1, int64(p.Start) * block, int64(p.Size) * block, p.Type})
 		}
 	}
 	return all
@@ -204,7 +182,6 @@ func mbrEntries(d Disk, at, block int64) (all []mbrEntry) {
 // isExtended reports whether a partition holds others: types 5, 0xf and 0x85.
 func isExtended(t mbr.Type) bool { return t == 0x05 || t == 0x0f || t == 0x85 }
 
-// mostLogical is how many logical partitions there are at most.
 const mostLogical = 256
 
 // logical are the partitions in an extended one. They are chained: each table there has
@@ -217,7 +194,7 @@ func logical(d Disk, start, length, block int64) (all []partition) {
 		for _, e := range mbrEntries(d, at, block) {
 			switch {
 			case !isExtended(e.kind):
-				all = append(all, partition{first + len(all), at + e.start, e.length})
+				all = append(all, partition{number: first + len(all), start: at + e.start, length: e.length})
 			case next == 0:
 				next = start + e.start
 			}
@@ -232,7 +209,7 @@ func logical(d Disk, start, length, block int64) (all []partition) {
 }
 
 // file is what the library reads from: as much of a file as it looks at.
-type file struct{ part }
+type file struct{ *io.SectionReader }
 
 func (file) Stat() (fs.FileInfo, error) { return nil, errors.ErrUnsupported }
 func (file) Close() error               { return nil }

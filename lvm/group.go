@@ -94,7 +94,6 @@ func parseGroup(text []byte) (*Group, error) {
 	return g, nil
 }
 
-// exactly reads a number that must be n.
 func (p *parser) exactly(n uint64) error {
 	var got uint64
 	if err := p.number(&got); err != nil {
@@ -294,7 +293,6 @@ func (p *parser) segment(v *Logical) error {
 // maxStripes is how many stripes are believed; LVM makes up to 128 (MAX_STRIPES).
 const maxStripes = 1024
 
-// stripes reads pairs of a name and an extent's number.
 func (p *parser) stripes(s *Segment) error {
 	name := true
 	err := p.list(func(v scalar) error {
@@ -338,7 +336,7 @@ func (p *parser) consistent(g *Group) error {
 	return p.ties(g)
 }
 
-// apart wants no extent to be that of two stripes (check_lv_segments and
+// apart wants no two stripes to share an extent (check_lv_segments and
 // _check_contiguous in LVM2's metadata code refuse such a group).
 func (p *parser) apart(g *Group) error {
 	type use struct {

@@ -1,7 +1,6 @@
 package lvm
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 // SectorSize is what LVM counts sizes in, in bytes.
 const SectorSize = 512
 
-// labelSectors is how many sectors from the start may be the label.
 const labelSectors = 4
 
 // Offsets in a label, and in the header that it leads to, in bytes.
@@ -32,7 +30,6 @@ const (
 	areaSize    = 16
 )
 
-// maxAreas is how many metadata areas a physical volume may have.
 const maxAreas = 2
 
 // Label is the label of a physical volume.
@@ -50,7 +47,7 @@ type Area struct {
 	Offset, Size uint64 // on the physical volume, in bytes
 }
 
-// ErrNoLabel says that a device is no physical volume.
+// ErrNoLabel says that a device has no label, and so is not a physical volume.
 var ErrNoLabel = errors.New("no physical volume: none of the first four sectors is a label")
 
 // DamageError says that something that LVM keeps is damaged.
@@ -87,7 +84,6 @@ func ReadLabel(d io.ReaderAt) (*Label, error) {
 	return nil, damage
 }
 
-// decodeLabel decodes a sector that begins as a label does.
 func decodeLabel(b []byte, sector uint64) (*Label, error) {
 	damaged := func(at int, format string, args ...any) error {
 		return &DamageError{"label", sector*SectorSize + uint64(at), fmt.Sprintf(format, args...)}
@@ -108,8 +104,7 @@ func decodeLabel(b []byte, sector uint64) (*Label, error) {
 	}
 	h := b[at:]
 	l := &Label{UUID: dashed(string(h[:headerUUID])), Size: u64(h[headerSize:])}
-	areas := h[headerAreas:]
-	_, areas, ok := cutAreas(areas)
+	_, areas, ok := cutAreas(h[headerAreas:])
 	if ok {
 		l.Metadata, _, ok = cutAreas(areas)
 	}
@@ -132,10 +127,8 @@ func cutAreas(b []byte) (all []Area, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// initialCRC is what LVM begins its checksums with.
 const initialCRC = 0xf597a6cf
 
-// checksum is LVM's of some bytes.
 func checksum(b []byte) uint32 { return ^crc32.Update(^uint32(initialCRC), crc32.IEEETable, b) }
 
 // uuidGroups are the lengths of what dashes stand between in a UUID.
@@ -144,7 +137,7 @@ var uuidGroups = []int{6, 4, 4, 4, 4, 4, 6}
 // dashed is a UUID as LVM prints it, of the 32 characters that it keeps in binary
 // places; it is empty where they are none.
 func dashed(s string) string {
-	if len(s) != headerUUID || strings.IndexFunc(s, func(r rune) bool { return !isLetter(r) }) >= 0 {
+	if len(s) != headerUUID || strings.ContainsFunc(s, func(r rune) bool { return !isLetter(r) }) {
 		return ""
 	}
 	var groups []string
@@ -160,7 +153,6 @@ func isLetter(r rune) bool {
 	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '!' || r == '#'
 }
 
-// isUUID reports whether a text is a UUID as LVM prints it.
 func isUUID(s string) bool {
-	return s != "" && dashed(string(bytes.ReplaceAll([]byte(s), []byte("-"), nil))) == s
+	return s != "" && dashed(strings.ReplaceAll(s, "-", "")) == s
 }

@@ -1,8 +1,6 @@
 package lvm
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Stripe is where a stripe of a segment begins.
 type Stripe struct {

@@ -8,16 +8,16 @@ import (
 // isLVMName reports whether a text may be LVM's name of something: what else stands there is
 // damage, and not to be put before a terminal.
 func isLVMName(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("+_.-:", r)
-	}) < 0
+	})
 }
 
 // names are those that LVM gives volume groups and logical volumes; a group may be named
 // by its UUID, too.
 var names = regexp.MustCompile(`^([a-zA-Z0-9+_.#!-]+)/([a-zA-Z0-9+_.-]+)$`)
 
-// SplitName takes VG/LV apart; ok is false for what is no such name.
+// SplitName takes VG/LV apart; ok is false for anything else.
 func SplitName(s string) (group, volume string, ok bool) {
 	m := names.FindStringSubmatch(s)
 	if m == nil || m[1] == "." || m[1] == ".." || strings.HasPrefix(m[1], "-") {
@@ -29,22 +29,10 @@ func SplitName(s string) (group, volume string, ok bool) {
 // MappedName takes a device-mapper name of LVM's apart: "my--vg-snap-cow" is the layer cow
 // of snap in my-vg. A volume itself has no layer.
 func MappedName(s string) (group, volume, layer string, ok bool) {
-	var parts []string
-	start := 0
-	for i := 0; i < len(s); i++ {
-		if s[i] != '-' {
-			continue
-		}
-		if i+1 < len(s) && s[i+1] == '-' {
-			i++
-			continue
-		}
-		parts = append(parts, s[start:i])
-		start = i + 1
-	}
-	parts = append(parts, s[start:])
+	const dash = "\x00" // no such name has that
+	parts := strings.Split(strings.ReplaceAll(s, "--", dash), "-")
 	for i := range parts {
-		parts[i] = strings.ReplaceAll(parts[i], "--", "-")
+		parts[i] = strings.ReplaceAll(parts[i], dash, "-")
 	}
 	switch len(parts) {
 	case 2:
@@ -69,8 +57,7 @@ func MappingUUID(g *Group, v *Logical) string {
 	return "LVM-" + strings.ReplaceAll(g.UUID+v.UUID, "-", "")
 }
 
-// Mapped reports whether a device-mapper UUID is that of a logical volume, or of a layer of
-// one.
+// Mapped reports whether a device-mapper UUID belongs to a logical volume, or to a layer of one.
 func Mapped(s string) bool { return strings.HasPrefix(s, "LVM-") }
 
 // MappedBy reports whether it is one of the volume group of a UUID.

@@ -60,8 +60,8 @@ func (g *Groups) readCopy(f *Found, what string, a Area) error {
 	return g.add(group, what)
 }
 
-// add takes in a group, in place of an older one of the same UUID. The error is that of one
-// that is no older, and yet another one: nobody can say which of the two holds.
+// add takes in a group, in place of an older one of the same UUID. Two that differ
+// and are of one age are an error: nobody can say which of them holds.
 func (g *Groups) add(group *Group, what string) error {
 	i := slices.IndexFunc(g.All, func(other *Group) bool { return other.UUID == group.UUID })
 	switch {
@@ -93,7 +93,7 @@ func (g *Groups) Named(name string) (*Group, error) {
 	return nil, &AmbiguousError{name, all}
 }
 
-// NoGroupError says that there is no volume group of a name.
+// NoGroupError says that the physical volumes have no volume group of a name.
 type NoGroupError struct {
 	Name string
 	In   *Groups

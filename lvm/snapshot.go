@@ -85,7 +85,7 @@ func (g *Group) Of(origin *Logical) (all []Snapshot) {
 	return all
 }
 
-// describe says what a logical volume is that is no snapshot.
+// describe says what a logical volume is, if not a snapshot.
 func (g *Group) describe(v *Logical) string {
 	var names []string
 	for _, s := range g.Of(v) {
@@ -103,7 +103,7 @@ func (g *Group) describe(v *Logical) string {
 	return "a volume of type " + v.kind()
 }
 
-// NoVolumeError says that there is no logical volume of a name.
+// NoVolumeError says that a group has no logical volume of a name.
 type NoVolumeError struct {
 	Group *Group
 	Name  string

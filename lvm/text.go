@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -32,7 +33,6 @@ type parser struct {
 	opened bool
 }
 
-// fails is the error at the byte that the parser has come to.
 func (p *parser) fails(format string, args ...any) error { return p.failsAt(p.at, format, args...) }
 
 func (p *parser) failsAt(at int, format string, args ...any) error {
@@ -68,7 +68,6 @@ func (p *parser) take(c byte) bool {
 	return true
 }
 
-// all reads the whole text: its entries, as each has them.
 func (p *parser) all(use func(key string) error) error {
 	for p.blanks() != 0 {
 		if err := p.entry(use); err != nil {
@@ -102,7 +101,6 @@ func (p *parser) each(use func(key string) error) error {
 	return nil
 }
 
-// entry reads a section or a value.
 func (p *parser) entry(use func(key string) error) error {
 	key, err := p.name()
 	if err != nil {
@@ -119,7 +117,6 @@ func (p *parser) entry(use func(key string) error) error {
 	return use(key)
 }
 
-// name reads the name of an entry.
 func (p *parser) name() (string, error) {
 	if c := p.blanks(); c == '"' || c == '\'' {
 		return p.quoted()
@@ -133,7 +130,6 @@ func (p *parser) name() (string, error) {
 	return string(p.text[start:p.at]), nil
 }
 
-// isName reports whether a byte may stand in a name.
 func isName(c byte) bool {
 	switch c {
 	case '{', '}', '[', ']', '=', ',', '#', '"', '\'':
@@ -142,7 +138,6 @@ func isName(c byte) bool {
 	return c > ' ' && c != 0x7f
 }
 
-// quoted reads a string.
 func (p *parser) quoted() (string, error) {
 	start, quote := p.at, p.text[p.at]
 	var b []byte
@@ -179,7 +174,6 @@ const (
 	isFloat
 )
 
-// scalar reads one.
 func (p *parser) scalar() (s scalar, err error) {
 	c := p.blanks()
 	s.at = p.at
@@ -212,19 +206,18 @@ func (p *parser) value(use func(scalar) error) (list bool, err error) {
 	if p.opened {
 		return false, p.fails("a section, expected a value")
 	}
-	if !p.take('[') {
+	next := func() error {
 		s, err := p.scalar()
-		if err == nil {
-			err = use(s)
+		if err != nil {
+			return err
 		}
-		return false, err
+		return use(s)
+	}
+	if !p.take('[') {
+		return false, next()
 	}
 	for !p.take(']') {
-		s, err := p.scalar()
-		if err == nil {
-			err = use(s)
-		}
-		if err != nil {
+		if err := next(); err != nil {
 			return true, err
 		}
 		if !p.take(',') && p.blanks() != ']' {
@@ -234,7 +227,6 @@ func (p *parser) value(use func(scalar) error) (list bool, err error) {
 	return true, nil
 }
 
-// skip reads an entry that nobody has asked for.
 func (p *parser) skip() error {
 	if p.opened {
 		return p.each(func(string) error { return p.skip() })
@@ -260,7 +252,6 @@ func (p *parser) one(kind scalarKind) (s scalar, err error) {
 	return s, nil
 }
 
-// string reads a string.
 func (p *parser) string(to *string) error {
 	s, err := p.one(isString)
 	*to = s.text
@@ -271,16 +262,12 @@ func (p *parser) string(to *string) error {
 // terminal.
 func (p *parser) shown(to *string) error {
 	err := p.string(to)
-	for _, r := range *to {
-		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			*to = strconv.Quote(*to)
-			break
-		}
+	if strings.ContainsFunc(*to, func(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }) {
+		*to = strconv.Quote(*to)
 	}
 	return err
 }
 
-// number reads a number that is not negative.
 func (p *parser) number(to *uint64) error {
 	s, err := p.one(isNumber)
 	if err == nil && (s.number < 0 || s.number > math.MaxInt64/SectorSize) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,27 +14,22 @@ import (
 	"dmcow/format"
 )
 
-// programs are the programs to compare, by their paths.
 type programs struct {
 	self  string // this one, for the floor
 	dmcow string
 	empty string // does nothing: what it takes to start a Go program
 }
 
-// build builds the programs in dir.
 func build(ctx context.Context, dir string) (p programs, err error) {
 	if p.self, err = os.Executable(); err != nil {
 		return p, err
 	}
 	source := filepath.Join(dir, "empty.go")
-	if err := os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o666); err != nil {
-		return p, err
-	}
 	p.dmcow, p.empty = filepath.Join(dir, "dmcow"), filepath.Join(dir, "empty")
-	if err := goBuild(ctx, p.dmcow, "dmcow"); err != nil {
-		return p, err
-	}
-	return p, goBuild(ctx, p.empty, source)
+	return p, errors.Join(
+		os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o666),
+		goBuild(ctx, p.dmcow, "dmcow"),
+		goBuild(ctx, p.empty, source))
 }
 
 // goBuild builds a program as `make build` does.
@@ -41,7 +37,6 @@ func goBuild(ctx context.Context, output, source string) error {
 	return goTool(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", output, source)
 }
 
-// goTool runs the go command, for programs without C.
 func goTool(ctx context.Context, args ...string) error {
 	c := exec.CommandContext(ctx, "go", args...)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -51,16 +46,12 @@ func goTool(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// checkRoom makes sure that dir can hold a sparse store of n exceptions.
 func checkRoom(dir string, n uint64) error {
 	size, metadata := extent(n)
 	path := filepath.Join(dir, "sparse")
 	defer os.Remove(path)
-	if err := os.WriteFile(path, nil, 0o666); err != nil {
+	if err := makeSparse(path, size); err != nil {
 		return err
-	}
-	if err := os.Truncate(path, int64(size)); err != nil {
-		return fmt.Errorf("a sparse file of %d bytes: %w", size, err)
 	}
 	var file syscall.Stat_t
 	if err := syscall.Stat(path, &file); err != nil {
@@ -77,6 +68,16 @@ func checkRoom(dir string, n uint64) error {
 	// file system to find its way in a sparse file.
 	if free := format.Bytes(fs.Bavail * uint64(fs.Bsize)); free < 2*metadata {
 		return fmt.Errorf("%s has room for %d bytes, %d are needed", dir, free, 2*metadata)
+	}
+	return nil
+}
+
+func makeSparse(path string, size format.Bytes) error {
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		return err
+	}
+	if err := os.Truncate(path, int64(size)); err != nil {
+		return fmt.Errorf("a sparse file of %d bytes: %w", size, err)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func BenchmarkKernelMerge(b *testing.B) {
 	}
 	kernellab.Require(b)
 	runs, err := strconv.Atoi(os.Getenv(labRuns))
-	must(b, err)
+	kernellab.Must(b, err)
 	var all []labMerges
 	for _, order := range orders {
 		b.Run(order, func(b *testing.B) {
@@ -59,8 +59,8 @@ func BenchmarkKernelMerge(b *testing.B) {
 		})
 	}
 	figures, err := json.Marshal(all)
-	must(b, err)
-	must(b, os.WriteFile(filepath.Join(os.Getenv("DMCOW_LAB_OUT"), labFile), figures, 0o666))
+	kernellab.Must(b, err)
+	kernellab.Must(b, os.WriteFile(filepath.Join(os.Getenv("DMCOW_LAB_OUT"), labFile), figures, 0o666))
 }
 
 // runsOf is how often to measure: in random order the kernel takes long.
@@ -76,12 +76,12 @@ func runsOf(order string, runs int) int {
 func measureMerge(b *testing.B, m mergeable, first bool, merge func(*testing.B) time.Duration) time.Duration {
 	b.Helper()
 	if first {
-		must(b, m.write(labStore, labOrigin))
+		kernellab.Must(b, m.write(labStore, labOrigin))
 	}
-	must(b, m.restore(labStore))
+	kernellab.Must(b, m.restore(labStore))
 	took := merge(b)
 	if first {
-		must(b, m.check(labOrigin))
+		kernellab.Must(b, m.check(labOrigin))
 	}
 	return took
 }
@@ -151,7 +151,7 @@ func waitWatching(b *testing.B, start time.Time) {
 func waitCleared(b *testing.B, start time.Time) {
 	b.Helper()
 	f, err := os.OpenFile(labStore, os.O_RDONLY|syscall.O_DIRECT, 0)
-	must(b, err)
+	kernellab.Must(b, err)
 	defer f.Close()
 	sector := device.AlignedBuffer(kernellab.SectorSize)
 	area := int64(geometry().Offset(geometry().AreaLocation(0)))
@@ -167,12 +167,5 @@ func waitCleared(b *testing.B, start time.Time) {
 			b.Fatal("the kernel's merge does not end")
 		}
 		time.Sleep(min(max(elapsed/100, time.Millisecond), 50*time.Millisecond))
-	}
-}
-
-func must(b *testing.B, err error) {
-	b.Helper()
-	if err != nil {
-		b.Fatal(err)
 	}
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -17,7 +17,6 @@ import (
 // the store's order.
 var labLimits = map[string]float64{"random": 30, "runs": 2.8, "sequential": 1}
 
-// labChunks is how many chunks are merged there.
 const labChunks = 1 << 15 // 128 MiB
 
 // The environment of the benchmark: dmcow's path and how often to measure.
@@ -26,10 +25,8 @@ const (
 	labRuns    = "DMCOW_BENCH_RUNS"
 )
 
-// labFile is where it leaves its figures.
 const labFile = "merges.json"
 
-// labMerges is how long the merges of a store took.
 type labMerges struct {
 	Order                 string
 	Watched, Alone, Dmcow []time.Duration // one after the other, again and again
@@ -57,19 +54,19 @@ func (b *bench) mergeInLab() error {
 	return nil
 }
 
-// runLab runs the benchmark inside.
 func (b *bench) runLab() (all []labMerges, err error) {
 	umlexec, inside := filepath.Join(b.dir, "umlexec"), filepath.Join(b.dir, "bench.test")
-	if err := goBuild(b.ctx, umlexec, "dmcow/internal/kernellab/umlexec"); err != nil {
+	origin, store := filepath.Join(b.dir, "lab-origin"), filepath.Join(b.dir, "lab-store")
+	m := mergeable{n: labChunks}
+	if err := errors.Join(
+		goBuild(b.ctx, umlexec, "dmcow/internal/kernellab/umlexec"),
+		goTool(b.ctx, "test", "-c", "-o", inside, "dmcow/internal/bench"),
+		makeSparse(origin, m.originSize()),
+		makeSparse(store, m.storeSize()),
+	); err != nil {
 		return nil, err
 	}
-	if err := goTool(b.ctx, "test", "-c", "-o", inside, "dmcow/internal/bench"); err != nil {
-		return nil, err
-	}
-	images, err := b.labImages()
-	if err != nil {
-		return nil, err
-	}
+	images := origin + string(filepath.ListSeparator) + store
 	c := exec.CommandContext(b.ctx, umlexec, inside, "-test.run=^$", "-test.bench=^BenchmarkKernelMerge$", "-test.benchtime=1x")
 	c.Env = append(os.Environ(), "DMCOW_LAB_OUT="+b.dir, "DMCOW_LAB_IMAGES="+images,
 		labProgram+"="+b.dmcow, fmt.Sprintf("%s=%d", labRuns, b.runs))
@@ -83,33 +80,18 @@ func (b *bench) runLab() (all []labMerges, err error) {
 	return all, json.Unmarshal(figures, &all)
 }
 
-// labImages makes the files that become the origin and the COW device.
-func (b *bench) labImages() (list string, err error) {
-	m := mergeable{n: labChunks}
-	origin, store := filepath.Join(b.dir, "lab-origin"), filepath.Join(b.dir, "lab-store")
-	for path, size := range map[string]int64{origin: int64(m.originSize()), store: int64(m.storeSize())} {
-		if err := os.WriteFile(path, nil, 0o666); err != nil {
-			return "", err
-		}
-		if err := os.Truncate(path, size); err != nil {
-			return "", err
-		}
-	}
-	return origin + string(filepath.ListSeparator) + store, nil
-}
-
-// row prints a row of the table.
 func (m labMerges) row() {
-	watched, alone, limit := times(m.Watched, m.Dmcow), times(m.Alone, m.Dmcow), labLimits[m.Order]
-	fmt.Printf("%-16s %9.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, milliseconds(median(m.Dmcow)),
-		milliseconds(median(m.Watched)), median(watched), slices.Min(watched), slices.Max(watched), limit,
-		milliseconds(median(m.Alone)), median(alone), len(watched), mark(median(watched) < limit))
+	watched, alone, limit := timesLonger(m.Watched, m.Dmcow), timesLonger(m.Alone, m.Dmcow), labLimits[m.Order]
+	fmt.Printf("%-16s %9.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, watched.floor,
+		watched.elapsed, watched.ratio, watched.least, watched.most, limit,
+		alone.elapsed, alone.ratio, len(m.Watched), mark(watched.ratio < limit))
 }
 
-// times is how many times longer the first of each pair took.
-func times(a, b []time.Duration) (all []float64) {
-	for i := range a {
-		all = append(all, float64(a[i])/float64(b[i]))
+// timesLonger is how the kernel's merges compare with dmcow's.
+func timesLonger(kernel, dmcow []time.Duration) figures {
+	var pairs []pair
+	for i := range kernel {
+		pairs = append(pairs, pair{sample{elapsed: dmcow[i]}, sample{elapsed: kernel[i]}})
 	}
-	return all
+	return figuresOf(pairs)
 }

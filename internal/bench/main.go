@@ -14,56 +14,51 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"dmcow/format"
 )
 
 func main() {
-	err := child(os.Args[1:])
-	if errors.Is(err, errNoChild) {
-		err = parent()
+	run := parent
+	if len(os.Args) == 6 && !strings.HasPrefix(os.Args[1], "-") {
+		run = child
 	}
-	if err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// errNoChild says that bench was started by a person.
-var errNoChild = errors.New("not a child")
-
-// child does what bench starts itself for, in a process of its own: stores and images
-// are written, the floor is walked, images are read, a merge is looked over.
-func child(args []string) error {
-	if len(args) < 3 {
-		return errNoChild
-	}
-	path := args[1]
+// child does what bench starts itself for, in a process of its own (see [bench.child]): stores and
+// images are written, the floor is walked, a merge is looked over.
+func child() error {
+	args := os.Args[1:]
 	n, err := strconv.ParseUint(args[2], 10, 64)
-	switch {
-	case err != nil:
-	case args[0] == "synthesize" && len(args) == 4:
-		return synthesize(path, n, args[3])
-	case args[0] == "floor" && len(args) == 3:
-		return walkFloor(path, n)
-	case args[0] == "images" && len(args) == 4:
-		return writeImages(path, args[3], n)
-	case args[0] == "read" && len(args) == 4:
-		return readAll(path, args[3])
-	case args[0] == "mergeable" && len(args) == 5:
-		return mergeable{n, args[3]}.write(path, args[4])
-	case args[0] == "restore" && len(args) == 4:
-		return mergeable{n, args[3]}.restore(path)
-	case args[0] == "passthrough" && len(args) == 4:
-		return passThrough(path, args[3])
-	case args[0] == "merged" && len(args) == 4:
-		return mergeable{n, args[3]}.check(path)
+	if err != nil {
+		return err
 	}
-	return errNoChild
+	path, m, other := args[1], mergeable{n, args[3]}, args[4]
+	switch args[0] {
+	case "synthesize":
+		return synthesize(path, n, m.order)
+	case "floor":
+		return walkFloor(path, n)
+	case "images":
+		return errors.Join(writeImage(path, n, false), writeImage(other, n, true))
+	case "mergeable":
+		return m.write(path, other)
+	case "restore":
+		return m.restore(path)
+	case "merged":
+		return m.check(path)
+	case "passthrough":
+		return passThrough(path, other)
+	}
+	return errors.New("see -help")
 }
 
-// walkFloor walks the floor of a store of n exceptions.
 func walkFloor(path string, n uint64) error {
 	found, _, err := floor(path)
 	if err == nil && found != n {
@@ -72,57 +67,33 @@ func walkFloor(path string, n uint64) error {
 	return err
 }
 
-// options are the flags.
 type options struct {
 	dir         string
 	runs        int
-	huge, quick bool
 	merge, view bool
+	sizes       []uint64     // numbers of exceptions
+	imageSize   format.Bytes // of the images to measure create with
+	mergeChunks uint64       // of the store that is merged
 }
 
 func parseOptions() (options, error) {
-	var o options
+	o := options{sizes: []uint64{3, 1 << 20, 1 << 22, 1 << 24}, imageSize: 4 << 30, mergeChunks: 1 << 17}
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "make the stores below this `directory`")
 	flag.BoolVar(&o.merge, "merge", false, "measure merges alone")
 	flag.BoolVar(&o.view, "view", false, "measure export and mount alone")
 	flag.IntVar(&o.runs, "runs", 5, "measure each command this `many` times")
-	flag.BoolVar(&o.huge, "huge", false, "also measure 2^28 exceptions: sparse files of 1 TiB with 4 GiB of metadata; takes half an hour")
-	flag.BoolVar(&o.quick, "quick", false, "try it out: once, on 2^20 exceptions")
+	huge := flag.Bool("huge", false, "also measure 2^28 exceptions: sparse files of 1 TiB with 4 GiB of metadata; takes half an hour")
+	quick := flag.Bool("quick", false, "try it out: once, on 2^20 exceptions")
 	flag.Parse()
-	if flag.NArg() > 0 || o.runs < 1 {
+	switch {
+	case flag.NArg() > 0 || o.runs < 1:
 		return o, errors.New("see -help")
-	}
-	if o.quick {
-		o.runs, o.huge = 1, false
+	case *quick:
+		o.runs, o.sizes, o.imageSize, o.mergeChunks = 1, []uint64{1 << 20}, 256<<20, 1<<15
+	case *huge:
+		o.sizes = append(o.sizes, 1<<28)
 	}
 	return o, nil
-}
-
-// sizes are the numbers of exceptions to measure.
-func (o options) sizes() []uint64 {
-	switch {
-	case o.quick:
-		return []uint64{1 << 20}
-	case o.huge:
-		return []uint64{3, 1 << 20, 1 << 22, 1 << 24, 1 << 28}
-	}
-	return []uint64{3, 1 << 20, 1 << 22, 1 << 24}
-}
-
-// imageSize is the size of the images to measure create with.
-func (o options) imageSize() format.Bytes {
-	if o.quick {
-		return 256 << 20
-	}
-	return 4 << 30
-}
-
-// mergeChunks is how many chunks the store has that is merged.
-func (o options) mergeChunks() uint64 {
-	if o.quick {
-		return 1 << 15
-	}
-	return 1 << 17 // 512 MiB
 }
 
 // parent is what a person starts: it measures everything.
@@ -144,29 +115,18 @@ func parent() error {
 	}
 	b := &bench{ctx: ctx, dir: dir, programs: p, runs: o.runs}
 	if !o.merge {
-		if err := b.view(o.mergeChunks()); err != nil || o.view {
+		if err := b.view(o.mergeChunks); err != nil || o.view {
+			return err
+		}
+		if err := b.metadata(o.sizes); err != nil {
+			return err
+		}
+		if err := b.create(o.imageSize); err != nil {
 			return err
 		}
 	}
-	if !o.merge {
-		if err := b.metadata(o); err != nil {
-			return err
-		}
-	}
-	if err := b.merge(o.mergeChunks()); err != nil {
+	if err := b.merge(o.mergeChunks); err != nil {
 		return err
 	}
 	return b.mergeInLab()
-}
-
-// metadata measures what works on metadata, and create.
-func (b *bench) metadata(o options) error {
-	sizes := o.sizes()
-	if err := checkRoom(b.dir, sizes[len(sizes)-1]); err != nil {
-		return err
-	}
-	if err := b.all(sizes); err != nil {
-		return err
-	}
-	return b.create(o.imageSize())
 }

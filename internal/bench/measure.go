@@ -14,7 +14,6 @@ import (
 	"time"
 )
 
-// bench is one run of the benchmark.
 type bench struct {
 	ctx context.Context
 	dir string
@@ -32,7 +31,7 @@ type sample struct {
 // run runs a program with its output going to /dev/null.
 //
 // A process that is started by vfork shares its parent's memory until it calls
-// exec, and its peak counts from there: it is never below that of the parent.
+// exec, and its peak counts from there: it is never below the parent's.
 // So bench has to stay small itself, and does what takes memory in children.
 func (b *bench) run(program string, args ...string) (sample, error) {
 	c := exec.CommandContext(b.ctx, program, args...)
@@ -49,7 +48,6 @@ func (b *bench) run(program string, args ...string) (sample, error) {
 	return sample{elapsed, ended.UserTime() + ended.SystemTime(), int64(usage.Maxrss)}, nil
 }
 
-// storeFile is a synthetic store.
 type storeFile struct {
 	path  string
 	n     uint64
@@ -67,12 +65,18 @@ func (s storeFile) String() string {
 	return size + " " + s.order
 }
 
+// child starts this program for a part of the work (see the function child): path, n and order are
+// those of a store, more is what else it takes.
+func (b *bench) child(what, path string, n uint64, order, more string) (sample, error) {
+	return b.run(b.self, what, path, strconv.FormatUint(n, 10), order, more)
+}
+
 // withStore calls f with a store of n exceptions, which it makes and removes.
 func (b *bench) withStore(n uint64, order string, f func(storeFile) error) error {
 	s := storeFile{filepath.Join(b.dir, "store"), n, order}
 	defer os.Remove(s.path)
 	progress("%v: writing the store", s)
-	if _, err := b.run(b.self, "synthesize", s.path, strconv.FormatUint(n, 10), order); err != nil {
+	if _, err := b.child("synthesize", s.path, n, order, ""); err != nil {
 		return err
 	}
 	if _, err := b.floor(s); err != nil { // the first walk warms the cache
@@ -81,43 +85,68 @@ func (b *bench) withStore(n uint64, order string, f func(storeFile) error) error
 	return f(s)
 }
 
-func (b *bench) floor(s storeFile) (sample, error) {
-	return b.run(b.self, "floor", s.path, strconv.FormatUint(s.n, 10))
-}
+func (b *bench) floor(s storeFile) (sample, error) { return b.child("floor", s.path, s.n, s.order, "") }
 
-// pair is a walk of the floor and what was run after it.
+// pair is what the floor took, and what was run after it.
 type pair struct{ floor, command sample }
 
-func (p pair) ratio() float64 { return float64(p.command.elapsed) / float64(p.floor.elapsed) }
+type measure func() (sample, error)
 
-// cpuRatio is the ratio of processor time: it stays when others use the machine
-// too, and dmcow is left with one of the cores that it would use.
-func (p pair) cpuRatio() float64 { return float64(p.command.cpu) / float64(max(p.floor.cpu, 1)) }
-
-// compare runs the floor, then each of the commands, and that as often as runs
-// says. Before each it calls prepare. It returns each command's pairs.
-func (b *bench) compare(s storeFile, commands []command, runs int, prepare func() error) ([][]pair, error) {
+// compare runs the floor, then each of the commands, and that so many times. It returns
+// each command's pairs.
+func compare(runs int, floor measure, commands ...measure) ([][]pair, error) {
 	pairs := make([][]pair, len(commands))
 	for range runs {
-		if err := prepare(); err != nil {
-			return nil, err
-		}
-		floor, err := b.floor(s)
+		f, err := floor()
 		if err != nil {
 			return nil, err
 		}
-		for i, c := range commands {
-			if err := prepare(); err != nil {
-				return nil, err
-			}
-			x, err := b.run(b.dmcow, append(c.args, s.path)...)
+		for i, command := range commands {
+			c, err := command()
 			if err != nil {
 				return nil, err
 			}
-			pairs[i] = append(pairs[i], pair{floor, x})
+			pairs[i] = append(pairs[i], pair{f, c})
 		}
 	}
 	return pairs, nil
+}
+
+// warmed compares one command with its floor. It runs both once more than it counts: the
+// first time warms the cache.
+func (b *bench) warmed(what string, floor, command measure) (figures, error) {
+	pairs, err := compare(b.runs+1, func() (sample, error) {
+		progress("%s", what)
+		return floor()
+	}, command)
+	if err != nil {
+		return figures{}, err
+	}
+	return figuresOf(pairs[0][1:]), nil
+}
+
+// figures are what the tables say of pairs: medians, but for the ends of a range.
+type figures struct {
+	floor, elapsed     float64 // in ms
+	ratio, least, most float64 // of command to floor
+	// cpu is the ratio of processor time: it stays when others use the machine too, and
+	// dmcow is left with one of the cores that it would use.
+	cpu  float64
+	peak float64 // the highest of the commands', in MiB
+}
+
+func figuresOf(pairs []pair) (f figures) {
+	var floors, elapsed, ratios, cpus []float64
+	for _, p := range pairs {
+		floors = append(floors, milliseconds(p.floor.elapsed))
+		elapsed = append(elapsed, milliseconds(p.command.elapsed))
+		ratios = append(ratios, float64(p.command.elapsed)/float64(p.floor.elapsed))
+		cpus = append(cpus, float64(p.command.cpu)/float64(max(p.floor.cpu, 1)))
+		f.peak = max(f.peak, float64(p.command.peak)/1024)
+	}
+	f.floor, f.elapsed, f.ratio, f.cpu = median(floors), median(elapsed), median(ratios), median(cpus)
+	f.least, f.most = slices.Min(ratios), slices.Max(ratios)
+	return f
 }
 
 // median is the middle one of values, the upper of two.
@@ -125,19 +154,15 @@ func median[T cmp.Ordered](values []T) T {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
 
-// each is f of each of values.
-func each[V, T any](values []V, f func(V) T) []T {
-	var all []T
-	for _, v := range values {
-		all = append(all, f(v))
-	}
-	return all
-}
-
-// milliseconds is a time as the tables have it.
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
-// progress tells on standard error what is being done.
+func mark(over bool) string {
+	if over {
+		return "  OVER"
+	}
+	return ""
+}
+
 func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }

@@ -22,10 +22,8 @@ type mergeable struct {
 	order string
 }
 
-// longestRun is how many chunks a run has at most.
 const longestRun = 64
 
-// chunks is how many the origin has.
 func (m mergeable) chunks() uint64 {
 	if m.order == "quarter" {
 		return 4 * m.n
@@ -33,7 +31,6 @@ func (m mergeable) chunks() uint64 {
 	return 2 * m.n
 }
 
-// old is the origin chunk of each exception.
 func (m mergeable) old() []uint64 {
 	rng := rand.New(rand.NewPCG(7, 11))
 	all := make([]uint64, m.n)
@@ -72,7 +69,6 @@ func (m mergeable) runs(rng *rand.Rand, all []uint64) []uint64 {
 	return all
 }
 
-// storeSize and originSize are the devices' sizes.
 func (m mergeable) storeSize() format.Bytes {
 	size, _ := extent(m.n)
 	return size
@@ -81,8 +77,6 @@ func (m mergeable) originSize() format.Bytes {
 	return format.Bytes(m.chunks()) * geometry().ChunkBytes()
 }
 
-// write writes the store and the origin to two devices or files, which there may be
-// already.
 func (m mergeable) write(store, origin string) error {
 	return errors.Join(
 		into(store, func(f *os.File) error {
@@ -92,28 +86,13 @@ func (m mergeable) write(store, origin string) error {
 			return m.writeData(f)
 		}),
 		m.restore(store),
-		m.writeOrigin(origin))
+		writeChunks(origin, m.chunks(), func(buf []byte, chunk uint64) { content(buf, chunk, false) }))
 }
 
-// into calls use with a device or file that may not be there yet, and makes durable
-// what it wrote: what is still being written back would disturb what is measured.
-func into(path string, use func(*os.File) error) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := use(f); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-// writeData writes the store's data chunks.
 func (m mergeable) writeData(f *os.File) error {
 	buf := make([]byte, geometry().ChunkBytes())
 	for i, old := range m.old() {
-		m.content(buf, uint64(old), true)
+		content(buf, old, true)
 		if _, err := f.WriteAt(buf, int64(geometry().Offset(geometry().DataChunk(uint64(i))))); err != nil {
 			return err
 		}
@@ -129,24 +108,9 @@ func (m mergeable) restore(store string) error {
 	})
 }
 
-// writeOrigin writes what the origin holds before it is merged into.
-func (m mergeable) writeOrigin(path string) error {
-	return into(path, func(f *os.File) error {
-		w := bufio.NewWriterSize(f, 1<<20)
-		buf := make([]byte, geometry().ChunkBytes())
-		for chunk := range m.chunks() {
-			m.content(buf, chunk, false)
-			if _, err := w.Write(buf); err != nil {
-				return err
-			}
-		}
-		return w.Flush()
-	})
-}
-
 // content is what a chunk of the origin holds before the merge and after it, where
 // an exception replaces it.
-func (m mergeable) content(buf []byte, chunk uint64, merged bool) {
+func content(buf []byte, chunk uint64, merged bool) {
 	word := (chunk*2 + 1) * 0x9e3779b97f4a7c15
 	if merged {
 		word = ^word
@@ -156,7 +120,6 @@ func (m mergeable) content(buf []byte, chunk uint64, merged bool) {
 	}
 }
 
-// check makes sure that the origin holds what it must after the merge, in each chunk.
 func (m mergeable) check(origin string) error {
 	f, err := os.Open(origin)
 	if err != nil {
@@ -173,7 +136,7 @@ func (m mergeable) check(origin string) error {
 		if _, err := io.ReadFull(r, got); err != nil {
 			return err
 		}
-		if m.content(want, chunk, replaced[chunk]); !bytes.Equal(want, got) {
+		if content(want, chunk, replaced[chunk]); !bytes.Equal(want, got) {
 			return fmt.Errorf("%s: chunk %d does not hold what the merge must leave there", origin, chunk)
 		}
 	}

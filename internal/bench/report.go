@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // The limits, beside those of the commands.
@@ -17,7 +16,6 @@ const (
 	sizeLimit    = 12.0 // MiB, of the program
 )
 
-// command is a command of dmcow to measure.
 type command struct {
 	name   string
 	args   []string // without the store
@@ -40,14 +38,14 @@ var commands = []command{
 	{"check", []string{"check", "--output", "json"}, []limit{{1 << 22, 1.5}, {1 << 24, 2}, {1 << 28, 3}}, 2},
 }
 
-// ratio is the limit for a store of n exceptions; ok is false if there is none.
-func (c command) ratio(n uint64) (ratio float64, ok bool) {
+// ratio is the limit for a store of n exceptions, 0 if there is none.
+func (c command) ratio(n uint64) (ratio float64) {
 	for _, l := range c.limits {
 		if n >= l.from {
-			ratio, ok = l.ratio, true
+			ratio = l.ratio
 		}
 	}
-	return ratio, ok
+	return ratio
 }
 
 // memory is how much the command may take for a store of n exceptions, in MiB.
@@ -56,12 +54,14 @@ func (c command) memory(n uint64) float64 {
 	return memoryLimit + c.bits*float64(geometry().Chunks(size))/8/(1<<20)
 }
 
-// all measures everything and prints it.
-func (b *bench) all(sizes []uint64) error {
+func (b *bench) metadata(sizes []uint64) error {
+	if err := checkRoom(b.dir, slices.Max(sizes)); err != nil {
+		return err
+	}
 	if err := b.size(); err != nil {
 		return err
 	}
-	if err := b.startup(); err != nil {
+	if err := b.withStore(3, "sequential", b.startup); err != nil {
 		return err
 	}
 	fmt.Printf("\nWarm cache: times the floor, which reads each area with one pread and looks at each\n"+
@@ -87,7 +87,6 @@ func ordersOf(n uint64) []string {
 	return orders
 }
 
-// size prints the size of the program.
 func (b *bench) size() error {
 	info, err := os.Stat(b.dmcow)
 	if err != nil {
@@ -98,92 +97,61 @@ func (b *bench) size() error {
 	return nil
 }
 
-// startup prints how much longer the dump of a tiny store takes than a program
-// that does nothing.
-func (b *bench) startup() error {
-	times := 40 * b.runs
-	return b.withStore(3, "sequential", func(s storeFile) error {
-		progress("startup")
-		for _, output := range []string{"csv", "human"} {
-			more, err := b.startups(times, "dump", "--output", output, s.path)
-			if err != nil {
-				return err
-			}
-			m := median(more)
-			fmt.Printf("Startup: a dump of 3 exceptions (%s) takes %.1f ms more than an empty Go program (median of %d), limit %.0f%s\n",
-				output, m, times, startupLimit, mark(m > startupLimit))
-		}
-		return nil
-	})
-}
-
-// startups are how many milliseconds longer dmcow takes than the empty
-// program, each time.
-func (b *bench) startups(times int, args ...string) (more []float64, err error) {
-	for range times {
-		empty, err := b.run(b.empty)
-		if err != nil {
-			return nil, err
-		}
-		dmcow, err := b.run(b.dmcow, args...)
-		if err != nil {
-			return nil, err
-		}
-		more = append(more, milliseconds(dmcow.elapsed-empty.elapsed))
-	}
-	return more, nil
-}
-
-// warm prints the rows of a store that is in the cache.
-func (b *bench) warm(s storeFile) error {
-	for _, c := range commands {
-		progress("%v: %s", s, c.name)
-		pairs, err := b.compare(s, []command{c}, b.runs, func() error { return nil })
+func (b *bench) startup(s storeFile) error {
+	progress("startup")
+	for _, output := range []string{"csv", "human"} {
+		pairs, err := compare(40*b.runs, func() (sample, error) { return b.run(b.empty) }, func() (sample, error) {
+			return b.run(b.dmcow, "dump", "--output", output, s.path)
+		})
 		if err != nil {
 			return err
 		}
-		ratio, _ := c.ratio(s.n)
-		row(s, c, pairs[0], ratio)
+		var more []float64
+		for _, p := range pairs[0] {
+			more = append(more, milliseconds(p.command.elapsed-p.floor.elapsed))
+		}
+		m := median(more)
+		fmt.Printf("Startup: a dump of 3 exceptions (%s) takes %.1f ms more than an empty Go program (median of %d), limit %.0f%s\n",
+			output, m, len(more), startupLimit, mark(m > startupLimit))
 	}
 	return nil
 }
 
-// head prints the columns' names.
+func (c command) run(b *bench, s storeFile) (sample, error) {
+	return b.run(b.dmcow, append(slices.Clip(c.args), s.path)...)
+}
+
+func (b *bench) warm(s storeFile) error {
+	for _, c := range commands {
+		progress("%v: %s", s, c.name)
+		pairs, err := compare(b.runs, func() (sample, error) { return b.floor(s) }, func() (sample, error) { return c.run(b, s) })
+		if err != nil {
+			return err
+		}
+		row(s, c, figuresOf(pairs[0]), c.ratio(s.n))
+	}
+	return nil
+}
+
 func head() {
 	fmt.Printf("%-16s %-7s %9s %9s %7s %7s %7s %6s %7s %6s %6s\n",
 		"store", "command", "floor ms", "ms", "ratio", "least", "most", "limit", "cpu", "MiB", "limit")
 }
 
-// row prints how a command compares with the floor, and with a limit, which is 0
-// if there is none.
-func row(s storeFile, c command, pairs []pair, limit float64) {
-	floor := median(each(pairs, func(p pair) time.Duration { return p.floor.elapsed }))
-	elapsed := median(each(pairs, func(p pair) time.Duration { return p.command.elapsed }))
-	peak := slices.Max(each(pairs, func(p pair) float64 { return float64(p.command.peak) / 1024 }))
-	ratios := each(pairs, pair.ratio)
-	ratio, bound := median(ratios), "-"
-	over := peak > c.memory(s.n)
+// row prints how a command compares with the floor. A limit of 0 is none.
+func row(s storeFile, c command, f figures, limit float64) {
+	bound, over := "-", f.peak > c.memory(s.n)
 	if limit > 0 {
 		bound = fmt.Sprintf("%.2f", limit)
-		over = over || ratio > limit
+		over = over || f.ratio > limit
 	}
-	fmt.Printf("%-16v %-7s %9.1f %9.1f %7.2f %7.2f %7.2f %6s %7.2f %6.1f %6.0f%s\n", s, c.name, milliseconds(floor), milliseconds(elapsed),
-		ratio, slices.Min(ratios), slices.Max(ratios), bound, median(each(pairs, pair.cpuRatio)), peak, c.memory(s.n), mark(over))
-}
-
-// mark marks what is over its limit.
-func mark(over bool) string {
-	if over {
-		return "  OVER"
-	}
-	return ""
+	fmt.Printf("%-16v %-7s %9.1f %9.1f %7.2f %7.2f %7.2f %6s %7.2f %6.1f %6.0f%s\n", s, c.name, f.floor, f.elapsed,
+		f.ratio, f.least, f.most, bound, f.cpu, f.peak, c.memory(s.n), mark(over))
 }
 
 // dropCaches is where the kernel is told to forget what it has read.
 const dropCaches = "/proc/sys/vm/drop_caches"
 
-// cold prints how the commands compare with the floor when nothing is in the
-// cache, where that can be had.
 func (b *bench) cold(sizes []uint64) error {
 	if why := b.noCold(); why != "" {
 		fmt.Printf("\nCold cache: skipped, %s\n", why)
@@ -195,27 +163,38 @@ func (b *bench) cold(sizes []uint64) error {
 		if n < 1<<20 || n == 1<<22 {
 			continue
 		}
-		err := b.withStore(n, "random", func(s storeFile) error {
-			progress("%v: cold cache", s)
-			runs := min(b.runs, 3)
-			if n > 1<<24 {
-				runs = 1 // which takes minutes
-			}
-			pairs, err := b.compare(s, commands[:2], runs, b.dropCache)
-			for i := range pairs {
-				limit := coldLimit
-				if n < 1<<24 {
-					limit = 0
-				}
-				row(s, commands[i], pairs[i], limit)
-			}
-			return err
-		})
-		if err != nil {
+		if err := b.withStore(n, "random", b.coldRows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// coldRows prints the rows of the first two commands on a store that is not in the cache.
+func (b *bench) coldRows(s storeFile) error {
+	progress("%v: cold cache", s)
+	runs, limit := min(b.runs, 3), coldLimit
+	switch {
+	case s.n > 1<<24:
+		runs = 1 // which takes minutes
+	case s.n < 1<<24:
+		limit = 0
+	}
+	cold := func(run measure) measure {
+		return func() (sample, error) {
+			if err := b.dropCache(); err != nil {
+				return sample{}, err
+			}
+			return run()
+		}
+	}
+	pairs, err := compare(runs, cold(func() (sample, error) { return b.floor(s) }),
+		cold(func() (sample, error) { return commands[0].run(b, s) }),
+		cold(func() (sample, error) { return commands[1].run(b, s) }))
+	for i := range pairs {
+		row(s, commands[i], figuresOf(pairs[i]), limit)
+	}
+	return err
 }
 
 // dropCache empties the cache, but for the programs: they are not what is to
@@ -248,7 +227,7 @@ func (b *bench) noCold() string {
 }
 
 // ownPeak is the peak of this process's resident set, in MiB. What getrusage
-// has may be that of the process that started it.
+// has may be the peak of the process that started it.
 func ownPeak() float64 {
 	status, _ := os.ReadFile("/proc/self/status")
 	for line := range strings.Lines(string(status)) {

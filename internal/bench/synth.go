@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"math/bits"
 	"os"
@@ -8,9 +9,7 @@ import (
 	"dmcow/format"
 )
 
-// chunkSectors is the chunk size of every synthetic store: 4 KiB, LVM's
-// default.
-const chunkSectors = 8
+const chunkSectors = 8 // 4 KiB, LVM's default
 
 // orders are the ways in which a snapshot's origin gets written.
 var orders = []string{"random", "runs", "sequential"}
@@ -23,33 +22,48 @@ func extent(n uint64) (size, metadata format.Bytes) {
 	return g.Offset(g.AreaLocation(format.AreaIndex(areas))), format.Bytes(areas+1) * g.ChunkBytes()
 }
 
-// synthesize writes a sound store of n exceptions to a new sparse file: its
-// header and areas alone, no data. The order is one of orders.
-func synthesize(path string, n uint64, order string) (err error) {
-	f, err := os.Create(path)
+// synthesize writes a sound store to a new sparse file, without data.
+func synthesize(path string, n uint64, order string) error {
+	return into(path, func(f *os.File) error {
+		size, _ := extent(n)
+		if err := f.Truncate(int64(size)); err != nil {
+			return err
+		}
+		if err := writeHeader(f); err != nil {
+			return err
+		}
+		return writeAreas(f, n, oldChunks(n, order))
+	})
+}
+
+// into calls use with a device or file that may not be there yet, and makes durable
+// what it wrote: what is still being written back would disturb what is measured.
+func into(path string, use func(*os.File) error) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
-	size, _ := extent(n)
-	if err := f.Truncate(int64(size)); err != nil {
+	defer f.Close()
+	if err := use(f); err != nil {
 		return err
 	}
-	if err := writeHeader(f); err != nil {
-		return err
-	}
-	if err := writeAreas(f, n, oldChunks(n, order)); err != nil {
-		return err
-	}
-	// What is still being written back would disturb what is measured.
 	return f.Sync()
 }
 
-// writeHeader writes the chunk with the header.
+func writeChunks(path string, n uint64, fill func(buf []byte, chunk uint64)) error {
+	return into(path, func(f *os.File) error {
+		w := bufio.NewWriterSize(f, 1<<20)
+		buf := make([]byte, geometry().ChunkBytes())
+		for chunk := range n {
+			fill(buf, chunk)
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
+		}
+		return w.Flush()
+	})
+}
+
 func writeHeader(f *os.File) error {
 	header := format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: chunkSectors}
 	buf := make([]byte, geometry().ChunkBytes())
@@ -58,8 +72,6 @@ func writeHeader(f *os.File) error {
 	return err
 }
 
-// writeAreas writes the areas of n exceptions, the one with the terminator
-// included.
 func writeAreas(f *os.File, n uint64, old func(i uint64) format.OldChunk) error {
 	g := geometry()
 	e := uint64(g.ExceptionsPerArea())
@@ -78,7 +90,6 @@ func writeAreas(f *os.File, n uint64, old func(i uint64) format.OldChunk) error 
 	return nil
 }
 
-// geometry is that of every synthetic store.
 func geometry() format.Geometry {
 	g, err := format.NewGeometry(chunkSectors)
 	if err != nil {

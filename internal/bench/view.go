@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,119 +28,76 @@ const (
 // view prints how long it takes to open a snapshot, and to read one whose store has n chunks
 // at random, a quarter of the origin.
 func (b *bench) view(n uint64) error {
-	if err := b.open(); err != nil {
+	if err := b.withStore(1<<22, "random", b.open); err != nil {
 		return err
 	}
-	m := mergeable{n, "quarter"}
-	f := mergeFiles{m, filepath.Join(b.dir, "store"), filepath.Join(b.dir, "origin"), filepath.Join(b.dir, "copy")}
-	for _, path := range []string{f.store, f.origin, f.copy} {
-		defer os.Remove(path)
-	}
-	progress("view: writing a store of %d MiB and its origin", m.storeSize()>>20)
-	if _, err := b.child("mergeable", f.store, m, f.origin); err != nil {
-		return err
-	}
-	if err := b.export(f); err != nil {
-		return err
-	}
-	return b.mount(f)
-}
-
-// open prints how long it takes to open a snapshot of 2^22 exceptions.
-func (b *bench) open() error {
-	const n = 1 << 22
-	return b.withStore(n, "random", func(s storeFile) error {
-		origin := filepath.Join(b.dir, "origin")
-		defer os.Remove(origin)
-		if err := errors.Join(os.WriteFile(origin, nil, 0o666), os.Truncate(origin, int64(n*geometry().ChunkBytes()))); err != nil {
+	return b.withMergeable(mergeable{n, "quarter"}, func(m mergeFiles) error {
+		if err := b.export(m); err != nil {
 			return err
 		}
-		var pairs []pair
-		for range b.runs {
-			floor, err := b.floor(s)
-			if err != nil {
-				return err
-			}
-			x, err := b.run(b.dmcow, "mount", "--dry-run", s.path, "--origin", origin, b.dir)
-			if err != nil {
-				return err
-			}
-			pairs = append(pairs, pair{floor, x})
-		}
-		viewRow(fmt.Sprintf("Open a snapshot of %v", s), "the floor", openLimit, pairs)
-		return nil
+		return b.mount(m)
 	})
 }
 
-// viewRow prints how something compares.
-func viewRow(what, with string, limit float64, pairs []pair) {
-	ratios := each(pairs, pair.ratio)
-	fmt.Printf("\n%s: %.0f ms; %s: %.0f ms; ratio %.2f (%.2f to %.2f), limit %.1f%s; %.1f MiB\n", what,
-		milliseconds(median(each(pairs, func(p pair) time.Duration { return p.command.elapsed }))), with,
-		milliseconds(median(each(pairs, func(p pair) time.Duration { return p.floor.elapsed }))),
-		median(ratios), slices.Min(ratios), slices.Max(ratios), limit, mark(median(ratios) > limit),
-		slices.Max(each(pairs, func(p pair) float64 { return float64(p.command.peak) / 1024 })))
+func (b *bench) open(s storeFile) error {
+	origin := filepath.Join(b.dir, "origin")
+	defer os.Remove(origin)
+	if err := makeSparse(origin, format.Bytes(s.n)*geometry().ChunkBytes()); err != nil {
+		return err
+	}
+	f, err := b.warmed("open", func() (sample, error) { return b.floor(s) }, func() (sample, error) {
+		return b.run(b.dmcow, "mount", "--dry-run", s.path, "--origin", origin, b.dir)
+	})
+	return f.viewed(err, fmt.Sprintf("Open a snapshot of %v", s), "the floor", openLimit)
+}
+
+// viewed prints how something compares, if it could be measured.
+func (f figures) viewed(err error, what, with string, limit float64) error {
+	if err == nil {
+		fmt.Printf("\n%s: %.0f ms; %s: %.0f ms; ratio %.2f (%.2f to %.2f), limit %.1f%s; %.1f MiB\n", what, f.elapsed, with,
+			f.floor, f.ratio, f.least, f.most, limit, mark(f.ratio > limit), f.peak)
+	}
+	return err
 }
 
 // export prints how long an export to a file takes. What it is compared with does not wait
 // for the disk.
-func (b *bench) export(f mergeFiles) error {
-	var pairs []pair
-	for n := range b.runs + 1 {
-		progress("export")
-		os.Remove(f.copy)
-		floor, err := b.run("cp", "--sparse=never", f.origin, f.copy)
+func (b *bench) export(m mergeFiles) error {
+	f, err := b.warmed("export", func() (sample, error) {
+		os.Remove(m.copy)
+		defer os.Remove(m.copy)
+		s, err := b.run("cp", "--sparse=never", m.origin, m.copy)
 		if err != nil {
-			return err
+			return s, err
 		}
-		if err := into(f.copy, func(*os.File) error { return nil }); err != nil { // what it has left to write
-			return err
-		}
-		os.Remove(f.copy)
-		x, err := b.run(b.dmcow, "export", f.store, "--origin", f.origin, f.copy)
-		if err != nil {
-			return err
-		}
-		if n > 0 { // else it warmed the cache
-			pairs = append(pairs, pair{floor, x})
-		} else if _, err := b.child("merged", f.copy, f.mergeable); err != nil {
-			return err
-		}
+		return s, into(m.copy, func(*os.File) error { return nil }) // what it has left to write
+	}, func() (sample, error) {
+		return b.run(b.dmcow, "export", m.store, "--origin", m.origin, m.copy)
+	})
+	if err == nil {
+		_, err = b.child("merged", m.copy, m.n, m.order, "")
 	}
-	viewRow(fmt.Sprintf("Export %d MiB, a quarter of it in the store", f.originSize()>>20), "cp", exportLimit, pairs)
-	return nil
+	return f.viewed(err, fmt.Sprintf("Export %d MiB, a quarter of it in the store", m.originSize()>>20), "cp", exportLimit)
 }
 
 // mount prints how long it takes to read the snapshot, mounted. It is compared with a file
 // system that does nothing but hand on what it reads from the origin.
-func (b *bench) mount(f mergeFiles) error {
+func (b *bench) mount(m mergeFiles) error {
 	if os.Geteuid() != 0 {
 		fmt.Println("\nmount: not measured, that takes root")
 		return nil
 	}
-	n := strconv.FormatUint(f.n, 10)
 	dir := filepath.Join(b.dir, "mnt")
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return err
 	}
 	defer os.Remove(dir)
-	var pairs []pair
-	for run := range b.runs + 1 {
-		progress("mount")
-		floor, err := b.readMounted(dir, b.self, "passthrough", f.origin, n, dir)
-		if err != nil {
-			return err
-		}
-		x, err := b.readMounted(dir, b.dmcow, "mount", "-v", f.store, "--origin", f.origin, dir)
-		if err != nil {
-			return err
-		}
-		if run > 0 {
-			pairs = append(pairs, pair{floor, x})
-		}
-	}
-	viewRow("Read the same, mounted", "through a bare file system", mountLimit, pairs)
-	return nil
+	f, err := b.warmed("mount", func() (sample, error) {
+		return b.readMounted(dir, b.self, "passthrough", m.origin, "0", "", dir)
+	}, func() (sample, error) {
+		return b.readMounted(dir, b.dmcow, "mount", "-v", m.store, "--origin", m.origin, dir)
+	})
+	return f.viewed(err, "Read the same, mounted", "through a bare file system", mountLimit)
 }
 
 // readMounted starts a program that mounts, waits until it says so, and is how long it takes

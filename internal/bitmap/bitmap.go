@@ -18,7 +18,6 @@ type Set struct {
 // given words, all of them zero.
 func On(words []uint64) Set { return Set{words: words} }
 
-// reach makes the set large enough for n.
 func (s *Set) reach(n uint64) {
 	if n/64 < uint64(len(s.words)) {
 		return
@@ -75,7 +74,7 @@ func look(words []uint64, raw []byte) (sum uint64) {
 }
 
 // AddNew adds the count numbers from first on, if none of them is there yet, and
-// reports whether it did. count is no less than 1.
+// reports whether it did. count is 1 or more.
 func (s *Set) AddNew(first, count uint64) bool {
 	s.reach(first + count - 1)
 	for n, left := first, count; left > 0; {

@@ -35,7 +35,6 @@ func Matrix(image []byte, chunk, exceptions int, origin uint64) iter.Seq[Damage]
 	}
 }
 
-// matrix calls put for each change of the matrix.
 func matrix(image []byte, chunk, exceptions int, origin uint64, put func(string, func([]byte))) {
 	for f, name := range []string{"magic", "valid", "version", "chunk size"} {
 		was := binary.LittleEndian.Uint32(image[4*f:])

@@ -72,7 +72,6 @@ func Mount(dir string, source Source, o Options) (Server, error) {
 	return fs.Mount(dir, &directory{name: o.File, file: f}, options)
 }
 
-// directory is the directory, with the one file in it.
 type directory struct {
 	fs.Inode
 	name string

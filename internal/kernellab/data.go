@@ -3,12 +3,13 @@ package kernellab
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
 	"testing"
+	"unsafe"
 )
 
 // Pattern is test data for count sectors from the sector first on. Each holds
@@ -32,16 +33,16 @@ func Pattern(first, count, version uint64) []byte {
 // that the device's end cuts short is written as far as it goes. It returns how
 // many chunks the kernel would not write.
 func WritePattern(path string, chunk uint64, chunks []uint64, version uint64) (failed int, err error) {
-	f, direct, err := openDirect(path, os.O_RDWR, chunk*SectorSize)
+	f, err := openDirect(path, os.O_RDWR)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	defer direct.free()
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, err
 	}
+	direct := alignedBuffer(chunk * SectorSize)
 	for _, c := range chunks {
 		n := min(chunk, uint64(size)/SectorSize-c*chunk)
 		data := direct[:copy(direct, Pattern(c*chunk, n, version))]
@@ -56,12 +57,12 @@ func WritePattern(path string, chunk uint64, chunks []uint64, version uint64) (f
 // time. It reads past the page cache, as device-mapper writes past it. The
 // piece is only good until use returns.
 func Read(path string, use func(piece []byte)) error {
-	f, direct, err := openDirect(path, os.O_RDONLY, 1<<20)
+	f, err := openDirect(path, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	defer direct.free()
+	direct := alignedBuffer(1 << 20)
 	for {
 		n, err := f.Read(direct)
 		if errors.Is(err, io.EOF) {
@@ -89,7 +90,7 @@ func Digest(path string) (string, error) {
 	if err := Read(path, func(piece []byte) { h.Write(piece) }); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }
 
 // MustDigest is Digest, which ends the test where it fails.
@@ -102,25 +103,19 @@ func MustDigest(t testing.TB, path string) string {
 	return digest
 }
 
-// A directBuffer is aligned as O_DIRECT wants it.
-type directBuffer []byte
-
-func (b directBuffer) free() { _ = syscall.Munmap(b) }
-
 // openDirect opens path with O_DIRECT, or without it on a file system that does
-// not know it, and makes a buffer of so many bytes for it.
-func openDirect(path string, flags int, bytes uint64) (*os.File, directBuffer, error) {
+// not know it.
+func openDirect(path string, flags int) (*os.File, error) {
 	f, err := os.OpenFile(path, flags|syscall.O_DIRECT, 0)
 	if errors.Is(err, syscall.EINVAL) {
-		f, err = os.OpenFile(path, flags, 0)
+		return os.OpenFile(path, flags, 0)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := syscall.Mmap(-1, 0, int(bytes), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return f, b, nil
+	return f, err
+}
+
+// alignedBuffer is a buffer of so many bytes, aligned as O_DIRECT wants it.
+func alignedBuffer(bytes uint64) []byte {
+	const page = 4096
+	b := make([]byte, bytes+page)
+	return b[-uintptr(unsafe.Pointer(unsafe.SliceData(b)))%page:][:bytes]
 }

@@ -3,6 +3,7 @@ package kernellab
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -25,9 +26,7 @@ type Device struct {
 func Create(t testing.TB, name, table string, readOnly bool) *Device {
 	t.Helper()
 	d, err := TryCreate(t, name, table, readOnly)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	return d
 }
 
@@ -59,23 +58,12 @@ func TryCreate(t testing.TB, name, table string, readOnly bool) (*Device, error)
 func (d *Device) Remove(t testing.TB) {
 	t.Helper()
 	err := removeMapped(d.Name)
-	for range 200 {
-		if !errors.Is(err, unix.EBUSY) {
-			break
-		}
+	for tries := 0; tries < 200 && errors.Is(err, unix.EBUSY); tries++ {
 		time.Sleep(25 * time.Millisecond)
 		err = removeMapped(d.Name)
 	}
-	d.must(t, err)
+	Must(t, err)
 	d.gone = true
-}
-
-// must ends the test if there is an error.
-func (d *Device) must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Status is the status of the device's only target, without its start, length
@@ -83,28 +71,31 @@ func (d *Device) must(t testing.TB, err error) {
 func (d *Device) Status(t testing.TB) string {
 	t.Helper()
 	lines, err := mappedTargets(d.Name, 0)
-	d.must(t, err)
-	return afterTarget(lines[0])
+	Must(t, err)
+	return strings.Join(strings.SplitN(lines[0], " ", 4)[3:], "") // empty if the target says nothing
 }
 
 // Table is the device's table, as Create takes it.
 func (d *Device) Table(t testing.TB) string {
 	t.Helper()
 	lines, err := mappedTargets(d.Name, unix.DM_STATUS_TABLE_FLAG)
-	d.must(t, err)
+	Must(t, err)
 	return strings.Join(lines, "\n")
 }
 
-// Message sends the target that holds sector 0 a message.
+// Message sends the target that holds sector 0 a message (struct dm_target_msg: the sector, and
+// the words).
 func (d *Device) Message(t testing.TB, words ...string) {
 	t.Helper()
-	d.must(t, messageMapped(d.Name, strings.Join(words, " ")))
+	data := append(make([]byte, 8), strings.Join(words, " ")+"\x00"...)
+	_, _, err := mapperCall{request: unix.DM_TARGET_MSG, name: d.Name, data: data}.do()
+	Must(t, err)
 }
 
 // Reload gives the device another table; the device is suspended meanwhile.
 func (d *Device) Reload(t testing.TB, table string) {
 	t.Helper()
-	d.must(t, loadMapped(d.Name, table, 0))
+	Must(t, loadMapped(d.Name, table, 0))
 	d.Suspend(t)
 	d.Resume(t)
 }
@@ -112,35 +103,22 @@ func (d *Device) Reload(t testing.TB, table string) {
 // Suspend waits for what is under way, and holds whatever comes after.
 func (d *Device) Suspend(t testing.TB) {
 	t.Helper()
-	d.must(t, suspendMapped(d.Name, unix.DM_SUSPEND_FLAG))
+	Must(t, suspendMapped(d.Name, unix.DM_SUSPEND_FLAG))
 }
 
 // Resume undoes Suspend.
 func (d *Device) Resume(t testing.TB) {
 	t.Helper()
-	d.must(t, suspendMapped(d.Name, 0))
+	Must(t, suspendMapped(d.Name, 0))
 }
 
 // Size is the size in sectors of the file or block device at path.
 func Size(t testing.TB, path string) uint64 {
 	t.Helper()
 	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	defer f.Close()
-	bytes, err := f.Seek(0, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	bytes, err := f.Seek(0, io.SeekEnd)
+	Must(t, err)
 	return uint64(bytes) / SectorSize
-}
-
-// afterTarget cuts "START SECTORS TARGET " off a line of dmsetup's.
-func afterTarget(line string) string {
-	fields := strings.SplitN(line, " ", 4)
-	if len(fields) < 4 {
-		return ""
-	}
-	return fields[3]
 }

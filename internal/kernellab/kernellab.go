@@ -92,8 +92,14 @@ func run(name string, args ...string) (string, error) {
 func Run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := run(name, args...)
+	Must(t, err)
+	return out
+}
+
+// Must ends the test if there is an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out
 }

@@ -21,9 +21,7 @@ func loops(t *testing.T, cowSectors uint64, options ...kernellab.LoopOption) (or
 func write(t *testing.T, path string, chunks []uint64, version uint64) (failed int) {
 	t.Helper()
 	failed, err := kernellab.WritePattern(path, 8, chunks, version)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	return failed
 }
 
@@ -57,9 +55,7 @@ func TestKernelSnapshotKeepsWhatTheOriginHeld(t *testing.T) {
 
 func TestKernelRefusedStoreTellsWhatTheDriverLogged(t *testing.T) {
 	origin, cow := loops(t, 800)
-	if err := os.WriteFile(cow, bytes.Repeat([]byte{0xff}, 4096), 0); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, os.WriteFile(cow, bytes.Repeat([]byte{0xff}, 4096), 0))
 	_, err := kernellab.TrySnapshot(t, origin, cow, "P", 8)
 	if err == nil || !strings.Contains(err.Error(), "Invalid or corrupt snapshot") {
 		t.Errorf("got %v", err)

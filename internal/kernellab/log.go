@@ -1,6 +1,7 @@
 package kernellab
 
 import (
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -14,12 +15,9 @@ type Log struct{ fd int }
 func OpenLog(t testing.TB) *Log {
 	t.Helper()
 	fd, err := syscall.Open("/dev/kmsg", syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(os.NewSyscallError("open /dev/kmsg", err))
-	}
-	if _, err := syscall.Seek(fd, 0, 2); err != nil {
-		t.Fatal(os.NewSyscallError("seek /dev/kmsg", err))
-	}
+	Must(t, os.NewSyscallError("open /dev/kmsg", err))
+	_, err = syscall.Seek(fd, 0, io.SeekEnd)
+	Must(t, os.NewSyscallError("seek /dev/kmsg", err))
 	return &Log{fd}
 }
 

@@ -43,9 +43,7 @@ func Partitions() LoopOption {
 func Loop(t testing.TB, path string, options ...LoopOption) string {
 	t.Helper()
 	dev, err := attach(path, options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	t.Cleanup(func() { _ = detach(dev) })
 	return dev
 }
@@ -53,9 +51,7 @@ func Loop(t testing.TB, path string, options ...LoopOption) string {
 // Detach takes the file from the loop device dev before the test ends.
 func Detach(t testing.TB, dev string) {
 	t.Helper()
-	if err := detach(dev); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, detach(dev))
 }
 
 func attach(path string, options []LoopOption) (dev string, err error) {
@@ -96,7 +92,6 @@ func detach(dev string) error {
 	return onLoop(dev, os.O_RDONLY, func(fd int) error { return unix.IoctlSetInt(fd, unix.LOOP_CLR_FD, 0) })
 }
 
-// onLoop opens a loop device for a call on it.
 func onLoop(dev string, mode int, call func(fd int) error) error {
 	f, err := os.OpenFile(dev, mode, 0)
 	if err != nil {
@@ -114,14 +109,8 @@ func onLoop(dev string, mode int, call func(fd int) error) error {
 func File(t testing.TB, name string, sectors uint64) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := f.Truncate(int64(sectors) * SectorSize); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.WriteFile(path, nil, 0o666))
+	Must(t, os.Truncate(path, int64(sectors)*SectorSize))
 	return path
 }
 

@@ -62,9 +62,7 @@ func LVM(t *testing.T, physical ...string) {
 		fmt.Fprintf(&filter, "%q, ", "a|^"+pv+"$|")
 	}
 	config := fmt.Sprintf(lvmConfig, &filter, system)
-	if err := os.WriteFile(filepath.Join(system, "lvm.conf"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	Must(t, os.WriteFile(filepath.Join(system, "lvm.conf"), []byte(config), 0o600))
 	t.Setenv("LVM_SYSTEM_DIR", system)
 	t.Setenv("LVM_SUPPRESS_FD_WARNINGS", "1")
 }

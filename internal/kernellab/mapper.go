@@ -15,10 +15,8 @@ import (
 // Starting a program takes the lab a tenth of a second, and tests make thousands of
 // devices: so this asks device-mapper itself, as dmsetup would (linux/dm-ioctl.h).
 
-// mapperDir has the nodes of device-mapper's devices.
 const mapperDir = "/dev/mapper/"
 
-// A mapperCall is a request of device-mapper.
 type mapperCall struct {
 	request uintptr
 	name    string // of the device
@@ -64,7 +62,6 @@ func (c mapperCall) do() ([]byte, *unix.DmIoctl, error) {
 	return buf, head, nil
 }
 
-// createMapped makes a device of a table, and its node.
 func createMapped(name, table string, flags uint32) error {
 	_, head, err := mapperCall{request: unix.DM_DEV_CREATE, name: name}.do()
 	if err != nil {
@@ -90,7 +87,7 @@ func loadMapped(name, table string, flags uint32) error {
 	for line := range strings.Lines(table) {
 		spec := unix.DmTargetSpec{}
 		words := strings.SplitN(strings.TrimSpace(line), " ", 4)
-		if _, err := fmt.Sscan(strings.Join(words[:min(2, len(words))], " "), &spec.Sector_start, &spec.Length); err != nil || len(words) < 3 {
+		if _, err := fmt.Sscan(line, &spec.Sector_start, &spec.Length); err != nil || len(words) < 3 {
 			return fmt.Errorf("table line %q", line)
 		}
 		copy(spec.Target_type[:], words[2])
@@ -113,7 +110,6 @@ func suspendMapped(name string, flags uint32) error {
 	return err
 }
 
-// removeMapped removes a device and its node.
 func removeMapped(name string) error {
 	_, _, err := mapperCall{request: unix.DM_DEV_REMOVE, name: name}.do()
 	if err != nil {
@@ -123,13 +119,6 @@ func removeMapped(name string) error {
 		return err
 	}
 	return nil
-}
-
-// messageMapped sends a message to the target that holds sector 0 (struct
-// dm_target_msg: the sector, and the words).
-func messageMapped(name, words string) error {
-	_, _, err := mapperCall{request: unix.DM_TARGET_MSG, name: name, data: append(make([]byte, 8), words+"\x00"...)}.do()
-	return err
 }
 
 // mappedTargets are lines of what device-mapper tells of a device's targets, as
@@ -150,7 +139,6 @@ func mappedTargets(name string, flags uint32) (lines []string, err error) {
 	return lines, nil
 }
 
-// cString is a string of C's.
 func cString(b []byte) string {
 	b, _, _ = bytes.Cut(b, []byte{0})
 	return string(b)

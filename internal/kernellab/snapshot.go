@@ -20,9 +20,7 @@ type Snapshot struct {
 func NewSnapshot(t testing.TB, origin, cow, typ string, chunk uint64) *Snapshot {
 	t.Helper()
 	s, err := TrySnapshot(t, origin, cow, typ, chunk)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	return s
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // Umlexec builds umlexec for a test that boots kernels itself, and returns its
-// path. It skips the test where there is no linux.uml, but fails it with CI in
+// path. It skips the test without linux.uml, but fails it with CI in
 // the environment, where it must be installed.
 func Umlexec(t testing.TB) string {
 	t.Helper()

@@ -26,9 +26,7 @@ func TestUmlexecPassesOutputAndStatus(t *testing.T) {
 	stdout, stderr, status := inside(umlexec, []string{"DMCOW_LAB_OUT=" + dir, "DMCOW_WORD=hello"},
 		"sh", "-c", `echo $DMCOW_WORD; id -u; pwd; echo oops >&2; echo kept >"$DMCOW_LAB_OUT/file"; exit 7`)
 	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	if want := "hello\n0\n" + here + "\n"; stdout != want {
 		t.Errorf("standard output %q, want %q", stdout, want)
 	}

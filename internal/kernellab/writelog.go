@@ -49,9 +49,7 @@ func (l *WriteLog) Flush(t testing.TB) {
 	if err == nil {
 		err = errors.Join(f.Sync(), f.Close())
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 }
 
 // End removes the log's device and returns what it has noted.
@@ -59,13 +57,9 @@ func (l *WriteLog) End(t testing.TB) []LogEntry {
 	t.Helper()
 	l.Remove(t)
 	log, err := os.ReadFile(l.file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	entries, err := parseWriteLog(log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	return entries
 }
 
@@ -118,8 +112,6 @@ func parseWriteLog(log []byte) ([]LogEntry, error) {
 // endMark is what the target itself adds when it is removed.
 const endMark = "dm-log-writes-end"
 
-// parseLogEntry reads the description that b begins with. A mark's words are in
-// it.
 func parseLogEntry(b []byte) LogEntry {
 	le := binary.LittleEndian
 	flags := le.Uint64(b[16:])

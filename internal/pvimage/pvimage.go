@@ -53,7 +53,6 @@ func (v Volume) Image() []byte {
 	return b
 }
 
-// write writes the area.
 func (a Area) write(b []byte) {
 	le := binary.LittleEndian
 	head := b[:512]
@@ -75,7 +74,7 @@ func (a Area) write(b []byte) {
 	le.PutUint32(head, sum(head[4:]))
 }
 
-// sum is LVM's checksum: that of everybody, begun with another number, and not inverted.
+// sum is LVM's checksum: CRC-32 as everybody's, begun with another number, and not inverted.
 func sum(b []byte) uint32 {
 	crc := uint32(0xf597a6cf)
 	for _, c := range b {

@@ -28,12 +28,7 @@ type Output struct {
 }
 
 // Err is the first error of a write, an [*OutputError], nil where there was none.
-func (o *Output) Err() error {
-	if o.err == nil {
-		return nil
-	}
-	return o.err
-}
+func (o *Output) Err() error { return o.err }
 
 // NewOutput is standard output. Closed says that the program was started without one.
 func NewOutput(w io.Writer, closed bool) *Output { return &Output{Writer: w, closed: closed} }
@@ -89,7 +84,6 @@ func (e *Errors) File() *os.File {
 	return fileOf(e.w)
 }
 
-// fileOf is the file that a stream writes to, nil where it is none.
 func fileOf(w io.Writer) *os.File {
 	f, _ := w.(*os.File)
 	return f

@@ -30,6 +30,7 @@ import (
 	"testing"
 
 	"dmcow/internal/naive"
+	"dmcow/internal/units"
 )
 
 const sectorBytes = 512
@@ -76,25 +77,17 @@ type compiler struct {
 	laidOut bool        // by a layout statement, not by the header
 }
 
+var statements = map[string]func(c *compiler, args []string) error{
+	"device": (*compiler).device, "header": (*compiler).header, "layout": (*compiler).layout, "fill": (*compiler).fill,
+	"ex": (*compiler).exception, "raw": (*compiler).raw, "data": (*compiler).data,
+}
+
 func (c *compiler) statement(verb string, args []string) error {
 	if (verb == "device") != (c.store.Image == nil) {
 		return errors.New("device comes first, and once")
 	}
-	switch verb {
-	case "device":
-		return c.device(args)
-	case "header":
-		return c.header(args)
-	case "layout":
-		return c.layout(args)
-	case "fill":
-		return c.fill(args)
-	case "ex":
-		return c.exception(args)
-	case "raw":
-		return c.raw(args)
-	case "data":
-		return c.data(args)
+	if compile := statements[verb]; compile != nil {
+		return compile(c, args)
 	}
 	return errors.New("unknown statement")
 }
@@ -281,7 +274,6 @@ func (c *compiler) data(args []string) error {
 	return nil
 }
 
-// assign sets fields from arguments of the form name=value.
 func assign(fields map[string]*uint32, args []string) error {
 	for _, arg := range args {
 		name, text, _ := strings.Cut(arg, "=")
@@ -323,9 +315,7 @@ func number(text string) (uint64, error) {
 	if text == "max" {
 		return math.MaxUint64, nil
 	}
-	base := 10
-	if hex, ok := strings.CutPrefix(text, "0x"); ok {
-		text, base = hex, 16
-	}
-	return strconv.ParseUint(text, base, 64)
+	var n units.Number
+	err := n.UnmarshalText([]byte(text))
+	return uint64(n), err
 }

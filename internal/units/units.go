@@ -93,8 +93,7 @@ func (n *Number) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// parseNumber parses a decimal number, leading zeros and all, or with 0x a
-// hexadecimal one.
+// parseNumber takes leading zeros for decimal, not for octal numbers.
 func parseNumber(s string) (uint64, error) {
 	if hex, ok := strings.CutPrefix(s, "0x"); ok {
 		return strconv.ParseUint(hex, 16, 64)

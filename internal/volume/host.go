@@ -41,7 +41,7 @@ func (m machine) read() (*Host, error) {
 	}
 	for _, name := range []string{"lvm.conf", "lvmlocal.conf"} {
 		if dir == "" {
-			break // as for LVM, there is no configuration
+			break // LVM, too, does without a configuration then
 		}
 		file := filepath.Join(dir, name)
 		text, err := os.ReadFile(file)
@@ -97,7 +97,6 @@ func (m machine) systemID(c lvm.Config) (string, error) {
 	return "", fmt.Errorf("global/system_id_source: %q is not known", c.SystemIDSource)
 }
 
-// systemID is the system ID that LVM makes of a text.
 func systemID(what, text string) (string, error) {
 	id := lvm.ParseSystemID(text)
 	if id == "" {

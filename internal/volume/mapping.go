@@ -12,18 +12,14 @@ import (
 )
 
 // Mapping is the COW device of a snapshot of the metadata, nil if there is none. Its UUID
-// alone does not tell: the metadata may be that of a copy.
+// alone does not tell: the metadata may be a copy's.
 func (v *Volume) Mapping(all []inuse.Mapping) *inuse.Mapping {
 	uuid := lvm.MappingUUID(v.Group, v.Logical) + "-cow"
 	i := slices.IndexFunc(all, func(m inuse.Mapping) bool { return m.UUID == uuid && !m.Suspended })
 	if i < 0 {
 		return nil
 	}
-	parts, err := v.parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
-	if err != nil {
-		return nil
-	}
-	here, err := device.Join(v.Name, parts)
+	here, err := v.place()
 	if err != nil {
 		return nil
 	}
@@ -41,19 +37,18 @@ func (v *Volume) Mapping(all []inuse.Mapping) *inuse.Mapping {
 // Table is the device-mapper table of a volume of the group, a line for each segment; a
 // comment, where it cannot be told.
 func (v *Volume) Table(l *lvm.Logical) string {
-	var b strings.Builder
 	layout, err := v.Group.Layout(l)
 	if err != nil {
 		return fmt.Sprintf("# %v\n", err)
 	}
+	var b strings.Builder
 	start := int64(0)
 	for _, p := range layout {
-		fmt.Fprintf(&b, "%d %d ", start/lvm.SectorSize, p.Length/lvm.SectorSize)
-		if len(p.Places) == 1 {
-			b.WriteString("linear")
-		} else {
-			fmt.Fprintf(&b, "striped %d %d", len(p.Places), p.Chunk/lvm.SectorSize)
+		target := "linear"
+		if len(p.Places) > 1 {
+			target = fmt.Sprintf("striped %d %d", len(p.Places), p.Chunk/lvm.SectorSize)
 		}
+		fmt.Fprintf(&b, "%d %d %s", start/lvm.SectorSize, p.Length/lvm.SectorSize, target)
 		for _, at := range p.Places {
 			f, missing, err := v.physical(at.On)
 			if err != nil || missing != nil {

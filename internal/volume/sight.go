@@ -47,7 +47,6 @@ type Options struct {
 	Visit func() error
 }
 
-// disk is a device with physical volumes on it.
 type disk struct {
 	*device.Device
 	out *device.Writable // the same, where it was opened for writing
@@ -97,7 +96,7 @@ func (s *Sight) Close() {
 }
 
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
-// were given: as for LVM, a group in a volume is that of a virtual machine.
+// were given: as for LVM, a group in a volume belongs to a virtual machine.
 func (s *Sight) candidates() (names []string) {
 	if len(s.options.Given) > 0 {
 		return s.options.Given
@@ -135,15 +134,14 @@ func (s *Sight) look(name string) error {
 		found, errs = lvm.Find(d, name)
 		s.Faults = append(s.Faults, errs...)
 	}
-	switch {
-	case len(found) > 0:
+	if len(found) > 0 {
 		k := &disk{Device: d}
 		s.disks = append(s.disks, k)
 		for _, f := range found {
 			f.Disk = k
 		}
 		s.found = append(s.found, found...)
-	default:
+	} else {
 		if len(s.options.Given) > 0 && len(partitions) == 0 && len(errs) == 0 {
 			s.Empty = append(s.Empty, &Error{name, errors.New(empty(d))})
 		}
@@ -160,7 +158,6 @@ func (s *Sight) look(name string) error {
 	return nil
 }
 
-// empty says of a device that it has no physical volume, and why that may be.
 func empty(d *device.Device) string {
 	if format, err := signature.Container(d); err == nil && format != "" {
 		return signature.AboutContainer(format)
@@ -198,7 +195,6 @@ func shadows(one, other *lvm.Found, before bool) bool {
 	return before && stretch(one).Overlaps(stretch(other))
 }
 
-// stretch is the physical volume as a device.
 func stretch(f *lvm.Found) *device.Device {
 	d, err := device.Join(f.Name, []device.Part{{Length: f.Length, Stripes: []device.Stripe{{On: diskOf(f).Device, Start: f.Start}}}})
 	if err != nil {
@@ -231,13 +227,19 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 // tellCut tells of physical volumes of a group that are shorter than they were: images, mostly,
 // that are not whole.
 func (s *Sight) tellCut(g *lvm.Group) {
-	for _, p := range g.Physical {
-		for _, f := range s.Groups.Found(p.UUID) {
-			if f.Length < int64(min(f.Size, math.MaxInt64)) {
-				s.say(f.String(), "is cut off: it has %d bytes, and the physical volume had %d", f.Length, f.Size)
-			}
+	for _, f := range s.on(g) {
+		if f.Length < int64(min(f.Size, math.MaxInt64)) {
+			s.say(f.String(), "is cut off: it has %d bytes, and the physical volume had %d", f.Length, f.Size)
 		}
 	}
+}
+
+// on are the physical volumes of a group, as far as they are there, and all copies of them.
+func (s *Sight) on(g *lvm.Group) (all []*lvm.Found) {
+	for _, p := range g.Physical {
+		all = append(all, s.Groups.Found(p.UUID)...)
+	}
+	return all
 }
 
 // withFaults adds to an error what could not be seen, the first of it.
@@ -268,14 +270,7 @@ func (s *Sight) say(about, format string, args ...any) {
 // OnBlocks reports whether some of the group is on block devices: then LVM may be at work
 // on it.
 func (s *Sight) OnBlocks(g *lvm.Group) bool {
-	for _, p := range g.Physical {
-		for _, f := range s.Groups.Found(p.UUID) {
-			if diskOf(f).IsBlock() {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.on(g), func(f *lvm.Found) bool { return diskOf(f).IsBlock() })
 }
 
 // Lock takes LVM's lock of a volume group, until the sight is closed, and waits so long for it.

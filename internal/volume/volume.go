@@ -112,11 +112,9 @@ func (v *Volume) unreliable() error {
 	if stale := v.stale(); stale != nil {
 		return fmt.Errorf("%w; vgextend --restoremissing takes it back", stale)
 	}
-	for _, p := range v.Group.Physical {
-		for _, f := range v.sight.Groups.Found(p.UUID) {
-			if f.ArrayMember && v.isOn(p.UUID) {
-				return fmt.Errorf("%v is a part of an array of md: what is written to it alone is lost when the array is assembled", f)
-			}
+	for _, f := range v.sight.on(v.Group) {
+		if f.ArrayMember && v.isOn(f.UUID) {
+			return fmt.Errorf("%v is a part of an array of md: what is written to it alone is lost when the array is assembled", f)
 		}
 	}
 	return nil
@@ -164,7 +162,6 @@ func (v *Volume) claimed() error {
 	return nil
 }
 
-// isOn reports whether some of the volume is on a physical volume.
 func (v *Volume) isOn(uuid string) bool {
 	return slices.ContainsFunc(v.Group.Physical, func(p *lvm.Physical) bool {
 		return p.UUID == uuid && slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool {
@@ -173,7 +170,7 @@ func (v *Volume) isOn(uuid string) bool {
 	})
 }
 
-// NoSnapshot is the error of a volume that is no snapshot: it says what it is.
+// NoSnapshot is the error of a volume that is not a snapshot: it says what it is.
 func (v *Volume) NoSnapshot() error {
 	if v.Active != nil || v.Snapshot != nil {
 		return nil
@@ -259,8 +256,7 @@ func (v *Volume) physical(p *lvm.Physical) (f *lvm.Found, missing, err error) {
 	return nil, nil, fmt.Errorf("physical volume %s is there %d times: %v and %v; name one with --pv", p.UUID, len(all), all[0], all[1])
 }
 
-// misplaced is the error of a physical volume whose extents begin in its label or a metadata
-// area.
+// misplaced refuses a physical volume whose extents cover its label or a metadata area.
 func misplaced(p *lvm.Physical, f *lvm.Found) error {
 	start, end := p.Start*lvm.SectorSize, (p.Start+p.Count*p.ExtentSize)*lvm.SectorSize
 	for _, a := range append([]lvm.Area{f.LabelArea()}, f.Metadata...) {
@@ -290,11 +286,11 @@ func (v *Volume) Open() (*device.Device, error) {
 		v.sight.say(v.Name, "%v", v.Gone)
 		return nil
 	})
-	if stale := v.stale(); err == nil && stale != nil {
-		v.sight.say(v.Name, "%v", stale)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if stale := v.stale(); stale != nil {
+		v.sight.say(v.Name, "%v", stale)
 	}
 	d, err := device.Join(v.Name, parts)
 	if err != nil {
@@ -340,7 +336,7 @@ func (v *Volume) usersOnce() []string {
 	}
 	by, known := v.sight.users[origin]
 	if !known {
-		by = v.users()
+		by = v.users(origin)
 		v.sight.users[origin] = by
 	}
 	return by
@@ -349,24 +345,15 @@ func (v *Volume) usersOnce() []string {
 // users names the devices of this machine that have any of the volume, or of what belongs
 // together with it: a snapshot, its origin, and the origin's other snapshots. By their UUIDs
 // those are found whose place is not known.
-func (v *Volume) users() (by []string) {
-	origin := v.Logical
-	if v.Snapshot != nil {
-		origin = v.Snapshot.Origin
-	}
+func (v *Volume) users(origin *lvm.Logical) (by []string) {
 	related := []*lvm.Logical{v.Logical, origin}
 	for _, s := range v.Group.Of(origin) {
 		related = append(related, s.COW)
 	}
 	for _, l := range related {
-		parts, err := v.Beside(l).parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
-		if err == nil {
-			if d, err := device.Join(v.Name, parts); err == nil {
-				by = append(by, d.Holders()...)
-				continue
-			}
-		}
-		if v.sight.OnBlocks(v.Group) {
+		if d, err := v.Beside(l).place(); err == nil {
+			by = append(by, d.Holders()...)
+		} else if v.OnBlocks() {
 			by = append(by, inuse.MappedAs(lvm.MappingUUID(v.Group, l))...)
 		}
 	}
@@ -374,10 +361,18 @@ func (v *Volume) users() (by []string) {
 	return slices.Compact(by)
 }
 
-// reading is the disk, open for reading.
+// place is the volume as a device that is not for reading, but shows where the volume lies, as far
+// as it is there.
+func (v *Volume) place() (*device.Device, error) {
+	parts, err := v.parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	return device.Join(v.Name, parts)
+}
+
 func (d *disk) reading() (*device.Device, error) { return d.Device, nil }
 
-// writable is the disk, open for writing.
 func (d *disk) writable() (*device.Device, error) {
 	if d.out == nil {
 		w, err := device.OpenShared(d.Path())

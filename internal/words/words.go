@@ -9,15 +9,14 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Printable is a text on one line that does nothing to a terminal: names of files may hold
 // anything.
 func Printable(s string) string {
-	for _, r := range s {
-		if r == '\uFFFD' || !strconv.IsPrint(r) {
-			return strconv.Quote(s)
-		}
+	if strings.ContainsFunc(s, func(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
 	}
 	return s
 }

@@ -23,6 +23,7 @@ import (
 	"testing"
 
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab"
 )
 
 // A Store is one entry of kernel.json: a store, its origin, and what the kernel
@@ -77,9 +78,7 @@ type Write struct {
 func Load(t testing.TB) map[string]Store {
 	t.Helper()
 	stores, err := read(filepath.Join(moduleRoot(t), "testdata", "kernel"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	return stores
 }
 
@@ -121,17 +120,13 @@ func read(dir string) (map[string]Store, error) {
 func moduleRoot(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
+	kernellab.Must(t, err)
+	for ; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir
 		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
+		if dir == filepath.Dir(dir) {
 			t.Fatal("no go.mod above the test's directory")
 		}
-		dir = parent
 	}
 }

@@ -49,9 +49,7 @@ func settle(t *testing.T, r Result, stored map[string]Store, timed bool) {
 func readFile(t testing.TB, path string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	return b
 }
 
@@ -70,9 +68,7 @@ func TestCopies(t *testing.T) {
 		files[s.COWFile], files[s.OriginFile] = true, true
 	}
 	entries, err := os.ReadDir(filepath.Join(moduleRoot(t), "testdata", "kernel"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	for _, e := range entries {
 		if !files[e.Name()] {
 			t.Errorf("kernel.json does not speak of %s", e.Name())

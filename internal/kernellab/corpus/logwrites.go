@@ -12,21 +12,16 @@ func (b *rig) writes() (writes []Write) {
 	b.Helper()
 	b.unload()
 	for _, e := range b.log.End(b) {
-		writes = append(writes, writeOf(e))
+		w := Write{Sector: e.Sector, Sectors: e.Sectors, Mark: e.Mark, Flags: flagNames(e)}
+		if len(e.Data) > 0 {
+			w.SHA256 = Digest(e.Data)
+			w.Zero = len(bytes.Trim(e.Data, "\x00")) == 0
+		}
+		writes = append(writes, w)
 	}
 	return writes
 }
 
-func writeOf(e kernellab.LogEntry) Write {
-	w := Write{Sector: e.Sector, Sectors: e.Sectors, Mark: e.Mark, Flags: flagNames(e)}
-	if len(e.Data) > 0 {
-		w.SHA256 = Digest(e.Data)
-		w.Zero = len(bytes.Trim(e.Data, "\x00")) == 0
-	}
-	return w
-}
-
-// flagNames are the flags of an entry: "FLUSH+FUA".
 func flagNames(e kernellab.LogEntry) string {
 	var names []string
 	for _, f := range []struct {

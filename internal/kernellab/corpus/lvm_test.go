@@ -90,9 +90,7 @@ func writeFiles(t *testing.T, dir, word string, first, end int) {
 		name := fmt.Sprintf("file-%02d.txt", n)
 		line := fmt.Appendf(nil, "%s, as it was %s\n", name, word)
 		content := bytes.Repeat(line, 400+n*160)
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		kernellab.Must(t, os.WriteFile(filepath.Join(dir, name), content, 0o644))
 	}
 }
 
@@ -101,13 +99,9 @@ func changeFiles(t *testing.T, dir string) {
 	t.Helper()
 	writeFiles(t, dir, "changed", 5, 24)
 	for n := 24; n < 30; n++ {
-		if err := os.Remove(filepath.Join(dir, fmt.Sprintf("file-%02d.txt", n))); err != nil {
-			t.Fatal(err)
-		}
+		kernellab.Must(t, os.Remove(filepath.Join(dir, fmt.Sprintf("file-%02d.txt", n))))
 	}
-	if err := os.Mkdir(filepath.Join(dir, "new"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, os.Mkdir(filepath.Join(dir, "new"), 0o755))
 	writeFiles(t, filepath.Join(dir, "new"), "added", 0, 12)
 }
 
@@ -133,26 +127,18 @@ func TestKernelLVMOverAnOldSnapshot(t *testing.T) {
 	}
 
 	d, err := device.Open(where[0].Physical)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	defer d.Close()
 	// The physical volume itself is none of that, though it holds a store.
 	whole, err := check.Make(check.Options{Device: d})
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	if len(whole.Tallies) != 1 || whole.Tallies[0].Name != "foreign-content" {
 		t.Errorf("the physical volume: %+v", whole.Tallies)
 	}
 	cow, err := d.Section(int64(where[0].Start)*kernellab.SectorSize, int64(where[0].Sectors)*kernellab.SectorSize)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	r, err := check.Make(check.Options{Device: cow, Origin: 16 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	if len(r.Tallies) != 1 || r.Tallies[0].Name != "zeroed-header" || r.Tallies[0].Severity != check.Error ||
 		r.Outcome() != check.Damaged {
 		t.Fatalf("%s: %+v", r.Outcome(), r.Tallies)

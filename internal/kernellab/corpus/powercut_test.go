@@ -46,9 +46,7 @@ func makePowerCut(t *testing.T) {
 	origin := kernellab.File(t, "origin", sc.OriginSectors)
 	devicetest.WriteFile(t, origin, kernellab.Pattern(0, sc.OriginSectors, 0))
 	before, err := kernellab.Digest(origin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	cow := kernellab.File(t, "cow", sc.COWSectors)
 	shared := t.TempDir()
 
@@ -60,9 +58,7 @@ func makePowerCut(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	stores, err := read(shared)
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	s := stores[sc.Name]
 	t.Logf("%s: %s", s.Name, s.Status)
 	if s.ViewSHA256 != before {

@@ -39,11 +39,10 @@ func Run(t testing.TB, sc Scenario) Result {
 	return result
 }
 
-// rig is the devices on which a scenario is carried out.
+// A rig carries out a scenario.
 type rig struct {
 	testing.TB
 	sc                  Scenario
-	originFile, cowFile string
 	origin, rawCOW, cow string // block devices; cow is what the kernel is given
 	log                 *kernellab.WriteLog
 	up                  *kernellab.Snapshot // nil while the store is not loaded
@@ -55,18 +54,14 @@ func newRig(t testing.TB, sc Scenario) *rig {
 	if sc.Type == "" {
 		sc.Type = "P"
 	}
-	b := &rig{
-		TB: t, sc: sc,
-		originFile: kernellab.File(t, "origin", sc.OriginSectors),
-		cowFile:    kernellab.File(t, "cow", sc.COWSectors),
-	}
-	devicetest.WriteFile(b, b.originFile, kernellab.Pattern(0, sc.OriginSectors, 0))
+	origin, cow := kernellab.File(t, "origin", sc.OriginSectors), kernellab.File(t, "cow", sc.COWSectors)
+	devicetest.WriteFile(t, origin, kernellab.Pattern(0, sc.OriginSectors, 0))
 	if sc.Stale {
 		const zeroed = 4096 // what lvcreate clears
 		garbage := bytes.Repeat([]byte{0xa5}, int(sc.COWSectors*kernellab.SectorSize)-zeroed)
-		devicetest.WriteFile(b, b.cowFile, append(make([]byte, zeroed), garbage...))
+		devicetest.WriteFile(t, cow, append(make([]byte, zeroed), garbage...))
 	}
-	b.origin, b.rawCOW = kernellab.Loop(t, b.originFile), kernellab.Loop(t, b.cowFile)
+	b := &rig{TB: t, sc: sc, origin: kernellab.Loop(t, origin), rawCOW: kernellab.Loop(t, cow)}
 	b.cow = b.rawCOW
 	if sc.Logged {
 		b.log = kernellab.NewWriteLog(t, b.rawCOW, 8<<20/kernellab.SectorSize)
@@ -91,37 +86,25 @@ func (b *rig) unload() {
 	}
 }
 
-func (b *rig) write(path string, chunks []uint64, version uint64) (failed int) {
-	b.Helper()
-	failed, err := kernellab.WritePattern(path, b.sc.Chunk, chunks, version)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return failed
-}
-
 func writeOrigin(chunks []uint64, version uint64) Step {
-	return func(b *rig) {
-		if failed := b.write(b.load().Origin.Path, chunks, version); failed > 0 {
-			b.Fatalf("%d writes to the origin failed", failed)
-		}
-	}
+	return func(b *rig) { b.write(b.load().Origin, chunks, version, false) }
 }
 
 func writeSnapshot(chunks []uint64, version uint64) Step {
-	return func(b *rig) {
-		if failed := b.write(b.load().View.Path, chunks, version); failed > 0 {
-			b.Fatalf("%d writes to the snapshot failed", failed)
-		}
-	}
+	return func(b *rig) { b.write(b.load().View, chunks, version, false) }
 }
 
 // writeSnapshotInVain expects some of the writes to find no room.
 func writeSnapshotInVain(chunks []uint64, version uint64) Step {
-	return func(b *rig) {
-		if b.write(b.load().View.Path, chunks, version) == 0 {
-			b.Fatal("no write to the snapshot failed")
-		}
+	return func(b *rig) { b.write(b.load().View, chunks, version, true) }
+}
+
+func (b *rig) write(to *kernellab.Device, chunks []uint64, version uint64, inVain bool) {
+	b.Helper()
+	failed, err := kernellab.WritePattern(to.Path, b.sc.Chunk, chunks, version)
+	kernellab.Must(b, err)
+	if (failed > 0) != inVain {
+		b.Fatalf("%s: %d writes failed", to.Name, failed)
 	}
 }
 
@@ -192,14 +175,11 @@ func ask(t testing.TB, s *Store, origin, cow, typ string, chunk uint64) (table s
 		s.Exceptions = new(differences(t, snapshot, chunk))
 	}
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	s.Kernel = strings.TrimSpace(string(release))
 	return snapshot.View.Table(t)
 }
 
-// differences counts the chunks in which the snapshot differs from its origin.
 func differences(t testing.TB, s *kernellab.Snapshot, chunk uint64) int {
 	t.Helper()
 	view, origin := kernellab.MustRead(t, s.View.Path), kernellab.MustRead(t, s.Origin.Path)

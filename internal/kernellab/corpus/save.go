@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/kernellab"
 )
 
 // updating reports whether the test is to write its stores to DMCOW_LAB_OUT.
@@ -32,15 +33,9 @@ func save(t testing.TB, s Store, cow, origin []byte) {
 	if errors.Is(err, fs.ErrNotExist) {
 		stores, err = map[string]Store{}, nil
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
 	stores[s.Name] = s
 	b, err := json.MarshalIndent(stores, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "kernel.json"), append(b, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	kernellab.Must(t, err)
+	kernellab.Must(t, os.WriteFile(filepath.Join(dir, "kernel.json"), append(b, '\n'), 0o644))
 }

@@ -77,7 +77,6 @@ func loadModules(j *job) error {
 	return nil
 }
 
-// runJob runs the program and leaves its exit status.
 func runJob(j *job) error {
 	stdout, err := os.OpenFile(j.path("stdout"), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
@@ -112,8 +111,6 @@ func exitStatus(cmd *exec.Cmd) int {
 	return ws.ExitStatus()
 }
 
-// mountAll makes of the machine's read-only root a system that programs can
-// live in.
 func mountAll(j *job) error {
 	type entry struct{ source, target, fstype, data string }
 	mounts := []entry{
@@ -130,24 +127,17 @@ func mountAll(j *job) error {
 		mounts = append(mounts, entry{"none", dir, "hostfs", dir})
 	}
 	for _, m := range mounts {
-		if err := mount(m.source, m.target, m.fstype, m.data); err != nil {
+		if filepath.Dir(m.target) == "/dev" {
+			if err := os.MkdirAll(m.target, 0o755); err != nil {
+				return err
+			}
+		}
+		err := syscall.Mount(m.source, m.target, m.fstype, 0, m.data)
+		if err != nil && !errors.Is(err, syscall.EBUSY) { // the kernel has mounted /dev itself
 			return fmt.Errorf("mount %s: %w", m.target, err)
 		}
 	}
 	return linkStreams()
-}
-
-func mount(source, target, fstype, data string) error {
-	if filepath.Dir(target) == "/dev" {
-		if err := os.MkdirAll(target, 0o755); err != nil {
-			return err
-		}
-	}
-	err := syscall.Mount(source, target, fstype, 0, data)
-	if errors.Is(err, syscall.EBUSY) {
-		return nil // the kernel has mounted /dev itself
-	}
-	return err
 }
 
 // linkStreams makes the names under /dev that the kernel leaves to udev.

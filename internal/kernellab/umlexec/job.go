@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,9 +45,12 @@ func newJob(args []string) (*job, error) {
 		return nil, err
 	}
 	if out := os.Getenv("DMCOW_LAB_OUT"); out != "" {
-		dir, err := writableDir(out)
+		dir, err := filepath.Abs(out)
 		if err != nil {
 			return nil, err
+		}
+		if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+			return nil, fmt.Errorf("DMCOW_LAB_OUT: %s is not a directory", dir)
 		}
 		j.Writable = append(j.Writable, dir)
 		j.Env = append(j.Env, "DMCOW_LAB_OUT="+dir)
@@ -57,20 +61,12 @@ func newJob(args []string) (*job, error) {
 	if j.Home, err = filepath.Abs(j.Home); err != nil {
 		return nil, err
 	}
-	return j, errors.Join(os.Mkdir(j.path("tmp"), 0o700), j.save())
-}
-
-func (j *job) save() error {
 	b, err := json.Marshal(j)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, name := range []string{"stdout", "stderr"} {
-		if err := os.WriteFile(j.path(name), nil, 0o600); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(j.path("job"), b, 0o600)
+	return j, errors.Join(os.Mkdir(j.path("tmp"), 0o700), os.WriteFile(j.path("job"), b, 0o600),
+		os.WriteFile(j.path("stdout"), nil, 0o600), os.WriteFile(j.path("stderr"), nil, 0o600))
 }
 
 func loadJob(home string) (*job, error) {
@@ -82,20 +78,14 @@ func loadJob(home string) (*job, error) {
 	return j, json.Unmarshal(b, j)
 }
 
-// passedOn picks the variables that the program sees.
 func passedOn(env []string) []string {
-	var kept []string
-	for _, e := range env {
+	return slices.DeleteFunc(env, func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
-		if name == "CI" || name == "LANG" || strings.HasPrefix(name, "DMCOW_") {
-			kept = append(kept, e)
-		}
-	}
-	return kept
+		return name != "CI" && name != "LANG" && !strings.HasPrefix(name, "DMCOW_")
+	})
 }
 
-// coverageDirs are the directories to which a test binary writes for go test
-// -cover.
+// coverageDirs are where a test binary writes for go test -cover.
 func coverageDirs(args []string) []string {
 	var dirs []string
 	for _, arg := range args {
@@ -107,17 +97,6 @@ func coverageDirs(args []string) []string {
 		}
 	}
 	return dirs
-}
-
-func writableDir(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if fi, err := os.Stat(abs); err != nil || !fi.IsDir() {
-		return "", fmt.Errorf("DMCOW_LAB_OUT: %s is not a directory", abs)
-	}
-	return abs, nil
 }
 
 // follow copies the program's output as it grows. The function that it returns
@@ -150,8 +129,7 @@ func copyGrowing(to io.Writer, path string, done <-chan struct{}) {
 	}
 }
 
-// sameFile reports whether both are one file, so that the order of what goes to
-// them can be seen and must be kept.
+// sameFile matters because the order of what goes to one file must be kept.
 func sameFile(a, b *os.File) bool {
 	fa, errA := a.Stat()
 	fb, errB := b.Stat()

@@ -25,6 +25,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,8 +54,6 @@ func main() {
 	os.Exit(status)
 }
 
-// run boots the kernel for the program and arguments in args, and returns the
-// program's exit status.
 func run(args []string) (int, error) {
 	if len(args) == 0 {
 		return statusNoRun, errors.New("usage: umlexec PROGRAM [ARGUMENT...]")
@@ -63,7 +62,7 @@ func run(args []string) (int, error) {
 	if err != nil {
 		return statusNoRun, errors.New("linux.uml not found: install user-mode-linux (apt-get install user-mode-linux dmsetup kmod)")
 	}
-	timeout, err := time.ParseDuration(getenv("DMCOW_LAB_TIMEOUT", "10m"))
+	timeout, err := time.ParseDuration(cmp.Or(os.Getenv("DMCOW_LAB_TIMEOUT"), "10m"))
 	if err != nil {
 		return statusNoRun, fmt.Errorf("DMCOW_LAB_TIMEOUT: %w", err)
 	}
@@ -114,14 +113,13 @@ func (j *job) boot(ctx context.Context, kernel string) error {
 	return nil
 }
 
-// kernelArgs is the kernel's command line.
 func (j *job) kernelArgs() ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	args := []string{
-		"mem=" + getenv("DMCOW_LAB_MEM", "512M"),
+		"mem=" + cmp.Or(os.Getenv("DMCOW_LAB_MEM"), "512M"),
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
 		"init=" + self,
 		"uml_dir=" + j.Home + "/", // by default it fills ~/.uml
@@ -151,7 +149,9 @@ func (j *job) status(ctx context.Context) (int, error) {
 		why += ": " + context.Cause(ctx).Error()
 	}
 	console, _ := os.ReadFile(j.path("console"))
-	return statusNoRun, fmt.Errorf("%s; its console's last lines:\n%s", why, tail(string(console), 20))
+	lines := strings.Split(strings.TrimSpace(string(console)), "\n")
+	lines = lines[max(0, len(lines)-20):]
+	return statusNoRun, fmt.Errorf("%s; its console's last lines:\n%s", why, strings.Join(lines, "\n"))
 }
 
 // withParent returns a context that also ends when the process that started
@@ -166,16 +166,4 @@ func withParent(ctx context.Context) (context.Context, context.CancelFunc) {
 		cancel()
 	}()
 	return ctx, cancel
-}
-
-func tail(s string, lines int) string {
-	all := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
-func getenv(name, unset string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return unset
 }
