@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"testing"
 
-	"dmcow/internal/device"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/memory"
 )
 
 // TestKernelReadersSeeWho: an image file behind a loop device that a snapshot is active on, and an origin
@@ -86,7 +86,7 @@ func TestKernelMountSeesWho(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := device.AlignedBuffer(4096)
+			b := memory.Aligned(4096)
 			if _, err := f.ReadAt(b, 0); !errors.Is(err, syscall.EIO) {
 				t.Errorf("it is read: %v", err)
 			}

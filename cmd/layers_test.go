@@ -21,7 +21,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow":                       {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd":                   {own: []string{"dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/volume", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
 	"dmcow/snapshot":              {own: []string{"dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/signature", "dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
-	"dmcow/check":                 {own: []string{"dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/check":                 {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/repair":                {own: []string{"dmcow/store/look", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
 	"dmcow/dump":                  {own: []string{"dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
 	"dmcow/lvm":                   {others: []string{"github.com/diskfs/go-diskfs/partition"}},
@@ -29,10 +29,10 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/store/look":            {own: []string{"dmcow/internal/raw", "dmcow/format"}},
 	"dmcow/store/internal/header": {own: []string{"dmcow/internal/raw", "dmcow/format", "dmcow/store/look"}},
 	"dmcow/store/create":          {own: []string{"dmcow/internal/ahead", "dmcow/internal/raw", "dmcow/format", "dmcow/store", "dmcow/store/look", "dmcow/store/internal/header"}},
-	"dmcow/store/merge":           {own: []string{"dmcow/internal/raw", "dmcow/format", "dmcow/store", "dmcow/store/look", "dmcow/store/undo"}},
-	"dmcow/store/save":            {own: []string{"dmcow/internal/raw", "dmcow/internal/bitmap", "dmcow/format", "dmcow/store", "dmcow/store/look"}},
+	"dmcow/store/merge":           {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/format", "dmcow/store", "dmcow/store/look", "dmcow/store/undo"}},
+	"dmcow/store/save":            {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/bitmap", "dmcow/format", "dmcow/store", "dmcow/store/look"}},
 	"dmcow/store/undo":            {own: []string{"dmcow/internal/raw", "dmcow/internal/bitmap", "dmcow/format", "dmcow/store", "dmcow/store/look", "dmcow/store/internal/header"}},
-	"dmcow/view":                  {own: []string{"dmcow/store/look", "dmcow/check", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
+	"dmcow/view":                  {own: []string{"dmcow/internal/memory", "dmcow/store/look", "dmcow/check", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/internal/bitmap":       {},
 	"dmcow/internal/words":        {},
 	"dmcow/internal/raw":          {},
@@ -45,10 +45,10 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/early":        {own: []string{"dmcow/internal/early/limit"}},
 	"dmcow/internal/early/limit":  {},
 	"dmcow/internal/stdio":        {own: []string{"dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
-	"dmcow/internal/volume":       {own: []string{"dmcow/internal/inuse", "dmcow/internal/signature", "dmcow/lvm", "dmcow/internal/device"}},
-	"dmcow/internal/device":       {own: []string{"dmcow/internal/raw", "dmcow/internal/words", "dmcow/internal/inuse"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/volume":       {own: []string{"dmcow/internal/words", "dmcow/internal/inuse", "dmcow/internal/signature", "dmcow/lvm", "dmcow/internal/device"}},
+	"dmcow/internal/device":       {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words", "dmcow/internal/inuse"}, others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/inuse":        {own: []string{"dmcow/internal/raw", "dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
-	"dmcow/internal/draft":        {own: []string{"dmcow/internal/raw", "dmcow/internal/words", "dmcow/internal/device"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/draft":        {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words", "dmcow/internal/device"}, others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/signature":    {own: []string{"dmcow/internal/raw"}},
 }
 
@@ -58,7 +58,7 @@ var fenced = map[string][]string{
 	"os/exec":   {"dmcow/internal/signature", "dmcow/internal/fuse"},
 	"os/signal": {"dmcow/internal/process", "dmcow/internal/early"},
 	"syscall":   {"dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/raw", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio"},
-	"unsafe":    {"dmcow/internal/device", "dmcow/internal/inuse"},
+	"unsafe":    {"dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/memory"},
 }
 
 // TestLayers holds the imports of what becomes the program to the table.

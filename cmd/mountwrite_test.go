@@ -13,11 +13,11 @@ import (
 	"syscall"
 	"testing"
 
-	"dmcow/internal/device"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/fuse"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
+	"dmcow/internal/memory"
 )
 
 const sector = 512
@@ -430,7 +430,7 @@ func TestKernelMountWritesAsTheKernel(t *testing.T) {
 	for version := range uint64(270) { // more than an area
 		first := rng.Uint64N(origins)
 		count := 1 + rng.Uint64N(min(2*chunk-first%chunk, origins-first))
-		p := device.AlignedBuffer(int(count) * sector)
+		p := memory.Aligned(int(count) * sector)
 		copy(p, kernellab.Pattern(first, count, version+2))
 		for _, f := range []*os.File{kernels, ours} {
 			if _, err := f.WriteAt(p, int64(first)*sector); err != nil {

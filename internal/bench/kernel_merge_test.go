@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"dmcow/internal/device"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/memory"
 )
 
 // The devices inside.
@@ -153,7 +153,7 @@ func waitCleared(b *testing.B, start time.Time) {
 	f, err := os.OpenFile(labStore, os.O_RDONLY|syscall.O_DIRECT, 0)
 	kernellab.Must(b, err)
 	defer f.Close()
-	sector := device.AlignedBuffer(kernellab.SectorSize)
+	sector := memory.Aligned(kernellab.SectorSize)
 	area := int64(geometry().Offset(geometry().AreaLocation(0)))
 	for {
 		if _, err := f.ReadAt(sector, area); err != nil {

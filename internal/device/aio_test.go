@@ -9,6 +9,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"dmcow/internal/memory"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -120,9 +122,9 @@ func (f *fakeAIO) transfer(r iocb) ioEvent {
 // manyBlocks is n blocks of 512 bytes in memory, and where each of them is in a
 // device: the last one comes first.
 func manyBlocks(n int) (p [][]byte, at []int64) {
-	memory := AlignedBuffer(n * 512)
+	buffer := memory.Aligned(n * 512)
 	for i := range n {
-		p = append(p, memory[i*512:][:512])
+		p = append(p, buffer[i*512:][:512])
 		at = append(at, int64(n-1-i)*512)
 	}
 	return p, at
@@ -324,8 +326,8 @@ func TestAIOOfAlignedMemory(t *testing.T) {
 	w := manyFile(t, 8)
 	k := &fakeAIO{}
 	fake(w, k)
-	memory := AlignedBuffer(8 * 512)
-	p := [][]byte{memory[:512], memory[513:1025], memory[1536:2048], memory[2048:2560], memory[2560:2660]}
+	buffer := memory.Aligned(8 * 512)
+	p := [][]byte{buffer[:512], buffer[513:1025], buffer[1536:2048], buffer[2048:2560], buffer[2560:2660]}
 	at := []int64{0, 512, 1024, 1536, 2048}
 	// The file is not open for direct I/O, and takes any memory.
 	if _, err := w.WriteMany(p[:4], at); err != nil {

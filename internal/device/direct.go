@@ -105,9 +105,6 @@ func (m *medium) aligned(p []byte, offset int64) bool {
 const bounceSize = memory.Alignment
 
 var bounce = sync.Pool{New: func() any {
-	b := AlignedBuffer(bounceSize)
+	b := memory.Aligned(bounceSize)
 	return &b
 }}
-
-// AlignedBuffer is [memory.Aligned].
-func AlignedBuffer(n int) []byte { return memory.Aligned(n) }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 
+	"dmcow/internal/memory"
 	"dmcow/internal/raw"
 	"dmcow/internal/words"
 
@@ -136,7 +137,7 @@ func (m *medium) writeThrough(p []byte, offset int64) error {
 // copyOf is p in aligned memory, until the next call.
 func (o *order) copyOf(p []byte) []byte {
 	if len(o.buf) < len(p) {
-		o.buf = AlignedBuffer(len(p))
+		o.buf = memory.Aligned(len(p))
 	}
 	return o.buf[:copy(o.buf, p)]
 }

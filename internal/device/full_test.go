@@ -6,6 +6,8 @@ import (
 	"syscall"
 	"testing"
 
+	"dmcow/internal/memory"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +19,7 @@ func TestFull(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	const size = 256 << 10
-	block := AlignedBuffer(4096)
+	block := memory.Aligned(4096)
 	var pieces [][]byte
 	var at []int64
 	for offset := int64(0); offset < size; offset += 4096 {

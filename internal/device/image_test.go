@@ -8,6 +8,8 @@ import (
 	"os"
 	"testing"
 
+	"dmcow/internal/memory"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -76,7 +78,7 @@ func TestDirectReadOfTheLastBlock(t *testing.T) {
 func checkManyReads(t *testing.T, d *Device, content []byte) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(4, 4))
-	got := AlignedBuffer(len(content))
+	got := memory.Aligned(len(content))
 	for _, size := range []int{512, 4096, 1000} {
 		clear(got)
 		p, at := pieces(got, size, random)

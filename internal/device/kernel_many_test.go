@@ -14,6 +14,7 @@ import (
 
 	"dmcow/internal/device"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/memory"
 )
 
 // TestKernelManyInBlocks writes pieces of some blocks in any order, all at once,
@@ -59,7 +60,7 @@ func TestKernelManyInBlocks(t *testing.T) {
 
 // anyMemory is n bytes of memory, which is fit for direct I/O or not.
 func anyMemory(n int, random *rand.Rand) []byte {
-	return device.AlignedBuffer(n + 1)[random.IntN(2):][:n]
+	return memory.Aligned(n + 1)[random.IntN(2):][:n]
 }
 
 // shuffled cuts p into pieces of at most size bytes, in any order; at is where
@@ -85,7 +86,7 @@ func TestKernelManyIsAsynchronous(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := aioRequests(t)
-	p, at := shuffled(device.AlignedBuffer(1<<16), 4096, rand.New(rand.NewPCG(6, 6)))
+	p, at := shuffled(memory.Aligned(1<<16), 4096, rand.New(rand.NewPCG(6, 6)))
 	for _, d := range []*device.Device{section, d} {
 		if failed, err := d.ReadMany(p, at); err != nil {
 			t.Error(failed, err)
@@ -131,7 +132,7 @@ func TestKernelManyAndBadSectors(t *testing.T) {
 	content := kernellab.Pattern(0, sectors, 0)
 	random := rand.New(rand.NewPCG(7, 7))
 	for _, skip := range []int{0, 1} { // aligned memory, and other
-		got := device.AlignedBuffer(pieces*size + 1)[skip:][:pieces*size]
+		got := memory.Aligned(pieces*size + 1)[skip:][:pieces*size]
 		p, at := shuffled(got, size, random)
 		failed, err := w.ReadMany(p, at)
 		checkFirst(t, at, bad, failed, err)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"dmcow/internal/memory"
 )
 
 // TestReadManyToTheEnd: what reaches past the end of the device, or of the
@@ -58,7 +60,7 @@ func checkThere(t *testing.T, d *Device, content []byte, size int, at []int64) (
 	t.Helper()
 	p := make([][]byte, len(at))
 	for i := range p {
-		p[i] = AlignedBuffer(size)
+		p[i] = memory.Aligned(size)
 	}
 	failed, err = d.ReadMany(p, at)
 	for i, at := range at {
@@ -125,7 +127,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // writeAndRead writes all of w in pieces, and reads it back in others.
 func writeAndRead(t *testing.T, w *Writable, random *rand.Rand) {
-	content, got := AlignedBuffer(int(w.Size())), AlignedBuffer(int(w.Size()))
+	content, got := memory.Aligned(int(w.Size())), memory.Aligned(int(w.Size()))
 	for i := range content {
 		content[i] = byte(random.Uint32())
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"dmcow/internal/device"
+	"dmcow/internal/memory"
 	"dmcow/internal/raw"
 	"dmcow/internal/words"
 
@@ -120,7 +121,7 @@ func (d *Draft) freeName() (string, error) {
 func (d *Draft) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 	if i := len(p) - 1; i >= 0 && len(p[i])%draftBlock != 0 {
 		whole := len(p[i]) / draftBlock * draftBlock
-		last := device.AlignedBuffer(draftBlock)
+		last := memory.Aligned(draftBlock)
 		copy(last, p[i][whole:])
 		if failed, err := d.out.WriteMany([][]byte{last}, []int64{at[i] + int64(whole)}); err != nil {
 			return i + failed, err

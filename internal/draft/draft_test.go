@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"dmcow/internal/device"
+	"dmcow/internal/memory"
 
 	"golang.org/x/sys/unix"
 )
@@ -384,7 +385,7 @@ func TestFull(t *testing.T) {
 	var p [][]byte
 	var at []int64
 	for offset := int64(0); offset < size; offset += draftBlock {
-		p, at = append(p, device.AlignedBuffer(draftBlock)), append(at, offset)
+		p, at = append(p, memory.Aligned(draftBlock)), append(at, offset)
 	}
 	if _, err := d.WriteMany(p, at); !errors.Is(err, unix.ENOSPC) {
 		t.Error(err)
