@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"dmcow/format"
+	"dmcow/internal/ahead"
 	"dmcow/internal/bitmap"
 )
 
@@ -114,40 +115,27 @@ func (o origin) ReadAt(p []byte, offset int64) (int, error) {
 // was compared, in bytes; the error is its.
 func (c *Changes) Compare(a, b io.ReaderAt, visit func(format.Bytes) error) (*Changes, Compared, error) {
 	w := &comparison{changes: c, a: a, b: b, different: &Changes{Grain: c.Grain, Size: c.Size}}
-	jobs, stop := make(chan []Range), make(chan struct{})
-	go func() {
-		defer close(jobs)
-		for job := range c.jobs() {
-			select {
-			case jobs <- job:
-			case <-stop:
-				return
-			}
-		}
-	}()
-	done := make(chan format.Bytes)
-	var all sync.WaitGroup
-	for range comparers {
-		all.Go(func() {
-			for job := range jobs {
-				done <- w.compare(job)
-			}
-		})
+	type job struct {
+		ranges []Range
+		length format.Bytes
 	}
-	go func() {
-		all.Wait()
-		close(done)
-	}()
+	jobs, stop := iter.Pull(c.jobs())
+	defer stop()
+	line := ahead.New(comparers, func(j *job) { j.length = w.compare(j.ranges) })
+	next := func(j *job) (ok bool) {
+		j.ranges, ok = jobs()
+		return ok
+	}
 	var err error
-	var total format.Bytes
-	for n := range done {
-		total += n
-		if err == nil {
-			if err = visit(total); err != nil {
-				close(stop)
-			}
+	for total := format.Bytes(0); err == nil; err = visit(total) {
+		line.Fill(2*comparers, next)
+		j := line.Take()
+		if j == nil {
+			break
 		}
+		total += j.length
 	}
+	line.Close()
 	return w.different, w.result, err
 }
 

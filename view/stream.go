@@ -3,6 +3,7 @@ package view
 import (
 	"io"
 
+	"dmcow/internal/ahead"
 	"dmcow/internal/memory"
 )
 
@@ -14,12 +15,11 @@ const (
 
 // reading is a window that is read ahead.
 type reading struct {
-	p      []byte
+	buffer []byte // of a whole window
+	p      []byte // what of it is to be read
 	offset int64
-	want   int
 	n      int // bytes that were read
 	err    error
-	read   chan struct{} // closed when it was
 }
 
 // Stream reads size bytes of a device from its beginning, ahead and in parallel, and calls
@@ -27,50 +27,36 @@ type reading struct {
 //
 // The error is the first of reading, when what comes before was delivered, or that of
 // deliver. When Stream returns, nothing is being read any more.
-func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) error) (err error) {
+func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) error) error {
 	var buffers memory.Buffers
 	defer buffers.Free()
-	free, queue, stop := make(chan []byte, windows), make(chan *reading, windows), make(chan struct{})
-	for range min(windows, (size+window-1)/window) {
-		free <- buffers.New(window)
+	line := ahead.New(windows, func(r *reading) { r.n, r.err = from.ReadAt(r.p, r.offset) })
+	defer line.Close()
+	offset := int64(0)
+	next := func(r *reading) bool {
+		if offset >= size {
+			return false
+		}
+		if r.buffer == nil {
+			r.buffer = buffers.New(window)
+		}
+		r.p, r.offset = r.buffer[:min(window, size-offset)], offset
+		offset += window
+		return true
 	}
-	go func() {
-		defer close(queue)
-		for offset := int64(0); offset < size; offset += window {
-			select {
-			case <-stop:
-				return
-			case p := <-free:
-				w := &reading{p: p, offset: offset, want: int(min(window, size-offset)), read: make(chan struct{})}
-				queue <- w
-				go func() {
-					defer close(w.read)
-					w.n, w.err = from.ReadAt(p[:w.want], offset)
-				}()
+	for {
+		line.Fill(windows, next)
+		r := line.Take()
+		if r == nil {
+			return nil
+		}
+		if r.n > 0 {
+			if err := deliver(r.p[:r.n], r.offset); err != nil {
+				return err
 			}
 		}
-	}()
-	for w := range queue {
-		<-w.read
-		if err == nil {
-			err = w.deliver(deliver)
-			free <- w.p
-			if err != nil {
-				close(stop)
-			}
+		if r.err != nil && !(r.err == io.EOF && r.n == len(r.p)) {
+			return r.err
 		}
 	}
-	return err
-}
-
-func (w *reading) deliver(deliver func(p []byte, offset int64) error) error {
-	if w.n > 0 {
-		if err := deliver(w.p[:w.n], w.offset); err != nil {
-			return err
-		}
-	}
-	if w.err == io.EOF && w.n == w.want {
-		return nil
-	}
-	return w.err
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"dmcow/format"
+	"dmcow/internal/ahead"
 	"dmcow/internal/memory"
 	"dmcow/store/undo"
 )
@@ -72,47 +73,29 @@ func (c *copier) each(all []format.Exception, read, use func(*window) error) err
 	if c.inOrder {
 		slices.SortFunc(all, func(a, b format.Exception) int { return cmp.Compare(a.New, b.New) })
 	}
-	free, full, stop := make(chan *window, windows), make(chan *window, windows), make(chan struct{})
-	for _, w := range c.windows {
-		free <- w
-	}
-	go func() {
-		defer close(full)
-		cut := cutter{Prospect: &c.Prospect, all: all}
-		for {
-			select {
-			case <-stop:
-				return
-			case w := <-free:
-				if !cut.fill(w) {
-					return
-				}
-				if c.inOrder {
-					w.sort()
-				}
-				w.err = read(w)
-				full <- w
-			}
+	cut := cutter{Prospect: &c.Prospect, all: all}
+	next := func(w *window) bool {
+		some := cut.fill(w)
+		if some && c.inOrder {
+			w.sort()
 		}
-	}()
-	err := c.useAll(full, free, use)
-	close(stop)
-	for range full { // what is being read ends before anybody goes on
+		return some
 	}
-	return err
-}
-
-func (c *copier) useAll(full <-chan *window, free chan<- *window, use func(*window) error) error {
-	for w := range full {
+	line := ahead.New(1, func(w *window) { w.err = read(w) }, c.windows...)
+	defer line.Close()
+	for {
+		line.Fill(len(c.windows), next)
+		w := line.Take()
+		if w == nil {
+			return nil
+		}
 		if w.err != nil {
 			return w.err
 		}
 		if err := use(w); err != nil {
 			return err
 		}
-		free <- w
 	}
-	return nil
 }
 
 // copy copies a batch. Exceptions whose chunks could not be read are taken out of it.
