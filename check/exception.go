@@ -11,7 +11,7 @@ type facts struct {
 	geometry format.Geometry
 	chunks   uint64 // whole ones on the COW device
 	// origin is the number of chunks on the origin, one that is only begun
-	// included. Where the origin's size is not known, it is that of the largest
+	// included. Where the origin's size is not known, the largest
 	// device that there can be.
 	origin uint64
 	known  bool // the origin's size

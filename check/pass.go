@@ -73,7 +73,7 @@ type judgement struct {
 	odd            bool   // an exception may break a rule by itself
 	falls          int    // new chunks that are no higher than the one before
 	fall           int    // the first of them, an index in the piece
-	oldRun, newRun bool   // each chunk is the one after that of the exception before
+	oldRun, newRun bool   // each chunk follows the chunk of the exception before
 	olds, news     uint64 // the bits of all old, of all new chunks together: no less than any
 }
 

@@ -20,7 +20,7 @@ import (
 // returns nil, what stands there is kept. visit, where it is not nil, is called between
 // the steps, and ends the work with the error that it returns.
 //
-// The error is a [*MovedError], one of reading, writing or syncing, or that of capture or
+// The error is a [*MovedError], one of reading, writing or syncing, or one of capture or
 // visit. What was written then is what a power cut could have left: the repair can be
 // run again.
 func (p *Plan) Apply(d store.WriteDevice, capture func(...undo.Change) error, visit func() error) error {

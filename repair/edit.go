@@ -77,7 +77,7 @@ func (p *Plan) Bytes() (n format.Bytes) {
 	return n
 }
 
-// Geometry is that of the store, as the plan leaves it.
+// Geometry is where things lie in the store, as the plan leaves it.
 func (p *Plan) Geometry() format.Geometry { return p.geometry }
 
 // Result is the device as it will be, for reading.

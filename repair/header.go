@@ -8,7 +8,7 @@ import (
 	"dmcow/store/look"
 )
 
-// HeaderError says that a header that was to be written is not that of the list.
+// HeaderError says that a header that was to be written does not fit the list.
 type HeaderError struct{ Why string }
 
 func (e *HeaderError) Error() string { return e.Why }

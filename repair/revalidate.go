@@ -28,7 +28,7 @@ func (e *UnsoundError) Error() string {
 // be sound. What was written to the origin while it was invalid has no copy; no store tells
 // whether anything was.
 //
-// The error is [ErrNotInvalid], an [*UnsoundError], one of reading, or that of
+// The error is [ErrNotInvalid], an [*UnsoundError], one of reading, or one of
 // Options.Visit.
 func Revalidate(o check.Options) (*Plan, error) {
 	r, err := check.Make(o)

@@ -13,7 +13,7 @@
 //	_, err = m.Do()
 //
 // A [Session] is a look at this machine: what a name stands for, a path or VG/LV, is found out once. It
-// asks nothing and prints nothing; what a user should know are its [Note]s.
+// asks nothing and prints nothing; what a user should know are its notes, each a [Note].
 //
 // The purpose is a method of the session:
 //   - [Session.Look], [Session.Survey], [Session.Usage], [Session.Check] and [Session.Inventory] look at stores;

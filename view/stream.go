@@ -25,7 +25,7 @@ type reading struct {
 // Stream reads size bytes of a device from its beginning, ahead and in parallel, and calls
 // deliver with them in order. What it hands out is only good until deliver returns.
 //
-// The error is the first of reading, when what comes before was delivered, or that of
+// The error is the first of reading, when what comes before was delivered, or the one of
 // deliver. When Stream returns, nothing is being read any more.
 func Stream(from io.ReaderAt, size int64, deliver func(p []byte, offset int64) error) error {
 	var buffers memory.Buffers

@@ -74,7 +74,7 @@ type View struct {
 // wrong.
 //
 // The error is look.ErrInvalid, a [*look.StateError] where there is no store to be read,
-// ErrDamaged where it was to be written to, that of Visit, or one of reading.
+// ErrDamaged where it was to be written to, one of Visit, or one of reading.
 func Open(o Options) (*View, error) {
 	if o.Visit == nil {
 		o.Visit = func(format.AreaIndex) error { return nil }
@@ -121,7 +121,7 @@ func (v *View) Close() error {
 // Size is the size of the snapshot, and of its origin, in bytes: whole sectors.
 func (v *View) Size() int64 { return int64(v.size) }
 
-// Geometry is that of the store.
+// Geometry is where things lie in the store.
 func (v *View) Geometry() format.Geometry { return v.geometry }
 
 // Report is what the check of the store has found.

@@ -75,7 +75,7 @@ func (v *View) openToWrite(to WriteDevice) error {
 // A chunk without an exception gets one. Where the store has no room for that, the error is a
 // store.ErrNoRoom, n tells how much was written before that chunk, and the store stays as it
 // is. It is ErrPastEnd, ErrReadOnly, a [*ReadError], a [*WriteError], one of
-// store.PrepareException, or that of an earlier commit: then n is 0, and it is not known
+// store.PrepareException, or the error of an earlier commit: then n is 0, and it is not known
 // what of p was written over chunks that had an exception.
 func (v *View) WriteAt(p []byte, offset int64) (n int, err error) {
 	v.writing.Lock()

@@ -68,7 +68,7 @@ func (c *copier) close() { c.memory.Free() }
 
 // each cuts exceptions to windows, has them read, several ahead, and hands them to
 // use in order. It brings the exceptions into the order in which it cuts them. The error
-// is that of the first function that failed.
+// is the one of the first function that failed.
 func (c *copier) each(all []format.Exception, read, use func(*window) error) error {
 	if c.inOrder {
 		slices.SortFunc(all, func(a, b format.Exception) int { return cmp.Compare(a.New, b.New) })

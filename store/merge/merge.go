@@ -259,7 +259,7 @@ func (m *Merge) merger(o Options) *merger {
 //
 // The error is a [*TransferError], [*SyncError], [*UndoError], [*DifferenceError] or
 // [*TooManyError], a [*format.AreaError] or [*store.AreaWriteError] of the metadata, or
-// that of Pause. After any error the snapshot shows what it showed before, and the
+// one of Pause. After any error the snapshot shows what it showed before, and the
 // store can be opened and merged again.
 func (m *Merge) Run(o Options) (Result, error) {
 	r := m.merger(o)

@@ -11,7 +11,7 @@ type disk struct {
 	unsynced []unsynced // in the order of their first writes
 	marks    []any
 
-	sum  uint64 // of the durable content, less that of the record's start
+	sum  uint64 // of the durable content, less the sum at the record's start
 	seen map[state]bool
 }
 

@@ -27,7 +27,7 @@ func (p *Part) Image() []byte {
 // Size is the size of the part in bytes.
 func (p *Part) Size() int64 { return p.size }
 
-// LogicalBlockSize is that of the device, in bytes.
+// LogicalBlockSize is the whole device's, in bytes.
 func (p *Part) LogicalBlockSize() int64 { return p.memory.LogicalBlockSize() }
 
 // ReadAt is Memory's.
@@ -66,7 +66,7 @@ func (p *Part) WriteDurable(b []byte, offset int64) error {
 // Sync makes every write to the part that has returned durable.
 func (p *Part) Sync() error { return p.memory.sync(p.offset, p.size) }
 
-// ReadMany reads b[i] from offset at[i], one after the other. The error is that of
+// ReadMany reads b[i] from offset at[i], one after the other. The error is the one of
 // the first that failed, with its index; the others are read all the same.
 func (p *Part) ReadMany(b [][]byte, at []int64) (failed int, err error) {
 	return many(b, at, p.ReadAt)

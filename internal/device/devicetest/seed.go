@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Seed is that of what is random in a test: DMCOW_SEED, or a new one each time, which
+// Seed is what chance begins with in a test: DMCOW_SEED, or a new one each time, which
 // a test that fails tells.
 func Seed(t testing.TB) uint64 {
 	t.Helper()
