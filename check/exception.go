@@ -11,8 +11,7 @@ type facts struct {
 	geometry format.Geometry
 	chunks   uint64 // whole ones on the COW device
 	// origin is the number of chunks on the origin, one that is only begun
-	// included. Where the origin's size is not known, the largest
-	// device that there can be.
+	// included; of the largest device that there can be where its size is not known.
 	origin uint64
 	known  bool // the origin's size
 }
