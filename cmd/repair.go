@@ -64,8 +64,8 @@ func (c *repairCmd) choices() repair.Choices {
 	return all
 }
 
-// mending is a repair on its way, in words.
-type mending struct {
+// repairing is a repair on its way, in words.
+type repairing struct {
 	app    *app
 	flags  *repairCmd
 	repair *snapshot.Repair
@@ -90,7 +90,7 @@ func (c *repairCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	a.tell()
-	m := &mending{app: a, flags: c, repair: p, name: p.COW.Text}
+	m := &repairing{app: a, flags: c, repair: p, name: p.COW.Text}
 	if err := m.show(); err != nil {
 		return err
 	}
@@ -98,14 +98,14 @@ func (c *repairCmd) Run(a *app) error {
 	case !p.Writes():
 		m.nothing()
 	case !c.DryRun:
-		return m.mend()
+		return m.apply()
 	case len(p.Plan.Steps) > 0:
 		a.status |= a.outcomes.damaged
 	}
-	return m.record(&p.Plan.Before, snapshot.Mended{})
+	return m.record(&p.Plan.Before, snapshot.Repaired{})
 }
 
-func (m *mending) nothing() {
+func (m *repairing) nothing() {
 	left := m.left(&m.repair.Plan.Before)
 	m.app.status |= left
 	if left == m.app.outcomes.damaged {
@@ -118,7 +118,7 @@ func (m *mending) nothing() {
 }
 
 // firstFault says what is wrong before all else.
-func (m *mending) firstFault() string {
+func (m *repairing) firstFault() string {
 	if fault := m.app.fault(m.repair.COW); fault != "" {
 		return fault
 	}
@@ -126,15 +126,15 @@ func (m *mending) firstFault() string {
 }
 
 // left is the status for what a check says of faults that are left. The mark as invalid does not count.
-func (m *mending) left(r *check.Report) status {
+func (m *repairing) left(r *check.Report) status {
 	o := m.app.outcomes
 	return map[check.Outcome]status{
 		check.Sound: o.sound, check.Invalid: o.invalid, check.Damaged: o.damaged, check.Uninitialized: o.blank,
 	}[r.Outcome()]
 }
 
-// mend asks, and applies the plan.
-func (m *mending) mend() error {
+// apply asks, and applies the plan.
+func (m *repairing) apply() error {
 	p := m.repair
 	if err := p.Check(); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (m *mending) mend() error {
 }
 
 // conclude says what has come of the repair.
-func (m *mending) conclude(done snapshot.Mended) error {
+func (m *repairing) conclude(done snapshot.Repaired) error {
 	a, lost := m.app, ""
 	if a.status |= m.left(&done.Report); done.Faults > 0 {
 		a.status |= statusMended
@@ -180,7 +180,7 @@ func (m *mending) conclude(done snapshot.Mended) error {
 	return m.record(&done.Report, done)
 }
 
-func (m *mending) record(r *check.Report, done snapshot.Mended) error {
+func (m *repairing) record(r *check.Report, done snapshot.Repaired) error {
 	if m.flags.Output != "json" {
 		return nil
 	}

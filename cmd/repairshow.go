@@ -15,7 +15,7 @@ import (
 )
 
 // text is where the words go: to standard error, where standard output has something else.
-func (m *mending) text() io.Writer {
+func (m *repairing) text() io.Writer {
 	if m.flags.CopyTo == "-" {
 		return m.app.stderr
 	}
@@ -26,7 +26,7 @@ func (m *mending) text() io.Writer {
 }
 
 // show writes what is wrong, what is mended, and how.
-func (m *mending) show() error {
+func (m *repairing) show() error {
 	w := &lines{w: m.text()}
 	w.line("%s: %s", words.Printable(m.name), m.app.headline(&m.repair.Plan.Before))
 	for _, x := range m.repair.Plan.Repaired {
@@ -34,10 +34,10 @@ func (m *mending) show() error {
 		if x.Loses {
 			what = "mended, and something may be lost"
 		}
-		m.showMending(w, what, x)
+		m.showResolution(w, what, x)
 	}
 	for _, x := range m.repair.Plan.Undecided {
-		m.showMending(w, "to be decided", x)
+		m.showResolution(w, "to be decided", x)
 		w.line("  choose: %s", x.Advice)
 	}
 	m.showLeft(w)
@@ -55,7 +55,7 @@ func (m *mending) show() error {
 	return w.err
 }
 
-func (m *mending) showMending(w *lines, what string, x repair.Resolution) {
+func (m *repairing) showResolution(w *lines, what string, x repair.Resolution) {
 	w.line("\n%s: %s", what, x.Rule.Name)
 	for _, line := range x.Lines {
 		w.line("  %s", line)
@@ -66,7 +66,7 @@ func (m *mending) showMending(w *lines, what string, x repair.Resolution) {
 }
 
 // showLeft tells of errors that nothing here mends, but for those that wait to be decided.
-func (m *mending) showLeft(w *lines) {
+func (m *repairing) showLeft(w *lines) {
 	plan := m.repair.Plan
 	for _, t := range plan.After.Tallies {
 		waits := slices.ContainsFunc(plan.Undecided, func(x repair.Resolution) bool { return x.Rule == t.Rule })
@@ -88,7 +88,7 @@ func (m *mending) showLeft(w *lines) {
 const fewRows = 10
 
 // showList shows what the list would be, behind a header that is written anew.
-func (m *mending) showList(w *lines) {
+func (m *repairing) showList(w *lines) {
 	d, g := m.repair.Plan.Result(), m.repair.Plan.Geometry()
 	w.line("\nthe list would then be:")
 	rows := 0
@@ -116,7 +116,7 @@ var errEnoughRows = errors.New("enough rows")
 const fewEdits = 20
 
 // showSteps shows what is written, byte for byte.
-func (m *mending) showSteps(w *lines) {
+func (m *repairing) showSteps(w *lines) {
 	w.line("\nwhat is written; each step is durable before the next:")
 	left := fewEdits
 	g := m.repair.Plan.Geometry()
@@ -141,7 +141,7 @@ func (m *mending) showSteps(w *lines) {
 }
 
 // bytes shows some bytes; of many, the first.
-func (m *mending) bytes(p []byte) string {
+func (m *repairing) bytes(p []byte) string {
 	const few = 32
 	switch {
 	case len(p) > format.ExceptionSize && bytes.Count(p, []byte{0}) == len(p):

@@ -14,16 +14,16 @@ type repaired struct {
 	// Result is what the store is now: mended, or as it was where nothing was written.
 	Result check.Outcome `json:"result"`
 	// Written names what was written, the device or a copy; null where nothing was.
-	Written     *string    `json:"written"`
-	Undo        *string    `json:"undo"`
-	MayHaveLost bool       `json:"may_have_lost"`
-	Mended      []mendings `json:"mended"`
-	Undecided   []mendings `json:"undecided"`
-	Writes      int        `json:"writes"`
-	More        bool       `json:"more"`
+	Written     *string      `json:"written"`
+	Undo        *string      `json:"undo"`
+	MayHaveLost bool         `json:"may_have_lost"`
+	Mended      []resolution `json:"mended"`
+	Undecided   []resolution `json:"undecided"`
+	Writes      int          `json:"writes"`
+	More        bool         `json:"more"`
 }
 
-type mendings struct {
+type resolution struct {
 	Rule   string   `json:"rule"`
 	Count  uint64   `json:"count"`
 	Loses  bool     `json:"may_lose"`
@@ -44,7 +44,7 @@ type Repair struct {
 func RepairJSON(w io.Writer, r Repair) error {
 	x := repaired{
 		Device: r.Device, Before: r.Plan.Before.Outcome(), Result: r.Result, MayHaveLost: r.Loses,
-		Mended: mendingsOf(r.Plan.Repaired), Undecided: mendingsOf(r.Plan.Undecided), Writes: r.Plan.Writes(), More: r.Plan.More,
+		Mended: resolutionsOf(r.Plan.Repaired), Undecided: resolutionsOf(r.Plan.Undecided), Writes: r.Plan.Writes(), More: r.Plan.More,
 	}
 	if r.Written != "" {
 		x.Written = &r.Written
@@ -55,10 +55,10 @@ func RepairJSON(w io.Writer, r Repair) error {
 	return writeJSON(w, x)
 }
 
-func mendingsOf(all []repair.Resolution) []mendings {
-	list := []mendings{}
+func resolutionsOf(all []repair.Resolution) []resolution {
+	list := []resolution{}
 	for _, x := range all {
-		list = append(list, mendings{x.Rule.Name, x.Count, x.Loses, append([]string{}, x.Lines...), x.Advice})
+		list = append(list, resolution{x.Rule.Name, x.Count, x.Loses, append([]string{}, x.Lines...), x.Advice})
 	}
 	return list
 }

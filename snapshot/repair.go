@@ -128,8 +128,8 @@ type Repair struct {
 	loses   bool   // something may be lost by those
 }
 
-// Mended is what has come of a repair.
-type Mended struct {
+// Repaired is what has come of a repair.
+type Repaired struct {
 	Report  check.Report // of what was written
 	Written string       // the device, or the copy
 	Undo    string       // the undo log, empty if there is none
@@ -193,18 +193,18 @@ func (m *Repair) makePlan(d *device.Device) (err error) {
 
 // Do applies the plan, and checks what came of it. The error is a [*Refusal], or of the stream. In
 // any case the result names the undo log that takes back what was written.
-func (m *Repair) Do() (Mended, error) {
+func (m *Repair) Do() (Repaired, error) {
 	if err := m.Check(); err != nil {
-		return Mended{}, err
+		return Repaired{}, err
 	}
 	switch {
 	case m.request.Stream != nil:
 		return m.stream()
 	case m.request.CopyTo != "":
-		return m.mendCopy()
+		return m.repairCopy()
 	}
 	if err := m.write(); err != nil {
-		return Mended{Undo: m.undoName()}, err
+		return Repaired{Undo: m.undoName()}, err
 	}
 	return m.conclude(&m.out.Device, m.COW.Text)
 }
@@ -219,8 +219,8 @@ func (m *Repair) Faults() uint64 {
 }
 
 // conclude checks what was written, and says what has come of the repair.
-func (m *Repair) conclude(d look.Device, name string) (done Mended, err error) {
-	done = Mended{Written: name, Undo: m.undoName(), Faults: m.Faults(), Loses: m.loses || m.Plan.Loses(), More: m.Plan.More}
+func (m *Repair) conclude(d look.Device, name string) (done Repaired, err error) {
+	done = Repaired{Written: name, Undo: m.undoName(), Faults: m.Faults(), Loses: m.loses || m.Plan.Loses(), More: m.Plan.More}
 	o := m.Options
 	o.Device, o.Live = d, false
 	done.Report, err = m.session.checkAll(m.COW, o)
@@ -269,13 +269,13 @@ const Private fs.FileMode = 0o600
 
 const nothingLeft = "nothing is left of the copy"
 
-// mendCopy makes a copy of the store, and mends that. It gets its name when it is whole and durable;
+// repairCopy makes a copy of the store, and mends that. It gets its name when it is whole and durable;
 // cut off, nothing is left of it.
-func (m *Repair) mendCopy() (Mended, error) {
+func (m *Repair) repairCopy() (Repaired, error) {
 	name := m.request.CopyTo
 	d, err := draft.New(name, m.COW.Device.Size(), Private)
 	if err != nil {
-		return Mended{}, refuse(name, Unable, err)
+		return Repaired{}, refuse(name, Unable, err)
 	}
 	defer d.Close()
 	err = m.copyData(m.COW.Device, func(b []byte, at int64) error {
@@ -286,13 +286,13 @@ func (m *Repair) mendCopy() (Mended, error) {
 		return failed(name, Unable, words.Pathless(err))
 	})
 	if err != nil {
-		return Mended{}, err
+		return Repaired{}, err
 	}
-	return m.mendDraft(d)
+	return m.repairDraft(d)
 }
 
 // stream writes what the store would be, mended, to a stream.
-func (m *Repair) stream() (Mended, error) {
+func (m *Repair) stream() (Repaired, error) {
 	err := m.copyData(m.Plan.Result(), func(b []byte, _ int64) error {
 		_, err := m.request.Stream.Write(b)
 		return err
@@ -301,13 +301,13 @@ func (m *Repair) stream() (Mended, error) {
 		err = checkQuiet(m.COW.Device)
 	}
 	if err != nil {
-		return Mended{}, err
+		return Repaired{}, err
 	}
 	return m.conclude(m.Plan.Result(), "-")
 }
 
-// mendDraft mends a copy, which then gets its name.
-func (m *Repair) mendDraft(draft *draft.Draft) (done Mended, err error) {
+// repairDraft mends a copy, which then gets its name.
+func (m *Repair) repairDraft(draft *draft.Draft) (done Repaired, err error) {
 	name := m.request.CopyTo
 	d, err := draft.Writable()
 	if err != nil {
