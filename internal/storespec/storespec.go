@@ -30,7 +30,6 @@ import (
 	"testing"
 
 	"dmcow/internal/naive"
-	"dmcow/internal/units"
 )
 
 const sectorBytes = 512
@@ -315,7 +314,9 @@ func number(text string) (uint64, error) {
 	if text == "max" {
 		return math.MaxUint64, nil
 	}
-	var n units.Number
-	err := n.UnmarshalText([]byte(text))
-	return uint64(n), err
+	base := 10
+	if hex, ok := strings.CutPrefix(text, "0x"); ok {
+		text, base = hex, 16
+	}
+	return strconv.ParseUint(text, base, 64)
 }
