@@ -128,8 +128,9 @@ type imaged interface {
 
 // exceptions are those that the kernel would load, read without the engine's code; the error is why
 // it could not.
-func exceptions(d imaged) (all []format.Exception, err error) {
-	s := naive.Of(d.Image())
+func exceptions(d imaged) (all []format.Exception, err error) { return listed(naive.Of(d.Image())) }
+
+func listed(s naive.Store) (all []format.Exception, err error) {
 	for _, x := range s.List() {
 		all = append(all, format.Exception{Old: format.OldChunk(x.Old), New: format.NewChunk(x.New)})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dmcow/format"
@@ -34,6 +35,25 @@ type history struct {
 	ever   map[format.Exception]bool // prepared
 	hidden int                       // crashes that left hidden exceptions
 	faults bool                      // are expected
+	image  []byte                    // of the last device that was read
+}
+
+// read is the store on a device, without the engine's code, until the next is read, and its list. There are
+// millions of states to look at: the memory for the image is used again.
+func (h *history) read(d *devicetest.Memory) (naive.Store, []format.Exception) {
+	h.t.Helper()
+	id, err := look.Identify(d, geometry(h.t, 8))
+	if err != nil || id.State != look.Valid {
+		h.t.Fatalf("%+v, %v", id, err)
+	}
+	h.image = slices.Grow(h.image[:0], int(d.Size()))[:d.Size()]
+	d.Peek(h.image, 0)
+	s := naive.Of(h.image)
+	all, err := listed(s)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s, all
 }
 
 func newHistory(t *testing.T, rng *rand.Rand, spec string) *history {
@@ -195,14 +215,14 @@ func (h *history) check(c devicetest.Crash, twice bool) error {
 		}
 		return nil
 	}
-	if err := h.sound(d, p); err != nil {
+	on, before := h.read(d)
+	if err := h.sound(on, before, p); err != nil {
 		return err
 	}
 	if faults := errorsOf(d, h.s.Geometry()); len(faults) > 0 {
 		return errors.New(faults[0])
 	}
-	before := list(h.t, d)
-	if gap(d, len(before)) > 0 {
+	if gap(on, len(before)) > 0 {
 		h.hidden++
 		twice = true
 	}
@@ -224,7 +244,8 @@ func (h *history) check(c devicetest.Crash, twice bool) error {
 // onlyAdded checks that what was there before goOn is there, in its place, and
 // behind it nothing but what goOn added.
 func (h *history) onlyAdded(d *devicetest.Memory, before []format.Exception) error {
-	for i, x := range list(h.t, d) {
+	_, all := h.read(d)
+	for i, x := range all {
 		if i < len(before) && x != before[i] || i >= len(before) && x.Old < added {
 			return fmt.Errorf("exception %d is %v, and there were %d", i, x, len(before))
 		}
@@ -236,10 +257,9 @@ func (h *history) onlyAdded(d *devicetest.Memory, before []format.Exception) err
 const added = 1 << 20
 
 // sound checks the list and its data against what was promised.
-func (h *history) sound(d *devicetest.Memory, p promise) error {
+func (h *history) sound(s naive.Store, list []format.Exception, p promise) error {
 	found := map[format.Exception]bool{}
-	s := naive.Of(d.Image())
-	for _, x := range list(h.t, d) {
+	for _, x := range list {
 		switch {
 		case found[x]:
 			return fmt.Errorf("%v is there twice", x)
@@ -261,9 +281,8 @@ func (h *history) sound(d *devicetest.Memory, p promise) error {
 }
 
 // gap is how many exceptions would fill the gap in front of those that are
-// hidden behind the terminator of d's list, 0 where none are.
-func gap(d *devicetest.Memory, exceptions int) int {
-	s := naive.Of(d.Image())
+// hidden behind the terminator of the list, 0 where none are.
+func gap(s naive.Store, exceptions int) int {
 	for n := exceptions + 1; n%s.PerArea() != 0; n++ {
 		if x, _ := s.Slot(n); x.New != 0 {
 			return n - exceptions
@@ -276,7 +295,7 @@ func gap(d *devicetest.Memory, exceptions int) int {
 // the gap in front of hidden ones: those must not come alive. The data go to a
 // device of their own, so that there are fewer states where nobody looks at them.
 func (h *history) goOn(d, data *devicetest.Memory) error {
-	before := list(h.t, d)
+	on, before := h.read(d)
 	s, err := store.Open(d, store.Options{Table: true, HiddenVoid: true})
 	if err != nil {
 		return err
@@ -285,7 +304,7 @@ func (h *history) goOn(d, data *devicetest.Memory) error {
 	for _, x := range before {
 		want = append(want, x.Old)
 	}
-	n := gap(d, len(before))
+	n := gap(on, len(before))
 	if n == 0 {
 		n = h.rng.IntN(40)
 	}
@@ -295,11 +314,11 @@ func (h *history) goOn(d, data *devicetest.Memory) error {
 		return fmt.Errorf("%d more: %w", n, err)
 	}
 	want = append(want, more...)
-	after := list(h.t, d)
+	layout, after := h.read(d)
 	if len(after) != len(want) {
 		return fmt.Errorf("%d exceptions, and %d more: there are %d", len(before), n, len(after))
 	}
-	layout, used := naive.Of(d.Image()), map[format.NewChunk]bool{}
+	used := map[format.NewChunk]bool{}
 	for i, x := range after {
 		if x.Old != want[i] || used[x.New] || !layout.IsData(uint64(x.New)) {
 			return fmt.Errorf("exception %d is %v, want old chunk %d", i, x, want[i])
