@@ -55,7 +55,7 @@ kernel-test:
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
 # a C compiler (Debian: gcc libc6-dev).
 race:
-	$(GO) test -race -short -timeout=20m ./format ./store ./store/merge ./view ./internal/device
+	$(GO) test -race -short -timeout=20m ./format ./store ./store/merge ./view ./internal/ahead ./internal/device ./internal/inuse
 	$(GO) test -race -short -timeout=20m -run 'Mount|Export|Signal|InterruptedPipe|Question|Progress' ./cmd
 
 # Whole-process figures, as ratios. BENCH=-huge adds a store of 2^28
@@ -95,7 +95,7 @@ cross:
 # one's kernel runs its programs (Go's do not run in qemu-i386), and s390x, which is
 # big-endian, under qemu where that is installed: there without those of crashes and faults, which
 # take long, and in which the order of bytes is what it is in all others.
-FOREIGN_TESTS = ./format ./lvm ./dump ./store ./store/merge ./view ./check ./repair ./snapshot ./internal/bitmap ./internal/memory ./internal/raw ./internal/storespec
+FOREIGN_TESTS = ./format ./lvm ./dump ./store ./store/merge ./view ./check ./repair ./snapshot ./internal/ahead ./internal/bitmap ./internal/memory ./internal/naive ./internal/raw ./internal/storespec
 foreign-test:
 	@if GOARCH=386 $(GO) test -run='^$$' ./format >/dev/null 2>&1; then set -x; \
 		GOARCH=386 $(GO) test -short $(FOREIGN_TESTS) ./cmd ./internal/device; \
