@@ -44,7 +44,7 @@ func (s *Session) targetToForetell(n Name, r Request) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return orClose(&Target{COW: c, session: s}, failed(n.Text, WrongUse, c.Device.WholeBlocks()))
+	return orClose(&Target{COW: c, session: s}, failed(n.Text, WrongUse, c.Device.CheckStart()))
 }
 
 // targetOn identifies a COW device that was opened for writing. It closes it where that cannot be done.

@@ -1,7 +1,5 @@
 package device
 
-import "dmcow/internal/inuse"
-
 // Lock takes the locks of one who reads, as [Open] does, until the device is closed: while it
 // is read, no other program that minds them begins to write it. Of a joined device they are
 // on the parts that it is joined from. Where the file system knows none, or others have some
@@ -15,26 +13,4 @@ func (d *Device) Lock() { _ = d.lock(false) } // who reads is not refused
 func (d *Device) lock(writes bool) (err error) {
 	d.holds, err = d.uses().Lock(writes)
 	return err
-}
-
-// unlock gives up what lock took.
-func (d *Device) unlock() {
-	for _, h := range d.holds {
-		h.Release()
-	}
-}
-
-// partsOn are the stretches of a medium that are the device's, nil for all of it.
-func (d *Device) partsOn(m *medium) (all []inuse.Span) {
-	if !d.joined {
-		return nil
-	}
-	for _, p := range d.pieces {
-		for i, s := range p.Stripes {
-			if p.media[i] == m {
-				all = append(all, inuse.Span{Start: s.Start, End: s.Start + p.Share(p.Length, i, len(p.Stripes))})
-			}
-		}
-	}
-	return all
 }

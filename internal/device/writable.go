@@ -30,7 +30,6 @@ type Writable struct {
 // The error says what is wrong without naming the path.
 func OpenWritable(path string) (*Writable, error) { return openToWrite(path, (*Writable).lockWhole) }
 
-// lockWhole locks all of the device.
 func (w *Writable) lockWhole() error { return w.lock(true) }
 
 // openToWrite opens a device for writing, and locks it before anything is learnt from it.
@@ -116,7 +115,7 @@ func newWritable(path string) *Writable {
 	return &Writable{Device: *d}
 }
 
-// discard closes what an open that failed may have opened.
+// discard is for an open that failed, which may have opened a file.
 func (w *Writable) discard() {
 	if w.file != nil {
 		w.Close()
@@ -160,7 +159,7 @@ func (w *Writable) Section(offset, size int64) (*Writable, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.WholeBlocks(); err != nil {
+	if err := d.CheckStart(); err != nil {
 		return nil, err
 	}
 	return &Writable{Device: *d, section: true}, nil
@@ -171,7 +170,7 @@ func (w *Writable) Section(offset, size int64) (*Writable, error) {
 // multiples of the logical block, and p lies within the device: else nothing
 // is written. What was written is durable after [Writable.Sync].
 func (w *Writable) WriteAt(p []byte, offset int64) (n int, err error) {
-	if err := w.writes(int64(len(p)), offset); err != nil {
+	if err := w.checkBlocks(int64(len(p)), offset); err != nil {
 		return 0, err
 	}
 	return w.writeRuns(p, offset)
@@ -189,10 +188,10 @@ func (w *Writable) writeRuns(p []byte, offset int64) (n int, err error) {
 	return n, nil
 }
 
-// writes wants size bytes at offset to be whole blocks of the device, and within
+// checkBlocks wants size bytes at offset to be whole blocks of the device, and within
 // it.
-func (w *Writable) writes(size, offset int64) error {
-	if err := w.within(offset, size); err != nil {
+func (w *Writable) checkBlocks(size, offset int64) error {
+	if err := w.checkWithin(offset, size); err != nil {
 		return err
 	}
 	if block := w.LogicalBlockSize(); (w.base+offset)%block != 0 || size%block != 0 {

@@ -1,8 +1,6 @@
 package inuse
 
-import (
-	"strings"
-)
+import "strings"
 
 // BusyError says that a device cannot be had for oneself.
 type BusyError struct {

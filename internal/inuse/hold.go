@@ -135,7 +135,6 @@ func (h *Hold) lock() error {
 	return nil
 }
 
-// unlock gives the locks up.
 func (h *Hold) unlock() {
 	if h.flock != 0 {
 		_ = unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
@@ -175,7 +174,7 @@ func takeAgain(readers []*Hold) {
 	}
 }
 
-// metBy are those who had locks that were against those of one who reads.
+// metBy names who had locks that were against the ones of this hold, of one who reads.
 func (h *Hold) metBy() []string {
 	held.Lock()
 	defer held.Unlock()

@@ -1,15 +1,8 @@
 package signature
 
-import "io"
-
 // containers are the formats in which the content of a disk is kept in a file that is not that
-// content itself: bytes at an offset from the start of the file, or, where that is negative,
-// from its end. A question mark stands for a digit from 1 to 9.
-var containers = []struct {
-	name   string
-	offset int64
-	magic  string
-}{
+// content itself.
+var containers = []magic{
 	{"qcow", 0, "QFI\xfb\x00\x00\x00\x01"},
 	{"qcow2", 0, "QFI\xfb"},
 	{"VMDK", 0, "KDMV"},
@@ -52,8 +45,7 @@ func AboutContainer(format string) string {
 
 // Image is what may be an image file.
 type Image interface {
-	io.ReaderAt
-	Size() int64   // in bytes
+	sized
 	IsImage() bool // it is an image file, and all of it
 }
 
@@ -65,28 +57,5 @@ func Container(d Image) (name string, err error) {
 	if !d.IsImage() {
 		return "", nil
 	}
-	for _, c := range containers {
-		at := c.offset
-		if at < 0 {
-			at += d.Size()
-		}
-		b, err := bearer{d, d.Size()}.peek(at, len(c.magic))
-		if err != nil {
-			return "", err
-		}
-		if isLike(b, c.magic) {
-			return c.name, nil
-		}
-	}
-	return "", nil
-}
-
-// isLike reports whether bytes are a magic of a container.
-func isLike(b []byte, magic string) bool {
-	for i, c := range b {
-		if c != magic[i] && (magic[i] != '?' || c < '1' || c > '9') {
-			return false
-		}
-	}
-	return true
+	return lookUp(containers, d)
 }
