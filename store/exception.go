@@ -26,7 +26,7 @@ type waiting struct {
 // committed, in any order: others wait for it.
 //
 // The error is [ErrNoRoom] or [ErrNoNextArea], an [*ExistsError], a
-// [*HiddenError], [ErrInvalid], or what made the store fail.
+// [*HiddenError], [look.ErrInvalid], or what made the store fail.
 func (s *Store) PrepareException(old format.OldChunk) (Pending, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,7 +246,7 @@ func (s *Store) makeAddable() error {
 // before the first exception is added, since the write that adds it may be torn in its turn.
 // It refuses others with a [*HiddenError].
 func (s *Store) clearHidden() error {
-	h, err := look.LookBehind(s.device, s.geometry, s.end, nil)
+	h, err := look.Behind(s.device, s.geometry, s.end, nil)
 	switch {
 	case err != nil:
 		return err

@@ -200,7 +200,6 @@ func (d *Device) CheckStart() error {
 	return nil
 }
 
-// checkWithin wants size bytes from offset on to be part of d.
 func (d *Device) checkWithin(offset, size int64) error {
 	switch {
 	case offset < 0 || offset > d.size:

@@ -75,7 +75,7 @@ func (w *Writable) openImage(flags int) (err error) {
 // another dmcow, and it is not locked. Who writes locks the parts ([JoinWritable]), and makes
 // sure that none of those devices has what is written ([Device.Holders] of what is joined).
 func OpenShared(path string) (*Writable, error) {
-	w, err := openToWrite(path, func(*Writable) error { return nil })
+	w, err := openToWrite(path, false)
 	var busy *inuse.BusyError
 	if !errors.As(err, &busy) {
 		return w, err
@@ -96,12 +96,6 @@ func OpenShared(path string) (*Writable, error) {
 	if err == nil {
 		err = w.refuseReadOnly()
 	}
-	if err == nil {
-		err = w.measure()
-	}
-	if err != nil {
-		w.discard()
-		return nil, words.Pathless(err)
-	}
-	return w, nil
+	w, err = w.opened(err, false)
+	return w, words.Pathless(err)
 }

@@ -23,7 +23,6 @@ func (d *Device) Overlaps(other *Device) bool { return d.uses().Overlaps(other.u
 // on its members.
 func (d *Device) IsOn(other *Device) bool { return d.uses().IsOn(other.uses()) }
 
-// uses is what the device has of which files and block devices.
 func (d *Device) uses() inuse.Set {
 	s := inuse.Set{Joined: d.joined, Holds: d.holds}
 	for m := range d.media() {
@@ -52,6 +51,21 @@ func (d *Device) partsOn(m *medium) (all []inuse.Span) {
 		}
 	}
 	return all
+}
+
+// Lock takes the locks of one who reads, as [Open] does, until the device is closed: while it
+// is read, no other program that minds them begins to write it. Of a joined device they are
+// on the parts that it is joined from. Where the file system knows none, or others have some
+// that are against them, reading goes on: [Device.Holders] names those, then.
+//
+// It is to be called once, before sections are made of the device.
+func (d *Device) Lock() { _ = d.lock(false) } // who reads is not refused
+
+// lock takes the locks of one who reads or writes. The error of one who writes is a
+// [*inuse.BusyError] where others have some that are against them.
+func (d *Device) lock(writes bool) (err error) {
+	d.holds, err = d.uses().Lock(writes)
+	return err
 }
 
 // Holders names who uses the device, in words for a message: what device-mapper, LVM or md

@@ -28,12 +28,9 @@ type Writable struct {
 // the error is a [*inuse.BusyError].
 //
 // The error says what is wrong without naming the path.
-func OpenWritable(path string) (*Writable, error) { return openToWrite(path, (*Writable).lockWhole) }
+func OpenWritable(path string) (*Writable, error) { return openToWrite(path, true) }
 
-func (w *Writable) lockWhole() error { return w.lock(true) }
-
-// openToWrite opens a device for writing, and locks it before anything is learnt from it.
-func openToWrite(path string, lock func(*Writable) error) (*Writable, error) {
+func openToWrite(path string, lock bool) (*Writable, error) {
 	info, err := look(path)
 	if err != nil {
 		return nil, err
@@ -44,17 +41,26 @@ func openToWrite(path string, lock func(*Writable) error) (*Writable, error) {
 	} else {
 		err = w.openExclusively(info)
 	}
-	if err == nil {
-		err = lock(w)
+	w, err = w.opened(err, lock)
+	return w, words.Pathless(err)
+}
+
+// opened ends the opening of a device: it is locked before anything is learnt from it. After an
+// error, also one of before, the device is closed.
+func (w *Writable) opened(err error, lock bool) (*Writable, error) {
+	if err == nil && lock {
+		err = w.lock(true)
 	}
 	if err == nil {
 		err = w.measure()
 	}
-	if err != nil {
-		w.discard()
-		return nil, words.Pathless(err)
+	if err == nil {
+		return w, nil
 	}
-	return w, nil
+	if w.file != nil {
+		w.Close()
+	}
+	return nil, err
 }
 
 // CreateWritable is OpenWritable, but makes an empty image file where there is
@@ -67,18 +73,11 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	w = newWritable(path)
 	// Between the look and this, another program may have made a file of this
 	// name: O_EXCL leaves it alone.
-	if err = w.openImage(os.O_CREATE | os.O_EXCL); err == nil {
-		err = w.lockWhole()
-	}
-	if err == nil {
-		err = w.measure()
-	}
-	if err != nil {
-		w.discard()
+	if w, err = w.opened(w.openImage(os.O_CREATE|os.O_EXCL), true); err != nil {
 		return nil, false, CreateError(path, err)
 	}
 	if err = SyncDirectory(filepath.Dir(path)); err != nil {
-		w.discard()
+		w.Close()
 		_ = os.Remove(path) // nothing is in it
 		return nil, false, fmt.Errorf("cannot make its name durable: %w", words.Pathless(err))
 	}
@@ -113,13 +112,6 @@ func newWritable(path string) *Writable {
 	d := newDevice(path)
 	d.atime, d.early, d.order = true, newEarly(), newOrder()
 	return &Writable{Device: *d}
-}
-
-// discard is for an open that failed, which may have opened a file.
-func (w *Writable) discard() {
-	if w.file != nil {
-		w.Close()
-	}
 }
 
 // Rename gives a file another name, durably, which no file has yet.

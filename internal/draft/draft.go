@@ -75,7 +75,6 @@ func (d *Draft) open() error {
 	return d.openNamed()
 }
 
-// openNamed makes the file with a name that no file has.
 func (d *Draft) openNamed() error {
 	name, err := d.freeName()
 	if err != nil {
@@ -231,7 +230,6 @@ func (d *Draft) nameNew() error {
 	return device.Rename(d.named, d.path)
 }
 
-// link gives a file that has no name one.
 func (d *Draft) link(name string) error {
 	err := unix.Linkat(int(d.file.Fd()), "", unix.AT_FDCWD, name, unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPERM) { // it takes root

@@ -9,7 +9,6 @@ type BusyError struct {
 	By []string
 }
 
-// asSwap is the user of a device that is used as swap.
 const asSwap = "swap"
 
 func (e *BusyError) Error() string {

@@ -44,7 +44,6 @@ var held struct {
 	all []*Hold
 }
 
-// meets reports whether two holds cannot be had together.
 func (h *Hold) meets(o *Hold) bool {
 	return h.inode == o.inode &&
 		slices.ContainsFunc(h.ranges, func(r lockRange) bool { return slices.ContainsFunc(o.ranges, r.meets) })

@@ -230,7 +230,6 @@ func unescape(s string) string {
 	}
 }
 
-// loopsOver names the loop devices over what is asked for.
 func loopsOver(is match) []string {
 	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	var by []string

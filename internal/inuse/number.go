@@ -53,7 +53,6 @@ func holderNames(held ...Number) (names []string) {
 // Size is the size of the device of this number, in bytes; 0 where that is not known.
 func (n Number) Size() int64 { return parseSectors(readLine(n.sysfs("size"))) }
 
-// titles are the titles of block devices.
 func titles(names []string) (all []string) {
 	for _, name := range names {
 		all = append(all, title(name))
@@ -85,7 +84,6 @@ func (n Number) Path() string {
 	return n.String()
 }
 
-// sysfs is the path of a file that sysfs has on the device.
 func (n Number) sysfs(file string) string {
 	return filepath.Join("/sys/dev/block", n.String(), file)
 }

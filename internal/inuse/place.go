@@ -21,7 +21,6 @@ func (p Place) is(other Place) bool {
 	return os.SameFile(p.File, other.File)
 }
 
-// compare brings places into an order.
 func (p Place) compare(other Place) int { return slices.Compare(p.key(), other.key()) }
 
 func (p Place) key() []uint64 {
@@ -65,7 +64,6 @@ func (p Place) layers() iter.Seq[Place] {
 	}
 }
 
-// below is what a block device is kept on.
 func (n Number) below() []Place {
 	var all []Place
 	if s, ok := n.shown(); ok {

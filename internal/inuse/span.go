@@ -83,7 +83,6 @@ type Stripe struct {
 	Start int64
 }
 
-// newPiece is a piece that is kept in one stretch.
 func newPiece(start, length int64, on Place, from int64) Piece {
 	return Piece{start, length, length, []Stripe{{On: on, Start: from}}}
 }

@@ -49,7 +49,6 @@ func (n Number) table() []row {
 	return nil
 }
 
-// parseTable takes the table out of the kernel's answer.
 func parseTable(buf []byte) (all []row) {
 	u32, u64 := binary.NativeEndian.Uint32, binary.NativeEndian.Uint64
 	data := int(u32(buf[offDataStart:]))

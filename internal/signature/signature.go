@@ -119,7 +119,6 @@ var signatures = []magic{
 	{"DM_snapshot_cow", 0, "SnAp"},
 }
 
-// sized is what is looked at.
 type sized interface {
 	io.ReaderAt
 	Size() int64 // in bytes

@@ -159,7 +159,7 @@ func (s story) check(now *rig, n int, want, before []byte) error {
 		return fmt.Errorf("merged again, %d exceptions are left and the origin holds something else (%v)", len(list), err)
 	}
 	// Nothing is left behind the empty list, but for what steps leave, as the kernel's do.
-	h, err := look.LookBehind(now.cow, g, format.End{}, nil)
+	h, err := look.Behind(now.cow, g, format.End{}, nil)
 	if err != nil || h.Count > 0 && n%2 != 0 {
 		return fmt.Errorf("merged again, %d entries are left behind the list's end (%v)", h.Count, err)
 	}
