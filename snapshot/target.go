@@ -75,7 +75,7 @@ func (t *Target) Close() { t.COW.Close() }
 
 // checkRoom refuses a target that is too small for a new store.
 func (t *Target) checkRoom() error {
-	return failed(t.COW.Text, Damaged, look.Fits(t.COW.Device, t.COW.Fresh))
+	return failed(t.COW.Text, Damaged, look.CheckFits(t.COW.Device, t.COW.Fresh))
 }
 
 // checkWorth refuses to write over something of worth that the target holds, unless that is forced.

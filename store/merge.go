@@ -26,7 +26,7 @@ type Run struct {
 func (s *Store) PrepareMerge() (Run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.mergeable(); err != nil {
+	if err := s.checkMergeable(); err != nil {
 		return Run{}, err
 	}
 	if s.end.Index == 0 {
@@ -68,8 +68,8 @@ func (s *Store) lastRun() (Run, error) {
 	return Run{Old: last.Old - format.OldChunk(back), New: last.New - format.NewChunk(back), Count: count}, nil
 }
 
-// mergeable is why nothing can be merged, nil where something can.
-func (s *Store) mergeable() error {
+// checkMergeable is the error of a store of which nothing can be merged.
+func (s *Store) checkMergeable() error {
 	switch {
 	case s.failed != nil:
 		return s.failed
@@ -113,7 +113,7 @@ func (s *Store) stepBack() error {
 func (s *Store) CommitMerge(n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.mergeable(); err != nil {
+	if err := s.checkMergeable(); err != nil {
 		return err
 	}
 	if n < 1 || n > s.end.Index {

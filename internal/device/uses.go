@@ -82,9 +82,9 @@ func (d *Device) Holders() []string { return d.uses().Holders(true) }
 // that hold it.
 func (d *Device) Writers() []string { return d.uses().Writers(true) }
 
-// NewHolders and NewWriters are Holders and Writers, for who looks whether what was read may have
+// ActiveHolders and ActiveWriters are Holders and Writers, for who looks whether what was read may have
 // changed meanwhile: without the devices of device-mapper that nobody has open and through which
 // nothing was written. LVM makes such a one, and takes it away again, when it fails to activate a
 // volume that is guarded ([inuse.Guard]).
-func (d *Device) NewHolders() []string { return d.uses().Holders(false) }
-func (d *Device) NewWriters() []string { return d.uses().Writers(false) }
+func (d *Device) ActiveHolders() []string { return d.uses().Holders(false) }
+func (d *Device) ActiveWriters() []string { return d.uses().Writers(false) }

@@ -98,9 +98,9 @@ func (w *Writable) Abandon() error {
 	return errors.Join(words.Pathless(err), w.Close())
 }
 
-// Creatable is why [CreateWritable] could not make a file if there is none, as
+// CheckCreatable is why [CreateWritable] could not make a file if there is none, as
 // far as a look can tell.
-func Creatable(path string) error {
+func CheckCreatable(path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		return CreateError(path, fs.ErrExist)
 	}
@@ -118,7 +118,7 @@ func newWritable(path string) *Writable {
 func Rename(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // the file system cannot do it in one
-		if err = Creatable(to); err == nil {
+		if err = CheckCreatable(to); err == nil {
 			err = os.Rename(from, to)
 		}
 	}

@@ -133,9 +133,9 @@ func (id Identity) CheckLoadable() error {
 	return &StateError{State: id.State, Fault: id.Fault}
 }
 
-// Fits reports whether the device is large enough for an empty store. The error
+// CheckFits wants the device to be large enough for an empty store. The error
 // is a [*TooSmallError].
-func Fits(d Device, g format.Geometry) error {
+func CheckFits(d Device, g format.Geometry) error {
 	size := format.Bytes(d.Size())
 	if g.Areas(g.Chunks(size)) == 0 {
 		return &TooSmallError{Sectors: size.Sectors(), Least: 2 * g.ChunkSectors()}
@@ -148,7 +148,7 @@ func Fits(d Device, g format.Geometry) error {
 func (id Identity) Survives(d Device) bool {
 	h := id.Header
 	g, err := format.NewGeometry(h.ChunkSectors)
-	if err != nil || h.Version != format.Version || h.Valid > 1 || Fits(d, g) != nil {
+	if err != nil || h.Version != format.Version || h.Valid > 1 || CheckFits(d, g) != nil {
 		return false
 	}
 	stray, err := NonZero(d, format.HeaderSize, format.SectorSize)
@@ -184,7 +184,7 @@ func (id *Identity) judge(d Device) {
 // unformatted tells a blank device, of which the kernel would make a new
 // store, from one whose header or content starts with four zeros.
 func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identity, error) {
-	small := Fits(d, g)
+	small := CheckFits(d, g)
 	if small == nil {
 		id.Fresh = g
 	}

@@ -200,7 +200,7 @@ func TestUndoCutOff(t *testing.T) {
 		for crash := range record.Crashes(8, rng) {
 			states++
 			now := r.in(crash.Device())
-			if err := undo.Belongs(now.log, now.origin, false, nil); err != nil {
+			if err := undo.CheckBelongs(now.log, now.origin, false, nil); err != nil {
 				t.Fatalf("%v: %v", crash, err)
 			}
 			if err := back(now); err != nil || !bytes.Equal(now.origin.Image(), before) {

@@ -78,7 +78,7 @@ func firstOf(d look.Device, g format.Geometry, k format.AreaIndex) (format.NewCh
 	return format.DecodeException(x[:]).New, err
 }
 
-// Belongs is why the undo log on log does not belong to the device, nil where it does: that has
+// CheckBelongs wants the undo log on log to belong to the device: that has
 // the size of the one that was changed, and each sector that was captured still
 // holds what it held then, or else what the change wrote there. With sample, it
 // looks at the last area and at some of the others; without, at all of them. It calls visit,
@@ -86,7 +86,7 @@ func firstOf(d look.Device, g format.Geometry, k format.AreaIndex) (format.NewCh
 //
 // The error is [ErrNoLog], a [*ForeignError] or a [*CutOffError], one of reading, or
 // visit's own.
-func Belongs(log look.Device, device Reader, sample bool, visit func(format.AreaIndex) error) error {
+func CheckBelongs(log look.Device, device Reader, sample bool, visit func(format.AreaIndex) error) error {
 	id, err := look.Identify(log, look.FreshGeometry(log))
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func Belongs(log look.Device, device Reader, sample bool, visit func(format.Area
 	}
 	c := comparison{log: log, device: device, size: size, geometry: id.Geometry}
 	if first.flags&labelTakingBack == 0 {
-		if err := c.whole(end); err != nil {
+		if err := c.checkWhole(end); err != nil {
 			return err
 		}
 	}
@@ -130,9 +130,9 @@ func Belongs(log look.Device, device Reader, sample bool, visit func(format.Area
 	return nil
 }
 
-// whole wants the list of a log, which ended in end, to have all the exceptions that the label
+// checkWhole wants the list of a log, which ended in end, to have all the exceptions that the label
 // of its last area tells of.
-func (c *comparison) whole(end format.End) error {
+func (c *comparison) checkWhole(end format.End) error {
 	at := end.NextFree // where the area's label is begun
 	if end.Index > 0 {
 		first, err := firstOf(c.log, c.geometry, end.Area)

@@ -1,6 +1,6 @@
 // Package undo keeps what a device held before a change, as a store that takes the change back when it is
 // merged into the device. The engine writes it ([Log]); labels, in chunks that no exception names, tell a log
-// from other stores ([IsLog]) and from logs of other devices ([Belongs]).
+// from other stores ([IsLog]) and from logs of other devices ([CheckBelongs]).
 package undo
 
 import (
@@ -137,7 +137,7 @@ func Open(log store.WriteDevice, origin Changeable, o Options) (*Log, error) {
 		return nil, err
 	}
 	if !o.Force {
-		if err := Belongs(log, origin, true, o.Visit); err != nil {
+		if err := CheckBelongs(log, origin, true, o.Visit); err != nil {
 			return nil, err
 		}
 	}
