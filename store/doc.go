@@ -38,6 +38,6 @@
 // and those that were added have their data. Sectors of 512 bytes are taken to
 // be written whole or not at all.
 //
-// Function names in this package's comments are those of the Linux kernel's
+// Functions that this package's comments name are the Linux kernel's, in
 // drivers/md/dm-snap-persistent.c, unless another file is named.
 package store

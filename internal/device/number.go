@@ -23,7 +23,7 @@ func (d *Device) Partitions() (paths []string) { return d.Number().Partitions() 
 func (d *Device) Target() (t inuse.Target, ok bool) { return d.Number().Target() }
 
 // TableName is the device's name in a device-mapper table: its number, as the kernel has it,
-// or the path of what is no block device, which wants one.
+// or its path where it is not a block device: the table wants one.
 func (d *Device) TableName() string {
 	if n := d.Number(); n != (inuse.Number{}) {
 		return n.String()

@@ -33,7 +33,7 @@ func (m *medium) pastCache() (*medium, error) {
 }
 
 // openDirect opens an image file once more, for direct reads. It returns nil
-// where there is no such thing.
+// where its file system has none.
 func (m *medium) openDirect() *medium {
 	// Another file may have the path by now.
 	f, atime, err := inuse.Open(fmt.Sprintf("/proc/self/fd/%d", m.file.Fd()), unix.O_DIRECT)

@@ -107,8 +107,8 @@ func (s Set) mappings(idle bool) (by []string) {
 	return append(by, s.loops(own)...)
 }
 
-// loops names those who use loop devices that show bytes of a joined set, beside it. A
-// loop device that nobody uses is no use of them.
+// loops names the users of loop devices that show bytes of a joined set, beside it. A loop
+// device that nobody uses does not count.
 func (s Set) loops(own []Span) (by []string) {
 	for _, n := range numbersBeside("/sys/block/loop*/loop") {
 		if !s.has(n) && meet(own, Place{Number: n}.all().lowest()) {

@@ -51,8 +51,7 @@ type Image interface {
 
 // Container names the format of an image file in which the content of a disk is kept, but not
 // as it is: it has to be converted, or unpacked, before it can be read as a device. It is empty
-// for other files, and for what is no image: block devices and parts of a file may hold anything. The error is
-// one of reading.
+// for other files, and for block devices and parts of a file, which may hold anything. The error is one of reading.
 func Container(d Image) (name string, err error) {
 	if !d.IsImage() {
 		return "", nil

@@ -116,7 +116,7 @@ func Size(g format.Geometry, chunks uint64) format.Bytes {
 }
 
 // Open opens an undo log to go on with the change that it belongs to. It
-// refuses a store that is no undo log ([ErrNoLog]) and, unless force is given,
+// refuses a store that is not an undo log ([ErrNoLog]) and, unless force is given,
 // one that does not belong to the device ([*ForeignError]), going by a sample
 // of what it captured, or that lost the end of its list ([*CutOffError]). What was
 // written to both is durable then. Other errors are [store.Open]'s, and the device's.
