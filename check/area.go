@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"dmcow/format"
+	"dmcow/store/look"
 )
 
 var ImplausibleArea = &Rule{
@@ -43,7 +44,7 @@ type garbage struct {
 func isOrderly(piece format.Piece) bool {
 	close := 0
 	for i := 1; i < piece.Len(); i++ {
-		if format.Near(piece.At(i), piece.At(i-1)) {
+		if look.Near(piece.At(i), piece.At(i-1)) {
 			close++
 		}
 	}

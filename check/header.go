@@ -177,7 +177,7 @@ var TooSmall = &Rule{
 		case !s.hasHeader() || g.IsZero():
 			return nil
 		}
-		if err := look.Fits(s.device, g); err != nil {
+		if err := look.CheckFits(s.device, g); err != nil {
 			return &Finding{detail: err.Error()}
 		}
 		return nil
@@ -250,7 +250,7 @@ func (s *scan) rewrite(first string) string {
 
 // hasList reports whether the header has a chunk size with which there can be a list.
 func (s *scan) hasList() bool {
-	return !s.id.Geometry.IsZero() && look.Fits(s.device, s.id.Geometry) == nil
+	return !s.id.Geometry.IsZero() && look.CheckFits(s.device, s.id.Geometry) == nil
 }
 
 func (s *scan) hasHeader() bool { return s.id.Header.Magic == format.Magic }

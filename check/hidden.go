@@ -45,11 +45,11 @@ func (s *scan) isVoid() bool {
 // lookBehind looks at what stands behind the list's end, and whether that is void. The error is
 // one of reading, or Options.Visit's.
 func (s *scan) lookBehind() (err error) {
-	s.behind, err = look.LookBehind(s.device, s.geometry, s.list.end, nil)
+	s.behind, err = look.Behind(s.device, s.geometry, s.list.end, nil)
 	if err != nil || s.behind.Count == 0 || s.behind.Why != "" {
 		return err
 	}
-	_, err = look.LookBehind(s.device, s.geometry, s.list.end, func(at format.Place, x format.Exception) error {
+	_, err = look.Behind(s.device, s.geometry, s.list.end, func(at format.Place, x format.Exception) error {
 		why := s.notVoid(x, &s.proof)
 		if s.isCopyOfEnd(at) {
 			why = "its sector is a copy of the one where the list ends"

@@ -139,7 +139,7 @@ func (p *patient) fresh() (chunks []uint64) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	h, err := look.LookBehind(d, id.Geometry, s.Usage.End, nil)
+	h, err := look.Behind(d, id.Geometry, s.Usage.End, nil)
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (s *scan) suggestGap() *Suggestion {
 func (s *scan) hasRivalBehind(x *Suggestion) bool {
 	errHas := errors.New("has one of the chunks")
 	last := x.At(x.Count - 1)
-	_, err := look.LookBehind(s.device, s.geometry, s.list.end, func(_ format.Place, h format.Exception) error {
+	_, err := look.Behind(s.device, s.geometry, s.list.end, func(_ format.Place, h format.Exception) error {
 		if h.Old >= x.First.Old && h.Old <= last.Old || h.New >= x.First.New && h.New <= last.New {
 			return errHas
 		}
@@ -299,7 +299,7 @@ func (s *scan) isTaken(x, was format.Exception) bool {
 
 // isPlausible reports whether an exception can be one of this store.
 func (s *scan) isPlausible(x format.Exception) bool {
-	return s.geometry.Plausible(s.chunks, x) && uint64(x.Old) < s.origin
+	return look.Plausible(s.geometry, s.chunks, x) && uint64(x.Old) < s.origin
 }
 
 // around are n entries from a place on with the one before and the one behind them; nil where they

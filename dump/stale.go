@@ -3,6 +3,7 @@ package dump
 import (
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/store/look"
 )
 
 // stale finds what earlier lives of a device have left in the areas behind the list.
@@ -46,7 +47,7 @@ func (s *stale) mostlyPlausible(p format.Piece) bool {
 	n, plausible := 0, 0
 	for i := range p.Len() {
 		if x := p.At(i); x.New != 0 {
-			if n++; s.geometry.Plausible(s.chunks, x) {
+			if n++; look.Plausible(s.geometry, s.chunks, x) {
 				plausible++
 			}
 		}
@@ -59,7 +60,7 @@ func (s *stale) mostlyPlausible(p format.Piece) bool {
 func (s *stale) grade(p format.Piece, i int) kind {
 	x := p.At(i)
 	switch {
-	case !s.geometry.Plausible(s.chunks, x):
+	case !look.Plausible(s.geometry, s.chunks, x):
 		return impossible
 	case s.live.Has(uint64(x.New)):
 		return reused
@@ -85,7 +86,7 @@ func (s *stale) hasNeighbour(p format.Piece, i int) bool {
 			continue
 		}
 		alone = false
-		if format.Near(p.At(at), p.At(i)) {
+		if look.Near(p.At(at), p.At(i)) {
 			return true
 		}
 	}

@@ -70,7 +70,6 @@ func (b Batch) Exceptions() iter.Seq2[Place, Exception] {
 	}
 }
 
-// at is the place of the batch's slot i.
 func (b Batch) at(i int) Place {
 	i += b.Index
 	return Place{Area: b.Area + AreaIndex(i/b.slots), Index: i % b.slots}

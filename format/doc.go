@@ -68,6 +68,6 @@
 // that does not lie on the device: then the snapshot is lost
 // (persistent_commit_exception).
 //
-// Function names in this package's comments are those of the Linux kernel's
+// Functions that this package's comments name are the Linux kernel's, in
 // drivers/md/dm-snap-persistent.c, unless another file is named.
 package format

@@ -43,15 +43,15 @@ func CheckChunkSectors(n uint32, block Bytes) error {
 	return nil
 }
 
-// Geometry is where things lie in a store of one chunk size. The zero value is
-// that of no store; NewGeometry makes the others.
+// Geometry is where things lie in a store of one chunk size. The zero value belongs to no store;
+// NewGeometry makes the others.
 type Geometry struct {
 	chunk  Bytes
 	stride uint64 // chunks from one area to the next
 }
 
 // NewGeometry returns the geometry of a store with chunks of n sectors; the
-// error is that of [CheckChunkSectors] for 512-byte blocks.
+// error is one of [CheckChunkSectors] for 512-byte blocks.
 func NewGeometry(n uint32) (Geometry, error) {
 	if err := CheckChunkSectors(n, SectorSize); err != nil {
 		return Geometry{}, err
@@ -60,7 +60,7 @@ func NewGeometry(n uint32) (Geometry, error) {
 	return Geometry{chunk: chunk, stride: uint64(chunk)/ExceptionSize + 1}, nil
 }
 
-// IsZero reports whether g is the geometry of no store.
+// IsZero reports whether g belongs to no store.
 func (g Geometry) IsZero() bool { return g.chunk == 0 }
 
 // ChunkBytes is the size of a chunk, and so of an area.
@@ -131,27 +131,6 @@ func (g Geometry) DataChunks(limit NewChunk) uint64 {
 // DataChunk is the i-th chunk that can hold data, counted from 0.
 func (g Geometry) DataChunk(i uint64) NewChunk {
 	return NewChunk(FirstData + i + i/(g.stride-1))
-}
-
-// Plausible reports whether an exception can be one of a store on a device of n chunks:
-// its new chunk is a data chunk on the device, and its old one lies on some device.
-func (g Geometry) Plausible(n uint64, x Exception) bool {
-	return x.New >= FirstData && uint64(x.New) < n && !g.IsMetadata(x.New) && g.OnAnyDevice(x)
-}
-
-// OnAnyDevice reports whether there can be devices, origin and COW device, on which the
-// chunks of an exception lie.
-func (g Geometry) OnAnyDevice(x Exception) bool {
-	most := uint64(LargestDevice / g.chunk)
-	return uint64(x.New) < most && x.New>>56 == 0 && uint64(x.Old) < most
-}
-
-// Near reports whether two exceptions of an area have new chunks as close to each other as
-// the kernel gives them out one after the other, copies in parallel and all.
-func Near(a, b Exception) bool {
-	const near = 16
-	step := int64(a.New - b.New)
-	return step != 0 && -near <= step && step <= near
 }
 
 // ChunksFor is the number of chunks of a store with so many exceptions, for which

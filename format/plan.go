@@ -96,10 +96,6 @@ type plan struct {
 	ended bool
 }
 
-func newPlan(l layout) plan {
-	return plan{layout: l, count: min(l.slots, batchBytes/ExceptionSize)}
-}
-
 // take is the next job; ok is false when the device has no more.
 func (p *plan) take() (j job, ok bool) {
 	if p.ended {
@@ -121,5 +117,4 @@ func (p *plan) take() (j job, ok bool) {
 	return j, true
 }
 
-// grown reports whether jobs have come to be as large as they get.
 func (p *plan) grown() bool { return p.count == batchBytes/ExceptionSize }

@@ -36,7 +36,7 @@ type reader struct {
 }
 
 // manyReader is the device of a walk, where that may read many areas at once: with
-// Live, those of a job are read in order.
+// Live, the areas of a job are read in order.
 func manyReader(w Walk) ManyReader {
 	if d, ok := w.Device.(ManyReader); ok && d.ReadsMany() && !w.Live {
 		return d

@@ -10,7 +10,6 @@ import (
 // enough to keep a disk busy when nothing is in the cache.
 const maxWindow = 16
 
-// runner is a walk on its way.
 type runner[T any] struct {
 	live    bool // Walk.Live
 	layout  layout
@@ -90,7 +89,6 @@ func (r *runner[T]) outdated(q *request[T]) bool {
 	return err != nil || len(now) > len(q.buf) || !bytes.Equal(now, q.buf[:len(now)])
 }
 
-// account adds a batch to the walk's End.
 func (r *runner[T]) account(q *request[T]) {
 	b, e := q.batch, &r.end
 	e.Exceptions += uint64(b.live)
@@ -129,14 +127,6 @@ func (r *runner[T]) finish(q *request[T]) error {
 	}
 }
 
-// areaError says where q's read stopped.
 func (r *runner[T]) areaError(q *request[T]) error {
-	at := q.batch.at(q.read)
-	return &AreaError{
-		Area:   at.Area,
-		Chunk:  r.layout.geometry.AreaLocation(at.Area),
-		Offset: r.layout.geometry.SlotOffset(at),
-		Read:   r.end.Exceptions,
-		Err:    q.err,
-	}
+	return r.layout.geometry.Unreadable(q.batch.at(q.read), r.end.Exceptions, q.err)
 }

@@ -1,7 +1,5 @@
 package format
 
-import "io"
-
 // Slots hands out the slots of areas from first up to end, in order, whatever they hold:
 // terminators are not looked for. Areas that do not lie wholly on the device are left out,
 // and so is what cannot be read. A piece is valid until deliver returns; all of them are
@@ -13,26 +11,19 @@ func Slots(w Walk, first, end AreaIndex, deliver func(Piece) error) error {
 	var unread error
 	for at := (Place{Area: first}); at.Area < end; {
 		raw := buf[:min(len(buf), (l.slots-at.Index)*ExceptionSize)]
-		if err := l.readSlots(w.Device, at, raw); err == nil {
+		offset := l.geometry.SlotOffset(at)
+		if n, err := w.Device.ReadAt(raw, int64(offset)); n == len(raw) {
 			if err := deliver(Piece{Place: at, Hidden: true, Raw: raw}); err != nil {
 				return err
 			}
 		} else if unread == nil {
-			unread = err
+			failed := l.geometry.Unreadable(at, 0, readError(err))
+			failed.Offset, failed.Behind = offset+Bytes(n), true
+			unread = failed
 		}
 		if at.Index += len(raw) / ExceptionSize; at.Index == l.slots {
 			at = Place{Area: at.Area + 1}
 		}
 	}
 	return unread
-}
-
-// readSlots reads slots of an area from a place on.
-func (l layout) readSlots(d io.ReaderAt, at Place, raw []byte) error {
-	offset := l.geometry.SlotOffset(at)
-	n, err := d.ReadAt(raw, int64(offset))
-	if n == len(raw) {
-		return nil
-	}
-	return &AreaError{Area: at.Area, Chunk: l.geometry.AreaLocation(at.Area), Offset: offset + Bytes(n), Behind: true, Err: readError(err)}
 }

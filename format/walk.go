@@ -34,12 +34,18 @@ func (e *AreaError) Error() string {
 
 func (e *AreaError) Unwrap() error { return e.Err }
 
+// Unreadable is the error of an area that cannot be read from a place on, when so many exceptions
+// were read.
+func (g Geometry) Unreadable(at Place, read uint64, err error) *AreaError {
+	return &AreaError{Area: at.Area, Chunk: g.AreaLocation(at.Area), Offset: g.SlotOffset(at), Read: read, Err: err}
+}
+
 // End tells where a walk ended, and what it met on the way.
 type End struct {
 	Exceptions uint64 // live ones
 	// Place is the terminator's: the kernel's current_area and
-	// current_committed. Where the walk ended without one, it is that of the
-	// slot that would have come next.
+	// current_committed. Where the walk ended without one, it is the
+	// place of the slot that would have come next.
 	Place
 	NextFree NewChunk // the kernel's next_free after loading
 	Highest  NewChunk // highest new chunk of an exception, 0 if there is none
@@ -77,7 +83,7 @@ func Each[T any](w Walk, prepare func(*T, Batch), deliver func(*T, Batch) error)
 	r := &runner[T]{
 		live:    w.Live,
 		layout:  l,
-		plan:    newPlan(l),
+		plan:    plan{layout: l, count: min(l.slots, batchBytes/ExceptionSize)},
 		reader:  reader{device: w.Device, many: manyReader(w)},
 		prepare: prepare,
 		deliver: deliver,

@@ -5,6 +5,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
+	"dmcow/store/look"
 )
 
 // clearGarbage clears an area behind a full one in which nothing
@@ -88,7 +89,7 @@ func (p *planner) lookAt(first, last format.AreaIndex) (g rubbish, err error) {
 		switch {
 		case x.New == 0:
 			g.ended = g.ended || at == start
-		case p.geometry.OnAnyDevice(x):
+		case look.OnAnyDevice(p.geometry, x):
 			g.plausible = true
 			return errEnough
 		case p.geometry.PlaceAt(at).Area <= last:

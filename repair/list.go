@@ -58,7 +58,7 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	h, err := look.LookBehind(p.image, p.geometry, end, nil)
+	h, err := look.Behind(p.image, p.geometry, end, nil)
 	if err != nil {
 		return false, err
 	}
@@ -202,5 +202,5 @@ func (c *closing) take(at uint64, x format.Exception) error {
 }
 
 func (c *closing) canBeServed(x format.Exception) bool {
-	return c.geometry.Plausible(c.chunks(), x) && (c.Origin == 0 || format.Bytes(x.Old) <= (c.Origin-1)/c.geometry.ChunkBytes())
+	return look.Plausible(c.geometry, c.chunks(), x) && (c.Origin == 0 || format.Bytes(x.Old) <= (c.Origin-1)/c.geometry.ChunkBytes())
 }

@@ -283,7 +283,7 @@ func (c *COW) checkNoView() error {
 // deviceName is the path of a device that a device-mapper table names by its number.
 func deviceName(number string) string {
 	if n, ok := inuse.ParseNumber(number); ok {
-		return n.Name()
+		return n.Path()
 	}
 	return number
 }

@@ -124,7 +124,7 @@ func (c *Create) openOrMake() (err error) {
 	}
 	fresh := &COW{Name: Name{Text: r.COW}, Device: device.Nothing()}
 	if r.DryRun {
-		if err := device.Creatable(r.COW); err != nil {
+		if err := device.CheckCreatable(r.COW); err != nil {
 			return refuse(r.COW, Unable, err)
 		}
 		c.Target = &Target{COW: fresh}

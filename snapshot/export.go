@@ -204,7 +204,7 @@ func (o *Output) check(size int64, read ...*device.Device) error {
 		}
 		return nil
 	case newFile:
-		return failed(o.Name, Unable, device.Creatable(o.Name))
+		return failed(o.Name, Unable, device.CheckCreatable(o.Name))
 	}
 	if err := o.checkApart(read...); err != nil {
 		return err

@@ -105,10 +105,10 @@ func servedSnapshots(known []*Listed) (all []*Listed) {
 			continue
 		}
 		cow, ok := inuse.ParseNumber(t.Args[1])
-		if !ok || slices.ContainsFunc(known, func(l *Listed) bool { return l.COWDevice == cow.Name() }) {
+		if !ok || slices.ContainsFunc(known, func(l *Listed) bool { return l.COWDevice == cow.Path() }) {
 			continue
 		}
-		l := &Listed{Name: m.Name, COWDevice: cow.Name(), Active: true, Origin: deviceName(t.Args[0]), Merging: t.Type == "snapshot-merge"}
+		l := &Listed{Name: m.Name, COWDevice: cow.Path(), Active: true, Origin: deviceName(t.Args[0]), Merging: t.Type == "snapshot-merge"}
 		l.Sectors = format.Bytes(m.Number.Size()).Sectors()
 		if i := slices.IndexFunc(mappings, func(m inuse.Mapping) bool { return m.Number == cow }); i >= 0 {
 			l.mapping = &mappings[i]

@@ -42,7 +42,7 @@ func (l ListFile) checkContent() error {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return device.Creatable(name)
+		return device.CheckCreatable(name)
 	case err != nil:
 		return err
 	case isStream(info.Mode()):

@@ -364,7 +364,7 @@ func (n *Snapshot) claimDevice(name Name, d *device.Device, reads bool) error {
 // several moments.
 func (n *Snapshot) CheckQuiet() error {
 	if n.out == nil && n.COW.Identity.State == look.Valid {
-		if err := checkStillUnused(n.COW.Text, n.COW.Device.NewHolders()); err != nil {
+		if err := checkStillUnused(n.COW.Text, n.COW.Device.ActiveHolders()); err != nil {
 			return err
 		}
 	}
@@ -374,7 +374,7 @@ func (n *Snapshot) CheckQuiet() error {
 // checkQuiet refuses devices that came into use while they were read.
 func checkQuiet(all ...*device.Device) error {
 	for _, d := range all {
-		if err := checkStillUnused(d.Path(), d.NewWriters()); err != nil {
+		if err := checkStillUnused(d.Path(), d.ActiveWriters()); err != nil {
 			return err
 		}
 	}

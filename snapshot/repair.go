@@ -232,7 +232,7 @@ func checkCopyName(name string) error {
 	if name == "" {
 		return nil
 	}
-	err := device.Creatable(name)
+	err := device.CheckCreatable(name)
 	if errors.Is(err, fs.ErrExist) {
 		err = errors.New("exists, expected the name of a new file")
 	}

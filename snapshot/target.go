@@ -44,7 +44,7 @@ func (s *Session) targetToForetell(n Name, r Request) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return orClose(&Target{COW: c, session: s}, failed(n.Text, WrongUse, c.Device.WholeBlocks()))
+	return orClose(&Target{COW: c, session: s}, failed(n.Text, WrongUse, c.Device.CheckStart()))
 }
 
 // targetOn identifies a COW device that was opened for writing. It closes it where that cannot be done.
@@ -75,7 +75,7 @@ func (t *Target) Close() { t.COW.Close() }
 
 // checkRoom refuses a target that is too small for a new store.
 func (t *Target) checkRoom() error {
-	return failed(t.COW.Text, Damaged, look.Fits(t.COW.Device, t.COW.Fresh))
+	return failed(t.COW.Text, Damaged, look.CheckFits(t.COW.Device, t.COW.Fresh))
 }
 
 // checkWorth refuses to write over something of worth that the target holds, unless that is forced.

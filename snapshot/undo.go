@@ -39,7 +39,7 @@ func (u *undoing) check() error {
 	}
 	if _, err := os.Stat(u.name); errors.Is(err, fs.ErrNotExist) {
 		u.missing = true
-		return failed(u.name, Unable, device.Creatable(u.name))
+		return failed(u.name, Unable, device.CheckCreatable(u.name))
 	}
 	c, err := u.session.look(Name{Text: u.name}, Request{}) // a path, whatever it looks like
 	if err != nil {
@@ -183,7 +183,7 @@ func (u *undoing) close() {
 func (s *Session) checkBelongs(log *COW, to *device.Device, sample bool, remedies ...Deed) error {
 	w := s.walking(log)
 	defer w.End()
-	err := undo.Belongs(log.Device, to, sample, w.area)
+	err := undo.CheckBelongs(log.Device, to, sample, w.area)
 	switch {
 	case errors.As(err, new(*undo.CutOffError)):
 		return refuse(log.Text, Damaged, fmt.Errorf("refused: %w", err), remedies...)

@@ -9,17 +9,13 @@ import (
 // large, of which nobody wants an area in memory.
 type areaWindow struct {
 	slots []byte
-	first int // which slot of the area it begins with
-	there bool
+	first int  // which slot of the area it begins with
+	there bool // false: it has to be read again
 }
 
 // windowSlots is how many slots a window has at most.
 const windowSlots = 1 << 20 / format.ExceptionSize
 
-// forget has the window be read again.
-func (w *areaWindow) forget() { w.there = false }
-
-// end is the slot behind the last one.
 func (w *areaWindow) end() int { return w.first + len(w.slots)/format.ExceptionSize }
 
 // at are the slots from one of the window's on.
@@ -38,20 +34,13 @@ func (s *Store) look(slot int) error {
 	}
 	s.window.first, s.window.there = first, false
 	at := format.Place{Area: s.end.Area, Index: first}
-	if err := raw.ReadFull(s.device, s.window.slots, int64(s.geometry.SlotOffset(at))); err != nil {
-		return &format.AreaError{
-			Area:   at.Area,
-			Chunk:  s.geometry.AreaLocation(at.Area),
-			Offset: s.geometry.SlotOffset(at),
-			Read:   s.end.Exceptions,
-			Err:    err,
-		}
+	if err := raw.ReadFull(s.device, s.window.slots, s.geometry.SlotOffset(at)); err != nil {
+		return s.geometry.Unreadable(at, s.end.Exceptions, err)
 	}
 	s.window.there = true
 	return nil
 }
 
-// exception is the one at index i of the current area.
 func (s *Store) exception(i int) (format.Exception, error) {
 	if err := s.look(i); err != nil {
 		return format.Exception{}, err
@@ -79,7 +68,7 @@ func (s *Store) clearSlots(first, end int) error {
 		start := max(first, s.window.first)
 		clear(s.window.at(start)[:(end-start)*format.ExceptionSize])
 		if err := s.writeWindow(); err != nil {
-			s.window.forget()
+			s.window.there = false
 			return err
 		}
 		end = start

@@ -1,6 +1,5 @@
-// Package store is the kernel's persistent exception store in Go: what the
-// kernel makes of a COW device on loading it, how it accounts for its space,
-// and how it changes it.
+// Package store is the kernel's persistent exception store in Go: how the
+// kernel changes what is on a COW device.
 //
 // # The engine
 //
@@ -26,7 +25,7 @@
 //
 // # Beside it
 //
-// Package look reads alone: what is on a device, how its space is used, what the list hides. Packages create,
+// Package look only reads: what is on a device, how its space is used, what the list hides. Packages create,
 // merge, save and undo write stores, or use one, for dmcow's commands.
 //
 // # Why a power cut loses nothing
@@ -39,6 +38,6 @@
 // and those that were added have their data. Sectors of 512 bytes are taken to
 // be written whole or not at all.
 //
-// Function names in this package's comments are those of the Linux kernel's
+// Functions that this package's comments name are the Linux kernel's, in
 // drivers/md/dm-snap-persistent.c, unless another file is named.
 package store

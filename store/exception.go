@@ -26,7 +26,7 @@ type waiting struct {
 // committed, in any order: others wait for it.
 //
 // The error is [ErrNoRoom] or [ErrNoNextArea], an [*ExistsError], a
-// [*HiddenError], [ErrInvalid], or what made the store fail.
+// [*HiddenError], [look.ErrInvalid], or what made the store fail.
 func (s *Store) PrepareException(old format.OldChunk) (Pending, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *Store) PrepareException(old format.OldChunk) (Pending, error) {
 	if n, exists := s.table[old]; exists {
 		return Pending{}, &ExistsError{format.Exception{Old: old, New: n}}
 	}
-	if err := s.room(); err != nil {
+	if err := s.checkRoom(); err != nil {
 		return Pending{}, err
 	}
 	x := format.Exception{Old: old, New: s.end.NextFree}
@@ -48,8 +48,8 @@ func (s *Store) PrepareException(old format.OldChunk) (Pending, error) {
 	return Pending{Exception: x, number: s.head + uint64(len(s.waiting)) - 1}, nil
 }
 
-// room is why there is none for one more exception, nil where there is.
-func (s *Store) room() error {
+// checkRoom wants room for one more exception.
+func (s *Store) checkRoom() error {
 	chunks := s.geometry.Chunks(s.size())
 	// Damage may have wrapped the next free chunk to the header's, 0.
 	if n := s.end.NextFree; n < format.FirstData || uint64(n) >= chunks {
@@ -73,7 +73,7 @@ func (s *Store) Skip(n uint64) (chunks []format.NewChunk, err error) {
 		return nil, err
 	}
 	for range n {
-		if err := s.room(); err != nil {
+		if err := s.checkRoom(); err != nil {
 			return nil, err
 		}
 		chunks = append(chunks, s.end.NextFree)
@@ -246,7 +246,7 @@ func (s *Store) makeAddable() error {
 // before the first exception is added, since the write that adds it may be torn in its turn.
 // It refuses others with a [*HiddenError].
 func (s *Store) clearHidden() error {
-	h, err := look.LookBehind(s.device, s.geometry, s.end, nil)
+	h, err := look.Behind(s.device, s.geometry, s.end, nil)
 	switch {
 	case err != nil:
 		return err

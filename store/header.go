@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+
 	"dmcow/format"
 	"dmcow/store/internal/header"
 	"dmcow/store/look"
@@ -33,17 +35,15 @@ func (s *Store) Overflow(toOrigin bool) error {
 
 // Invalidate sets valid in the header to 0, durably, and keeps everything else.
 // (The kernel writes zeros over the rest of chunk 0.) It writes nothing when
-// valid is 0 already. The error is a [*StateError] where there is no header to
+// valid is 0 already. The error is a [*look.StateError] where there is no header to
 // be changed, or one of reading or writing.
 func Invalidate(d WriteDevice) error {
-	id, err := look.Identify(d, look.FreshGeometry(d))
+	id, err := look.Loadable(d)
 	switch {
+	case errors.Is(err, look.ErrInvalid):
+		return nil
 	case err != nil:
 		return err
-	case id.State == look.Invalid:
-		return nil
-	case id.State != look.Valid:
-		return &look.StateError{State: id.State, Fault: id.Fault}
 	}
 	h := id.Header
 	h.Valid = 0
@@ -54,7 +54,7 @@ func Invalidate(d WriteDevice) error {
 // it is not nil, is called now and then, and ends the work with the error that it
 // returns.
 //
-// The error is a [*TooSmallError], one of reading or writing, or visit's.
+// The error is a [*look.TooSmallError], one of reading or writing, or visit's.
 func Initialize(d WriteDevice, g format.Geometry, visit func() error) error {
 	return header.Initialize(d, g, visit, nil)
 }

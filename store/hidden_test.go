@@ -82,7 +82,7 @@ func TestHidden(t *testing.T) {
 func behind(t *testing.T, d *devicetest.Memory) look.Hidden {
 	t.Helper()
 	u := surveyed(t, d).Usage
-	h, err := look.LookBehind(d, u.Geometry, u.End, nil)
+	h, err := look.Behind(d, u.Geometry, u.End, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,9 +186,9 @@ func TestReloadFails(t *testing.T) {
 	}
 }
 
-// TestLookBehind holds all that it tells to a table. Areas are of two sectors, 32
+// TestBehind holds all that it tells to a table. Areas are of two sectors, 32
 // slots each.
-func TestLookBehind(t *testing.T) {
+func TestBehind(t *testing.T) {
 	for _, c := range []struct {
 		spec string
 		want look.Hidden
@@ -229,7 +229,7 @@ func TestLookBehind(t *testing.T) {
 	d.Fault = devicetest.BadByte(66*1024+600, errBroken)
 	end := format.End{Exceptions: 70, Place: format.Place{Area: 1, Index: 6}}
 	var failed *format.AreaError
-	if _, err := look.LookBehind(d, geometry(t, 2), end, nil); !errors.As(err, &failed) || failed.Area != 1 || failed.Read != 70 || !errors.Is(err, errBroken) {
+	if _, err := look.Behind(d, geometry(t, 2), end, nil); !errors.As(err, &failed) || failed.Area != 1 || failed.Read != 70 || !errors.Is(err, errBroken) {
 		t.Errorf("%v", err)
 	}
 }

@@ -20,13 +20,13 @@ type Run struct {
 // caller copies the run to the origin, makes that durable, and then clears the
 // run, or as much of its end as it copied, with CommitMerge.
 //
-// The error is [ErrInFlight], [ErrInvalid], [ErrMergeFailed], what made the store
+// The error is [ErrInFlight], [look.ErrInvalid], [ErrMergeFailed], what made the store
 // fail, or a [*format.AreaError] where an area cannot be read back; what is on
 // the device stays as it is then.
 func (s *Store) PrepareMerge() (Run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.mergeable(); err != nil {
+	if err := s.checkMergeable(); err != nil {
 		return Run{}, err
 	}
 	if s.end.Index == 0 {
@@ -47,7 +47,6 @@ func (s *Store) PrepareMerge() (Run, error) {
 	return run, err
 }
 
-// lastRun is the last run of the current area.
 func (s *Store) lastRun() (Run, error) {
 	n := s.end.Index
 	last, err := s.exception(n - 1)
@@ -69,8 +68,8 @@ func (s *Store) lastRun() (Run, error) {
 	return Run{Old: last.Old - format.OldChunk(back), New: last.New - format.NewChunk(back), Count: count}, nil
 }
 
-// mergeable is why nothing can be merged, nil where something can.
-func (s *Store) mergeable() error {
+// checkMergeable is the error of a store of which nothing can be merged.
+func (s *Store) checkMergeable() error {
 	switch {
 	case s.failed != nil:
 		return s.failed
@@ -87,7 +86,7 @@ func (s *Store) mergeable() error {
 func (s *Store) stepBack() error {
 	was, before := s.end.Place, s.end.Area-1
 	s.end.Place = format.Place{Area: before, Index: s.slots()}
-	s.window.forget()
+	s.window.there = false
 	for i := range s.slots() {
 		x, err := s.exception(i)
 		if err == nil && x.New == 0 {
@@ -96,7 +95,7 @@ func (s *Store) stepBack() error {
 		}
 		if err != nil {
 			s.end.Place = was
-			s.window.forget()
+			s.window.there = false
 			return err
 		}
 	}
@@ -114,7 +113,7 @@ func (s *Store) stepBack() error {
 func (s *Store) CommitMerge(n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.mergeable(); err != nil {
+	if err := s.checkMergeable(); err != nil {
 		return err
 	}
 	if n < 1 || n > s.end.Index {
@@ -132,7 +131,6 @@ func (s *Store) CommitMerge(n int) error {
 	return nil
 }
 
-// merged clears the last n exceptions.
 func (s *Store) merged(n int) error {
 	for i := s.end.Index - n; s.table != nil && i < s.end.Index; i++ {
 		x, err := s.exception(i)

@@ -72,7 +72,7 @@ type Store struct {
 	table    map[format.OldChunk]format.NewChunk
 	state    state
 
-	failed      error // why it does nothing more: ErrInvalid, or a failed write
+	failed      error // why it does nothing more: look.ErrInvalid, or a failed write
 	mergeFailed bool
 	overflowed  bool
 }
@@ -92,8 +92,8 @@ const (
 	addable
 )
 
-// Open loads the store on d as the kernel does. The error is [ErrInvalid], a
-// [*StateError], a [*format.AreaError] where the list cannot be read to its
+// Open loads the store on d as the kernel does. The error is [look.ErrInvalid], a
+// [*look.StateError], a [*format.AreaError] where the list cannot be read to its
 // end, with Options.Table an [*ExistsError], or one of reading.
 func Open(d WriteDevice, o Options) (*Store, error) {
 	id, err := look.Loadable(d)
@@ -125,7 +125,7 @@ func (s *Store) load() error {
 	}
 	s.state = moved // until all of it is there
 	s.end, s.table = end, table
-	s.window.forget()
+	s.window.there = false
 	if err := s.look(end.Index); err != nil {
 		return err
 	}
@@ -149,7 +149,6 @@ func tabulate(table map[format.OldChunk]format.NewChunk, b format.Batch) error {
 
 func (s *Store) size() format.Bytes { return format.Bytes(s.device.Size()) }
 
-// slots is the number of exceptions in an area.
 func (s *Store) slots() int { return s.geometry.ExceptionsPerArea() }
 
 // Geometry is where things lie in the store. Data is read and written straight

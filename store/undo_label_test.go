@@ -63,7 +63,7 @@ func TestUndoLogCutOff(t *testing.T) {
 			c.clear(i)
 		}
 		for _, sample := range []bool{true, false} {
-			if err := undo.Belongs(c.log, c.device, sample, nil); !errors.As(err, &cut) || cut.Count != all {
+			if err := undo.CheckBelongs(c.log, c.device, sample, nil); !errors.As(err, &cut) || cut.Count != all {
 				t.Errorf("%d of %d are left: %v", left, all, err)
 			}
 		}
@@ -78,7 +78,7 @@ func TestUndoLogCutOff(t *testing.T) {
 	for i := all / 2; i < all; i++ {
 		c.clear(i)
 	}
-	if err := undo.Belongs(c.log, c.device, false, nil); err != nil {
+	if err := undo.CheckBelongs(c.log, c.device, false, nil); err != nil {
 		t.Errorf("taken back in part: %v", err)
 	}
 	// To go on with the change makes it a log like any other again, of what is left and what comes.
@@ -90,13 +90,13 @@ func TestUndoLogCutOff(t *testing.T) {
 		err = u.Close()
 	}
 	if err == nil {
-		err = undo.Belongs(c.log, c.device, false, nil)
+		err = undo.CheckBelongs(c.log, c.device, false, nil)
 	}
 	if err != nil {
 		t.Errorf("taken back in part, and gone on with: %v", err)
 	}
 	c.clear(all / 2)
-	if err := undo.Belongs(c.log, c.device, false, nil); !errors.As(err, &cut) {
+	if err := undo.CheckBelongs(c.log, c.device, false, nil); !errors.As(err, &cut) {
 		t.Errorf("gone on with, and cut off: %v", err)
 	}
 }
@@ -121,7 +121,7 @@ func TestUndoOverOlderLog(t *testing.T) {
 			err = u.Close()
 		}
 		if err == nil {
-			err = undo.Belongs(c.log, c.device, false, nil)
+			err = undo.CheckBelongs(c.log, c.device, false, nil)
 		}
 		if err != nil {
 			t.Fatalf("%d chunks: %v", chunks, err)
@@ -183,7 +183,7 @@ func TestUndoClosedAtAnyTime(t *testing.T) {
 		if err != nil || !is {
 			continue
 		}
-		if err := undo.Belongs(now.log, now.device, false, nil); err != nil {
+		if err := undo.CheckBelongs(now.log, now.device, false, nil); err != nil {
 			t.Fatalf("%v: %v", crash, err)
 		}
 	}

@@ -37,14 +37,14 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 	for _, s := range []int64{0, 3, 41, 100, 300} {
 		c = made()
 		c.both.Put(s*512, version(s, 77))
-		if err := undo.Belongs(c.log, c.device, false, nil); !errors.As(err, &foreign) || foreign.Offset != format.Bytes(s)*512 {
+		if err := undo.CheckBelongs(c.log, c.device, false, nil); !errors.As(err, &foreign) || foreign.Offset != format.Bytes(s)*512 {
 			t.Errorf("sector %d was written to: %v", s, err)
 		}
 	}
 	// What lies in no chunk that was captured may be anything.
 	c = made()
 	c.both.Put(250*512, version(250, 77))
-	if err := undo.Belongs(c.log, c.device, false, nil); err != nil {
+	if err := undo.CheckBelongs(c.log, c.device, false, nil); err != nil {
 		t.Error(err)
 	}
 	// A store that is none
@@ -52,7 +52,7 @@ func TestUndoOfAnotherDevice(t *testing.T) {
 	if err := store.Initialize(other.log, other.g, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := undo.Belongs(other.log, other.device, true, nil); !errors.Is(err, undo.ErrNoLog) {
+	if err := undo.CheckBelongs(other.log, other.device, true, nil); !errors.Is(err, undo.ErrNoLog) {
 		t.Errorf("an empty store: %v", err)
 	}
 	if is, err := undo.IsLog(other.log); is || err != nil {
@@ -176,7 +176,7 @@ func TestUndoOfManyAreas(t *testing.T) {
 		}
 	}
 	for _, sample := range []bool{false, true} {
-		if err := undo.Belongs(log, device, sample, nil); err != nil {
+		if err := undo.CheckBelongs(log, device, sample, nil); err != nil {
 			t.Errorf("sample %v: %v", sample, err)
 		}
 	}
@@ -187,7 +187,7 @@ func TestUndoOfManyAreas(t *testing.T) {
 		for _, sample := range []bool{false, true} {
 			var foreign *undo.ForeignError
 			want := !sample || bySample
-			if err := undo.Belongs(log, device, sample, nil); errors.As(err, &foreign) != want {
+			if err := undo.CheckBelongs(log, device, sample, nil); errors.As(err, &foreign) != want {
 				t.Errorf("a sector of area %d changed, sample %v: %v", area, sample, err)
 			}
 		}
@@ -214,7 +214,7 @@ func TestUndoHostile(t *testing.T) {
 			t.Fatal(err)
 		}
 		spoil(c)
-		if err := undo.Belongs(c.log, c.device, false, nil); err == nil {
+		if err := undo.CheckBelongs(c.log, c.device, false, nil); err == nil {
 			t.Errorf("%s: it belongs to the device", name)
 		}
 		if u, err := undo.Open(c.log, c.device, undo.Options{}); err == nil {

@@ -132,7 +132,7 @@ func (c *changed) goOn() error {
 	var u *undo.Log
 	if id.State == look.Valid {
 		// No cut leaves a store that does not say that it is a log, or of what.
-		if err := undo.Belongs(c.log, c.device, false, nil); err != nil {
+		if err := undo.CheckBelongs(c.log, c.device, false, nil); err != nil {
 			return fmt.Errorf("belongs: %w", err)
 		}
 		if u, err = undo.Open(c.log, c.device, undo.Options{Grow: c.grow()}); err != nil {
@@ -185,7 +185,7 @@ func TestUndoTakesBack(t *testing.T) {
 				t.Errorf("chunk %d: %v", chunk, err)
 			}
 			for _, sample := range []bool{true, false} {
-				if err := undo.Belongs(c.log, c.device, sample, nil); err != nil {
+				if err := undo.CheckBelongs(c.log, c.device, sample, nil); err != nil {
 					t.Errorf("chunk %d: %v", chunk, err)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/bitmap"
+	"dmcow/store/look"
 )
 
 // UncertainError says that it is not certain what the snapshot holds in a chunk.
@@ -58,7 +59,7 @@ func (d *doubts) note(v *View, f check.Finding) {
 		farthest := math.MaxInt64 / v.geometry.ChunkBytes()
 		d.past = &UncertainError{Old: f.Old, Offset: format.Bytes(min(uint64(f.Old), uint64(farthest))) * v.geometry.ChunkBytes(), Why: why}
 	}
-	if v.geometry.Plausible(v.onCOW(), f.Exception) {
+	if look.Plausible(v.geometry, v.onCOW(), f.Exception) {
 		d.shared.Add(uint64(f.New), 1)
 	}
 }
@@ -92,7 +93,7 @@ func (d *doubts) noteSharers(b format.Batch) {
 // judge is the new chunk by which an exception of an area is read; ok is false for one that
 // counts for nothing.
 func (v *View) judge(area format.AreaIndex, x format.Exception) (c format.NewChunk, ok bool) {
-	if uint64(x.Old) >= v.chunks() || v.doubts.garbage.Has(uint64(area)) || !v.geometry.Plausible(v.onCOW(), x) {
+	if uint64(x.Old) >= v.chunks() || v.doubts.garbage.Has(uint64(area)) || !look.Plausible(v.geometry, v.onCOW(), x) {
 		return 0, false
 	}
 	return x.New, true

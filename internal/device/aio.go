@@ -49,7 +49,11 @@ func newAIO() *aio {
 func (a *aio) transfer(d *Device, opcode uint16, p [][]byte, at []int64, done []int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.ready() {
+	if !a.tried {
+		a.tried = true
+		a.context, _ = a.setup(aioDepth)
+	}
+	if a.context == 0 {
 		return
 	}
 	a.plan(d, p, at)
@@ -83,15 +87,6 @@ func (a *aio) request(opcode uint16, f *os.File) {
 		}
 		a.requests[i] = &a.iocbs[i]
 	}
-}
-
-// ready reports whether there is asynchronous I/O. The caller holds the lock.
-func (a *aio) ready() bool {
-	if !a.tried {
-		a.tried = true
-		a.context, _ = a.setup(aioDepth)
-	}
-	return a.context != 0
 }
 
 // batch does as many requests as the kernel can be given at once, and returns

@@ -12,7 +12,7 @@ import (
 
 // Claim keeps others from mounting, activating or opening exclusively the block devices that
 // the device is on, as long as it is open: it opens them exclusively, to read. whole tells that
-// it has them all. It has not where somebody has one already who cannot write what is read: a
+// it has them all. It does not where somebody has one already who cannot write what is read: a
 // file system that is mounted read-only, another dmcow that reads, and of a joined device
 // those who have other parts. Else the error is a [*inuse.BusyError].
 //
@@ -26,7 +26,7 @@ func (d *Device) Claim() (whole bool, err error) {
 		f, err := inuse.Reopen(m.file, os.O_RDONLY|unix.O_EXCL)
 		switch {
 		case errors.Is(err, unix.EBUSY):
-			if err := d.uses().CheckClaimed(inuse.Part{File: m.file, On: m.is}); err != nil {
+			if err := d.uses().CheckClaimed(inuse.Medium{File: m.file, On: m.is}); err != nil {
 				return false, err
 			}
 			whole = false

@@ -94,7 +94,7 @@ func newDevice(path string) *Device {
 	return &Device{path: path, medium: m, owns: []*medium{m}}
 }
 
-// look tells what there is at path, and refuses what is neither a block device
+// look looks at a path, and refuses what is neither a block device
 // nor a file: to open anything else, a FIFO say, may hang or do something. So would
 // whoever reads a device that is suspended.
 func look(path string) (fs.FileInfo, error) {
@@ -125,7 +125,6 @@ func (d *Device) measure() (err error) {
 	return nil
 }
 
-// findLargest finds the largest of the media's logical blocks.
 func (d *Device) findLargest() {
 	d.largest = SectorSize
 	for m := range d.media() {
@@ -145,7 +144,9 @@ func (d *Device) Close() (err error) {
 	for _, m := range d.owns {
 		m.early.wait()
 	}
-	d.unlock()
+	for _, h := range d.holds {
+		h.Release()
+	}
 	for _, f := range d.claims {
 		f.Close()
 	}
@@ -182,7 +183,7 @@ func (d *Device) Section(offset, size int64) (*Device, error) {
 	if size < 0 {
 		size = d.size - offset
 	}
-	if err := d.within(offset, size); err != nil {
+	if err := d.checkWithin(offset, size); err != nil {
 		return nil, err
 	}
 	s := *d
@@ -190,17 +191,16 @@ func (d *Device) Section(offset, size int64) (*Device, error) {
 	return &s, nil
 }
 
-// WholeBlocks is why the device, or section, cannot be written where it begins:
-// in the middle of a logical block.
-func (d *Device) WholeBlocks() error {
+// CheckStart is the error of a device, or section, that begins in the middle of a logical block:
+// it cannot be written.
+func (d *Device) CheckStart() error {
 	if block := d.LogicalBlockSize(); d.base%block != 0 {
 		return fmt.Errorf("offset %d is no multiple of the logical block, %d bytes", d.base, block)
 	}
 	return nil
 }
 
-// within wants size bytes from offset on to be part of d.
-func (d *Device) within(offset, size int64) error {
+func (d *Device) checkWithin(offset, size int64) error {
 	switch {
 	case offset < 0 || offset > d.size:
 		return fmt.Errorf("offset %d lies past its end, at %d bytes", offset, d.size)
@@ -247,7 +247,6 @@ func (d *Device) Prefetch(offset int64, length int) {
 	}
 }
 
-// kind names what is neither a block device nor a file.
 func kind(m fs.FileMode) string {
 	switch {
 	case m.IsDir():

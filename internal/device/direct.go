@@ -94,7 +94,6 @@ func readBlocks(file io.ReaderAt, p []byte, offset, block int64) (int, error) {
 	return n, nil
 }
 
-// aligned reports whether a buffer and an offset are fit for direct I/O.
 func (m *medium) aligned(p []byte, offset int64) bool {
 	address := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
 	return offset%m.block == 0 && int64(len(p))%m.block == 0 && address%uintptr(m.block) == 0

@@ -59,7 +59,7 @@ func (m *medium) sync() error {
 // write, between a flush of the device and the confirmation that it is on the
 // disk; what lies in several stretches of a joined device, as one for each.
 func (w *Writable) WriteDurable(p []byte, offset int64) error {
-	if err := w.writes(int64(len(p)), offset); err != nil {
+	if err := w.checkBlocks(int64(len(p)), offset); err != nil {
 		return err
 	}
 	if w.medium == nil {
@@ -76,7 +76,6 @@ func (w *Writable) WriteDurable(p []byte, offset int64) error {
 	return nil
 }
 
-// writeDurable writes p to an offset in the file, in order.
 func (m *medium) writeDurable(p []byte, offset int64) error {
 	m.order.mu.Lock()
 	defer m.order.mu.Unlock()
@@ -94,7 +93,7 @@ func (m *medium) writeDurable(p []byte, offset int64) error {
 	return m.flush()
 }
 
-// flush is sync for those who hold the lock.
+// flush is sync for one who holds the lock.
 func (m *medium) flush() error {
 	if m.order.failed == nil {
 		m.order.failed = raw.Uninterrupted(func() error { return m.order.fdatasync(int(m.file.Fd())) })
@@ -108,7 +107,7 @@ func (m *medium) flush() error {
 }
 
 // writeThrough writes p so that it is durable, with one call. The caller holds
-// the lock. A failure stays like that of a flush: the write was one of the
+// the lock. A failure stays, as a flush's does: the write flushed the
 // device's cache, too.
 func (m *medium) writeThrough(p []byte, offset int64) error {
 	if !m.aligned(p, offset) {

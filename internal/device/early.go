@@ -57,7 +57,6 @@ func (e *early) work(fd int) {
 	e.idle.Broadcast()
 }
 
-// wait waits until nothing is being begun any more.
 func (e *early) wait() {
 	if e == nil {
 		return

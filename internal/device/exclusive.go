@@ -29,7 +29,7 @@ func (w *Writable) openExclusively(info fs.FileInfo) error {
 		return err
 	}
 	inuse.Mark(w.file)
-	if err := w.refuseReadOnly(); err != nil {
+	if err := w.checkWritable(); err != nil {
 		return err
 	}
 	// A loop device uses the device under it without claiming it.
@@ -39,9 +39,9 @@ func (w *Writable) openExclusively(info fs.FileInfo) error {
 	return nil
 }
 
-// refuseReadOnly is the error of a device that cannot be written: most drivers open a
+// checkWritable is the error of a device that cannot be written: most drivers open a
 // read-only one for writing all the same.
-func (m *medium) refuseReadOnly() error {
+func (m *medium) checkWritable() error {
 	switch ro, err := unix.IoctlGetUint32(int(m.file.Fd()), unix.BLKROGET); {
 	case err != nil:
 		return err
@@ -75,7 +75,7 @@ func (w *Writable) openImage(flags int) (err error) {
 // another dmcow, and it is not locked. Who writes locks the parts ([JoinWritable]), and makes
 // sure that none of those devices has what is written ([Device.Holders] of what is joined).
 func OpenShared(path string) (*Writable, error) {
-	w, err := openToWrite(path, func(*Writable) error { return nil })
+	w, err := openToWrite(path, false)
 	var busy *inuse.BusyError
 	if !errors.As(err, &busy) {
 		return w, err
@@ -94,14 +94,8 @@ func OpenShared(path string) (*Writable, error) {
 		err = busy // a program has it that minds no locks
 	}
 	if err == nil {
-		err = w.refuseReadOnly()
+		err = w.checkWritable()
 	}
-	if err == nil {
-		err = w.measure()
-	}
-	if err != nil {
-		w.discard()
-		return nil, words.Pathless(err)
-	}
-	return w, nil
+	w, err = w.opened(err, false)
+	return w, words.Pathless(err)
 }

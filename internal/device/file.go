@@ -5,10 +5,10 @@ import (
 	"io/fs"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"dmcow/internal/inuse"
 	"dmcow/internal/words"
+
+	"golang.org/x/sys/unix"
 )
 
 // FromFile is an open file that nobody else knows of yet: it is not locked. What is written and read has size

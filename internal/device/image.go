@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"dmcow/internal/raw"
 
@@ -20,7 +21,7 @@ func (w *Writable) PunchHole(offset, length int64) error {
 	if w.IsBlock() {
 		return errors.New("only an image file can have holes")
 	}
-	if err := w.writes(length, offset); err != nil || length == 0 {
+	if err := w.checkBlocks(length, offset); err != nil || length == 0 {
 		return err
 	}
 	for r := range w.runs(offset, length) {
@@ -37,7 +38,6 @@ func (w *Writable) PunchHole(offset, length int64) error {
 	return nil
 }
 
-// writeZeros writes zeros over length bytes from offset on.
 func (w *Writable) writeZeros(offset, length int64) error {
 	zeros := make([]byte, min(length, durableSize))
 	for length > 0 {
@@ -50,18 +50,18 @@ func (w *Writable) writeZeros(offset, length int64) error {
 	return nil
 }
 
-// Share makes length bytes from offset on of the image file the same as those of
-// another from source on, without copying: the file system keeps one extent for
+// Share makes length bytes from offset on of the image file the same as
+// bytes of another from source on, without copying: the file system keeps one extent for
 // both, until one of them is written. What [Writable.WriteAt] wants of a stretch
 // holds here too.
 //
 // The error is [ErrNotShared] where the file system cannot do that, or not for
 // these files or this stretch: then nothing is changed.
 func (w *Writable) Share(from *Device, source, offset, length int64) error {
-	if err := from.within(source, length); err != nil {
+	if err := from.checkWithin(source, length); err != nil {
 		return err
 	}
-	if err := w.writes(length, offset); err != nil || length == 0 {
+	if err := w.checkBlocks(length, offset); err != nil || length == 0 {
 		return err // the kernel takes a length of zero for all that follows
 	}
 	a, b := from.run(source, length), w.run(offset, length)
@@ -85,15 +85,10 @@ func (w *Writable) Share(from *Device, source, offset, length int64) error {
 // cannotShare reports whether the kernel has refused to share extents, before it
 // changed anything (ioctl_ficlonerange(2)).
 func cannotShare(err error) bool {
-	for _, refused := range []error{
+	return slices.ContainsFunc([]error{
 		unix.EOPNOTSUPP, unix.ENOTTY, unix.ENOSYS, // not known
 		unix.EXDEV,  // another file system
 		unix.EBADF,  // a file system that cannot
 		unix.EINVAL, // no whole blocks of the file system, the same stretch, or no files
-	} {
-		if errors.Is(err, refused) {
-			return true
-		}
-	}
-	return false
+	}, func(refused error) bool { return errors.Is(err, refused) })
 }

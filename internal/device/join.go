@@ -34,9 +34,9 @@ type stretch struct {
 }
 
 // Join makes one device of parts of others, in order; name is its path. It is open as
-// long as they are, and is not locked before [Device.Lock]. The error is that of a part that is not on its device.
+// long as they are, and is not locked before [Device.Lock]. It is an error if a part is not on its device.
 //
-// Its transfers do not wait for theirs, nor for those of what else is joined from them.
+// Its transfers wait neither for theirs nor for the transfers of what else is joined from them.
 func Join(name string, parts []Part) (*Device, error) {
 	d := &Device{path: name, joined: true}
 	own := map[*medium]*medium{}
@@ -48,8 +48,9 @@ func Join(name string, parts []Part) (*Device, error) {
 		if p.Length <= 0 || p.Chunk <= 0 || len(part.Stripes) == 0 || p.Length > math.MaxInt64-d.size {
 			return nil, fmt.Errorf("%d bytes in chunks of %d on %d stripes cannot be joined", p.Length, p.Chunk, len(part.Stripes))
 		}
+		p.Stripes = make([]inuse.Stripe, len(part.Stripes))
 		for i, s := range part.Stripes {
-			on, m, err := s.join(p.Share(p.Length, i, len(part.Stripes)))
+			on, m, err := s.join(p.Share(p.Length, i))
 			if err != nil {
 				return nil, err
 			}
@@ -58,13 +59,13 @@ func Join(name string, parts []Part) (*Device, error) {
 				again.aio = newAIO()
 				own[m] = &again
 			}
-			p.Stripes, p.media = append(p.Stripes, on), append(p.media, own[m])
+			p.Stripes[i], p.media = on, append(p.media, own[m])
 		}
 		d.pieces = append(d.pieces, p)
 		d.size += p.Length
 	}
-	if len(d.pieces) == 1 && len(d.pieces[0].Stripes) == 1 {
-		d.medium, d.base = d.pieces[0].media[0], d.pieces[0].Stripes[0].Start
+	if p := d.pieces; len(p) == 1 && len(p[0].Stripes) == 1 {
+		d.medium, d.base = p[0].media[0], p[0].Stripes[0].Start
 	}
 	d.findLargest()
 	return d, nil
@@ -75,7 +76,7 @@ func (s Stripe) join(length int64) (inuse.Stripe, *medium, error) {
 	if s.On == nil {
 		return inuse.Stripe{Start: s.Start}, &medium{block: SectorSize, gone: s.Gone, aio: newAIO()}, nil
 	}
-	if err := s.On.within(s.Start, length); err != nil {
+	if err := s.On.checkWithin(s.Start, length); err != nil {
 		return inuse.Stripe{}, nil, fmt.Errorf("%s: %w", s.On.path, err)
 	}
 	return inuse.Stripe{On: s.On.is, Start: s.On.base + s.Start}, s.On.medium, nil
@@ -98,7 +99,7 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 		}
 	}
 	w := &Writable{Device: *d, section: true}
-	if err = w.wholeParts(); err == nil {
+	if err = w.checkParts(); err == nil {
 		err = w.lock(true)
 	}
 	if err != nil {
@@ -107,9 +108,8 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 	return w, nil
 }
 
-// wholeParts is why parts of the device cannot be written: they do not begin and end with
-// blocks.
-func (w *Writable) wholeParts() error {
+// checkParts wants the parts to begin and end with blocks: others cannot be written.
+func (w *Writable) checkParts() error {
 	block := w.LogicalBlockSize()
 	for _, p := range w.pieces {
 		whole := p.Start%block == 0 && p.Length%block == 0 && (len(p.Stripes) == 1 || p.Chunk%block == 0)
@@ -144,7 +144,6 @@ func (d *Device) media() iter.Seq[*medium] {
 	}
 }
 
-// any reports whether one of the media is such.
 func (d *Device) any(such func(*medium) bool) bool {
 	for m := range d.media() {
 		if such(m) {
@@ -190,7 +189,7 @@ type run struct {
 	at, length int64
 }
 
-// run is the first of the runs that length bytes from offset on are.
+// run is the first of the runs that length bytes from offset on consist of.
 func (d *Device) run(offset, length int64) run {
 	if d.medium != nil {
 		return run{d.medium, d.base + offset, length}
@@ -200,7 +199,7 @@ func (d *Device) run(offset, length int64) run {
 	return p.run(at-p.Start, length)
 }
 
-// runs are those that length bytes from offset on are, in order. They are on the device.
+// runs are what length bytes from offset on consist of, in order. They are on the device.
 func (d *Device) runs(offset, length int64) iter.Seq[run] {
 	return func(yield func(run) bool) {
 		for length > 0 {
@@ -239,7 +238,7 @@ type share struct {
 func (d *Device) transferSplit(opcode uint16, p [][]byte, at []int64, done []int) {
 	shares := map[*medium]*share{}
 	each := func(i int, use func(*share, run)) {
-		if d.within(at[i], int64(len(p[i]))) != nil {
+		if d.checkWithin(at[i], int64(len(p[i]))) != nil {
 			return
 		}
 		for r := range d.runs(at[i], int64(len(p[i]))) {

@@ -126,8 +126,8 @@ func TestKernelSaysWhatADeviceIsAndWhoHoldsIt(t *testing.T) {
 	checkTarget(t, s.View.Path, "snapshot", o.Number().String(), d.Number().String(), "P", "8")
 	checkTarget(t, s.Origin.Path, "snapshot-origin", o.Number().String())
 	checkTarget(t, linear.Path, "linear", o.Number().String(), "16")
-	if got, ok := d.Target(); ok || !d.IsBlock() || d.Number().Name() != cow {
-		t.Errorf("%s: target %v, number %v (%s)", cow, got, d.Number(), d.Number().Name())
+	if got, ok := d.Target(); ok || !d.IsBlock() || d.Number().Path() != cow {
+		t.Errorf("%s: target %v, number %v (%s)", cow, got, d.Number(), d.Number().Path())
 	}
 	checkHolders(t, d, s.View)
 	checkHolders(t, o, s.View, s.Origin, linear)
@@ -146,7 +146,7 @@ func checkTarget(t *testing.T, path, kind string, args ...string) {
 	if got, ok := d.Target(); !ok || got.Type != kind || !slices.Equal(got.Args, args) {
 		t.Errorf("%s: target %v, %v, expected %s %v", path, got, ok, kind, args)
 	}
-	if got := d.Number().Name(); got != path {
+	if got := d.Number().Path(); got != path {
 		t.Errorf("the device of number %v is %s, expected %s", d.Number(), got, path)
 	}
 	checkHolders(t, d)

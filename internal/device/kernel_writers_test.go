@@ -76,10 +76,10 @@ func checkWriters(t *testing.T, d *device.Device, by ...string) {
 // checkNew wants the device to have been written by these since it was looked at, or that it could be.
 func checkNew(t *testing.T, d *device.Device, by ...string) {
 	t.Helper()
-	if got := d.NewWriters(); !slices.Equal(got, by) {
+	if got := d.ActiveWriters(); !slices.Equal(got, by) {
 		t.Errorf("%s: written since by %q, want %q", d.Path(), got, by)
 	}
-	if got := d.NewHolders(); !slices.Equal(got, by) {
+	if got := d.ActiveHolders(); !slices.Equal(got, by) {
 		t.Errorf("%s: held since by %q, want %q", d.Path(), got, by)
 	}
 }

@@ -35,7 +35,7 @@ func (d *Device) ReadsMany() bool { return d.Direct() }
 // cause; the others are written all the same.
 func (w *Writable) WriteMany(p [][]byte, at []int64) (failed int, err error) {
 	for i := range p {
-		if err := w.writes(int64(len(p[i])), at[i]); err != nil {
+		if err := w.checkBlocks(int64(len(p[i])), at[i]); err != nil {
 			return i, err
 		}
 	}
@@ -113,7 +113,7 @@ func (a *aio) plan(d *Device, p [][]byte, at []int64) {
 	a.vectors, a.pieces = a.vectors[:0], slices.Grow(a.pieces[:0], len(p))
 	for i, b := range p {
 		offset := d.base + at[i]
-		if len(b) == 0 || d.within(at[i], int64(len(b))) != nil || d.direct && !d.aligned(b, offset) {
+		if len(b) == 0 || d.checkWithin(at[i], int64(len(b))) != nil || d.direct && !d.aligned(b, offset) {
 			continue
 		}
 		piece := unix.Iovec{Base: unsafe.SliceData(b)}

@@ -64,7 +64,7 @@ func checkThere(t *testing.T, d *Device, content []byte, size int, at []int64) (
 	}
 	failed, err = d.ReadMany(p, at)
 	for i, at := range at {
-		if d.within(at, int64(size)) == nil && !bytes.Equal(p[i], content[at:][:size]) {
+		if d.checkWithin(at, int64(size)) == nil && !bytes.Equal(p[i], content[at:][:size]) {
 			t.Errorf("other content at %d", at)
 		}
 	}

@@ -33,9 +33,9 @@ func (m *medium) pastCache() (*medium, error) {
 }
 
 // openDirect opens an image file once more, for direct reads. It returns nil
-// where there is no such thing.
+// where its file system has none.
 func (m *medium) openDirect() *medium {
-	// The path may be that of another file by now.
+	// Another file may have the path by now.
 	f, atime, err := inuse.Open(fmt.Sprintf("/proc/self/fd/%d", m.file.Fd()), unix.O_DIRECT)
 	if err != nil {
 		return nil

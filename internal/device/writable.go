@@ -28,13 +28,9 @@ type Writable struct {
 // the error is a [*inuse.BusyError].
 //
 // The error says what is wrong without naming the path.
-func OpenWritable(path string) (*Writable, error) { return openToWrite(path, (*Writable).lockWhole) }
+func OpenWritable(path string) (*Writable, error) { return openToWrite(path, true) }
 
-// lockWhole locks all of the device.
-func (w *Writable) lockWhole() error { return w.lock(true) }
-
-// openToWrite opens a device for writing, and locks it before anything is learnt from it.
-func openToWrite(path string, lock func(*Writable) error) (*Writable, error) {
+func openToWrite(path string, lock bool) (*Writable, error) {
 	info, err := look(path)
 	if err != nil {
 		return nil, err
@@ -45,17 +41,26 @@ func openToWrite(path string, lock func(*Writable) error) (*Writable, error) {
 	} else {
 		err = w.openExclusively(info)
 	}
-	if err == nil {
-		err = lock(w)
+	w, err = w.opened(err, lock)
+	return w, words.Pathless(err)
+}
+
+// opened ends the opening of a device: it is locked before anything is learnt from it. After an
+// error, also one of before, the device is closed.
+func (w *Writable) opened(err error, lock bool) (*Writable, error) {
+	if err == nil && lock {
+		err = w.lock(true)
 	}
 	if err == nil {
 		err = w.measure()
 	}
-	if err != nil {
-		w.discard()
-		return nil, words.Pathless(err)
+	if err == nil {
+		return w, nil
 	}
-	return w, nil
+	if w.file != nil {
+		w.Close()
+	}
+	return nil, err
 }
 
 // CreateWritable is OpenWritable, but makes an empty image file where there is
@@ -68,18 +73,11 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	w = newWritable(path)
 	// Between the look and this, another program may have made a file of this
 	// name: O_EXCL leaves it alone.
-	if err = w.openImage(os.O_CREATE | os.O_EXCL); err == nil {
-		err = w.lockWhole()
-	}
-	if err == nil {
-		err = w.measure()
-	}
-	if err != nil {
-		w.discard()
+	if w, err = w.opened(w.openImage(os.O_CREATE|os.O_EXCL), true); err != nil {
 		return nil, false, CreateError(path, err)
 	}
 	if err = SyncDirectory(filepath.Dir(path)); err != nil {
-		w.discard()
+		w.Close()
 		_ = os.Remove(path) // nothing is in it
 		return nil, false, fmt.Errorf("cannot make its name durable: %w", words.Pathless(err))
 	}
@@ -100,9 +98,9 @@ func (w *Writable) Abandon() error {
 	return errors.Join(words.Pathless(err), w.Close())
 }
 
-// Creatable is why [CreateWritable] could not make a file if there is none, as
+// CheckCreatable is why [CreateWritable] could not make a file if there is none, as
 // far as a look can tell.
-func Creatable(path string) error {
+func CheckCreatable(path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		return CreateError(path, fs.ErrExist)
 	}
@@ -116,18 +114,11 @@ func newWritable(path string) *Writable {
 	return &Writable{Device: *d}
 }
 
-// discard closes what an open that failed may have opened.
-func (w *Writable) discard() {
-	if w.file != nil {
-		w.Close()
-	}
-}
-
 // Rename gives a file another name, durably, which no file has yet.
 func Rename(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // the file system cannot do it in one
-		if err = Creatable(to); err == nil {
+		if err = CheckCreatable(to); err == nil {
 			err = os.Rename(from, to)
 		}
 	}
@@ -160,7 +151,7 @@ func (w *Writable) Section(offset, size int64) (*Writable, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.WholeBlocks(); err != nil {
+	if err := d.CheckStart(); err != nil {
 		return nil, err
 	}
 	return &Writable{Device: *d, section: true}, nil
@@ -171,7 +162,7 @@ func (w *Writable) Section(offset, size int64) (*Writable, error) {
 // multiples of the logical block, and p lies within the device: else nothing
 // is written. What was written is durable after [Writable.Sync].
 func (w *Writable) WriteAt(p []byte, offset int64) (n int, err error) {
-	if err := w.writes(int64(len(p)), offset); err != nil {
+	if err := w.checkBlocks(int64(len(p)), offset); err != nil {
 		return 0, err
 	}
 	return w.writeRuns(p, offset)
@@ -189,10 +180,10 @@ func (w *Writable) writeRuns(p []byte, offset int64) (n int, err error) {
 	return n, nil
 }
 
-// writes wants size bytes at offset to be whole blocks of the device, and within
+// checkBlocks wants size bytes at offset to be whole blocks of the device, and within
 // it.
-func (w *Writable) writes(size, offset int64) error {
-	if err := w.within(offset, size); err != nil {
+func (w *Writable) checkBlocks(size, offset int64) error {
+	if err := w.checkWithin(offset, size); err != nil {
 		return err
 	}
 	if block := w.LogicalBlockSize(); (w.base+offset)%block != 0 || size%block != 0 {

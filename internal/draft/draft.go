@@ -32,13 +32,13 @@ type Draft struct {
 	mode  fs.FileMode
 }
 
-// draftBlock is what offsets of writes must be multiples of, in bytes, and lengths of all but
+// blockSize is what offsets of writes must be multiples of, in bytes, and lengths of all but
 // the last of the file: a block of most file systems.
-const draftBlock = 4096
+const blockSize = 4096
 
 // New makes a file of size bytes, all of them zero, that takes no room yet. It will be
 // called path, in place of a file that may have that name now, and has that one's owner, as far
-// as that may be, and its permissions; a new file has those of mode, of which the process may
+// as that may be, and its permissions; a new file has the permissions of mode, of which the process may
 // leave some out (umask(2)). Where that is a symbolic link, it is for the file that the link
 // leads to.
 //
@@ -50,13 +50,13 @@ func New(path string, size int64, mode fs.FileMode) (*Draft, error) {
 	d := &Draft{path: path, size: size, mode: mode}
 	err := d.open()
 	if err == nil {
-		err = d.file.Truncate(raw.RoundUp(size, draftBlock))
+		err = d.file.Truncate(raw.RoundUp(size, blockSize))
 	}
 	if err != nil {
 		d.Close()
 		return nil, words.Pathless(err)
 	}
-	d.out.GoDirect(draftBlock)
+	d.out.GoDirect(blockSize)
 	return d, nil
 }
 
@@ -75,7 +75,6 @@ func (d *Draft) open() error {
 	return d.openNamed()
 }
 
-// openNamed makes the file with a name that no file has.
 func (d *Draft) openNamed() error {
 	name, err := d.freeName()
 	if err != nil {
@@ -89,9 +88,8 @@ func (d *Draft) openNamed() error {
 	return err
 }
 
-// begin begins with the file, which is empty.
 func (d *Draft) begin(f *os.File) {
-	d.file, d.out = f, device.FromFile(f, d.path, raw.RoundUp(d.size, draftBlock))
+	d.file, d.out = f, device.FromFile(f, d.path, raw.RoundUp(d.size, blockSize))
 }
 
 // nameable reports whether a file without a name can be given one.
@@ -119,9 +117,9 @@ func (d *Draft) freeName() (string, error) {
 // WriteMany writes p[i] to offset at[i], in bytes, as [device.Writable.WriteMany] does, in blocks
 // of 4096 bytes; the last one of the file may be short.
 func (d *Draft) WriteMany(p [][]byte, at []int64) (failed int, err error) {
-	if i := len(p) - 1; i >= 0 && len(p[i])%draftBlock != 0 {
-		whole := len(p[i]) / draftBlock * draftBlock
-		last := memory.Aligned(draftBlock)
+	if i := len(p) - 1; i >= 0 && len(p[i])%blockSize != 0 {
+		whole := len(p[i]) / blockSize * blockSize
+		last := memory.Aligned(blockSize)
 		copy(last, p[i][whole:])
 		if failed, err := d.out.WriteMany([][]byte{last}, []int64{at[i] + int64(whole)}); err != nil {
 			return i + failed, err
@@ -170,6 +168,7 @@ func (d *Draft) keep(replace bool) error {
 		err = d.nameNew()
 	}
 	if err == nil {
+		d.named = "" // for Close: the name is gone
 		err = device.SyncDirectory(filepath.Dir(d.path))
 	}
 	return errors.Join(words.Pathless(err), d.Close())
@@ -217,11 +216,7 @@ func (d *Draft) name() error {
 		}
 		d.named = name
 	}
-	err := os.Rename(d.named, d.path)
-	if err == nil {
-		d.named = ""
-	}
-	return err
+	return os.Rename(d.named, d.path)
 }
 
 // nameNew gives the file its name, if no file has it.
@@ -232,14 +227,9 @@ func (d *Draft) nameNew() error {
 		}
 		return nil
 	}
-	err := device.Rename(d.named, d.path)
-	if err == nil {
-		d.named = ""
-	}
-	return err
+	return device.Rename(d.named, d.path)
 }
 
-// link gives a file that has no name one.
 func (d *Draft) link(name string) error {
 	err := unix.Linkat(int(d.file.Fd()), "", unix.AT_FDCWD, name, unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPERM) { // it takes root

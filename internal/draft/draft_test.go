@@ -92,7 +92,7 @@ func TestDraft(t *testing.T) {
 // fill writes content to a draft, in two pieces where it is long, with what comes last first.
 func fill(t *testing.T, d *Draft, content []byte) {
 	t.Helper()
-	cut := len(content) / 2 / draftBlock * draftBlock
+	cut := len(content) / 2 / blockSize * blockSize
 	for _, part := range []struct{ start, end int }{{cut, len(content)}, {0, cut}} {
 		if failed, err := d.WriteMany([][]byte{bytes.Clone(content[part.start:part.end])}, []int64{int64(part.start)}); err != nil {
 			t.Fatal(failed, err)
@@ -384,8 +384,8 @@ func TestFull(t *testing.T) {
 	}
 	var p [][]byte
 	var at []int64
-	for offset := int64(0); offset < size; offset += draftBlock {
-		p, at = append(p, memory.Aligned(draftBlock)), append(at, offset)
+	for offset := int64(0); offset < size; offset += blockSize {
+		p, at = append(p, memory.Aligned(blockSize)), append(at, offset)
 	}
 	if _, err := d.WriteMany(p, at); !errors.Is(err, unix.ENOSPC) {
 		t.Error(err)

@@ -1,8 +1,6 @@
 package inuse
 
-import (
-	"strings"
-)
+import "strings"
 
 // BusyError says that a device cannot be had for oneself.
 type BusyError struct {
@@ -11,7 +9,6 @@ type BusyError struct {
 	By []string
 }
 
-// asSwap is the user of a device that is used as swap.
 const asSwap = "swap"
 
 func (e *BusyError) Error() string {

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guardUUID is how the UUIDs of guards begin.
 const guardUUID = "DMCOW-"
 
 // Guard keeps LVM from activating a volume, by the name of its device-mapper device

@@ -44,7 +44,6 @@ var held struct {
 	all []*Hold
 }
 
-// meets reports whether two holds cannot be had together.
 func (h *Hold) meets(o *Hold) bool {
 	return h.inode == o.inode &&
 		slices.ContainsFunc(h.ranges, func(r lockRange) bool { return slices.ContainsFunc(o.ranges, r.meets) })
@@ -135,7 +134,6 @@ func (h *Hold) lock() error {
 	return nil
 }
 
-// unlock gives the locks up.
 func (h *Hold) unlock() {
 	if h.flock != 0 {
 		_ = unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
@@ -175,7 +173,7 @@ func takeAgain(readers []*Hold) {
 	}
 }
 
-// metBy are those who had locks that were against those of one who reads.
+// metBy names who had locks that were against the ones of this hold, of one who reads.
 func (h *Hold) metBy() []string {
 	held.Lock()
 	defer held.Unlock()

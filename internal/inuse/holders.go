@@ -1,7 +1,6 @@
 package inuse
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,14 +14,12 @@ import (
 // A match reports whether a file or block device is the one that is asked for.
 type match func(fs.FileInfo) bool
 
-// isOneOf matches the block devices of these numbers.
 func isOneOf(numbers []Number) match {
 	return func(info fs.FileInfo) bool {
 		return info.Mode().Type() == fs.ModeDevice && slices.Contains(numbers, NumberOf(info))
 	}
 }
 
-// isFile matches a file.
 func isFile(info fs.FileInfo) match {
 	return func(other fs.FileInfo) bool { return os.SameFile(info, other) }
 }
@@ -32,7 +29,7 @@ func (n Number) Users() []string {
 	return n.usersBut(nobody)
 }
 
-// Strangers names those of the users that are no devices of device-mapper.
+// Strangers names the users of a block device that are not devices of device-mapper.
 func (n Number) Strangers() []string {
 	return n.usersBut(isMapping)
 }
@@ -50,7 +47,7 @@ func ImageUsers(f *os.File, info fs.FileInfo) []string {
 
 // IsMapped reports whether devices of device-mapper hold the device.
 func (n Number) IsMapped() bool {
-	return slices.ContainsFunc(n.relatives(), func(r Number) bool { return slices.ContainsFunc(r.holderNames(), isMapping) })
+	return slices.ContainsFunc(holderNames(n.relatives()...), isMapping)
 }
 
 // isMapping reports whether a device is one of device-mapper, by its kernel name.
@@ -82,19 +79,33 @@ func (n Number) wrote() bool {
 	return len(fields) < 5
 }
 
-// usersBut are the users, but for those of the devices that hold it that are left out, by
-// the kernel's names.
+// nobody leaves no device out.
+func nobody(string) bool { return false }
+
+// usersBut names who uses a block device, without the devices on it whose kernel names out has.
 func (n Number) usersBut(out func(name string) bool) []string {
 	all := n.relatives()
-	var by []string
-	for _, r := range all {
-		for _, name := range r.holderNames() {
-			if !out(name) {
-				by = append(by, holder(name))
-			}
-		}
-	}
-	by = slices.Concat(by, mounts(all), swaps(isOneOf(all)), loopsOver(isOneOf(all)))
+	by := titles(slices.DeleteFunc(holderNames(all...), out))
+	return sorted(slices.Concat(by, mounts(all, true), swaps(isOneOf(all)), loopsOver(isOneOf(all))))
+}
+
+// writersBut names who could write a block device, without those who have locked it, and
+// without the devices on it whose kernel names out has.
+func (n Number) writersBut(out func(name string) bool) []string {
+	all := n.relatives()
+	by := titles(slices.DeleteFunc(writable(holderNames(all...)), out))
+	return slices.Concat(by, mounts(all, false), swaps(isOneOf(all)), writable(loopsOver(isOneOf(all))))
+}
+
+// writable are the block devices, by the kernel's names, that can be written.
+func writable(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool {
+		return readLine(filepath.Join("/sys/class/block", name, "ro")) == "1"
+	})
+}
+
+// sorted are the names in order, each once.
+func sorted(by []string) []string {
 	slices.Sort(by)
 	return slices.Compact(by)
 }
@@ -102,45 +113,20 @@ func (n Number) usersBut(out func(name string) bool) []string {
 // relatives are the device itself and those whose use is use of it: the
 // partitions of a disk, and the disk of a partition.
 func (n Number) relatives() []Number {
-	all := []Number{n}
-	dir, err := filepath.EvalSymlinks(n.sysfs(""))
-	if err != nil {
-		return all // no sysfs: nothing is known
+	if s, ok := n.partition(); ok {
+		return []Number{n, s.On.Number}
 	}
-	others := []string{filepath.Dir(dir)}
-	if readLine(filepath.Join(dir, "partition")) == "" {
-		others, _ = filepath.Glob(filepath.Join(dir, "*", "partition"))
-		for i := range others {
-			others[i] = filepath.Dir(others[i])
-		}
-	}
-	for _, dir := range others {
-		if r, ok := ParseNumber(readLine(filepath.Join(dir, "dev"))); ok {
-			all = append(all, r)
-		}
-	}
-	return all
+	return append([]Number{n}, numbersBeside(n.sysfs("*/partition"))...)
 }
 
-// ParseNumber takes "254:3" apart.
-func ParseNumber(s string) (n Number, ok bool) {
-	_, err := fmt.Sscanf(s, "%d:%d", &n.Major, &n.Minor)
-	return n, err == nil
-}
-
-// mounts names the file systems that are mounted from these devices.
-func mounts(numbers []Number) []string {
-	return mountsBut(numbers, func(mounted) bool { return false })
-}
-
-// mountsBut are the mounts, but for those that are left out.
-func mountsBut(numbers []Number, out func(mounted) bool) []string {
+// mounts names the file systems that are mounted from these devices, with or without those that
+// cannot be written.
+func mounts(numbers []Number, readOnly bool) (by []string) {
 	is := isOneOf(numbers)
-	var by []string
 	var seen []string // a file system may be mounted in many places: one is told
 	for _, m := range allMounts() {
 		// Some file systems, btrfs for one, give a number of their own.
-		if out(m) || !slices.Contains(numbers, m.number) && !isAt(m.source, is) {
+		if m.readOnly && !readOnly || !slices.Contains(numbers, m.number) && !isAt(m.source, is) {
 			continue
 		}
 		if !slices.Contains(seen, m.source) {
@@ -151,7 +137,7 @@ func mountsBut(numbers []Number, out func(mounted) bool) []string {
 	return by
 }
 
-// allMounts are the mounts that this process sees, and then those of others, as far as it may
+// allMounts are the mounts that this process sees, and then what others see, as far as it may
 // look: a file system that is unmounted here may be in use there.
 func allMounts() (all []mounted) {
 	seen := map[string]bool{}
@@ -168,7 +154,6 @@ func allMounts() (all []mounted) {
 	return all
 }
 
-// isAt reports whether what is asked for is at the path.
 func isAt(path string, is match) bool {
 	if !filepath.IsAbs(path) {
 		return false
@@ -245,7 +230,6 @@ func unescape(s string) string {
 	}
 }
 
-// loopsOver names the loop devices over what is asked for.
 func loopsOver(is match) []string {
 	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	var by []string
@@ -276,6 +260,5 @@ func loopsOn(f *os.File, info fs.FileInfo) []string {
 			by = append(by, name)
 		}
 	}
-	slices.Sort(by)
-	return slices.Compact(by)
+	return sorted(by)
 }

@@ -67,7 +67,6 @@ func written(f *os.File, start, end int64) bool {
 	return false
 }
 
-// rangeOf are the bytes that a lock is on.
 func rangeOf(lock unix.Flock_t) lockRange {
 	r := lockRange{lock.Start, lock.Start + lock.Len, lock.Type == unix.F_WRLCK}
 	if lock.Len == 0 {
@@ -77,7 +76,7 @@ func rangeOf(lock unix.Flock_t) lockRange {
 }
 
 // qemuHas reports whether QEMU has locked that byte of a file. It has a lock on nothing but its
-// bytes: where locks of flock are as those of fcntl, as on NFS, others have one on all of them.
+// bytes: where locks of flock are like locks of fcntl, as on NFS, others have one on all of them.
 func qemuHas(f *os.File, at int64) bool {
 	lock := lockRange{start: at, end: at + 1}.flock(unix.F_WRLCK)
 	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock)
@@ -120,7 +119,7 @@ func (s Set) Lock(writes bool) (holds []*Hold, err error) {
 
 // newHold is the locks that are to be had on one of the media; nil where there is one for all
 // of it already, of one who writes.
-func (s Set) newHold(m Part, writes bool) (*Hold, error) {
+func (s Set) newHold(m Medium, writes bool) (*Hold, error) {
 	h := &Hold{file: m.File, inode: inodeOf(m.File), writes: writes}
 	if m.On.Number == (Number{}) {
 		h.flock = unix.LOCK_SH
@@ -137,8 +136,10 @@ func (s Set) newHold(m Part, writes bool) (*Hold, error) {
 		return h, nil
 	}
 	h.ranges = []lockRange{{qemuAlone, qemuAlone + 1, false}}
+	flags := os.O_RDONLY
 	if writes {
 		h.ranges = append(h.ranges, lockRange{qemuWrites, qemuWrites + 1, false})
+		flags = os.O_RDWR
 	}
 	for _, x := range m.stretches() {
 		h.ranges = append(h.ranges, lockRange{x.Start, x.End, writes})
@@ -149,11 +150,7 @@ func (s Set) newHold(m Part, writes bool) (*Hold, error) {
 	// Several devices may be joined from the open file: each has its locks by itself.
 	var err error
 	h.own = true
-	if writes {
-		h.file, err = Reopen(m.File, os.O_RDWR)
-	} else {
-		h.file, err = Reopen(m.File, os.O_RDONLY)
-	}
+	h.file, err = Reopen(m.File, flags)
 	return h, words.Pathless(err)
 }
 
@@ -174,4 +171,22 @@ func (s Set) lockHolders() (by []string) {
 		}
 	}
 	return by
+}
+
+// claimed is the byte on which those have a shared lock who have a device exclusively, and
+// mind the locks on other bytes of it.
+var claimed = lockRange{start: lockEnd, end: lockEnd + 1}
+
+// Mark marks a device that was opened exclusively. Where that cannot be done, it is another
+// program's to others.
+func Mark(f *os.File) {
+	lock := claimed.flock(unix.F_RDLCK)
+	_ = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &lock)
+}
+
+// IsMarked reports whether a device is marked by the one who has it exclusively.
+func IsMarked(f *os.File) bool {
+	lock := claimed.flock(unix.F_WRLCK)
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock)
+	return err == nil && lock.Type == unix.F_RDLCK
 }

@@ -9,35 +9,23 @@ import (
 
 // Mapping is a device-mapper device of this machine.
 type Mapping struct {
-	Number Number
-	Name   string // as dmsetup prints it
-	UUID   string // begins with "LVM-" for a logical volume; may be empty
+	Number
+	Name string // as dmsetup prints it
+	UUID string // begins with "LVM-" for a logical volume; may be empty
 	// Suspended: whoever reads it waits until it is resumed.
 	Suspended bool
 }
 
-// Path is where the mapping's device is found.
-func (m Mapping) Path() string { return m.Number.Name() }
-
 // Holders names the devices that hold it, in words for a message.
-func (m Mapping) Holders() []string { return m.Number.holders() }
-
-// Target is the first target of its table.
-func (m Mapping) Target() (t Target, ok bool) {
-	return m.Number.Target()
-}
+func (m Mapping) Holders() []string { return titles(holderNames(m.Number)) }
 
 // Mappings are the device-mapper devices of this machine, as far as sysfs shows them.
 func Mappings() (all []Mapping) {
-	dirs, _ := filepath.Glob("/sys/block/*/dm")
-	for _, dir := range dirs {
-		n, ok := ParseNumber(readLine(filepath.Join(dir, "../dev")))
-		if ok {
-			all = append(all, Mapping{
-				Number: n, Name: readLine(filepath.Join(dir, "name")), UUID: readLine(filepath.Join(dir, "uuid")),
-				Suspended: readLine(filepath.Join(dir, "suspended")) == "1",
-			})
-		}
+	for _, n := range numbersBeside("/sys/block/*/dm") {
+		all = append(all, Mapping{
+			Number: n, Name: readLine(n.sysfs("dm/name")), UUID: readLine(n.sysfs("dm/uuid")),
+			Suspended: n.isSuspended(),
+		})
 	}
 	return all
 }
@@ -46,7 +34,7 @@ func Mappings() (all []Mapping) {
 func MappedAs(prefix string) (by []string) {
 	for _, m := range Mappings() {
 		if strings.HasPrefix(m.UUID, prefix) {
-			by = append(by, holder(m.Number.kernelName()))
+			by = append(by, title(m.Number.kernelName()))
 		}
 	}
 	return by
@@ -68,7 +56,7 @@ func (m Mapping) hides(p Place) bool {
 	})
 }
 
-// kernelName is the kernel's name of the device, "dm-3".
+// kernelName is what the kernel calls the device: "dm-3".
 func (n Number) kernelName() string {
 	dir, err := filepath.EvalSymlinks(n.sysfs(""))
 	if err != nil {
@@ -80,13 +68,9 @@ func (n Number) kernelName() string {
 // Blocks are the paths of the block devices of this machine that have a size: disks,
 // partitions and what is made of them.
 func Blocks() (paths []string) {
-	files, _ := filepath.Glob("/sys/class/block/*/size")
-	for _, file := range files {
-		if size := readLine(file); size == "" || size == "0" {
-			continue
-		}
-		if n, ok := ParseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
-			paths = append(paths, n.Name())
+	for _, n := range numbersBeside("/sys/class/block/*/size") {
+		if n.Size() > 0 {
+			paths = append(paths, n.Path())
 		}
 	}
 	return paths
@@ -96,23 +80,19 @@ func Blocks() (paths []string) {
 // it waits until that is resumed. Without sysfs, nothing is known of that.
 func (n Number) CheckSuspended() error {
 	for layer := range (Place{Number: n}).layers() {
-		if layer.File == nil && readLine(layer.Number.sysfs("dm/suspended")) == "1" {
-			return fmt.Errorf("cannot be read: %s is suspended (dmsetup resume ends that)", layer.Number.Name())
+		if layer.File == nil && layer.Number.isSuspended() {
+			return fmt.Errorf("cannot be read: %s is suspended (dmsetup resume ends that)", layer.Number.Path())
 		}
 	}
 	return nil
 }
 
-// Partitions are the paths of the partitions that the kernel shows of a block device, none of no block device.
+func (n Number) isSuspended() bool { return readLine(n.sysfs("dm/suspended")) == "1" }
+
+// Partitions are the paths of the partitions that the kernel shows of a block device; an image file has none.
 func (n Number) Partitions() (paths []string) {
-	if n == (Number{}) {
-		return nil
-	}
-	files, _ := filepath.Glob(n.sysfs("*/partition"))
-	for _, file := range files {
-		if p, ok := ParseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
-			paths = append(paths, p.Name())
-		}
+	for _, p := range numbersBeside(n.sysfs("*/partition")) {
+		paths = append(paths, p.Path())
 	}
 	return paths
 }

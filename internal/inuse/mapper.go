@@ -120,20 +120,18 @@ func loadMapped(uuid string) error {
 	return askMapper(tableLoad, buf)
 }
 
-// removeMapped removes the device of a UUID.
 func removeMapped(uuid string, flags uint32) error {
 	buf := newMapperRequest(mapperBuffer, flags)
 	copy(buf[offUUID:], uuid)
 	return askMapper(deviceRemove, buf)
 }
 
-// numberIn is the number of the device that an answer is about.
 func numberIn(buf []byte) Number {
 	device := binary.NativeEndian.Uint64(buf[offDevice:])
 	return Number{unix.Major(device), unix.Minor(device)}
 }
 
-// text is a C string.
+// text is the C string at the start of b.
 func text(b []byte) string {
 	b, _, _ = bytes.Cut(b, []byte{0})
 	return string(b)

@@ -1,5 +1,6 @@
 // Package inuse knows who uses the files and block devices of this machine, and which of them are kept on
-// which: mounts, swap, loop devices, device-mapper, and locks, those of QEMU and LVM among them.
+// which: by mounts, swap, loop devices, device-mapper, and locks, which QEMU and LVM take, too. It also keeps
+// others off: by the locks of a [Set], by [Mark], [LockFile] and [Guard].
 package inuse
 
 import (
@@ -15,29 +16,36 @@ import (
 // sectorSize is the unit of tables and of sysfs, in bytes.
 const sectorSize = 512
 
-// Number is a block device's number. The zero value is that of none: an image
-// file.
+// Number is a block device's number. An image file has the zero value.
 type Number struct{ Major, Minor uint32 }
 
 // String is the number as device-mapper tables have it: "254:3".
 func (n Number) String() string { return fmt.Sprintf("%d:%d", n.Major, n.Minor) }
 
-// holders names the devices that hold the one of this number.
-func (n Number) holders() (all []string) {
-	for _, name := range n.holderNames() {
-		all = append(all, holder(name))
+// ParseNumber takes "254:3" apart.
+func ParseNumber(s string) (n Number, ok bool) {
+	_, err := fmt.Sscanf(s, "%d:%d", &n.Major, &n.Minor)
+	return n, err == nil
+}
+
+// numbersBeside are the numbers of the block devices of which sysfs has files of a pattern.
+func numbersBeside(pattern string) (all []Number) {
+	files, _ := filepath.Glob(pattern)
+	for _, file := range files {
+		if n, ok := ParseNumber(readLine(filepath.Join(filepath.Dir(file), "dev"))); ok {
+			all = append(all, n)
+		}
 	}
 	return all
 }
 
-// holderNames are the kernel's names of the devices that hold the one of this number.
-func (n Number) holderNames() (names []string) {
-	if n == (Number{}) {
-		return nil
-	}
-	entries, _ := os.ReadDir(n.sysfs("holders")) // without sysfs, nothing is known
-	for _, e := range entries {
-		names = append(names, e.Name())
+// holderNames are the kernel's names of the devices that hold some others.
+func holderNames(held ...Number) (names []string) {
+	for _, n := range held {
+		entries, _ := os.ReadDir(n.sysfs("holders")) // without sysfs, nothing is known
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
 	}
 	return names
 }
@@ -45,18 +53,25 @@ func (n Number) holderNames() (names []string) {
 // Size is the size of the device of this number, in bytes; 0 where that is not known.
 func (n Number) Size() int64 { return parseSectors(readLine(n.sysfs("size"))) }
 
-// holder names a block device by its device-mapper name, where it has one, and
-// its kernel name: "vg-snap (dm-3)".
-func holder(name string) string {
+func titles(names []string) (all []string) {
+	for _, name := range names {
+		all = append(all, title(name))
+	}
+	return all
+}
+
+// title is what messages call a block device: its device-mapper name, where it has one, and
+// its kernel name, "vg-snap (dm-3)".
+func title(name string) string {
 	if dm := readLine(filepath.Join("/sys/class/block", name, "dm/name")); dm != "" {
 		return fmt.Sprintf("%s (%s)", dm, name)
 	}
 	return name
 }
 
-// Name is the path by which people know the device of this number:
+// Path is the path by which people know the device of this number:
 // /dev/mapper/NAME or /dev/NAME; the number where nothing is known of it.
-func (n Number) Name() string {
+func (n Number) Path() string {
 	if dm := readLine(n.sysfs("dm/name")); dm != "" {
 		return "/dev/mapper/" + dm
 	}
@@ -69,7 +84,6 @@ func (n Number) Name() string {
 	return n.String()
 }
 
-// sysfs is the path of a file that sysfs has on the device.
 func (n Number) sysfs(file string) string {
 	return filepath.Join("/sys/dev/block", n.String(), file)
 }

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open opens a file for reading without leaving a trace of that in its access
-// time, where the caller is allowed to ask for that; atime tells that it is not.
+// Open opens a file so that reading leaves no trace in its access time, where the caller is
+// allowed to ask for that; atime tells that it is not.
 func Open(path string, flags int) (f *os.File, atime bool, err error) {
-	f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NOATIME|flags, 0)
+	f, err = os.OpenFile(path, unix.O_NOATIME|flags, 0)
 	if !errors.Is(err, fs.ErrPermission) {
 		return f, false, err
 	}
-	f, err = os.OpenFile(path, os.O_RDONLY|flags, 0)
+	f, err = os.OpenFile(path, flags, 0)
 	return f, true, err
 }
 

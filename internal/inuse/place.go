@@ -3,7 +3,6 @@ package inuse
 import (
 	"iter"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 )
@@ -22,22 +21,17 @@ func (p Place) is(other Place) bool {
 	return os.SameFile(p.File, other.File)
 }
 
-// compare brings places into an order.
-func (p Place) compare(other Place) int {
-	a, b := p.key(), other.key()
-	return slices.Compare(a[:], b[:])
-}
+func (p Place) compare(other Place) int { return slices.Compare(p.key(), other.key()) }
 
-// key tells places apart.
-func (p Place) key() [4]uint64 {
+func (p Place) key() []uint64 {
 	if p.File == nil {
-		return [4]uint64{uint64(p.Number.Major), uint64(p.Number.Minor)}
+		return []uint64{uint64(p.Number.Major), uint64(p.Number.Minor), 0, 0}
 	}
 	st, ok := p.File.Sys().(*syscall.Stat_t)
 	if !ok {
-		return [4]uint64{}
+		return make([]uint64, 4)
 	}
-	return [4]uint64{0, 0, uint64(st.Dev), st.Ino}
+	return []uint64{0, 0, uint64(st.Dev), st.Ino}
 }
 
 // within reports whether p is whole or all of it is kept on what.
@@ -70,17 +64,13 @@ func (p Place) layers() iter.Seq[Place] {
 	}
 }
 
-// below is what a block device is kept on.
 func (n Number) below() []Place {
 	var all []Place
 	if s, ok := n.shown(); ok {
 		all = append(all, s.On)
 	}
-	slaves, _ := filepath.Glob(n.sysfs("slaves/*/dev"))
-	for _, file := range slaves {
-		if number, ok := ParseNumber(readLine(file)); ok {
-			all = append(all, Place{Number: number})
-		}
+	for _, slave := range numbersBeside(n.sysfs("slaves/*/dev")) {
+		all = append(all, Place{Number: slave})
 	}
 	return all
 }

@@ -3,42 +3,61 @@ package inuse
 import (
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
 // A Set is the files and block devices that a device is on.
 type Set struct {
-	Media  []Part
+	Media  []Medium
 	Joined bool    // it has parts of them, and is not to be taken for the rest
 	Pieces []Piece // what it is joined from
 	Holds  []*Hold
 }
 
-// A Part is an open file or block device of a set.
-type Part struct {
+// A Medium is an open file or block device of a set.
+type Medium struct {
 	File  *os.File
 	On    Place
 	Spans []Span // of a set that is joined, what it has of it; nil for all
 }
 
 // stretches are what the set has of it, in order.
-func (p Part) stretches() []Span {
-	if p.Spans == nil {
+func (m Medium) stretches() []Span {
+	if m.Spans == nil {
 		return []Span{{Start: 0, End: lockEnd}}
 	}
-	return inOrder(p.Spans)
+	return inOrder(m.Spans)
 }
 
 // Holders names who uses the files and block devices, with or without the devices of device-mapper that
 // nobody has open and through which nothing was written.
-func (s Set) Holders(idle bool) []string { return s.holdersBut(left(idle)) }
+func (s Set) Holders(idle bool) (by []string) {
+	switch {
+	case s.Joined:
+		by = s.mappings(idle)
+	case s.isBlock():
+		by = titles(slices.DeleteFunc(holderNames(s.Media[0].On.Number), leftOut(idle)))
+	default:
+		by = s.imageWriters()
+	}
+	return sorted(append(by, s.lockHolders()...))
+}
 
 // Writers names who could write them, likewise.
-func (s Set) Writers(idle bool) []string { return s.writersBut(left(idle)) }
+func (s Set) Writers(idle bool) (by []string) {
+	switch {
+	case s.Joined:
+		return s.Holders(idle)
+	case s.isBlock():
+		by = s.Media[0].On.Number.writersBut(leftOut(idle))
+	default:
+		by = s.imageWriters()
+	}
+	return sorted(append(by, s.lockHolders()...))
+}
 
-// left are the devices that are left out.
-func left(idle bool) func(name string) bool {
+// leftOut reports which devices are not named, by the kernel's names.
+func leftOut(idle bool) func(name string) bool {
 	if idle {
 		return nobody
 	}
@@ -55,8 +74,8 @@ func (s Set) IsOn(other Set) bool {
 	return !s.Joined && !other.Joined && len(s.Media) > 0 && len(other.Media) > 0 && within(s.Media[0].On, other.Media[0].On)
 }
 
-// lowest is where the set's bytes are kept in the end: all of those of its medium, or
-// of what it is joined from.
+// lowest is where the set's bytes are kept in the end: all bytes of its medium, or of what it
+// is joined from.
 func (s Set) lowest() (all []Span) {
 	if !s.Joined {
 		for _, m := range s.Media {
@@ -72,32 +91,27 @@ func (s Set) lowest() (all []Span) {
 	return all
 }
 
-// mappingsBut names the device-mapper devices that have bytes of a joined set, or may
-// have some: those that are on one of its media, or on what that is kept on, in a way that
-// is not known, or whose table cannot be read. Those that are left out, by the kernel's names,
-// are not among them.
-func (s Set) mappingsBut(out func(name string) bool) (by []string) {
-	own := s.lowest()
+// mappings names the device-mapper devices that have bytes of a joined set, or may
+// have some: they are on one of its media, or on what that is kept on, in a way that
+// is not known, or their table cannot be read. With them it names the users of loop devices.
+func (s Set) mappings(idle bool) (by []string) {
+	own, out := s.lowest(), leftOut(idle)
 	for _, m := range Mappings() {
 		if s.has(m.Number) || out(m.Number.kernelName()) {
 			continue
 		}
-		if meet(own, Place{Number: m.Number}.all().lowest()) || slices.ContainsFunc(s.Media, func(p Part) bool { return m.hides(p.On) }) {
-			by = append(by, holder(m.Number.kernelName()))
+		if meet(own, Place{Number: m.Number}.all().lowest()) || slices.ContainsFunc(s.Media, func(on Medium) bool { return m.hides(on.On) }) {
+			by = append(by, title(m.Number.kernelName()))
 		}
 	}
-	by = append(by, s.loops(own)...)
-	slices.Sort(by)
-	return by
+	return append(by, s.loops(own)...)
 }
 
-// loops names those who use loop devices that show bytes of a joined set, beside it. A
-// loop device that nobody uses is no use of them.
+// loops names the users of loop devices that show bytes of a joined set, beside it. A loop
+// device that nobody uses does not count.
 func (s Set) loops(own []Span) (by []string) {
-	dirs, _ := filepath.Glob("/sys/block/loop*/loop")
-	for _, dir := range dirs {
-		n, ok := ParseNumber(readLine(filepath.Join(dir, "../dev")))
-		if ok && !s.has(n) && meet(own, Place{Number: n}.all().lowest()) {
+	for _, n := range numbersBeside("/sys/block/loop*/loop") {
+		if !s.has(n) && meet(own, Place{Number: n}.all().lowest()) {
 			for _, user := range n.Strangers() {
 				by = append(by, n.kernelName()+" ("+user+")")
 			}
@@ -108,55 +122,26 @@ func (s Set) loops(own []Span) (by []string) {
 
 // has reports whether one of the set's media is kept on a block device, or is that.
 func (s Set) has(n Number) bool {
-	return slices.ContainsFunc(s.Media, func(p Part) bool { return within(p.On, Place{Number: n}) })
-}
-
-// holdersBut are the holders, but for the devices that are left out, by the kernel's names.
-func (s Set) holdersBut(out func(name string) bool) (by []string) {
-	switch {
-	case s.Joined:
-		by = s.mappingsBut(out)
-	case s.isBlock():
-		for _, name := range slices.DeleteFunc(s.Media[0].On.Number.holderNames(), out) {
-			by = append(by, holder(name))
-		}
-	default:
-		by = s.imageWriters()
-	}
-	return sorted(append(by, s.lockHolders()...))
-}
-
-// writersBut are the writers, but for the devices that are left out, by the kernel's names.
-func (s Set) writersBut(out func(name string) bool) (by []string) {
-	switch {
-	case s.Joined:
-		return s.holdersBut(out)
-	case s.isBlock():
-		by = s.Media[0].On.Number.writersBut(out)
-	default:
-		by = s.imageWriters()
-	}
-	return sorted(append(by, s.lockHolders()...))
+	return slices.ContainsFunc(s.Media, func(m Medium) bool { return within(m.On, Place{Number: n}) })
 }
 
 // imageWriters names the loop devices over an image file that can be written, and swap.
 func (s Set) imageWriters() (by []string) {
 	for _, m := range s.Media {
-		by = slices.Concat(by, thatWrite(loopsOn(m.File, m.On.File)), swaps(isFile(m.On.File)))
+		by = slices.Concat(by, writable(loopsOn(m.File, m.On.File)), swaps(isFile(m.On.File)))
 	}
 	return by
 }
 
-// isBlock reports whether the set is on a block device.
 func (s Set) isBlock() bool {
-	return slices.ContainsFunc(s.Media, func(p Part) bool { return p.On.Number != Number{} })
+	return slices.ContainsFunc(s.Media, func(m Medium) bool { return m.On.Number != Number{} })
 }
 
 // CheckClaimed is the error of a set where somebody has one of the media exclusively, and
 // could write what is read.
-func (s Set) CheckClaimed(m Part) error {
+func (s Set) CheckClaimed(m Medium) error {
 	n := m.On.Number
-	by := s.writersBut(nobody)
+	by := s.Writers(true)
 	if s.Joined {
 		by = sorted(slices.Concat(by, n.writersBut(isMapping)))
 	}

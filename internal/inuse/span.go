@@ -27,7 +27,7 @@ func meet(a, b []Span) bool {
 		switch first, second := a[0], b[0]; {
 		case first.On.is(second.On) && first.Start < second.End && second.Start < first.End:
 			return true
-		case compareEnds(first, second) < 0:
+		case cmp.Or(first.On.compare(second.On), cmp.Compare(first.End, second.End)) < 0: // it ends first
 			a = a[1:]
 		default:
 			b = b[1:]
@@ -51,9 +51,6 @@ func inOrder(all []Span) (joined []Span) {
 	}
 	return joined
 }
-
-// compareEnds tells which of two spans ends first, in the order of places.
-func compareEnds(x, y Span) int { return cmp.Or(x.On.compare(y.On), cmp.Compare(x.End, y.End)) }
 
 // lowest is where the bytes of a span are kept in the end: on files, and on
 // block devices of which it is not known how they lie on what is below. The
@@ -86,7 +83,6 @@ type Stripe struct {
 	Start int64
 }
 
-// newPiece is a piece that is kept in one stretch.
 func newPiece(start, length int64, on Place, from int64) Piece {
 	return Piece{start, length, length, []Stripe{{On: on, Start: from}}}
 }
@@ -99,7 +95,7 @@ func (p Piece) under(s Span) (all []Span) {
 		return nil
 	}
 	for i, stripe := range p.Stripes {
-		u := Span{stripe.On, stripe.Start + p.Share(start, i, len(p.Stripes)), stripe.Start + p.Share(end, i, len(p.Stripes))}
+		u := Span{stripe.On, stripe.Start + p.Share(start, i), stripe.Start + p.Share(end, i)}
 		if u.Start < u.End {
 			all = append(all, u)
 		}
@@ -109,12 +105,12 @@ func (p Piece) under(s Span) (all []Span) {
 
 // Share is how many of the piece's first n bytes are on number i of its stripes.
 // Whatever n is, these are the stripe's first ones.
-func (p Piece) Share(n int64, i, stripes int) int64 {
-	width := p.Chunk * int64(stripes)
+func (p Piece) Share(n int64, i int) int64 {
+	width := p.Chunk * int64(len(p.Stripes))
 	return n/width*p.Chunk + min(max(n%width-p.Chunk*int64(i), 0), p.Chunk)
 }
 
-// pieces are those of a block device. What is kept in a way that is not known is
+// pieces are what a block device is made of. What is kept in a way that is not known is
 // a piece that is kept on the device itself.
 func (n Number) pieces() []Piece {
 	if s, ok := n.shown(); ok {

@@ -7,13 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Target is the first target of a device-mapper device, as `dmsetup table`
-// prints it.
+// Target is a target of a device-mapper device, as `dmsetup table` prints it.
 type Target struct {
 	Type string   // "snapshot", "linear", ...
 	Args []string // "254:1", "254:2", "P", "8"
 }
 
+// Target is the first target of a device-mapper device; ok is false for other devices, and where
+// the table cannot be told, which takes root rights.
 func (n Number) Target() (t Target, ok bool) {
 	table := n.table()
 	if len(table) == 0 {
@@ -29,8 +30,8 @@ type row struct {
 	start, length int64
 }
 
-// table is the device-mapper table of a device; it is empty when that is no
-// device-mapper device, or its table cannot be told.
+// table is the device-mapper table of a device. It is empty for other devices, and where it
+// cannot be told.
 func (n Number) table() []row {
 	if readLine(n.sysfs("dm/name")) == "" {
 		return nil
@@ -48,7 +49,6 @@ func (n Number) table() []row {
 	return nil
 }
 
-// parseTable takes the table out of the kernel's answer.
 func parseTable(buf []byte) (all []row) {
 	u32, u64 := binary.NativeEndian.Uint32, binary.NativeEndian.Uint64
 	data := int(u32(buf[offDataStart:]))

@@ -15,7 +15,7 @@ import (
 )
 
 // A Bearing is what tells that a device is a part of something, or has parts itself: who writes
-// over some of its bytes may remove it. The name is as [Device.Signature] has it.
+// over some of its bytes may remove it. The name is as [Of] has it.
 type Bearing struct {
 	Name           string
 	Offset, Length int64 // in bytes
@@ -90,7 +90,7 @@ func (d bearer) dosTable() ([]Bearing, error) {
 	return []Bearing{{name, table, sectorSize - table}}, nil
 }
 
-// gptTables are those at both ends of the device: headers, and the partitions that they tell
+// gptTables are the tables at both ends of the device: headers, and the partitions that they tell
 // of. The tables of a disk count in its logical blocks, and an image does not say how large
 // those are.
 func (d bearer) gptTables() (all []Bearing, err error) {

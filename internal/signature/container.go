@@ -1,15 +1,8 @@
 package signature
 
-import "io"
-
 // containers are the formats in which the content of a disk is kept in a file that is not that
-// content itself: bytes at an offset from the start of the file, or, where that is negative,
-// from its end. A question mark stands for a digit from 1 to 9.
-var containers = []struct {
-	name   string
-	offset int64
-	magic  string
-}{
+// content itself.
+var containers = []magic{
 	{"qcow", 0, "QFI\xfb\x00\x00\x00\x01"},
 	{"qcow2", 0, "QFI\xfb"},
 	{"VMDK", 0, "KDMV"},
@@ -52,41 +45,16 @@ func AboutContainer(format string) string {
 
 // Image is what may be an image file.
 type Image interface {
-	io.ReaderAt
-	Size() int64   // in bytes
+	sized
 	IsImage() bool // it is an image file, and all of it
 }
 
 // Container names the format of an image file in which the content of a disk is kept, but not
 // as it is: it has to be converted, or unpacked, before it can be read as a device. It is empty
-// for other files, and for what is no image: block devices and parts of a file may hold anything. The error is
-// one of reading.
+// for other files, and for block devices and parts of a file, which may hold anything. The error is one of reading.
 func Container(d Image) (name string, err error) {
 	if !d.IsImage() {
 		return "", nil
 	}
-	for _, c := range containers {
-		at := c.offset
-		if at < 0 {
-			at += d.Size()
-		}
-		b, err := bearer{d, d.Size()}.peek(at, len(c.magic))
-		if err != nil {
-			return "", err
-		}
-		if isLike(b, c.magic) {
-			return c.name, nil
-		}
-	}
-	return "", nil
-}
-
-// isLike reports whether bytes are a magic of a container.
-func isLike(b []byte, magic string) bool {
-	for i, c := range b {
-		if c != magic[i] && (magic[i] != '?' || c < '1' || c > '9') {
-			return false
-		}
-	}
-	return true
+	return lookUp(containers, d)
 }

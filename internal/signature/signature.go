@@ -1,10 +1,10 @@
-// Package signature knows what lies on a device by its first bytes, and some others: file systems, partition
-// tables, and files that hold a disk in another form.
+// Package signature knows what lies on a device by its first bytes, and some others: file systems and partition
+// tables ([Of]), where such things bear on the rest of a disk ([Bearings]), and files that hold a disk in another
+// form ([Container]).
 package signature
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os/exec"
 	"strconv"
@@ -13,8 +13,7 @@ import (
 
 // Device is what is looked at.
 type Device interface {
-	io.ReaderAt
-	Size() int64 // in bytes
+	sized
 	// Stretch is which part of which file or block device it is, from an offset on, in bytes; ok is false
 	// where it is none.
 	Stretch() (path string, offset int64, ok bool)
@@ -28,7 +27,7 @@ func Of(d Device) (string, error) {
 	if name, known := askBlkid(d); known {
 		return name, nil
 	}
-	return lookUp(d)
+	return lookUp(signatures, d)
 }
 
 // askBlkid asks blkid(8); known is false where it does not tell.
@@ -75,13 +74,16 @@ func parseBlkid(out string) string {
 	return strings.Join(names, ", ")
 }
 
-// signatures are the commonest of those that blkid knows: bytes at an offset
-// from the start of the device, or, where that is negative, from its end.
-var signatures = []struct {
+// A magic is bytes by which a name is known: at an offset from the start of a device, or, where
+// that is negative, from its end. A question mark stands for a digit from 1 to 9.
+type magic struct {
 	name   string
 	offset int64
-	magic  string
-}{
+	bytes  string
+}
+
+// signatures are the commonest that blkid knows.
+var signatures = []magic{
 	{"ext2, ext3 or ext4", 0x438, "\x53\xef"},
 	{"xfs", 0, "XFSB"},
 	{"btrfs", 0x10040, "_BHRfS_M"},
@@ -117,23 +119,34 @@ var signatures = []struct {
 	{"DM_snapshot_cow", 0, "SnAp"},
 }
 
-// lookUp looks for the signatures in the table.
-func lookUp(d Device) (string, error) {
-	for _, s := range signatures {
-		at := s.offset
+type sized interface {
+	io.ReaderAt
+	Size() int64 // in bytes
+}
+
+// lookUp is the name of the first magic that the device has, empty if it has none.
+func lookUp(all []magic, d sized) (string, error) {
+	for _, m := range all {
+		at := m.offset
 		if at < 0 {
 			at += d.Size()
 		}
-		buf := make([]byte, len(s.magic))
-		if at < 0 || at+int64(len(buf)) > d.Size() {
-			continue
+		b, err := bearer{d, d.Size()}.peek(at, len(m.bytes))
+		if err != nil {
+			return "", err
 		}
-		if _, err := d.ReadAt(buf, at); err != nil {
-			return "", fmt.Errorf("byte %d: %w", at, err)
-		}
-		if string(buf) == s.magic {
-			return s.name, nil
+		if m.matches(b) {
+			return m.name, nil
 		}
 	}
 	return "", nil
+}
+
+func (m magic) matches(b []byte) bool {
+	for i, c := range b {
+		if c != m.bytes[i] && (m.bytes[i] != '?' || c < '1' || c > '9') {
+			return false
+		}
+	}
+	return true
 }

@@ -27,17 +27,17 @@ func image(t *testing.T, size, at int64, magic string) *device.Device {
 func TestSignatures(t *testing.T) {
 	const size = 1 << 20
 	for _, s := range signatures {
-		at, least := s.offset, s.offset+int64(len(s.magic))
+		at, least := s.offset, s.offset+int64(len(s.bytes))
 		if at < 0 {
 			at, least = size+at, -at
 		}
-		if got, err := lookUp(image(t, size, at, s.magic)); err != nil || got != s.name {
+		if got, err := lookUp(signatures, image(t, size, at, s.bytes)); err != nil || got != s.name {
 			t.Errorf("%s at %d: %q, %v", s.name, s.offset, got, err)
 		}
-		if got, err := lookUp(image(t, size, at+1, s.magic)); err != nil || got != "" {
+		if got, err := lookUp(signatures, image(t, size, at+1, s.bytes)); err != nil || got != "" {
 			t.Errorf("%s at %d and one: %q, %v", s.name, s.offset, got, err)
 		}
-		if got, err := lookUp(image(t, least, max(s.offset, 0), s.magic)); err != nil || got != s.name {
+		if got, err := lookUp(signatures, image(t, least, max(s.offset, 0), s.bytes)); err != nil || got != s.name {
 			t.Errorf("%s on %d bytes: %q, %v", s.name, least, got, err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestSignaturesOfRealThings(t *testing.T) {
 				t.Skipf("%v: %s", err, &out)
 			}
 			d := opened(t, path)
-			if got, err := lookUp(d); err != nil || !strings.Contains(got, name) {
+			if got, err := lookUp(signatures, d); err != nil || !strings.Contains(got, name) {
 				t.Errorf("the table: %q, %v", got, err)
 			}
 			if errBlkid != nil {

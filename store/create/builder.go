@@ -47,7 +47,6 @@ func (b *builder) begin() error {
 	return header.MarkUnfinished(b.device)
 }
 
-// reach makes sure that the device has so many bytes.
 func (b *builder) reach(end format.Bytes) error {
 	switch {
 	case end <= format.Bytes(b.device.Size()):
@@ -84,15 +83,9 @@ func (b *builder) start(old format.OldChunk) error {
 	x.Encode(b.slots[b.inPiece():])
 	b.count++
 	if b.inPiece() == 0 {
-		return b.writeSlots(b.place(b.count - uint64(len(b.slots)/format.ExceptionSize)))
+		return b.writeSlots(b.geometry.PlaceAt(b.count - uint64(len(b.slots)/format.ExceptionSize)))
 	}
 	return nil
-}
-
-// place is where the n-th exception of the list stands.
-func (b *builder) place(n uint64) format.Place {
-	e := uint64(b.geometry.ExceptionsPerArea())
-	return format.Place{Area: format.AreaIndex(n / e), Index: int(n % e)}
 }
 
 // inPiece is where the next exception goes in slots.
@@ -100,7 +93,6 @@ func (b *builder) inPiece() int {
 	return int(b.count % uint64(len(b.slots)/format.ExceptionSize) * format.ExceptionSize)
 }
 
-// append adds data to the chunk.
 func (b *builder) append(p []byte) error {
 	b.left -= format.Bytes(len(p))
 	for len(p) > 0 {
@@ -119,7 +111,6 @@ func (b *builder) append(p []byte) error {
 // zeros are what fills a chunk. Nobody changes them.
 var zeros [slotsSize]byte
 
-// pad fills what is left of the chunk with zeros.
 func (b *builder) pad() error {
 	for b.left > 0 {
 		if err := b.append(zeros[:min(b.left, slotsSize)]); err != nil {
@@ -129,7 +120,6 @@ func (b *builder) pad() error {
 	return nil
 }
 
-// flush writes the data that was gathered.
 func (b *builder) flush() error {
 	if len(b.data) == 0 {
 		return nil
@@ -161,7 +151,7 @@ func (b *builder) finish() error {
 	if err := b.flush(); err != nil {
 		return err
 	}
-	end := b.place(b.count)
+	end := b.geometry.PlaceAt(b.count)
 	if err := b.reach(b.geometry.Offset(b.geometry.AreaLocation(end.Area) + 1)); err != nil {
 		return err
 	}

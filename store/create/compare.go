@@ -147,16 +147,3 @@ func (c *comparison) compare(w *window) {
 		}
 	}
 }
-
-// changed calls f, in order, for each chunk in which the window's images differ;
-// data is what the image has there as far as that is in the window.
-func (c *comparison) changed(w *window, f func(old format.OldChunk, data []byte) error) error {
-	image := w.data[1]
-	for _, at := range w.differ {
-		data := image[at:min(at+c.chunk, len(image))]
-		if err := f(format.OldChunk((w.offset+int64(at))/int64(c.chunk)), data); err != nil {
-			return err
-		}
-	}
-	return nil
-}

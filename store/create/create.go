@@ -50,24 +50,27 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 	}
 	both := newComparison(c.Base, c.Image, c.Geometry.ChunkBytes())
 	defer both.line.Close()
-	known := int64(-1) // the last chunk that was called changed
+	known := int64(-1) // the last chunk that was called changed: it may go on in the next window
 	for {
 		w, err := both.take()
 		if w == nil {
 			return err
 		}
-		err = both.changed(w, func(old format.OldChunk, data []byte) error {
-			if int64(old) == known {
-				return nil
+		image := w.data[1]
+		for _, at := range w.differ {
+			old := (w.offset + int64(at)) / int64(both.chunk)
+			if old == known {
+				continue
 			}
-			known = int64(old)
-			return changed(old, data)
-		})
-		if err == nil && c.Visit != nil {
-			err = c.Visit(format.Bytes(w.offset) + format.Bytes(len(w.data[0])))
+			known = old
+			if err := changed(format.OldChunk(old), image[at:min(at+both.chunk, len(image))]); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
+		if c.Visit != nil {
+			if err := c.Visit(format.Bytes(w.offset) + format.Bytes(len(image))); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -89,29 +92,26 @@ func (c Creation) Write(d store.WriteDevice, grow func(format.Bytes) error) (chu
 	if err := b.begin(); err != nil {
 		return 0, err
 	}
-	err = c.compare(func(old format.OldChunk, data []byte) error {
+	err = c.compareAndConfirm(func(old format.OldChunk, data []byte) error {
 		if c.Geometry.ChunkBytes() > mostWindow {
 			return c.addLarge(b, old)
 		}
 		return b.add(old, data)
 	})
-	if err == nil {
-		err = c.confirm()
-	}
 	if err != nil {
 		return b.count, err
 	}
 	return b.count, b.finish()
 }
 
-func (c Creation) confirm() error {
-	if c.Confirm == nil {
-		return nil
+func (c Creation) compareAndConfirm(changed func(old format.OldChunk, data []byte) error) error {
+	err := c.compare(changed)
+	if err == nil && c.Confirm != nil {
+		err = c.Confirm()
 	}
-	return c.Confirm()
+	return err
 }
 
-// addLarge adds a chunk that is larger than what is read at a time.
 func (c Creation) addLarge(b *builder, old format.OldChunk) error {
 	if err := b.start(old); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (c Creation) addLarge(b *builder, old format.OldChunk) error {
 	end := min(at+c.Geometry.ChunkBytes(), format.Bytes(c.Image.Size()))
 	for piece := make([]byte, mostWindow); at < end; at += mostWindow {
 		piece = piece[:min(mostWindow, end-at)]
-		if err := raw.ReadFull(c.Image, piece, int64(at)); err != nil {
+		if err := raw.ReadFull(c.Image, piece, at); err != nil {
 			return &SourceError{Image: true, Offset: at, Err: err}
 		}
 		if err := b.append(piece); err != nil {

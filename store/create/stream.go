@@ -22,27 +22,23 @@ func (c Creation) Stream(w io.Writer) (chunks uint64, err error) {
 		return 0, err
 	}
 	full := c.Geometry.ExceptionsPerArea()
-	err = c.compare(func(old format.OldChunk, _ []byte) error {
+	err = c.compareAndConfirm(func(old format.OldChunk, _ []byte) error {
 		if s.olds = append(s.olds, old); len(s.olds) < full {
 			return nil
 		}
 		return s.area()
 	})
-	if err == nil {
-		err = c.confirm()
-	}
 	if err != nil {
 		return s.count, err
 	}
 	return s.count, s.area() // with the terminator
 }
 
-// streaming is a store on its way out.
 type streaming struct {
 	Creation
 	w     io.Writer
 	count uint64            // exceptions that were written
-	olds  []format.OldChunk // those of the next area
+	olds  []format.OldChunk // of the next area
 	piece []byte
 }
 
@@ -65,13 +61,12 @@ func (s *streaming) area() error {
 	return nil
 }
 
-// data writes what the image has in a chunk.
 func (s *streaming) data(old format.OldChunk) error {
 	at := format.Bytes(old) * s.Geometry.ChunkBytes()
 	length := min(s.Geometry.ChunkBytes(), format.Bytes(s.Image.Size())-at)
 	for done := format.Bytes(0); done < length; done += format.Bytes(len(s.piece)) {
 		p := s.piece[:min(format.Bytes(len(s.piece)), length-done)]
-		if err := raw.ReadFull(s.Image, p, int64(at+done)); err != nil {
+		if err := raw.ReadFull(s.Image, p, at+done); err != nil {
 			return &SourceError{Image: true, Offset: at + done, Err: err}
 		}
 		if _, err := s.w.Write(p); err != nil {

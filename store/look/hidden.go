@@ -22,26 +22,20 @@ type Hidden struct {
 	Why string
 }
 
-// LookBehind reads what stands behind the terminator of a list that ended in
+// Behind reads what stands behind the terminator of a list that ended in
 // end, to the end of its area, and in the next area where that tells something.
 // It holds a piece of the area in memory, not all. It calls each, where that is not nil,
 // with each entry that has a new chunk, and stops with the error that it returns; any other
 // error is a [*format.AreaError].
-func LookBehind(d Device, g format.Geometry, end format.End, each func(format.Place, format.Exception) error) (Hidden, error) {
+func Behind(d Device, g format.Geometry, end format.End, each func(format.Place, format.Exception) error) (Hidden, error) {
 	l := behind{Hidden: Hidden{Place: end.Place, Blank: true}, each: each}
-	rest := (g.ExceptionsPerArea() - end.Index) * format.ExceptionSize
-	buf := make([]byte, min(rest, behindPiece))
-	for i := end.Index; i < g.ExceptionsPerArea(); i += len(buf) / format.ExceptionSize {
-		buf = buf[:min(len(buf), (g.ExceptionsPerArea()-i)*format.ExceptionSize)]
+	slots := g.ExceptionsPerArea()
+	buf := make([]byte, min((slots-end.Index)*format.ExceptionSize, behindPiece))
+	for i := end.Index; i < slots; i += len(buf) / format.ExceptionSize {
+		buf = buf[:min(len(buf), (slots-i)*format.ExceptionSize)]
 		at := format.Place{Area: end.Area, Index: i}
-		if err := raw.ReadFull(d, buf, int64(g.SlotOffset(at))); err != nil {
-			return l.Hidden, &format.AreaError{
-				Area:   at.Area,
-				Chunk:  g.AreaLocation(at.Area),
-				Offset: g.SlotOffset(at),
-				Read:   end.Exceptions,
-				Err:    err,
-			}
+		if err := raw.ReadFull(d, buf, g.SlotOffset(at)); err != nil {
+			return l.Hidden, g.Unreadable(at, end.Exceptions, err)
 		}
 		if err := l.add(i, buf); err != nil {
 			return l.Hidden, err
@@ -66,10 +60,9 @@ type behind struct {
 	gap  bool // a slot without an exception came before, in the sector that has the last exception
 }
 
-// pieceSize is how much of an area is in memory at a time, in bytes: a chunk may be a gigabyte.
+// behindPiece is how much of an area is in memory at a time, in bytes: a chunk may be a gigabyte.
 const behindPiece = 1 << 20
 
-// slotsPerSector is the number of exceptions in a sector.
 const slotsPerSector = format.SectorSize / format.ExceptionSize
 
 // add adds the slots of the area from index on, the first time with the

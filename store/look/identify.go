@@ -1,7 +1,7 @@
 // Package look finds out what a COW device holds, and writes nothing.
 //
 // [Identify] tells it by the header, [Identity.Examine] by the list too: a [Survey], whose
-// [Usage] is the kernel's accounting of the space. [LookBehind] reads what stands behind the list's end.
+// [Usage] is the kernel's accounting of the space. [Behind] reads what stands behind the list's end.
 package look
 
 import (
@@ -27,11 +27,11 @@ const (
 	Invalid       State = "invalid" // valid is 0: the snapshot is lost
 	Uninitialized State = "uninitialized"
 	Damaged       State = "damaged"
-	Foreign       State = "foreign" // no store; String has "damaged"
+	Foreign       State = "foreign" // not a store; String has "damaged"
 )
 
-// String is the state as programs are told it: for them, what is no store is a
-// damaged one.
+// String is the state as programs are told it: to them, a device without a store has a damaged
+// one.
 func (s State) String() string {
 	if s == Foreign {
 		return string(Damaged)
@@ -43,7 +43,7 @@ func (s State) String() string {
 // may hold anything.
 const lvmZeroes = 4096
 
-// unfinished is the mark that a creation leaves in place of the header until
+// UnfinishedMark is what a creation leaves in place of the header until
 // that is written. It stands behind the header's fields, which are zero: to the
 // kernel the device is a new one.
 const UnfinishedMark = "dmcow: this store was not finished\n"
@@ -115,20 +115,27 @@ func Identify(d Device, fresh format.Geometry) (Identity, error) {
 // [ErrInvalid] or a [*StateError] if there is none, or one of reading.
 func Loadable(d Device) (Identity, error) {
 	id, err := Identify(d, FreshGeometry(d))
-	switch {
-	case err != nil:
-		return id, err
-	case id.State == Invalid:
-		return id, ErrInvalid
-	case id.State != Valid:
-		return id, &StateError{State: id.State, Fault: id.Fault}
+	if err == nil {
+		err = id.CheckLoadable()
 	}
-	return id, nil
+	return id, err
 }
 
-// Fits reports whether the device is large enough for an empty store. The error
+// CheckLoadable is the error of a device on which the kernel serves no snapshot: [ErrInvalid]
+// or a [*StateError].
+func (id Identity) CheckLoadable() error {
+	switch id.State {
+	case Valid:
+		return nil
+	case Invalid:
+		return ErrInvalid
+	}
+	return &StateError{State: id.State, Fault: id.Fault}
+}
+
+// CheckFits wants the device to be large enough for an empty store. The error
 // is a [*TooSmallError].
-func Fits(d Device, g format.Geometry) error {
+func CheckFits(d Device, g format.Geometry) error {
 	size := format.Bytes(d.Size())
 	if g.Areas(g.Chunks(size)) == 0 {
 		return &TooSmallError{Sectors: size.Sectors(), Least: 2 * g.ChunkSectors()}
@@ -141,7 +148,7 @@ func Fits(d Device, g format.Geometry) error {
 func (id Identity) Survives(d Device) bool {
 	h := id.Header
 	g, err := format.NewGeometry(h.ChunkSectors)
-	if err != nil || h.Version != format.Version || h.Valid > 1 || Fits(d, g) != nil {
+	if err != nil || h.Version != format.Version || h.Valid > 1 || CheckFits(d, g) != nil {
 		return false
 	}
 	stray, err := NonZero(d, format.HeaderSize, format.SectorSize)
@@ -177,11 +184,12 @@ func (id *Identity) judge(d Device) {
 // unformatted tells a blank device, of which the kernel would make a new
 // store, from one whose header or content starts with four zeros.
 func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identity, error) {
-	small := Fits(d, g)
+	small := CheckFits(d, g)
 	if small == nil {
 		id.Fresh = g
 	}
-	id.Unfinished, id.Blank = isUnfinished(head), raw.IsZero(head)
+	id.Blank = raw.IsZero(head)
+	id.Unfinished = raw.IsZero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(UnfinishedMark))
 	switch {
 	case id.Unfinished && small == nil:
 		id.State = Uninitialized
@@ -204,12 +212,6 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 	return id, nil
 }
 
-// isUnfinished reports whether a device begins with the mark of a creation that
-// was cut off.
-func isUnfinished(head []byte) bool {
-	return raw.IsZero(head[:format.HeaderSize]) && bytes.HasPrefix(head[format.HeaderSize:], []byte(UnfinishedMark))
-}
-
 // leftover reports whether anything but zeros stands where header and area 0
 // would be. Of chunks larger than any of LVM's it looks at the beginning, where
 // the header's fields and the first exceptions stand: nobody waits for
@@ -224,7 +226,6 @@ func leftover(d Device, g format.Geometry) (bool, error) {
 	return false, nil
 }
 
-// blank reports whether length bytes are all zeros.
 func blank(d Device, offset, length format.Bytes) (bool, error) {
 	at, err := NonZero(d, offset, offset+length)
 	return at < 0 && err == nil, err
@@ -239,7 +240,7 @@ func NonZero(d Device, start, end format.Bytes) (int64, error) {
 	buf := make([]byte, min(end-start, 64<<10))
 	for at := start; at < end; at += format.Bytes(len(buf)) {
 		buf = buf[:min(format.Bytes(len(buf)), end-at)]
-		if err := raw.ReadFull(d, buf, int64(at)); err != nil {
+		if err := raw.ReadFull(d, buf, at); err != nil {
 			return -1, fmt.Errorf("byte %d: %w", at, err)
 		}
 		if raw.IsZero(buf) {

@@ -10,9 +10,9 @@ import (
 // there, as far as that could be read.
 type Survey struct {
 	Identity Identity
-	// Usage is that of a fresh store if there is none yet. Where Err is not
-	// nil, it is that of the exceptions before the place that Err names: their
-	// number holds, and little else.
+	// Usage is a fresh store's if there is none yet. Where Err is not nil, it
+	// counts the exceptions before the place that Err names: their number
+	// holds, and little else.
 	Usage Usage
 	// Err is why the list could not be read to its end, nil where it could.
 	Err *format.AreaError

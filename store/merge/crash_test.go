@@ -159,7 +159,7 @@ func (s story) check(now *rig, n int, want, before []byte) error {
 		return fmt.Errorf("merged again, %d exceptions are left and the origin holds something else (%v)", len(list), err)
 	}
 	// Nothing is left behind the empty list, but for what steps leave, as the kernel's do.
-	h, err := look.LookBehind(now.cow, g, format.End{}, nil)
+	h, err := look.Behind(now.cow, g, format.End{}, nil)
 	if err != nil || h.Count > 0 && n%2 != 0 {
 		return fmt.Errorf("merged again, %d entries are left behind the list's end (%v)", h.Count, err)
 	}
@@ -200,7 +200,7 @@ func TestUndoCutOff(t *testing.T) {
 		for crash := range record.Crashes(8, rng) {
 			states++
 			now := r.in(crash.Device())
-			if err := undo.Belongs(now.log, now.origin, false, nil); err != nil {
+			if err := undo.CheckBelongs(now.log, now.origin, false, nil); err != nil {
 				t.Fatalf("%v: %v", crash, err)
 			}
 			if err := back(now); err != nil || !bytes.Equal(now.origin.Image(), before) {

@@ -25,7 +25,7 @@
 //     there, and nobody reads the areas behind. Those are cleared next, then the second,
 //     then the first. What a cut leaves behind the list's end is then what a torn commit
 //     leaves, in an area whose last sector is clear or with a clear area behind it
-//     ([look.LookBehind]); and it equals the origin, so that it proves itself (check does
+//     ([look.Behind]); and it equals the origin, so that it proves itself (check does
 //     that). A later merge clears it with the list.
 //
 // # Chunks that cannot be read

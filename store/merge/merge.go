@@ -172,7 +172,7 @@ func (m *Prospect) count(_ *struct{}, b format.Batch) error {
 
 // lookBehind counts what stands behind the list's end, and refuses it where it may be missed.
 func (m *Prospect) lookBehind(end format.End) error {
-	h, err := look.LookBehind(m.cow, m.geometry, end, nil)
+	h, err := look.Behind(m.cow, m.geometry, end, nil)
 	if err != nil || h.Count == 0 {
 		return err
 	}

@@ -252,7 +252,7 @@ func TestHidden(t *testing.T) {
 			if _, err = m.Run(small(1000, 4096)); err != nil || !bytes.Equal(r.origin.Image(), want) {
 				t.Errorf("%v", err)
 			}
-			if h, err := look.LookBehind(r.cow, m.geometry, format.End{}, nil); err != nil || !h.Blank {
+			if h, err := look.Behind(r.cow, m.geometry, format.End{}, nil); err != nil || !h.Blank {
 				t.Errorf("%+v is left, %v", h, err)
 			}
 		})

@@ -26,9 +26,9 @@ type Saver struct {
 	id       look.Identity
 	geometry format.Geometry
 	origin   format.Bytes // its size
-	chunks   bitmap.Set   // those of the origin that are to be saved
+	chunks   bitmap.Set   // of the origin, that are to be saved
 	count    uint64
-	void     bool // Options.HiddenVoid
+	void     bool // as in store.Options
 	free     func()
 }
 
@@ -49,13 +49,11 @@ const lowChunks = 1 << 33
 // The error is [look.ErrInvalid], a [*look.StateError], a [*MemoryError], or one of reading.
 func New(d look.Device, fresh format.Geometry, origin format.Bytes, hiddenVoid bool) (*Saver, error) {
 	id, err := look.Identify(d, fresh)
-	switch {
-	case err != nil:
+	if err == nil && id.State != look.Uninitialized {
+		err = id.CheckLoadable()
+	}
+	if err != nil {
 		return nil, err
-	case id.State == look.Invalid:
-		return nil, look.ErrInvalid
-	case id.State != look.Valid && id.State != look.Uninitialized:
-		return nil, &look.StateError{State: id.State, Fault: id.Fault}
 	}
 	s := &Saver{device: d, id: id, geometry: id.Geometry, origin: origin, void: hiddenVoid}
 	if id.State == look.Uninitialized {
@@ -95,8 +93,8 @@ type Saving struct {
 // Need leaves out of what was marked the chunks that have an exception already, and tells
 // what is left. It is called once.
 //
-// The error is a [*store.HiddenError] where nothing can be added, a [*format.AreaError], or that
-// of visit, which is called now and then with the area that the walk has come to.
+// The error is a [*store.HiddenError] where nothing can be added, a [*format.AreaError], or visit's
+// own, which is called now and then with the area that the walk has come to.
 func (s *Saver) Need(visit func(format.AreaIndex) error) (Saving, error) {
 	usage := look.FreshUsage(s.geometry, format.Bytes(s.device.Size()))
 	if s.id.State == look.Valid {
@@ -111,7 +109,7 @@ func (s *Saver) Need(visit func(format.AreaIndex) error) (Saving, error) {
 			return Saving{}, err
 		}
 		usage.End = end
-		h, err := look.LookBehind(s.device, s.geometry, end, nil)
+		h, err := look.Behind(s.device, s.geometry, end, nil)
 		if err != nil {
 			return Saving{}, err
 		}
@@ -141,8 +139,7 @@ func (s *Saver) leaveOut(b format.Batch) {
 // called now and then with the number of those that are. Cut off at any point, the snapshot
 // shows what it showed, and the same can be done again.
 //
-// The error is one of [store.Store.PrepareException], one
-// of reading or writing, or visit's.
+// The error is one of [store.Store.PrepareException], one of reading or writing, or visit's.
 func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, visit func(saved uint64) error) error {
 	if s.count == 0 {
 		return nil
@@ -158,7 +155,7 @@ func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, visit func(saved u
 	}
 	var buffers memory.Buffers
 	defer buffers.Free()
-	c := &saving{Saver: s, store: store, to: d, from: origin, buffer: buffers.New(saveBuffer)}
+	c := &saving{Saver: s, store: store, to: d, from: origin, buffer: buffers.New(bufferSize)}
 	for next, saved := uint64(0), uint64(0); saved < s.count; {
 		n := 0
 		if next, n, err = c.batch(next); err != nil {
@@ -172,10 +169,9 @@ func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, visit func(saved u
 	return nil
 }
 
-// saveBuffer is how much is copied before exceptions are committed, in bytes, or one chunk.
-const saveBuffer = 1 << 20
+// bufferSize is how much is copied before exceptions are committed, in bytes, or one chunk.
+const bufferSize = 1 << 20
 
-// saving is a Save on its way.
 type saving struct {
 	*Saver
 	store  *store.Store
@@ -189,7 +185,7 @@ type saving struct {
 func (c *saving) batch(next uint64) (uint64, int, error) {
 	var all []store.Pending
 	var failed error
-	for len(all) < max(1, int(saveBuffer/c.geometry.ChunkBytes())) {
+	for len(all) < max(1, int(bufferSize/c.geometry.ChunkBytes())) {
 		n, ok := c.chunks.Next(next)
 		if !ok {
 			break
@@ -239,7 +235,7 @@ func (c *saving) copyBytes(from, to, length format.Bytes) error {
 		buf := c.buffer[:min(length, format.Bytes(len(c.buffer)))]
 		there := min(format.Bytes(len(buf)), c.origin-min(from, c.origin))
 		clear(buf[there:])
-		if err := raw.ReadFull(c.from, buf[:there], int64(from)); err != nil {
+		if err := raw.ReadFull(c.from, buf[:there], from); err != nil {
 			return fmt.Errorf("origin at byte %d: %w", from, err)
 		}
 		if _, err := c.to.WriteAt(buf, int64(to)); err != nil {

@@ -16,7 +16,7 @@ import (
 type ForeignError struct {
 	Size   format.Bytes // of the device that it belongs to
 	Actual format.Bytes // of the one that it was to be used on
-	// Offset is that of a sector of the device that holds neither what the log
+	// Offset is where the device has a sector that holds neither what the log
 	// captured nor what the change wrote there; it means nothing where the sizes
 	// differ.
 	Offset format.Bytes
@@ -61,25 +61,32 @@ func firstLabel(d look.Device, g format.Geometry) (h labelHead, err error) {
 	if g.Chunks(format.Bytes(d.Size())) <= format.FirstData {
 		return h, ErrNoLog
 	}
-	var x [format.ExceptionSize]byte
-	if err := raw.ReadFull(d, x[:], int64(g.SlotOffset(format.Place{}))); err != nil {
+	n, err := firstOf(d, g, 0)
+	if err != nil {
 		return h, err
 	}
-	if n := format.DecodeException(x[:]).New; n != 0 && n != g.DataChunk(labelChunks(g)) {
+	if n != 0 && n != g.DataChunk(labelChunks(g)) {
 		return h, ErrNoLog
 	}
 	return readLabelHead(d, g, format.FirstData)
 }
 
-// Belongs is why the undo log on log does not belong to the device, nil where it does: that has
+// firstOf is the new chunk of an area's first exception.
+func firstOf(d look.Device, g format.Geometry, k format.AreaIndex) (format.NewChunk, error) {
+	var x [format.ExceptionSize]byte
+	err := raw.ReadFull(d, x[:], g.SlotOffset(format.Place{Area: k}))
+	return format.DecodeException(x[:]).New, err
+}
+
+// CheckBelongs wants the undo log on log to belong to the device: that has
 // the size of the one that was changed, and each sector that was captured still
 // holds what it held then, or else what the change wrote there. With sample, it
 // looks at the last area and at some of the others; without, at all of them. It calls visit,
 // where that is not nil, now and then, and ends with the error that it returns.
 //
 // The error is [ErrNoLog], a [*ForeignError] or a [*CutOffError], one of reading, or
-// that of visit.
-func Belongs(log look.Device, device Reader, sample bool, visit func(format.AreaIndex) error) error {
+// visit's own.
+func CheckBelongs(log look.Device, device Reader, sample bool, visit func(format.AreaIndex) error) error {
 	id, err := look.Identify(log, look.FreshGeometry(log))
 	if err != nil {
 		return err
@@ -102,9 +109,9 @@ func Belongs(log look.Device, device Reader, sample bool, visit func(format.Area
 	if err != nil {
 		return err
 	}
-	c := undoCheck{log: log, device: device, size: size, geometry: id.Geometry}
+	c := comparison{log: log, device: device, size: size, geometry: id.Geometry}
 	if first.flags&labelTakingBack == 0 {
-		if err := c.whole(end); err != nil {
+		if err := c.checkWhole(end); err != nil {
 			return err
 		}
 	}
@@ -123,16 +130,16 @@ func Belongs(log look.Device, device Reader, sample bool, visit func(format.Area
 	return nil
 }
 
-// whole wants the list of a log, which ended in end, to have all the exceptions that the label
+// checkWhole wants the list of a log, which ended in end, to have all the exceptions that the label
 // of its last area tells of.
-func (c *undoCheck) whole(end format.End) error {
+func (c *comparison) checkWhole(end format.End) error {
 	at := end.NextFree // where the area's label is begun
 	if end.Index > 0 {
-		var x [format.ExceptionSize]byte
-		if err := raw.ReadFull(c.log, x[:], int64(c.geometry.SlotOffset(format.Place{Area: end.Area}))); err != nil {
+		first, err := firstOf(c.log, c.geometry, end.Area)
+		if err != nil {
 			return err
 		}
-		chunks, ok := labelAt(c.geometry, format.DecodeException(x[:]).New)
+		chunks, ok := labelAt(c.geometry, first)
 		if !ok {
 			return ErrNoLog
 		}
@@ -178,19 +185,19 @@ func changeFlags(log store.WriteDevice, g format.Geometry, change func(uint32) u
 	return nil
 }
 
-// undoCheck compares a device with an undo log.
-type undoCheck struct {
+// comparison compares a device with an undo log.
+type comparison struct {
 	log      look.Device
 	device   Reader
 	size     format.Bytes // of the device
 	geometry format.Geometry
 }
 
-// area compares what area k has captured.
-func (c *undoCheck) area(k format.AreaIndex) error {
+// area compares what area k has captured with the device.
+func (c *comparison) area(k format.AreaIndex) error {
 	area := make([]byte, c.geometry.ChunkBytes())
 	at := c.geometry.Offset(c.geometry.AreaLocation(k))
-	if err := raw.ReadFull(c.log, area, int64(at)); err != nil {
+	if err := raw.ReadFull(c.log, area, at); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", at, err)
 	}
 	var l *label
@@ -213,17 +220,16 @@ func (c *undoCheck) area(k format.AreaIndex) error {
 	return nil
 }
 
-// chunk compares a chunk.
-func (c *undoCheck) chunk(l *label, i int, x format.Exception, captured, now []byte) error {
+func (c *comparison) chunk(l *label, i int, x format.Exception, captured, now []byte) error {
 	if uint64(x.Old) >= uint64((c.size-1)/c.geometry.ChunkBytes())+1 {
 		return fmt.Errorf("the undo log has captured chunk %d, and the device has %d bytes: it is damaged", x.Old, c.size)
 	}
 	at := format.Bytes(x.Old) * c.geometry.ChunkBytes()
 	n := min(c.geometry.ChunkBytes(), c.size-at)
-	if err := raw.ReadFull(c.device, now[:n], int64(at)); err != nil {
+	if err := raw.ReadFull(c.device, now[:n], at); err != nil {
 		return fmt.Errorf("byte %d: %w", at, err)
 	}
-	if err := raw.ReadFull(c.log, captured[:n], int64(c.geometry.Offset(x.New))); err != nil {
+	if err := raw.ReadFull(c.log, captured[:n], c.geometry.Offset(x.New)); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", c.geometry.Offset(x.New), err)
 	}
 	for s := format.Bytes(0); s+format.SectorSize <= n; s += format.SectorSize {

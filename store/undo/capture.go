@@ -58,7 +58,6 @@ type captive struct {
 	changes []Change // cut to the chunk
 }
 
-// split cuts the changes to chunks.
 func (u *Log) split(changes []Change) (all []captive, err error) {
 	chunk, end := u.geometry.ChunkBytes(), format.Bytes(0)
 	for _, c := range changes {
@@ -170,7 +169,7 @@ func (u *Log) copy(p store.Pending, c captive, i int) error {
 	data := make([]byte, u.geometry.ChunkBytes())
 	at := format.Bytes(c.old) * u.geometry.ChunkBytes()
 	length := min(u.geometry.ChunkBytes(), u.size-at)
-	if err := raw.ReadFull(u.origin, data[:length], int64(at)); err != nil {
+	if err := raw.ReadFull(u.origin, data[:length], at); err != nil {
 		return fmt.Errorf("byte %d of the device to be captured: %w", at, err)
 	}
 	if _, err := u.device.WriteAt(data, int64(u.geometry.Offset(p.New))); err != nil {
@@ -196,7 +195,7 @@ func (u *Log) amend(again map[format.OldChunk][]Change) error {
 	area := make([]byte, u.geometry.ChunkBytes())
 	for k, n := end.Area, end.Index; len(again) > 0; k, n = k-1, u.geometry.ExceptionsPerArea() {
 		at := u.geometry.Offset(u.geometry.AreaLocation(k))
-		if err := raw.ReadFull(u.device, area, int64(at)); err != nil {
+		if err := raw.ReadFull(u.device, area, at); err != nil {
 			return fmt.Errorf("byte %d of the undo log: %w", at, err)
 		}
 		new, err := u.amendArea(k, area[:n*format.ExceptionSize], again)

@@ -72,16 +72,14 @@ const MaxChunk = 128
 // ErrChunk says that an undo log was to be made with larger chunks.
 var ErrChunk = fmt.Errorf("the chunks of an undo log have %d sectors at most", MaxChunk)
 
-// ErrNoLog says that a store is no undo log.
+// ErrNoLog says that a store is not an undo log.
 var ErrNoLog = errors.New("is no undo log: it lacks the label of one")
 
 // castagnoli is made where it is needed: a small store takes no longer than the start.
 var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
-// sum is the checksum of a sector.
 func sum(sector []byte) uint32 { return crc32.Checksum(sector, castagnoli()) }
 
-// labelChunks is how many chunks a label takes.
 func labelChunks(g format.Geometry) uint64 {
 	bytes := labelSize + format.Bytes(g.ExceptionsPerArea())*chunkSums(g)
 	return uint64((bytes + g.ChunkBytes() - 1) / g.ChunkBytes())
@@ -109,7 +107,6 @@ func (l *label) changeFlags(change func(uint32) uint32) {
 	binary.LittleEndian.PutUint32(l.raw[labelFlags:], change(binary.LittleEndian.Uint32(l.raw[labelFlags:])))
 }
 
-// writeHead writes what stands before the sums.
 func (l *label) writeHead(d store.WriteDevice) error { return l.write(d, 0, labelSize) }
 
 // readLabel reads the label of the area whose first exception has its data in
@@ -125,7 +122,7 @@ func readLabel(d look.Device, g format.Geometry, first format.NewChunk) (*label,
 	l := newLabel(g, chunks, 0, 0)
 	size := int(g.ChunkBytes())
 	for i, c := range chunks {
-		if err := raw.ReadFull(d, l.raw[i*size:][:size], int64(g.Offset(c))); err != nil {
+		if err := raw.ReadFull(d, l.raw[i*size:][:size], g.Offset(c)); err != nil {
 			return nil, fmt.Errorf("byte %d of the undo log: %w", g.Offset(c), err)
 		}
 	}
@@ -139,7 +136,7 @@ func readLabelHead(d look.Device, g format.Geometry, first format.NewChunk) (h l
 		return h, ErrNoLog
 	}
 	var head [labelSize]byte
-	if err := raw.ReadFull(d, head[:], int64(g.Offset(first))); err != nil {
+	if err := raw.ReadFull(d, head[:], g.Offset(first)); err != nil {
 		return h, fmt.Errorf("byte %d of the undo log: %w", g.Offset(first), err)
 	}
 	if string(head[:len(labelMagic)]) != labelMagic {
@@ -163,7 +160,6 @@ func (l *label) write(d store.WriteDevice, start, end int) error {
 	return nil
 }
 
-// writeSums writes the sums of the exceptions from first up to end.
 func (l *label) writeSums(d store.WriteDevice, first, end int) error {
 	n := int(chunkSums(l.geometry))
 	return l.write(d, labelSize+first*n, labelSize+end*n)
@@ -174,7 +170,7 @@ func (l *label) inHead(i int) bool {
 	return format.Bytes(labelSize)+format.Bytes(i)*chunkSums(l.geometry) < l.geometry.ChunkBytes()
 }
 
-// sums are those of sector n of exception i's chunk.
+// sums are both sums of sector n of exception i's chunk.
 func (l *label) sums(i, n int) []byte {
 	return l.raw[labelSize+i*int(chunkSums(l.geometry))+n*sumsSize:][:sumsSize]
 }
@@ -195,7 +191,7 @@ func (l *label) set(i int, data []byte) {
 func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.ReaderAt) (changed bool, err error) {
 	for _, c := range changes {
 		now := make([]byte, len(c.Data))
-		if err := raw.ReadFull(device, now, int64(c.Offset)); err != nil {
+		if err := raw.ReadFull(device, now, c.Offset); err != nil {
 			return changed, fmt.Errorf("byte %d of the device to be captured: %w", c.Offset, err)
 		}
 		sector := int((c.Offset - format.Bytes(old)*l.geometry.ChunkBytes()).Sectors())

@@ -1,6 +1,6 @@
 // Package undo keeps what a device held before a change, as a store that takes the change back when it is
-// merged into the device. The engine writes it; what a log keeps beside that, in chunks that no exception
-// names, tells it from logs of other devices ([Belongs]).
+// merged into the device. The engine writes it ([Log]); labels, in chunks that no exception names, tell a log
+// from other stores ([IsLog]) and from logs of other devices ([CheckBelongs]).
 package undo
 
 import (
@@ -116,10 +116,10 @@ func Size(g format.Geometry, chunks uint64) format.Bytes {
 }
 
 // Open opens an undo log to go on with the change that it belongs to. It
-// refuses a store that is no undo log ([ErrNoLog]) and, unless force is given,
+// refuses a store that is not an undo log ([ErrNoLog]) and, unless force is given,
 // one that does not belong to the device ([*ForeignError]), going by a sample
 // of what it captured, or that lost the end of its list ([*CutOffError]). What was
-// written to both is durable then. Other errors are those of [store.Open], and of the device.
+// written to both is durable then. Other errors are [store.Open]'s, and the device's.
 func Open(log store.WriteDevice, origin Changeable, o Options) (*Log, error) {
 	if err := origin.Sync(); err != nil {
 		return nil, fmt.Errorf("the device to be captured cannot be synced: %w", err)
@@ -137,7 +137,7 @@ func Open(log store.WriteDevice, origin Changeable, o Options) (*Log, error) {
 		return nil, err
 	}
 	if !o.Force {
-		if err := Belongs(log, origin, true, o.Visit); err != nil {
+		if err := CheckBelongs(log, origin, true, o.Visit); err != nil {
 			return nil, err
 		}
 	}
@@ -179,7 +179,7 @@ func open(log store.WriteDevice, origin Changeable, o Options) (*Log, format.End
 // captured.
 func (u *Log) hiddenVoid(end format.End) (bool, error) {
 	void := true
-	_, err := look.LookBehind(u.device, u.geometry, end, func(_ format.Place, x format.Exception) error {
+	_, err := look.Behind(u.device, u.geometry, end, func(_ format.Place, x format.Exception) error {
 		if void && !u.captured.Has(uint64(x.Old)) {
 			void = u.holds(x)
 		}
@@ -191,13 +191,13 @@ func (u *Log) hiddenVoid(end format.End) (bool, error) {
 // holds reports whether the device holds what an exception has captured.
 func (u *Log) holds(x format.Exception) bool {
 	at := format.Bytes(x.Old) * u.geometry.ChunkBytes()
-	if !u.geometry.Plausible(u.geometry.Chunks(format.Bytes(u.device.Size())), x) || at >= u.size {
+	if !look.Plausible(u.geometry, u.geometry.Chunks(format.Bytes(u.device.Size())), x) || at >= u.size {
 		return false
 	}
 	n := min(u.geometry.ChunkBytes(), u.size-at)
 	captured, now := make([]byte, n), make([]byte, n)
-	return raw.ReadFull(u.device, captured, int64(u.geometry.Offset(x.New))) == nil &&
-		raw.ReadFull(u.origin, now, int64(at)) == nil && bytes.Equal(captured, now)
+	return raw.ReadFull(u.device, captured, u.geometry.Offset(x.New)) == nil &&
+		raw.ReadFull(u.origin, now, at) == nil && bytes.Equal(captured, now)
 }
 
 // Kept reports whether all that the log has captured came from changes that left the store
@@ -220,12 +220,12 @@ func (u *Log) resume(first labelHead) error {
 			return err
 		}
 	} else {
-		var first [format.ExceptionSize]byte
-		at := u.geometry.SlotOffset(format.Place{Area: u.log.End().Area})
-		if err := raw.ReadFull(u.device, first[:], int64(at)); err != nil {
-			return fmt.Errorf("byte %d of the undo log: %w", at, err)
+		k := u.log.End().Area
+		first, err := firstOf(u.device, u.geometry, k)
+		if err != nil {
+			return fmt.Errorf("byte %d of the undo log: %w", u.geometry.SlotOffset(format.Place{Area: k}), err)
 		}
-		l, err := readLabel(u.device, u.geometry, format.DecodeException(first[:]).New)
+		l, err := readLabel(u.device, u.geometry, first)
 		if err != nil {
 			return err
 		}

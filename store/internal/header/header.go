@@ -92,7 +92,7 @@ func writeHeader(d Device, block []byte) error {
 // be another. What data writes, where it is not nil, is durable before there is a header, too; cut off
 // before that, it leaves the mark of an unfinished store.
 func Initialize(d Device, g format.Geometry, visit, data func() error) error {
-	if err := look.Fits(d, g); err != nil {
+	if err := look.CheckFits(d, g); err != nil {
 		return err
 	}
 	begin := clearHeader

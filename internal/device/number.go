@@ -17,3 +17,16 @@ func (d *Device) IsBlock() bool {
 
 // Partitions are the paths of the partitions that the kernel shows of a block device.
 func (d *Device) Partitions() (paths []string) { return d.Number().Partitions() }
+
+// Target is the device's device-mapper target; ok is false for another
+// device, or where that cannot be told (it takes root rights).
+func (d *Device) Target() (t inuse.Target, ok bool) { return d.Number().Target() }
+
+// TableName is the device's name in a device-mapper table: its number, as the kernel has it,
+// or its path where it is not a block device: the table wants one.
+func (d *Device) TableName() string {
+	if n := d.Number(); n != (inuse.Number{}) {
+		return n.String()
+	}
+	return d.path
+}
