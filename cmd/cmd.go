@@ -187,10 +187,13 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 	return kong.Must(c, options...)
 }
 
-// named is the command that the arguments begin with, or all of them where they begin with none: to
-// make kong know them all takes half the time that the program takes to begin.
+// named is the command that the arguments begin with, none for --version alone, and else all of them: to make kong
+// know them all takes half the time that the program takes to begin.
 func named(args []string) []command {
 	all := commands()
+	if slices.Equal(args, []string{"--version"}) {
+		return nil
+	}
 	first := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
 	if first < 0 {
 		return all
