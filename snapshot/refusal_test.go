@@ -262,7 +262,7 @@ func TestRefusals(t *testing.T) {
 				r.file("image", make([]byte, 4096))
 				return done(r.PlanCreate(CreateRequest{Request: Request{COW: "new"}, Base: "origin", Image: "image"}))
 			},
-			wanted{Unable, "image", "is not as large as the origin", nil},
+			wanted{Unable, "image", "the image is not as large as the origin", nil},
 		},
 		"create: over what is read": {
 			func(r rig) error {

@@ -11,7 +11,7 @@ import (
 var (
 	// ErrNoRoom: the next free chunk does not lie on the device (ENOSPC of
 	// persistent_prepare_exception).
-	ErrNoRoom = errors.New("no room for one more exception")
+	ErrNoRoom = errors.New("there is no room for one more exception")
 	// ErrNoNextArea: there is a chunk, but its exception would fill the last
 	// area that the device has room for. The kernel gives the chunk out, and
 	// drops the snapshot when it cannot clear the next area. It is an ErrNoRoom.

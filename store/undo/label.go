@@ -73,7 +73,7 @@ const MaxChunk = 128
 var ErrChunk = fmt.Errorf("the chunks of an undo log have %d sectors at most", MaxChunk)
 
 // ErrNoLog says that a store is not an undo log.
-var ErrNoLog = errors.New("is no undo log: it lacks the label of one")
+var ErrNoLog = errors.New("the store is no undo log: it lacks the label of one")
 
 // castagnoli is made where it is needed: a small store takes no longer than the start.
 var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
