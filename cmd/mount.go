@@ -37,7 +37,7 @@ func (c *mountCmd) Run(a *app) error {
 	var background *os.File
 	if c.Daemon && !c.DryRun {
 		if background = process.StartedBy(); background == nil {
-			end, err := process.StartDaemon(a.ctx)
+			end, err := process.StartDaemon(a.ctx, a.stdout.File())
 			if err != nil {
 				return unable("daemon", err)
 			}

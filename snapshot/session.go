@@ -94,10 +94,13 @@ func (s *Session) detail(device, format string, args ...any) {
 }
 
 func (s *Session) watch(device string, unit Unit, most uint64) *stretch {
-	if s.options.Watch == nil {
-		return &stretch{Watcher: nobody{}}
+	w := &stretch{Watcher: nobody{}}
+	if s.options.Watch != nil {
+		if by := s.options.Watch(device, unit, most); by != nil {
+			w.Watcher = by
+		}
 	}
-	return &stretch{Watcher: s.options.Watch(device, unit, most)}
+	return w
 }
 
 // walking watches a walk through a store's metadata. How long the list is shows only at its end.

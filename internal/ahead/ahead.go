@@ -1,6 +1,8 @@
 // Package ahead does work ahead of who takes it: on several jobs at once, and they are taken in order.
 package ahead
 
+import "sync/atomic"
+
 // A Line is jobs on their way. It is used by one goroutine; the jobs are worked on by others.
 type Line[J any] struct {
 	work    func(*J)
@@ -10,6 +12,7 @@ type Line[J any] struct {
 	flying  []*item[J] // in order
 	taken   *item[J]
 	spare   []*item[J]
+	closing atomic.Bool // what has not begun is left undone
 }
 
 type item[J any] struct {
@@ -66,8 +69,10 @@ func (l *Line[J]) Take() *J {
 	return i.job
 }
 
-// Close waits for the work that has begun: nothing is being done any more when it returns.
+// Close waits for the work that has begun: nothing is being done any more when it returns. Jobs that have not begun
+// are left undone.
 func (l *Line[J]) Close() {
+	l.closing.Store(true)
 	for l.Take() != nil {
 	}
 	if l.queue != nil {
@@ -101,7 +106,9 @@ func (l *Line[J]) begin(i *item[J], jobs int) {
 		l.started++
 		go func() {
 			for i := range l.queue {
-				l.work(i.job)
+				if !l.closing.Load() {
+					l.work(i.job)
+				}
 				i.done <- struct{}{}
 			}
 		}()

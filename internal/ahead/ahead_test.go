@@ -1,6 +1,7 @@
 package ahead_test
 
 import (
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -73,14 +74,28 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
-// TestClose: what has begun is waited for, and is not taken.
+// TestClose: what has begun is waited for, and is not taken; what has not is left undone.
 func TestClose(t *testing.T) {
-	var done atomic.Int32
-	l := ahead.New(2, func(*square) { done.Add(1) })
+	var began, done atomic.Int32
+	first, closing := make(chan struct{}, 8), make(chan struct{})
+	l := ahead.New(2, func(*square) {
+		began.Add(1)
+		first <- struct{}{}
+		<-closing
+		done.Add(1)
+	})
 	l.Fill(8, func(*square) bool { return true })
+	<-first
+	<-first // both workers are at work
+	go func() {
+		for !l.IsClosing() {
+			runtime.Gosched()
+		}
+		close(closing)
+	}()
 	l.Close()
-	if done.Load() != 8 || l.Take() != nil {
-		t.Errorf("%d jobs are done", done.Load())
+	if began.Load() != 2 || done.Load() != 2 || l.Take() != nil {
+		t.Errorf("%d jobs were begun, %d are done", began.Load(), done.Load())
 	}
 }
 

@@ -31,8 +31,8 @@ func StartedBy() *os.File {
 }
 
 // StartDaemon runs the same command in the background, and waits until that has come to its point, or has
-// failed: this process is to exit with its status.
-func StartDaemon(ctx context.Context) (status int, err error) {
+// failed: this process is to exit with its status. Output is what it has for standard output, nil for none.
+func StartDaemon(ctx context.Context, output *os.File) (status int, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
@@ -49,7 +49,7 @@ func StartDaemon(ctx context.Context) (status int, err error) {
 	defer null.Close()
 	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{
 		Env:   append(os.Environ(), daemonVariable+"="+strconv.Itoa(os.Getpid())),
-		Files: []*os.File{null, os.Stdout, os.Stderr, theirs},
+		Files: []*os.File{null, output, os.Stderr, theirs},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	theirs.Close()

@@ -50,8 +50,13 @@ func (o *Output) Write(p []byte) (n int, err error) {
 	return n, e
 }
 
-// File is the file behind it, nil if there is none.
-func (o *Output) File() *os.File { return fileOf(o.Writer) }
+// File is the file behind it, nil if there is none, or it is closed.
+func (o *Output) File() *os.File {
+	if o.closed {
+		return nil
+	}
+	return fileOf(o.Writer)
+}
 
 // Errors is standard error: several goroutines write to it, and in the background it becomes
 // something else.
