@@ -29,14 +29,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // statusNoRun is the exit status that says that umlexec, not the program,
@@ -105,12 +109,37 @@ func (j *job) boot(ctx context.Context, kernel string) error {
 
 	finish := j.follow()
 	defer finish()
-	if err := cmd.Start(); err != nil {
+	if err := startOnOne(cmd); err != nil {
 		return err
 	}
 	_ = cmd.Wait() // how the kernel ended says nothing: status tells by the file that the program's end leaves
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	return nil
+}
+
+// startOnOne starts a command on one of the processors that it may run on. The kernel and the processes in it are
+// processes that wait for each other at every system call: on one processor that is a switch, and on two that are
+// else idle, each wakes the other up.
+func startOnOne(cmd *exec.Cmd) error {
+	runtime.LockOSThread() // the child has the thread's processors
+	defer runtime.UnlockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return cmd.Start()
+	}
+	for i, skip := 0, rand.IntN(all.Count()); ; i++ {
+		if all.IsSet(i) {
+			if skip == 0 {
+				one.Set(i)
+				break
+			}
+			skip--
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err == nil {
+		defer func() { _ = unix.SchedSetaffinity(0, &all) }()
+	}
+	return cmd.Start()
 }
 
 func (j *job) kernelArgs() ([]string, error) {
