@@ -8,9 +8,8 @@ type Place struct {
 	Index int // of the exception in its area
 }
 
-// Batch is a stretch of metadata: consecutive slots of one or of several
-// areas, as they stand on disk. It is valid until the call that it was handed
-// to returns.
+// Batch is a stretch of metadata: consecutive slots of one or of several areas, as they stand on disk. It is
+// valid until the call that it was handed to returns.
 type Batch struct {
 	Place         // of the first slot
 	slots  int    // in an area
@@ -35,9 +34,8 @@ func (p Piece) At(i int) Exception { return DecodeException(p.Raw[i*ExceptionSiz
 // Len is the number of slots in the batch.
 func (b Batch) Len() int { return len(b.raw) / ExceptionSize }
 
-// Pieces are the batch's parts in the order of the device: its live exceptions
-// area by area, then what the terminator hides, where the walk was asked for
-// that. The terminator itself is in none.
+// Pieces are the batch's parts in the order of the device: its live exceptions area by area, then what the
+// terminator hides, where the walk was asked for that. The terminator itself is in none.
 func (b Batch) Pieces() iter.Seq[Piece] {
 	return func(yield func(Piece) bool) {
 		for i := 0; i < b.live; {

@@ -3,9 +3,8 @@ package format
 const (
 	// MaxChunkSectors is the largest legal chunk size, in sectors: 1 GiB.
 	MaxChunkSectors = 2097152
-	// DefaultChunkSectors is the chunk size of a new store that the kernel was
-	// not told one for, unless the logical block is larger
-	// (DM_CHUNK_SIZE_DEFAULT_SECTORS in dm-exception-store.h).
+	// DefaultChunkSectors is the chunk size of a new store that the kernel was not told one for, unless the
+	// logical block is larger (DM_CHUNK_SIZE_DEFAULT_SECTORS in dm-exception-store.h).
 	DefaultChunkSectors = 32
 	// LargestDevice is the largest that the kernel can address, in bytes (loff_t).
 	LargestDevice Bytes = 1 << 63
@@ -27,10 +26,9 @@ const (
 	ErrTooHigh       ChunkSizeError = "Chunk size is too high"
 )
 
-// CheckChunkSectors reports whether the kernel takes a chunk size of n sectors
-// on a device whose logical blocks are of block bytes (512 where there is
-// none, as for an image file). The error is one of [ErrNotPowerOf2],
-// [ErrNotBlockSized], [ErrTooHigh], tested in the kernel's order.
+// CheckChunkSectors reports whether the kernel takes a chunk size of n sectors on a device whose logical
+// blocks are of block bytes (512 where there is none, as for an image file). The error is one of
+// [ErrNotPowerOf2], [ErrNotBlockSized], [ErrTooHigh], tested in the kernel's order.
 func CheckChunkSectors(n uint32, block Bytes) error {
 	switch {
 	case n == 0 || n&(n-1) != 0:
@@ -133,9 +131,8 @@ func (g Geometry) DataChunk(i uint64) NewChunk {
 	return NewChunk(FirstData + i + i/(g.stride-1))
 }
 
-// ChunksFor is the number of chunks of a store with so many exceptions, for which
-// so many data chunks were given out, one after the other: header, areas and data,
-// with the area in which the list ends.
+// ChunksFor is the number of chunks of a store with so many exceptions, for which so many data chunks were
+// given out, one after the other: header, areas and data, with the area in which the list ends.
 func (g Geometry) ChunksFor(exceptions, data uint64) uint64 {
 	last := g.AreaLocation(AreaIndex(exceptions / uint64(g.ExceptionsPerArea())))
 	if data > 0 {

@@ -11,9 +11,8 @@ type Prefetcher interface {
 	Prefetch(offset int64, length int)
 }
 
-// ManyReader is a device from which many pieces can be read at once faster than one
-// by one: each p[i] from byte at[i]. Where some cannot be read whole, failed is the
-// first of them.
+// ManyReader is a device from which many pieces can be read at once faster than one by one: each p[i] from
+// byte at[i]. Where some cannot be read whole, failed is the first of them.
 type ManyReader interface {
 	ReadsMany() bool // where it is false, it is no faster
 	ReadMany(p [][]byte, at []int64) (failed int, err error)
@@ -25,10 +24,9 @@ const slowRead = 25 * time.Microsecond
 
 // reader reads a walk's jobs, several at a time.
 //
-// Areas lie a stride apart, so the operating system reads none of them ahead.
-// Asking for the areas of a job together makes a cold disk several times
-// faster, and a warm cache slower by a quarter: it is done only after reads
-// that were slow.
+// Areas lie a stride apart, so the operating system reads none of them ahead. Asking for the areas of a job
+// together makes a cold disk several times faster, and a warm cache slower by a quarter: it is done only
+// after reads that were slow.
 type reader struct {
 	device io.ReaderAt
 	many   ManyReader // the device, where the areas of a job may be read at once; else nil

@@ -77,11 +77,10 @@ func (r *runner[T]) load(q *request[T]) {
 	}
 }
 
-// outdated reports whether a batch's first area is another than when it was read.
-// The kernel clears an area before it fills the one before it. A batch read
-// ahead of the one before it may have been read before that; what it holds is
-// then of an earlier life of the device. Within a batch areas are read in
-// order, so that this cannot happen.
+// outdated reports whether a batch's first area is another than when it was read. The kernel clears an area
+// before it fills the one before it. A batch read ahead of the one before it may have been read before that;
+// what it holds is then of an earlier life of the device. Within a batch areas are read in order, so that
+// this cannot happen.
 func (r *runner[T]) outdated(q *request[T]) bool {
 	first := job{Place: q.Place, count: min(q.count, r.layout.slots-q.Index)}
 	again := reader{device: r.reader.device}
@@ -100,10 +99,9 @@ func (r *runner[T]) account(q *request[T]) {
 	}
 }
 
-// finish ends a walk whose terminator is in q: it delivers what the terminator
-// hides where that was asked for, and makes sure that the device does not end
-// in the area, since the kernel reads it whole. The rest of a large area is
-// not read for that alone.
+// finish ends a walk whose terminator is in q: it delivers what the terminator hides where that was asked
+// for, and makes sure that the device does not end in the area, since the kernel reads it whole. The rest of
+// a large area is not read for that alone.
 func (r *runner[T]) finish(q *request[T]) error {
 	terminator := r.end.Place
 	for {

@@ -2,9 +2,8 @@ package format
 
 import "encoding/binary"
 
-// scan looks for the terminator in raw, whole exceptions as they stand on
-// disk. It returns the number of exceptions before it, all of them where there
-// is none, and their highest new chunk.
+// scan looks for the terminator in raw, whole exceptions as they stand on disk. It returns the number of
+// exceptions before it, all of them where there is none, and their highest new chunk.
 //
 // It takes four exceptions a turn, in lanes that do not wait for each other:
 // the speed of every walk is the speed of this loop.
@@ -34,10 +33,9 @@ func scan(raw []byte) (live int, highest NewChunk) {
 	return i / ExceptionSize, NewChunk(high)
 }
 
-// nextFree carries the kernel's next free chunk over the exceptions of raw,
-// none of them a terminator, whose highest new chunk is highest
-// (insert_exceptions). The kernel adds in 64 bits: a new chunk of all ones
-// makes it start again from 0.
+// nextFree carries the kernel's next free chunk over the exceptions of raw, none of them a terminator, whose
+// highest new chunk is highest (insert_exceptions). The kernel adds in 64 bits: a new chunk of all ones makes
+// it start again from 0.
 func nextFree(from NewChunk, raw []byte, highest NewChunk) NewChunk {
 	if len(raw) == 0 {
 		return from // which may be 0 by now

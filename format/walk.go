@@ -8,9 +8,8 @@ import (
 	"dmcow/internal/ahead"
 )
 
-// ErrBeyondDevice is the cause of an [AreaError] where the list leads to an
-// area that does not lie wholly on the device. The kernel refuses such a
-// store.
+// ErrBeyondDevice is the cause of an [AreaError] where the list leads to an area that does not lie wholly on
+// the device. The kernel refuses such a store.
 var ErrBeyondDevice = errors.New("the list leads past the end of the device")
 
 // AreaError tells where a walk could not go on. What was delivered before it
@@ -43,9 +42,8 @@ func (g Geometry) Unreadable(at Place, read uint64, err error) *AreaError {
 // End tells where a walk ended, and what it met on the way.
 type End struct {
 	Exceptions uint64 // live ones
-	// Place is the terminator's: the kernel's current_area and
-	// current_committed. Where the walk ended without one, it is the
-	// place of the slot that would have come next.
+	// Place is the terminator's: the kernel's current_area and current_committed. Where the walk ended
+	// without one, it is the place of the slot that would have come next.
 	Place
 	NextFree NewChunk // the kernel's next_free after loading
 	Highest  NewChunk // highest new chunk of an exception, 0 if there is none
@@ -66,12 +64,10 @@ type Walk struct {
 	Live bool
 }
 
-// Each walks. For every batch it calls prepare, where there is one, then
-// deliver. Calls of deliver come one at a time, in the list's order; calls of
-// prepare run ahead of them, several at once, in any order, also on batches
-// that are never delivered, and with Live twice on the same. What prepare makes
-// of a batch it leaves in *T for deliver; a T is used again for later batches,
-// one at a time.
+// Each walks. For every batch it calls prepare, where there is one, then deliver. Calls of deliver come one
+// at a time, in the list's order; calls of prepare run ahead of them, several at once, in any order, also on
+// batches that are never delivered, and with Live twice on the same. What prepare makes of a batch it leaves
+// in *T for deliver; a T is used again for later batches, one at a time.
 //
 // Batches, and how many are on their way at once, grow with the number of full
 // areas met, so that a small store costs one small read.

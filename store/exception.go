@@ -82,12 +82,11 @@ func (s *Store) Skip(n uint64) (chunks []format.NewChunk, err error) {
 	return chunks, nil
 }
 
-// CommitException adds a prepared exception to the store once its data has been
-// written (persistent_commit_exception). Exceptions are committed in the order
-// in which they were prepared; they gather in memory, and are written when
-// none is in flight any more or when their area is full. Then done is called,
-// from this call or from another one's: with nil when the exception is durable,
-// and its data with it; with the error when it is not in the store.
+// CommitException adds a prepared exception to the store once its data has been written
+// (persistent_commit_exception). Exceptions are committed in the order in which they were prepared; they
+// gather in memory, and are written when none is in flight any more or when their area is full. Then done is
+// called, from this call or from another one's: with nil when the exception is durable, and its data with it;
+// with the error when it is not in the store.
 //
 // If copied is false, the copy has failed, and the exception is left out: done
 // is called with [ErrCopyFailed].
@@ -168,9 +167,8 @@ func (s *Store) advance() (tell []told) {
 // commit writes what was gathered, and begins the next area where this one is
 // full.
 //
-// The next area is cleared before, since its first entry ends the list then.
-// The flush in front of the area's own write makes that durable first, and the
-// exceptions' data.
+// The next area is cleared before, since its first entry ends the list then. The flush in front of the area's
+// own write makes that durable first, and the exceptions' data.
 func (s *Store) commit() []told {
 	full := s.end.Index == s.slots()
 	if full {

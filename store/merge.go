@@ -14,11 +14,10 @@ type Run struct {
 	Count int             // chunks
 }
 
-// PrepareMerge returns the next run to merge: the last exception of the list,
-// and with it as many before it in its area as are consecutive in both old and
-// new chunk (persistent_prepare_merge). Its Count is 0 when none is left. The
-// caller copies the run to the origin, makes that durable, and then clears the
-// run, or as much of its end as it copied, with CommitMerge.
+// PrepareMerge returns the next run to merge: the last exception of the list, and with it as many before it
+// in its area as are consecutive in both old and new chunk (persistent_prepare_merge). Its Count is 0 when
+// none is left. The caller copies the run to the origin, makes that durable, and then clears the run, or as
+// much of its end as it copied, with CommitMerge.
 //
 // The error is [ErrInFlight], [look.ErrInvalid], [ErrMergeFailed], what made the store
 // fail, or a [*format.AreaError] where an area cannot be read back; what is on
@@ -103,10 +102,9 @@ func (s *Store) stepBack() error {
 	return nil
 }
 
-// CommitMerge clears the last n exceptions of the current area, durably
-// (persistent_commit_merge). The error is a [*MergeCountError] when the area
-// has not as many, an [*AreaWriteError] when it cannot be written, or one of
-// PrepareMerge's.
+// CommitMerge clears the last n exceptions of the current area, durably (persistent_commit_merge). The error
+// is a [*MergeCountError] when the area has not as many, an [*AreaWriteError] when it cannot be written, or
+// one of PrepareMerge's.
 //
 // The write is durable when CommitMerge returns; if a power cut tears it, some
 // of the n are still there, and are merged again.

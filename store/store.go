@@ -9,9 +9,8 @@ import (
 	"dmcow/store/look"
 )
 
-// WriteDevice is a device that the engine writes to. Offsets and lengths of
-// writes are multiples of its logical block, in bytes; a write is done whole or
-// returns an error.
+// WriteDevice is a device that the engine writes to. Offsets and lengths of writes are multiples of its
+// logical block, in bytes; a write is done whole or returns an error.
 type WriteDevice interface {
 	look.Device
 	// WriteAt writes what becomes durable with the next Sync or WriteDurable.
@@ -36,25 +35,22 @@ const (
 // Options say how to open a store.
 type Options struct {
 	Type Type // Persistent, where it is empty
-	// Table keeps the exceptions in memory for Lookup, and makes
-	// PrepareException refuse an old chunk that has one. That costs 20 to 40
-	// bytes an exception (BenchmarkTable). Without it, a store takes little memory,
-	// whatever its length.
+	// Table keeps the exceptions in memory for Lookup, and makes PrepareException refuse an old chunk that
+	// has one. That costs 20 to 40 bytes an exception (BenchmarkTable). Without it, a store takes little
+	// memory, whatever its length.
 	Table bool
 	// HiddenVoid: entries behind the list's end that a torn commit explains are known to
 	// change nothing that the snapshot shows, as a check of the store with its origin tells.
 	// They are cleared before the first exception is added; without it, none is.
 	HiddenVoid bool
-	// Visit, where set, is called now and then while the list is read, with the
-	// area that the walk has come to. It stops with the error that Visit returns,
-	// and must not use the Store.
+	// Visit, where set, is called now and then while the list is read, with the area that the walk has come
+	// to. It stops with the error that Visit returns, and must not use the Store.
 	Visit func(format.AreaIndex) error
 }
 
-// Store is an exception store that is open for writing (struct pstore). Its
-// methods may be called by several goroutines at once, also from the functions
-// that they call back; while one writes metadata the others wait. Nothing else
-// may write to the device's metadata meanwhile.
+// Store is an exception store that is open for writing (struct pstore). Its methods may be called by several
+// goroutines at once, also from the functions that they call back; while one writes metadata the others wait.
+// Nothing else may write to the device's metadata meanwhile.
 type Store struct {
 	device   WriteDevice
 	geometry format.Geometry
@@ -63,9 +59,8 @@ type Store struct {
 	mu     sync.Mutex
 	end    format.End // as after a walk; its Place is where the next exception goes
 	window areaWindow // of the current area: as on disk, and what was gathered since
-	// waiting are the prepared exceptions, in order: those that are not
-	// committed, and those that wait for one that is not. The first has the
-	// number head.
+	// waiting are the prepared exceptions, in order: those that are not committed, and those that wait for
+	// one that is not. The first has the number head.
 	waiting  []waiting
 	head     uint64
 	gathered []waiting // in area, and not yet on disk
@@ -81,9 +76,8 @@ type Store struct {
 type state int
 
 const (
-	// moved: a merge has moved the list's end since it was read, or is about to.
-	// The next free chunk is no more than the kernel's guess, and before an
-	// exception is added the list has to be read again.
+	// moved: a merge has moved the list's end since it was read, or is about to. The next free chunk is no
+	// more than the kernel's guess, and before an exception is added the list has to be read again.
 	moved state = iota
 	// unlooked: the list was read, and what stands behind its end was not looked
 	// at.
@@ -174,10 +168,9 @@ func (s *Store) Lookup(old format.OldChunk) (n format.NewChunk, ok bool) {
 	return n, ok
 }
 
-// Usage is how the space of the device is used, with the chunks that were
-// given out to exceptions not committed yet (persistent_usage). In a merge its
-// figures are the kernel's, which suppose that chunks were given out in the
-// list's order. Once a write has failed they mean nothing.
+// Usage is how the space of the device is used, with the chunks that were given out to exceptions not
+// committed yet (persistent_usage). In a merge its figures are the kernel's, which suppose that chunks were
+// given out in the list's order. Once a write has failed they mean nothing.
 func (s *Store) Usage() look.Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()

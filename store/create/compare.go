@@ -31,9 +31,8 @@ func (e *SourceError) Error() string { return fmt.Sprintf("byte %d: %v", e.Offse
 func (e *SourceError) Unwrap() error { return e.Err }
 
 const (
-	// leastWindow and mostWindow are how much of each image is compared at a time,
-	// in bytes: so little that it stays in a processor's own cache, but a whole
-	// chunk, if that is not very large.
+	// leastWindow and mostWindow are how much of each image is compared at a time, in bytes: so little that
+	// it stays in a processor's own cache, but a whole chunk, if that is not very large.
 	leastWindow = 256 << 10
 	mostWindow  = 1 << 20
 	// windows is how many of them are on their way at a time, and comparers how

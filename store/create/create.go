@@ -75,15 +75,13 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 	}
 }
 
-// Write writes the store to d and returns the number of its exceptions. grow,
-// where it is not nil, makes d larger: then it is a file, made as large as it
-// has to be.
+// Write writes the store to d and returns the number of its exceptions. grow, where it is not nil, makes d
+// larger: then it is a file, made as large as it has to be.
 //
-// First the header goes, durably, then everything else is written in one pass
-// through the images, and when that is durable the header: whenever it is cut
-// off, there is no store, but the mark of an unfinished one (see
-// [look.Identity.Unfinished]). The error is [ErrOtherSize], [store.ErrNoRoom], a
-// [*SourceError], one of writing, or Visit or Confirm's.
+// First the header goes, durably, then everything else is written in one pass through the images, and when
+// that is durable the header: whenever it is cut off, there is no store, but the mark of an unfinished one
+// (see [look.Identity.Unfinished]). The error is [ErrOtherSize], [store.ErrNoRoom], a [*SourceError], one of
+// writing, or Visit or Confirm's.
 func (c Creation) Write(d store.WriteDevice, grow func(format.Bytes) error) (chunks uint64, err error) {
 	if c.Base.Size() != c.Image.Size() {
 		return 0, ErrOtherSize

@@ -7,9 +7,8 @@ import (
 	"dmcow/internal/raw"
 )
 
-// Hidden is what stands behind the terminator in its area. The kernel has it in
-// memory with the rest of the area, and writes it back with each commit: it
-// comes alive when the gap before it fills.
+// Hidden is what stands behind the terminator in its area. The kernel has it in memory with the rest of the
+// area, and writes it back with each commit: it comes alive when the gap before it fills.
 type Hidden struct {
 	format.Place                 // of the terminator
 	Old          format.OldChunk // of the terminator; the kernel writes 0
@@ -49,10 +48,9 @@ func Behind(d Device, g format.Geometry, end format.End, each func(format.Place,
 
 // behind goes through the slots from the terminator on.
 //
-// A commit writes an area whose list ends a little further on. Its sectors are
-// durable or not, each for itself: those that are not have zeros from where the
-// list ended before. So what a torn commit leaves behind the terminator's sector
-// is sectors of zeros and sectors full of exceptions, the last of which may end
+// A commit writes an area whose list ends a little further on. Its sectors are durable or not, each for
+// itself: those that are not have zeros from where the list ended before. So what a torn commit leaves behind
+// the terminator's sector is sectors of zeros and sectors full of exceptions, the last of which may end
 // before its end. The same goes for a merge, whose commit clears the list's end.
 type behind struct {
 	Hidden
@@ -113,9 +111,8 @@ func (l *behind) because(why string, index int) {
 	}
 }
 
-// unexplainedNext is why the area behind shows that no torn commit left these
-// exceptions; it is empty where it does not. The commit that fills an area has
-// the next one cleared durably before.
+// unexplainedNext is why the area behind shows that no torn commit left these exceptions; it is empty where
+// it does not. The commit that fills an area has the next one cleared durably before.
 func unexplainedNext(d Device, g format.Geometry, h Hidden) string {
 	if h.Last < g.ExceptionsPerArea()-1 {
 		return ""

@@ -18,10 +18,9 @@ import (
 // State is what a device holds.
 type State string
 
-// The states, in the words of every output for programs. A store that is
-// damaged is one that the kernel would refuse, or that cannot serve all its
-// exceptions; faults that only a look at every exception shows are not among
-// them.
+// The states, in the words of every output for programs. A store that is damaged is one that the kernel would
+// refuse, or that cannot serve all its exceptions; faults that only a look at every exception shows are not
+// among them.
 const (
 	Valid         State = "valid"
 	Invalid       State = "invalid" // valid is 0: the snapshot is lost
@@ -43,9 +42,8 @@ func (s State) String() string {
 // may hold anything.
 const lvmZeroes = 4096
 
-// UnfinishedMark is what a creation leaves in place of the header until
-// that is written. It stands behind the header's fields, which are zero: to the
-// kernel the device is a new one.
+// UnfinishedMark is what a creation leaves in place of the header until that is written. It stands behind the
+// header's fields, which are zero: to the kernel the device is a new one.
 const UnfinishedMark = "dmcow: this store was not finished\n"
 
 // Identity is what the start of a device says about it.
@@ -212,10 +210,9 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 	return id, nil
 }
 
-// leftover reports whether anything but zeros stands where header and area 0
-// would be. Of chunks larger than any of LVM's it looks at the beginning, where
-// the header's fields and the first exceptions stand: nobody waits for
-// gigabytes of zeros.
+// leftover reports whether anything but zeros stands where header and area 0 would be. Of chunks larger than
+// any of LVM's it looks at the beginning, where the header's fields and the first exceptions stand: nobody
+// waits for gigabytes of zeros.
 func leftover(d Device, g format.Geometry) (bool, error) {
 	const most = 1 << 20
 	for _, chunk := range []format.NewChunk{0, g.AreaLocation(0)} {

@@ -10,9 +10,8 @@ import (
 // there, as far as that could be read.
 type Survey struct {
 	Identity Identity
-	// Usage is a fresh store's if there is none yet. Where Err is not nil, it
-	// counts the exceptions before the place that Err names: their number
-	// holds, and little else.
+	// Usage is a fresh store's if there is none yet. Where Err is not nil, it counts the exceptions before
+	// the place that Err names: their number holds, and little else.
 	Usage Usage
 	// Err is why the list could not be read to its end, nil where it could.
 	Err *format.AreaError
@@ -24,9 +23,8 @@ func (id Identity) Walk(d Device) format.Walk {
 	return format.Walk{Device: d, Size: format.Bytes(d.Size()), Geometry: id.Geometry}
 }
 
-// Survey judges a store by a walk through its metadata, w, that ended in end
-// and err. An err that is not about the metadata, but about what the caller did
-// meanwhile, is returned.
+// Survey judges a store by a walk through its metadata, w, that ended in end and err. An err that is not
+// about the metadata, but about what the caller did meanwhile, is returned.
 func (id Identity) Survey(w format.Walk, end format.End, err error) (Survey, error) {
 	s := Survey{Identity: id, Usage: Usage{Geometry: w.Geometry, Size: w.Size, End: end}}
 	if id.State == Uninitialized {
@@ -38,9 +36,8 @@ func (id Identity) Survey(w format.Walk, end format.End, err error) (Survey, err
 	return s, nil
 }
 
-// Examine walks through the metadata, w, for its survey alone. It calls visit
-// now and then with the area that it has come to, and stops with the error that
-// it returns.
+// Examine walks through the metadata, w, for its survey alone. It calls visit now and then with the area that
+// it has come to, and stops with the error that it returns.
 func (id Identity) Examine(w format.Walk, visit func(format.AreaIndex) error) (Survey, error) {
 	if w.Geometry.IsZero() {
 		return id.Survey(w, format.End{}, nil)
@@ -90,9 +87,8 @@ func (s Survey) Faults() []string {
 // Usage hold.
 func (s Survey) Complete() bool { return !s.Usage.Geometry.IsZero() && s.Err == nil }
 
-// Status is what the kernel's status line has behind the target's name when it
-// has loaded the store as a snapshot (snapshot_status in dm-snap.c). ok is
-// false when it refuses to.
+// Status is what the kernel's status line has behind the target's name when it has loaded the store as a
+// snapshot (snapshot_status in dm-snap.c). ok is false when it refuses to.
 func (s Survey) Status() (line string, ok bool) {
 	switch id := s.Identity; {
 	case id.State == Invalid:

@@ -75,10 +75,9 @@ func (u Usage) Percent() float64 {
 // Free is the number of exceptions that can still be committed before the
 // kernel drops the snapshot.
 //
-// Each takes the next data chunk (persistent_prepare_exception). The one that
-// fills its area is committed only when the next area can be cleared
-// (persistent_commit_exception), so it is lost where that is not on the
-// device.
+// Each takes the next data chunk (persistent_prepare_exception). The one that fills its area is committed
+// only when the next area can be cleared (persistent_commit_exception), so it is lost where that is not on
+// the device.
 func (u Usage) Free() uint64 {
 	data := u.Geometry.DataChunks(format.NewChunk(u.Chunks()))
 	taken := u.Geometry.DataChunks(u.End.NextFree)
@@ -108,19 +107,17 @@ func (u Usage) Given() uint64 {
 // removed. It supposes that no two exceptions share a chunk.
 func (u Usage) Leaked() uint64 { return u.Given() - min(u.Given(), u.End.Exceptions) }
 
-// Minimum is the least number of whole chunks, in sectors, on which the kernel
-// loads the store and serves every exception; such a store is full. ok is
-// false when damage asks for more than can be counted.
+// Minimum is the least number of whole chunks, in sectors, on which the kernel loads the store and serves
+// every exception; such a store is full. ok is false when damage asks for more than can be counted.
 func (u Usage) Minimum() (size format.Sectors, ok bool) {
 	last := max(u.Geometry.AreaLocation(u.End.Area), u.End.Highest)
 	over, sectors := bits.Mul64(uint64(last)+1, uint64(u.Geometry.ChunkSectors()))
 	return format.Sectors(sectors), over == 0 && last+1 != 0
 }
 
-// Maximum is the size, in sectors, that the store needs when every chunk of an
-// origin of the given size has changed. Chunks that were lost to holes stay
-// lost, so it may exceed what a new store would need. It is no less than
-// Minimum.
+// Maximum is the size, in sectors, that the store needs when every chunk of an origin of the given size has
+// changed. Chunks that were lost to holes stay lost, so it may exceed what a new store would need. It is no
+// less than Minimum.
 func (u Usage) Maximum(origin format.Sectors) format.Sectors {
 	g := u.Geometry
 	stored := max(uint64((origin+g.ChunkSectors()-1)/g.ChunkSectors()), u.End.Exceptions)

@@ -37,9 +37,8 @@ const (
 	maxWindow = 2 << 20
 )
 
-// newCopier divides three quarters of the memory among the windows. A window is a
-// power of two, so that pieces of larger chunks begin and end with blocks of any
-// size.
+// newCopier divides three quarters of the memory among the windows. A window is a power of two, so that
+// pieces of larger chunks begin and end with blocks of any size.
 func newCopier(m *merger) *copier {
 	c := &copier{merger: m, inOrder: !m.Cached}
 	// Nobody sees what is shared: where data has to be looked at, it is copied.

@@ -313,9 +313,8 @@ func (m *merger) merge(b *batch) error {
 	return nil
 }
 
-// A batch takes as long as its reads take, and they may be one seek of a disk each.
-// It is to be a matter of seconds: a merge that is killed begins its last batch
-// again, and one that is interrupted ends it first.
+// A batch takes as long as its reads take, and they may be one seek of a disk each. It is to be a matter of
+// seconds: a merge that is killed begins its last batch again, and one that is interrupted ends it first.
 const (
 	firstBatch = 1 << 17 // exceptions
 	longBatch  = 20 * time.Second

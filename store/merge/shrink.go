@@ -6,9 +6,8 @@ import (
 	"dmcow/format"
 )
 
-// shrink clears the exceptions of the list from position first up to end, its end,
-// but for those in keep, which are the order of the origin and are moved to the
-// front: the list ends behind them then.
+// shrink clears the exceptions of the list from position first up to end, its end, but for those in keep,
+// which are the order of the origin and are moved to the front: the list ends behind them then.
 //
 // What they are written over has been merged. Copies are durable before the
 // originals go.

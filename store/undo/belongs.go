@@ -16,9 +16,8 @@ import (
 type ForeignError struct {
 	Size   format.Bytes // of the device that it belongs to
 	Actual format.Bytes // of the one that it was to be used on
-	// Offset is where the device has a sector that holds neither what the log
-	// captured nor what the change wrote there; it means nothing where the sizes
-	// differ.
+	// Offset is where the device has a sector that holds neither what the log captured nor what the change
+	// wrote there; it means nothing where the sizes differ.
 	Offset format.Bytes
 }
 

@@ -9,10 +9,9 @@ import (
 	"dmcow/store"
 )
 
-// Capture keeps what the device holds where the changes will be written, each
-// chunk once. When it returns nil, that is durable, and the changes may be
-// written; otherwise they must not. They are to be in the device's order,
-// without overlaps. What was written before in their place must be durable.
+// Capture keeps what the device holds where the changes will be written, each chunk once. When it returns
+// nil, that is durable, and the changes may be written; otherwise they must not. They are to be in the
+// device's order, without overlaps. What was written before in their place must be durable.
 //
 // After an error the log does nothing more; opened again, it goes on from what
 // is durable.
@@ -182,10 +181,9 @@ func (u *Log) copy(p store.Pending, c captive, i int) error {
 	return nil
 }
 
-// amend notes what will be written to chunks that were captured before, where
-// that is something new: their labels are durable when it returns. What is written
-// again was mostly captured not long ago, so it looks for the chunks from the
-// list's end backwards, and no table of them has to be kept.
+// amend notes what will be written to chunks that were captured before, where that is something new: their
+// labels are durable when it returns. What is written again was mostly captured not long ago, so it looks for
+// the chunks from the list's end backwards, and no table of them has to be kept.
 func (u *Log) amend(again map[format.OldChunk][]Change) error {
 	if len(again) == 0 {
 		return nil

@@ -185,9 +185,8 @@ func (l *label) set(i int, data []byte) {
 	}
 }
 
-// amend notes changes of exception i's chunk, and reports whether they were not
-// known. What the device holds now it learns from the device: of what was to be
-// written before, some may never have been.
+// amend notes changes of exception i's chunk, and reports whether they were not known. What the device holds
+// now it learns from the device: of what was to be written before, some may never have been.
 func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.ReaderAt) (changed bool, err error) {
 	for _, c := range changes {
 		now := make([]byte, len(c.Data))
@@ -214,9 +213,8 @@ func (l *label) matches(i, n int, sector []byte) bool {
 	return binary.LittleEndian.Uint32(sums) == s || binary.LittleEndian.Uint32(sums[sumSize:]) == s
 }
 
-// labelAt are the chunks of the label that belongs to the area whose first
-// exception has its data in chunk first, in order; ok is false where there can be
-// none.
+// labelAt are the chunks of the label that belongs to the area whose first exception has its data in chunk
+// first, in order; ok is false where there can be none.
 func labelAt(g format.Geometry, first format.NewChunk) (chunks []format.NewChunk, ok bool) {
 	n := labelChunks(g)
 	chunks = make([]format.NewChunk, n)

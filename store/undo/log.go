@@ -17,9 +17,8 @@ import (
 	"dmcow/store/look"
 )
 
-// Log is an undo log: a persistent store of what a device held before a change
-// wrote over it. Merged into the device it takes the change back; to the kernel
-// it is a snapshot of the device like any other.
+// Log is an undo log: a persistent store of what a device held before a change wrote over it. Merged into the
+// device it takes the change back; to the kernel it is a snapshot of the device like any other.
 //
 // It also keeps what the change wrote, as checksums (see label), so that it can
 // tell the device that it belongs to from others: each sector that it captured
@@ -115,11 +114,10 @@ func Size(g format.Geometry, chunks uint64) format.Bytes {
 	return format.Bytes(g.ChunksFor(chunks, chunks+areas*labelChunks(g))) * g.ChunkBytes()
 }
 
-// Open opens an undo log to go on with the change that it belongs to. It
-// refuses a store that is not an undo log ([ErrNoLog]) and, unless force is given,
-// one that does not belong to the device ([*ForeignError]), going by a sample
-// of what it captured, or that lost the end of its list ([*CutOffError]). What was
-// written to both is durable then. Other errors are [store.Open]'s, and the device's.
+// Open opens an undo log to go on with the change that it belongs to. It refuses a store that is not an undo
+// log ([ErrNoLog]) and, unless force is given, one that does not belong to the device ([*ForeignError]),
+// going by a sample of what it captured, or that lost the end of its list ([*CutOffError]). What was written
+// to both is durable then. Other errors are [store.Open]'s, and the device's.
 func Open(log store.WriteDevice, origin Changeable, o Options) (*Log, error) {
 	if err := origin.Sync(); err != nil {
 		return nil, fmt.Errorf("the device to be captured cannot be synced: %w", err)
