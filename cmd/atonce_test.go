@@ -16,7 +16,7 @@ import (
 )
 
 // atOnce are commands that are run two at a time on one store and its origin, and what their output may
-// be: that of the store as it was, or as another of them makes it. out is the file that
+// be: what the store gives as it was, or as another of them makes it. out is the file that
 // a command writes.
 var atOnce = []string{
 	"merge COW --into ORIGIN --yes",

@@ -41,7 +41,7 @@ func TestLittleAddressSpace(t *testing.T) {
 }
 
 // TestClosedOutput: what was to be printed where standard output is closed is an error, wherever something
-// was to be; a /dev/null is no closed one, whoever opened it for what.
+// was to be; a /dev/null that was given is not taken for a closed one, however it was opened.
 func TestClosedOutput(t *testing.T) {
 	program := withEntry(t)
 	s := grown(rand.New(rand.NewPCG(19, 0)), 8, 20, 3)

@@ -27,7 +27,7 @@ const (
 )
 
 // CheckChunkSectors reports whether the kernel takes a chunk size of n sectors on a device whose logical
-// blocks are of block bytes (512 where there is none, as for an image file). The error is one of
+// blocks are of block bytes (512 for an image file). The error is one of
 // [ErrNotPowerOf2], [ErrNotBlockSized], [ErrTooHigh], tested in the kernel's order.
 func CheckChunkSectors(n uint32, block Bytes) error {
 	switch {

@@ -3,7 +3,7 @@ package format
 import "encoding/binary"
 
 // scan looks for the terminator in raw, whole exceptions as they stand on disk. It returns the number of
-// exceptions before it, all of them where there is none, and their highest new chunk.
+// exceptions before it, all of them if it is not in raw, and their highest new chunk.
 //
 // It takes four exceptions a turn, in lanes that do not wait for each other:
 // the speed of every walk is the speed of this loop.

@@ -300,7 +300,7 @@ func (m *model) compare(t *rapid.T) {
 }
 
 // compareUsage compares what the store counts with what is on disk. After a merge
-// its highest chunk is that of before.
+// its highest chunk stays as it was.
 func (m *model) compareUsage(t *rapid.T, list []format.Exception) {
 	end := m.s.Usage().End
 	var highest format.NewChunk

@@ -73,7 +73,7 @@ func geometry(t testing.TB, sectors uint32) format.Geometry {
 	return g
 }
 
-// usage is that of a store with a list of new chunks.
+// usage is the usage of a store with a list of new chunks.
 func usage(g format.Geometry, chunks uint64, list []uint64) look.Usage {
 	e := uint64(g.ExceptionsPerArea())
 	k, _ := load(e, chunks, list)

@@ -56,7 +56,7 @@ func (l *Line[J]) Fill(jobs int, next func(*J) bool) {
 // Len is the number of jobs that are on their way.
 func (l *Line[J]) Len() int { return len(l.flying) }
 
-// Take is the first job on its way, when its work is done; nil where there is none.
+// Take is the first job on its way, when its work is done; nil if none is.
 func (l *Line[J]) Take() *J {
 	l.giveBack()
 	if len(l.flying) == 0 {

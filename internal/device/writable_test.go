@@ -275,8 +275,8 @@ func TestAbandon(t *testing.T) {
 	if err := w.Grow(512); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Abandon(); err != nil || len(names(t, dir)) != 0 {
-		t.Errorf("%v, there is %q", err, names(t, dir))
+	if err := w.Abandon(); err != nil || len(devicetest.Names(t, dir)) != 0 {
+		t.Errorf("%v, there is %q", err, devicetest.Names(t, dir))
 	}
 	if _, err := w.WriteAt(make([]byte, 512), 0); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("written when it was closed: %v", err)
@@ -287,14 +287,14 @@ func TestAbandon(t *testing.T) {
 	if err := errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Abandon(); err != nil || len(names(t, dir)) != 1 {
-		t.Errorf("another file of its name: %v, there is %q", err, names(t, dir))
+	if err := w.Abandon(); err != nil || len(devicetest.Names(t, dir)) != 1 {
+		t.Errorf("another file of its name: %v, there is %q", err, devicetest.Names(t, dir))
 	}
 	if w, created, err = CreateWritable(path); err != nil || created {
 		t.Fatal(created, err)
 	}
-	if err := w.Abandon(); err != nil || len(names(t, dir)) != 1 {
-		t.Errorf("it was there: %v, there is %q", err, names(t, dir))
+	if err := w.Abandon(); err != nil || len(devicetest.Names(t, dir)) != 1 {
+		t.Errorf("it was there: %v, there is %q", err, devicetest.Names(t, dir))
 	}
 }
 
@@ -397,17 +397,4 @@ func TestCutIsNoHole(t *testing.T) {
 	if start, end, err := d.NextData(0); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("%d to %d, %v: want an error", start, end, err)
 	}
-}
-
-// names are the files in a directory.
-func names(t *testing.T, dir string) (all []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		all = append(all, e.Name())
-	}
-	return all
 }

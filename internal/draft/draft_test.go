@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"dmcow/internal/device"
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/memory"
 
 	"golang.org/x/sys/unix"
@@ -26,19 +27,6 @@ func draftDirs(t *testing.T) []string {
 	return dirs
 }
 
-// names are the files in a directory.
-func names(t *testing.T, dir string) (all []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		all = append(all, e.Name())
-	}
-	return all
-}
-
 // TestDraft: a file has its name when it is kept, and not before; what was there is replaced as a
 // whole; of a file that is given up nothing is left.
 func TestDraft(t *testing.T) {
@@ -51,7 +39,7 @@ func TestDraft(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				before := names(t, dir)
+				before := devicetest.Names(t, dir)
 				want := bytes.Repeat([]byte("draft-"), size/6+1)[:size]
 				given, err := New(path, int64(size), 0o600)
 				if err != nil {
@@ -61,8 +49,8 @@ func TestDraft(t *testing.T) {
 				if err := given.Close(); err != nil {
 					t.Error(err)
 				}
-				if !slices.Equal(names(t, dir), before) {
-					t.Errorf("%d bytes, given up: there is %q", size, names(t, dir))
+				if !slices.Equal(devicetest.Names(t, dir), before) {
+					t.Errorf("%d bytes, given up: there is %q", size, devicetest.Names(t, dir))
 				}
 				kept, err := New(path, int64(size), 0o600)
 				if err != nil {
@@ -78,7 +66,7 @@ func TestDraft(t *testing.T) {
 				if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%d bytes: %v, %d are there", size, err, len(got))
 				}
-				if all := names(t, dir); len(all) != 1 {
+				if all := devicetest.Names(t, dir); len(all) != 1 {
 					t.Errorf("there is %q", all)
 				}
 				if err := os.Remove(path); err != nil {
@@ -152,8 +140,8 @@ func TestDraftNames(t *testing.T) {
 	if err == nil {
 		err = d.Keep()
 	}
-	if err == nil || len(names(t, dir)) != 2 {
-		t.Errorf("%v, %q", err, names(t, dir))
+	if err == nil || len(devicetest.Names(t, dir)) != 2 {
+		t.Errorf("%v, %q", err, devicetest.Names(t, dir))
 	}
 }
 
@@ -165,7 +153,7 @@ func TestDraftWithName(t *testing.T) {
 	if err := d.openNamed(); err != nil {
 		t.Fatal(err)
 	}
-	if all := names(t, dir); len(all) != 1 || all[0] == "file*" {
+	if all := devicetest.Names(t, dir); len(all) != 1 || all[0] == "file*" {
 		t.Errorf("there is %q", all)
 	}
 	if _, err := d.file.WriteString("12345"); err != nil {
@@ -174,8 +162,8 @@ func TestDraftWithName(t *testing.T) {
 	if err := d.Keep(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(d.path); string(got) != "12345" || len(names(t, dir)) != 1 {
-		t.Errorf("%q, %v; there is %q", got, err, names(t, dir))
+	if got, err := os.ReadFile(d.path); string(got) != "12345" || len(devicetest.Names(t, dir)) != 1 {
+		t.Errorf("%q, %v; there is %q", got, err, devicetest.Names(t, dir))
 	}
 	if err := d.openNamed(); err != nil {
 		t.Fatal(err)
@@ -183,7 +171,7 @@ func TestDraftWithName(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
-	if all := names(t, dir); len(all) != 1 {
+	if all := devicetest.Names(t, dir); len(all) != 1 {
 		t.Errorf("given up, there is %q", all)
 	}
 }
@@ -302,7 +290,7 @@ func TestDraftWritable(t *testing.T) {
 			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, content) {
 				t.Errorf("%d bytes: %d are kept, %v", size, len(got), err)
 			}
-			if all := names(t, dir); len(all) != 1 || os.Remove(path) != nil {
+			if all := devicetest.Names(t, dir); len(all) != 1 || os.Remove(path) != nil {
 				t.Errorf("there is %q", all)
 			}
 		}
@@ -322,7 +310,7 @@ func TestDraftKeepNew(t *testing.T) {
 			if err := d.KeepNew(); !errors.Is(err, want) {
 				t.Errorf("%v, want %v", err, want)
 			}
-			if all := names(t, dir); len(all) != 1 {
+			if all := devicetest.Names(t, dir); len(all) != 1 {
 				t.Errorf("there is %q", all)
 			}
 			if err := os.WriteFile(path, []byte("there"), 0o600); err != nil {
@@ -365,8 +353,8 @@ func TestDraftFailedSync(t *testing.T) {
 	if err := unix.Dup3(file, fd, unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Keep(); !errors.Is(err, unix.EINVAL) || len(names(t, dir)) != 0 {
-		t.Errorf("%v, there is %q", err, names(t, dir))
+	if err := d.Keep(); !errors.Is(err, unix.EINVAL) || len(devicetest.Names(t, dir)) != 0 {
+		t.Errorf("%v, there is %q", err, devicetest.Names(t, dir))
 	}
 }
 
@@ -390,7 +378,7 @@ func TestFull(t *testing.T) {
 	if _, err := d.WriteMany(p, at); !errors.Is(err, unix.ENOSPC) {
 		t.Error(err)
 	}
-	if err := d.Close(); err != nil || len(names(t, dir)) != 0 {
-		t.Errorf("%v, there is %q", err, names(t, dir))
+	if err := d.Close(); err != nil || len(devicetest.Names(t, dir)) != 0 {
+		t.Errorf("%v, there is %q", err, devicetest.Names(t, dir))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"dmcow/internal/words"
 	"dmcow/lvm"
 )
 
@@ -52,21 +53,12 @@ func (m machine) read() (*Host, error) {
 			err = c.Read(text)
 		}
 		if err != nil {
-			return nil, &Error{file, fmt.Errorf("LVM's configuration, which says where its locks are, and which groups are this host's: %w", cause(err))}
+			return nil, &Error{file, fmt.Errorf("LVM's configuration, which says where its locks are, and which groups are this host's: %w", words.Pathless(err))}
 		}
 	}
 	h := &Host{LockingDir: cmp.Or(c.LockingDir, "/run/lock/lvm"), extra: c.ExtraSystemIDs}
 	h.SystemID, h.Unknown = m.systemID(c)
 	return h, nil
-}
-
-// cause leaves out of an error what package os adds.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // systemID is the system ID of the machine (_system_id_from_source in LVM2), empty where it has
@@ -110,7 +102,7 @@ func systemID(what, text string) (string, error) {
 func systemIDIn(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", file, cause(err))
+		return "", fmt.Errorf("%s: %w", file, words.Pathless(err))
 	}
 	for line := range strings.Lines(string(text)) {
 		line, _, _ = strings.Cut(line, "#")
@@ -129,7 +121,7 @@ var applicationID = []byte{0xf6, 0x44, 0x06, 0x83, 0x2c, 0x21, 0x40, 0xe8, 0xac,
 func appMachineID(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", file, cause(err))
+		return "", fmt.Errorf("%s: %w", file, words.Pathless(err))
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != 16 || !slices.ContainsFunc(key, func(b byte) bool { return b != 0 }) {

@@ -41,3 +41,16 @@ func Zip(t testing.TB, content []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// Names are the files in a directory.
+func Names(t testing.TB, dir string) (all []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
