@@ -4,7 +4,8 @@
 //	go test -exec "go run dmcow/internal/kernellab/umlexec" ./...
 //	umlexec PROGRAM [ARGUMENT...]
 //
-// It boots the User-Mode Linux kernel of Debian's package user-mode-linux with
+// It boots the User-Mode Linux kernel of Debian's package user-mode-linux, the installed
+// one or another release's (see kernels in the directory above), with
 // this machine's root file system read-only, device-mapper and its targets
 // loaded, and a tmpfs for TMPDIR. The program runs in the current directory;
 // its output is passed on as it comes, and its exit status at the end. (Through
@@ -12,6 +13,8 @@
 //
 // Environment:
 //
+//	DMCOW_LAB_KERNEL   a directory with another kernel than the installed one: linux.uml, modules, and
+//	                   programs of its release in bin, which come first in PATH
 //	DMCOW_LAB_OUT      a directory that stays writable, at the same path, and outlives the run
 //	DMCOW_LAB_IMAGES   PATH[:PATH...], files of this machine that become /dev/ubda, /dev/ubdb, ...
 //	DMCOW_LAB_MEM      the kernel's memory, 512M unless set
@@ -62,15 +65,15 @@ func run(args []string) (int, error) {
 	if len(args) == 0 {
 		return statusNoRun, errors.New("usage: umlexec PROGRAM [ARGUMENT...]")
 	}
-	kernel, err := exec.LookPath("linux.uml")
+	k, err := findKernel()
 	if err != nil {
-		return statusNoRun, errors.New("linux.uml not found: install user-mode-linux (apt-get install user-mode-linux dmsetup kmod)")
+		return statusNoRun, err
 	}
 	timeout, err := time.ParseDuration(cmp.Or(os.Getenv("DMCOW_LAB_TIMEOUT"), "10m"))
 	if err != nil {
 		return statusNoRun, fmt.Errorf("DMCOW_LAB_TIMEOUT: %w", err)
 	}
-	j, err := newJob(args)
+	j, err := newJob(k, args)
 	if err != nil {
 		return statusNoRun, err
 	}
@@ -80,7 +83,7 @@ func run(args []string) (int, error) {
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := j.boot(ctx, kernel); err != nil {
+	if err := j.boot(ctx, k.program); err != nil {
 		return statusNoRun, err
 	}
 	return j.status(ctx)
