@@ -4,7 +4,6 @@ import (
 	"iter"
 	"math/bits"
 	"math/rand/v2"
-	"sync"
 
 	"dmcow/format"
 )
@@ -22,6 +21,7 @@ type table struct {
 	width  uint64    // words of a slot
 	shift  uint      // of a slot of one word, in which the old chunk stands above the new one
 	memory func(words int) (zeros []uint64, free func())
+	queues *queues // nil where exceptions are added at once
 }
 
 const (
@@ -50,6 +50,9 @@ func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table 
 	for i := range t.parts {
 		t.reserve(&t.parts[i], n/parts*3/2+minSlots) // one part has a little more than another
 	}
+	if n >= manyEntries {
+		t.queue(min(n, mostQueued))
+	}
 	return t
 }
 
@@ -71,6 +74,7 @@ func (t *table) close() {
 		t.parts[i].free()
 		t.parts[i] = part{}
 	}
+	t.unqueue()
 }
 
 // hash spreads chunk numbers evenly over 64 bits. The first of them choose the part.
@@ -174,65 +178,4 @@ func (t *table) all() iter.Seq2[format.OldChunk, format.NewChunk] {
 			}
 		}
 	}
-}
-
-type entry struct {
-	hash uint64
-	format.Exception
-}
-
-// halves are the exceptions of a batch, by the half of the parts that they belong to: two
-// processors can add them at once.
-type halves [2][]entry
-
-// gather gathers a batch. judge is as [View.judge], nil where all exceptions are as they stand.
-func (t *table) gather(h *halves, b format.Batch, judge func(format.AreaIndex, format.Exception) (format.NewChunk, bool)) {
-	h[0], h[1] = h[0][:0], h[1][:0]
-	for piece := range b.Pieces() {
-		for i := range piece.Len() {
-			x, ok := piece.At(i), true
-			if judge != nil {
-				x.New, ok = judge(piece.Area, x)
-			}
-			if ok {
-				hash := t.hash(x.Old)
-				h[hash>>63] = append(h[hash>>63], entry{hash, x})
-			}
-		}
-	}
-}
-
-// fewEntries are added by one processor.
-const fewEntries = 256
-
-func (t *table) add(h *halves) {
-	if len(h[0])+len(h[1]) < fewEntries {
-		t.addAll(h[0])
-		t.addAll(h[1])
-		return
-	}
-	var other sync.WaitGroup
-	other.Go(func() { t.addAll(h[0]) })
-	t.addAll(h[1])
-	other.Wait()
-}
-
-// addAll adds entries.
-//
-// Most slots are far from the processor. Looking at some of them first, in a loop that does
-// nothing else, has many on their way at once.
-func (t *table) addAll(all []entry) (sum uint64) {
-	const ahead = 64
-	for len(all) > 0 {
-		group := all[:min(ahead, len(all))]
-		all = all[len(group):]
-		for _, e := range group {
-			p := t.part(e.hash)
-			sum += p.words[t.start(p, e.hash)]
-		}
-		for _, e := range group {
-			t.insert(e, false)
-		}
-	}
-	return sum
 }

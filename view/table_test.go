@@ -61,6 +61,7 @@ func TestTable(t *testing.T) {
 					}
 				}
 				table.add(&h)
+				table.settle()
 			},
 			"absent": func(t *rapid.T) {
 				if old, _ := draw(t); table.get(old) != model[old] {

@@ -163,6 +163,7 @@ func (v *View) tabulate(o Options) (format.End, error) {
 	if v.report.Certain() && !o.Live {
 		judge = nil
 	}
+	defer v.table.settle()
 	gather := func(h *halves, b format.Batch) { v.table.gather(h, b, judge) }
 	return format.Each(v.walk(o.Live), gather, func(h *halves, b format.Batch) error {
 		v.table.add(h)
