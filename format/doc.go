@@ -74,7 +74,7 @@
 // in package check, was seen on Linux 5.10, 6.1, 6.12 and 7.2, unless versions are
 // named. They differ in what they do with a chunk of the origin that has two
 // exceptions: up to 6.1 the kernel keeps them in the order of old chunks
-// (dm_insert_exception in dm-snap.c); since 6.12 an exception whose chunk comes after
+// (dm_insert_exception in dm-snap.c); from 6.12 on an exception whose chunk comes after
 // all others of its 256 chunks is put in front of them. Which one is found depends
 // on that, and so does whether a merge finds an exception that is repeated within
 // a run (remove_single_exception_chunk).
