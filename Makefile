@@ -37,7 +37,7 @@ demo: build
 
 # All tests but those that take long, in some eight minutes on two idle processors.
 test: lab host-test kernel-test
-	@echo 'make test: all well. Beside this, make test-all does longer what chance decides (long-test), goes through'
+	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test), goes through'
 	@echo 'the kernels of other releases (kernels), other processors (foreign-test), races (race) and fuzz targets (fuzz).'
 
 test-all: test long-test kernels foreign-test race fuzz
@@ -49,7 +49,7 @@ lab:
 host-test:
 	$(GO) test -timeout=20m ./...
 
-# Tests called TestLong… and TestKernelLong… do what others do, more often or with more of it.
+# Tests called TestLong… and TestKernelLong… do more of what others do.
 long-test:
 	DMCOW_LONG=1 $(GO) test -count=1 -timeout=20m -run '^TestLong' ./...
 	@export DMCOW_LONG=1; $(call in-lab,kernel-long)

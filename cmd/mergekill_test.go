@@ -67,10 +67,10 @@ type killing struct {
 // undo log, the origin can then be had back, also where that in its turn is killed.
 func TestMergeKilled(t *testing.T) { mergeKilled(t, 12) }
 
-// TestLongMergeKilled does so about a hundred times.
+// TestLongMergeKilled does so twice as often: with those it is a hundred times.
 func TestLongMergeKilled(t *testing.T) {
 	devicetest.Long(t)
-	mergeKilled(t, 34)
+	mergeKilled(t, 24)
 }
 
 func mergeKilled(t *testing.T, times int) {
@@ -90,11 +90,11 @@ func TestKernelMergeKilled(t *testing.T) {
 	kernelMergeKilled(t, 1)
 }
 
-// TestKernelLongMergeKilled does so three times as often.
+// TestKernelLongMergeKilled does so twice as often.
 func TestKernelLongMergeKilled(t *testing.T) {
 	devicetest.Long(t)
 	kernellab.Require(t)
-	kernelMergeKilled(t, 3)
+	kernelMergeKilled(t, 2)
 }
 
 func kernelMergeKilled(t *testing.T, times int) {

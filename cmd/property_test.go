@@ -342,10 +342,10 @@ func (p *property) mounts() string {
 // that leaves nothing; but for what no evidence shows, which the README lists.
 func TestProperty(t *testing.T) { anyDamage(t, 4) }
 
-// TestLongProperty takes three times as many damages of each kind.
+// TestLongProperty takes twice as many damages of each kind.
 func TestLongProperty(t *testing.T) {
 	devicetest.Long(t)
-	anyDamage(t, 12)
+	anyDamage(t, 8)
 }
 
 // anyDamage does so with most damages of each kind at most.

@@ -6,7 +6,7 @@ import (
 )
 
 // Long skips a test that only make test-all runs. Such a test is called TestLong… or
-// TestKernelLong…, and does longer what another test does that make test runs.
+// TestKernelLong…, and does more of what another test does that make test runs.
 func Long(t testing.TB) {
 	t.Helper()
 	if os.Getenv("DMCOW_LONG") == "" {
