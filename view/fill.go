@@ -13,7 +13,7 @@ import (
 const (
 	queueBits   = 8
 	manyEntries = 1 << 16 // from as many on, exceptions wait
-	mostQueued  = 1 << 20 // no more of them wait
+	mostQueued  = 1 << 22 // no more of them wait
 )
 
 // queues are of equal capacity, in one stretch of memory. The first bits of the hash choose the queue, as they choose
@@ -59,17 +59,46 @@ func (t *table) settle() {
 func (t *table) empty(queue int) {
 	words := t.queues.words[queue]
 	t.queues.words[queue] = words[:0]
-	waiting := part{words: words}
-	var group [lookAhead]entry
-	for i := uint64(0); i < uint64(len(words)); {
-		n := 0
-		for ; n < lookAhead && i < uint64(len(words)); n++ {
-			old, c := t.at(&waiting, i)
-			group[n] = entry{t.hash(old), format.Exception{Old: old, New: c}}
-			i += t.width
-		}
-		t.addGroup(group[:n])
+	if t.width == 1 {
+		t.fill(&t.parts[queue>>(queueBits-partBits)], words)
+		return
 	}
+	waiting := part{words: words}
+	for i := uint64(0); i < uint64(len(words)); i += t.width {
+		old, c := t.at(&waiting, i)
+		t.insert(entry{t.hash(old), format.Exception{Old: old, New: c}}, false)
+	}
+}
+
+// fill adds slots of one word to a part; it is what the time goes to. Looking at the places of several first, in a
+// loop that does nothing else, has many of them on their way to the processor at once.
+func (t *table) fill(p *part, all []uint64) (sum uint64) {
+	var starts [lookAhead]uint64
+	for len(all) > 0 {
+		group := all[:min(lookAhead, len(all))]
+		all = all[len(group):]
+		for p.taken+lookAhead > uint64(len(p.words))/4*3 {
+			t.grow(p)
+		}
+		words := p.words
+		for n, word := range group {
+			starts[n] = t.start(p, t.hash(format.OldChunk(word>>t.shift)))
+			sum += words[starts[n]]
+		}
+		for n, word := range group {
+			i := starts[n]
+			for words[i] != 0 && (words[i]^word)>>t.shift != 0 {
+				if i++; i == uint64(len(words)) {
+					i = 0
+				}
+			}
+			if words[i] == 0 { // of several exceptions of a chunk, the first stays
+				words[i] = word
+				p.taken++
+			}
+		}
+	}
+	return sum
 }
 
 type entry struct {

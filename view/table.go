@@ -14,7 +14,8 @@ import (
 // growing takes little more memory than what is there after it. From half to three quarters
 // of the slots are taken. A slot is one word where the numbers of chunks are not too large
 // for that, as those of devices of 16 TiB in chunks of 4 KiB are not, else two: once there are
-// some hundreds, an exception takes 11 to 16 bytes, or 21 to 32.
+// some hundreds, an exception takes 11 to 16 bytes, or 21 to 32. While a large one is filled, those
+// that wait take 9 bytes, or 18, each: up to 36 MiB, or 72.
 type table struct {
 	parts  [parts]part
 	factor [2]uint64 // of the hash: odd, and others each time, so that no image can be made to collide
@@ -158,7 +159,7 @@ func (t *table) insert(e entry, replace bool) {
 // grow gives a part more slots, of which a little more than half are taken then.
 func (t *table) grow(p *part) {
 	old := *p
-	t.reserve(p, max(p.taken*15/8, 2*minSlots))
+	t.reserve(p, max(p.taken*15/8, 2*minSlots, uint64(len(old.words))/t.width*5/4))
 	for i := uint64(0); i < uint64(len(old.words)); i += t.width {
 		if chunk, v := t.at(&old, i); v != 0 {
 			t.set(p, t.find(p, t.hash(chunk), chunk), chunk, v)

@@ -72,6 +72,34 @@ func TestTable(t *testing.T) {
 	})
 }
 
+// TestTableOfMany: of many exceptions, some of whose chunks have two, the first is found; queues that are full are
+// emptied before.
+func TestTableOfMany(t *testing.T) {
+	for _, news := range []uint64{1 << 31, 1 << 55} {
+		const n = 3 * manyEntries
+		table := newTable(manyEntries, n, news, memory.LargePages)
+		var h halves
+		for i := range uint64(n) {
+			old := format.OldChunk(i * 7919 % (n - 1000))
+			e := entry{table.hash(old), format.Exception{Old: old, New: format.NewChunk(i + 2)}}
+			h[e.hash>>63] = append(h[e.hash>>63], e)
+			if i%1000 == 0 {
+				table.add(&h)
+				h = halves{}
+			}
+		}
+		table.add(&h)
+		table.settle()
+		for i := range uint64(n) {
+			old := format.OldChunk(i * 7919 % (n - 1000))
+			if got := table.get(old); got != format.NewChunk(i%(n-1000)+2) {
+				t.Fatalf("chunk %d: %d", old, got)
+			}
+		}
+		table.close()
+	}
+}
+
 // TestTableMemory: an exception never takes more than 32 bytes, also as more are added.
 func TestTableMemory(t *testing.T) {
 	for _, news := range []uint64{1 << 31, 1 << 55} {
@@ -82,14 +110,16 @@ func TestTableMemory(t *testing.T) {
 			return make([]uint64, n), func() { used, freed = used-n, freed+1 }
 		}
 		table := newTable(1<<19, 1<<33, news, counted)
+		table.settle()
+		most = used
 		for n := range uint64(1 << 20) {
 			table.put(format.Exception{Old: format.OldChunk(n * 7919), New: format.NewChunk(n + 2)})
 			if limit := 4 * max(n, 1<<19); uint64(most) > limit {
 				t.Fatalf("%d words for %d exceptions", most, n)
 			}
 		}
-		if freed < parts {
-			t.Errorf("%d parts grew", freed)
+		if freed < 1+parts {
+			t.Errorf("%d parts grew", freed-1)
 		}
 		table.close()
 		if used != 0 {
