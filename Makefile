@@ -10,9 +10,9 @@ BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The packages that have kernel tests.
-KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/...
+KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test lab host-test kernel-test race bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test lab host-test kernel-test soak race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -50,6 +50,20 @@ kernel-test:
 		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
 	else \
 		echo 'kernel tests: SKIPPED, for the reason above'; \
+	fi
+
+# Stores that are made from numbers, each held against what the driver does with it (internal/soak): from
+# SEED on, for as long as SOAK says. Some 15,000 an hour.
+SOAK ?= 2m
+SEED ?= 1
+soak:
+	@if internal/kernellab/install; then \
+		set -ex; \
+		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
+		DMCOW_SOAK=$(SOAK) DMCOW_SOAK_SEED=$(SEED) DMCOW_LAB_TIMEOUT=$(SOAK)15m \
+			$(GO) test -v -count=1 -timeout=0 -exec $(UMLEXEC) -run '^TestKernelSoak' ./internal/soak; \
+	else \
+		echo 'soak: SKIPPED, for the reason above'; [ "$$CI" != true ]; \
 	fi
 
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
