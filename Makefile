@@ -9,10 +9,14 @@ ENTRY = case $$GOARCH in amd64|arm64) echo -E dmcow_entry; esac
 BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w $$($(ENTRY))"
 UMLEXEC = $(CURDIR)/build/umlexec
 
+# The kernel that kernel tests run in: the installed one, or one of those that "make kernels" fetches (KERNEL=7.2).
+KERNELS = $(CURDIR)/build/kernels
+IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
+
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test lab host-test kernel-test soak race bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test lab host-test kernel-test kernels soak race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -42,25 +46,30 @@ host-test:
 	$(GO) test -timeout=20m ./...
 
 kernel-test:
-	@if internal/kernellab/install; then \
+	@if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kernels $(KERNELS)); then \
 		set -ex; \
 		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
-		DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
+		$(IN_KERNEL) DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
 	elif [ "$$CI" = true ]; then \
 		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
 	else \
 		echo 'kernel tests: SKIPPED, for the reason above'; \
 	fi
 
+# The kernel tests in the kernels of four releases of Debian, each with its release's LVM.
+kernels:
+	internal/kernellab/kernels $(KERNELS)
+	set -e; for kernel in $$(ls -d $(KERNELS)/*.*); do $(MAKE) kernel-test KERNEL=$${kernel##*/}; done
+
 # Stores that are made from numbers, each held against what the driver does with it (internal/soak): from
 # SEED on, for as long as SOAK says. Some 15,000 an hour.
 SOAK ?= 2m
 SEED ?= 1
 soak:
-	@if internal/kernellab/install; then \
+	@if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kernels $(KERNELS)); then \
 		set -ex; \
 		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
-		DMCOW_SOAK=$(SOAK) DMCOW_SOAK_SEED=$(SEED) DMCOW_LAB_TIMEOUT=$(SOAK)15m \
+		$(IN_KERNEL) DMCOW_SOAK=$(SOAK) DMCOW_SOAK_SEED=$(SEED) DMCOW_LAB_TIMEOUT=$(SOAK)15m \
 			$(GO) test -v -count=1 -timeout=0 -exec $(UMLEXEC) -run '^TestKernelSoak' ./internal/soak; \
 	else \
 		echo 'soak: SKIPPED, for the reason above'; [ "$$CI" != true ]; \
