@@ -62,7 +62,7 @@ kernels:
 	set -e; for kernel in $$(ls -d $(KERNELS)/*.*); do $(MAKE) kernel-test KERNEL=$${kernel##*/}; done
 
 # Stores that are made from numbers, each held against what the driver does with it (internal/soak): from
-# SEED on, for as long as SOAK says. Some 15,000 an hour.
+# SEED on, for as long as SOAK says. Some 10,000 an hour.
 SOAK ?= 2m
 SEED ?= 1
 soak:

@@ -66,6 +66,7 @@ func (d *driver) record(rng *rand.Rand) logged {
 	}
 	writers.Wait()
 	s.Down(d)
+	disk.Flush(d) // or the log has writes before those that they waited for
 	origin.Remove(d)
 	cow.Remove(d)
 	l.log = disk.End(d)

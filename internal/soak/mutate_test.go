@@ -99,7 +99,7 @@ func (m *mutator) choose() {
 		m.exceptions = m.IntN(10)
 	}
 	areas := m.exceptions/m.slots + 1
-	chunks := 1 + areas + m.exceptions + []int{0, 1, 2, 5, 20, 40, m.slots + 1}[m.IntN(7)]
+	chunks := 1 + areas + m.exceptions + []int{-1, 0, 1, 2, 5, 20, 40, m.slots + 1}[m.IntN(8)] // -1: a chunk is missing
 	m.device = chunks * m.chunk
 	if m.chance(5) {
 		m.device += m.IntN(m.chunk)
@@ -233,12 +233,18 @@ var damages = []func(*mutator){
 	},
 	func(m *mutator) { m.behind(m.exceptions + 1 + m.IntN(m.slots)) }, // hidden, or stale
 	func(m *mutator) { m.put(m.exceptions, naive.Exception{Old: 1 + m.Uint64N(m.old)}) },
+	func(m *mutator) {
+		m.put(m.slot(), naive.Exception{Old: 1<<32 | 0x70416e53, New: uint64(m.chunk)<<32 | 1})
+	}, // a header
+	func(m *mutator) { m.say("raw 0 00*%d", min(4096, m.device*kernellab.SectorSize)) }, // as lvcreate wipes it
 	(*mutator).damageHeader,
 	(*mutator).damageHeader,
 	func(m *mutator) { // a shrunk device
-		m.device = max(2, m.device-1-m.IntN(max(1, m.device/2)))
+		less := []int{1, m.chunk, m.chunk + 1, 2 * m.chunk, 1 + m.IntN(m.device/2+1)}[m.IntN(5)]
+		m.device = max(2, m.device-less)
 		m.lines[0] = fmt.Sprint("device ", m.device)
 	},
+	func(m *mutator) { m.old = max(1, m.old-1-m.Uint64N(m.old/4+1)) }, // a shrunk origin
 }
 
 func (m *mutator) half(x *naive.Exception) *uint64 {
@@ -258,7 +264,7 @@ func (m *mutator) offset(slot int) int { return m.now().At(slot) }
 // damageHeader makes the header another one. Sizes of chunks stay small: the driver keeps an area in memory.
 func (m *mutator) damageHeader() {
 	field := []string{"magic=0", "magic=0x70416e52", "valid=0", "valid=0x100", "version=0", "version=2", "chunk=0", "chunk=3",
-		"chunk=1", "chunk=2", "chunk=4", "chunk=16", "chunk=0x80000000"}[m.IntN(13)]
+		"chunk=1", "chunk=2", "chunk=4", "chunk=16", "chunk=64", "chunk=0x80000000"}[m.IntN(14)]
 	if strings.HasPrefix(field, "chunk") {
 		m.say("header %s", field)
 		return

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -147,10 +148,26 @@ func (t *trial) view() string {
 	if !t.isServed() || t.says.certain == nil || t.hasRunLengths() {
 		return ""
 	}
+	if t.says.report.Of(check.ImplausibleArea) != nil {
+		t.doubtRepeated()
+	}
 	if diff := t.says.certain.against(t.saw.view); diff != "" {
 		return "the view and the driver show " + diff
 	}
 	return ""
+}
+
+// doubtRepeated leaves out chunks with several exceptions: the driver may go by one that stands among
+// garbage, which counts for nothing to dmcow.
+func (t *trial) doubtRepeated() {
+	seen := map[uint64]bool{}
+	chunk := chunkOf(t.image)
+	for _, x := range t.list() {
+		for i := uint64(0); seen[x.Old] && i < chunk; i++ {
+			t.says.certain.bad[int(x.Old*chunk+i)] = true
+		}
+		seen[x.Old] = true
+	}
 }
 
 func (t *trial) export() string {
@@ -317,42 +334,32 @@ func (t *trial) choices() repair.Choices {
 	return c
 }
 
+// repair has a copy repaired, and tries that as any other store. What a check found in it before may
+// have hidden more, which is in doubt then. A check looks at the area behind the list: where a repair
+// makes the list shorter, it loses sight of a misplaced one until the list comes there again.
 func (t *trial) repair() string {
-	if t.outcome() == check.Sound || t.outcome() == check.Uninitialized {
+	if t.outcome() == check.Sound || t.outcome() == check.Uninitialized || t.says.report.Of(check.MisplacedArea) != nil {
 		return ""
 	}
 	c := t.choices()
-	d := devicetest.Of(t.image)
-	p, err := repair.Make(repair.Options{Choices: c, Options: check.Options{
-		Device: d, Origin: format.Bytes(len(t.origin)), Content: devicetest.Of(t.origin),
-	}})
-	if errors.As(err, new(*repair.HeaderError)) {
-		return ""
-	}
-	if err == nil {
-		err = p.Apply(d, nil, nil)
-	}
-	if err != nil {
-		return err.Error()
-	}
-	if len(p.Steps) == 0 {
-		return ""
+	image, after, err := t.repaired(c)
+	if err != nil || image == nil {
+		return words(err)
 	}
 	s := t.sample
-	s.image, s.cut = d.Image(), nil
+	s.image, s.cut = image, nil
 	next, err := t.driver.try(t.desk, s)
 	if err != nil {
 		return err.Error()
 	}
-	said := fmt.Sprintf("with %+v (%s): ", c, next.rules())
-	if next.outcome() != p.After.Outcome() {
-		return said + "it was to be " + string(p.After.Outcome())
+	said := fmt.Sprintf("with hidden %q, keep %q, rebuild %v, truncate %v, header %v (%s): ",
+		c.Hidden, c.Keep, c.Rebuild, c.Truncate, c.Header != nil, next.rules())
+	if next.outcome() != after {
+		return said + "it was to be " + string(after)
 	}
-	// What is behind the list's end, or rebuilt, speaks against what was certain; who cuts a list gives up
-	// what it has there, and who says that the header was another one, all of it.
-	isKept := c.Header == nil && !c.Truncate && !c.Rebuild && (c.Hidden != repair.KeepHidden || t.says.report.Of(check.HiddenExceptions) == nil)
-	if t.says.certain != nil && next.says.certain != nil && isKept {
-		if diff := t.says.certain.against(*next.says.certain); diff != "" {
+	if before, now := t.says.certain, next.says.certain; before != nil && now != nil && t.keeps(c) {
+		maps.Copy(before.bad, now.bad)
+		if diff := before.against(*now); diff != "" {
 			return said + "what was certain has become " + diff
 		}
 	}
@@ -362,4 +369,37 @@ func (t *trial) repair() string {
 		}
 	}
 	return ""
+}
+
+// keeps reports whether what is certain stays as it is. What is behind the list's end, or rebuilt, speaks
+// against it; who cuts a list gives up what it has there, and who says that the header was another one, all
+// of it.
+func (t *trial) keeps(c repair.Choices) bool {
+	return c.Header == nil && !c.Truncate && !c.Rebuild &&
+		(c.Hidden != repair.KeepHidden || t.says.report.Of(check.HiddenExceptions) == nil)
+}
+
+// repaired is a copy that was repaired, and what a check is to say of it; nil where there is nothing to write.
+func (t *trial) repaired(c repair.Choices) (image []byte, after check.Outcome, err error) {
+	d := devicetest.Of(t.image)
+	p, err := repair.Make(repair.Options{Choices: c, Options: check.Options{
+		Device: d, Origin: format.Bytes(len(t.origin)), Content: devicetest.Of(t.origin),
+	}})
+	if errors.As(err, new(*repair.HeaderError)) {
+		return nil, "", nil
+	}
+	if err == nil {
+		err = p.Apply(d, nil, nil)
+	}
+	if err != nil || len(p.Steps) == 0 {
+		return nil, "", err
+	}
+	return d.Image(), p.After.Outcome(), nil
+}
+
+func words(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // fewSamples are tried where nobody says how long.
-const fewSamples = 60
+const fewSamples = 40
 
 // mostTold is how many disagreements end a campaign: more of the same say no more.
 const mostTold = 10
@@ -110,30 +110,35 @@ func (c *campaign) disagreements(s sample, only string) (all []disagreement) {
 // tell makes a sample small on which the two disagree, and prints it.
 func (c *campaign) tell(s sample, x disagreement) {
 	found := time.Since(c.began).Round(time.Second)
+	fmt.Fprintf(os.Stderr, "%v, store %d: %s: %s; it is made smaller\n", found, s.seed, x.property, x.rules)
 	small, x := c.shrink(s, x)
-	if key := x.property + " " + x.rules; c.told[key] {
+	key := x.property + " " + x.rules
+	if c.told[key] {
 		return
-	} else {
-		c.told[key] = true
 	}
+	c.told[key] = true
 	text := fmt.Sprintf("%v, store %d: %s: %s\n", found, s.seed, x.property, x.words)
 	text += fmt.Sprintf("-- soak-%s-%d --\n# %s\n%s\n", x.property, s.seed, x.rules, strings.Join(small.spec, "\n"))
 	if n := len(small.origin) / kernellab.SectorSize; n != ordinaryOrigin || small.cut != nil {
 		text += fmt.Sprintf("# the origin has %d sectors; of a power cut: %v\n", n, small.cut != nil)
 	}
-	c.T.Error(text)
-	fmt.Fprint(os.Stderr, text)
+	fmt.Fprint(os.Stderr, text) // at once, and not when hours are over
+	c.T.Fail()
 }
 
-// mostShrunk is how often a smaller sample is tried.
-const mostShrunk = 150
+// longestShrink is how long smaller samples are tried.
+const longestShrink = 30 * time.Second
 
-// shrink is the smallest sample found on which the same property fails, and how.
+// shrink is the smallest sample found on which the same property fails, and how. What is known of a power
+// cut does not hold for less than all of it.
 func (c *campaign) shrink(s sample, x disagreement) (sample, disagreement) {
-	for tries := 0; tries < mostShrunk; {
+	if x.property == "cut" {
+		return s, x
+	}
+	for end := time.Now().Add(longestShrink); time.Now().Before(end); {
 		smaller := false
 		for less := range s.smaller {
-			if tries++; tries > mostShrunk {
+			if time.Now().After(end) {
 				break
 			}
 			if again := c.disagreements(less, x.property); len(again) > 0 {
