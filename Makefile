@@ -14,9 +14,9 @@ KERNELS = $(CURDIR)/build/kernels
 IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 
 # The packages that have kernel tests.
-KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/...
+KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test kernel-test kernel-half kernel-rest kernel-long kernels other-kernels race bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test test-all lab host-test long-test kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -37,10 +37,10 @@ demo: build
 
 # All tests but those that take long, in some eight minutes on two idle processors.
 test: lab host-test kernel-test
-	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test), goes through'
+	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test, soak), goes through'
 	@echo 'the kernels of other releases (kernels), other processors (foreign-test), races (race) and fuzz targets (fuzz).'
 
-test-all: test long-test kernels foreign-test race fuzz
+test-all: test long-test kernels soak foreign-test race fuzz
 
 # The kernel tests run in the real kernel, as a process (User-Mode Linux), which takes one processor.
 lab:
@@ -95,6 +95,17 @@ other-kernels: lab
 		[ -n "$$(ls -d /usr/lib/uml/modules/$${kernel##*/}.* 2>/dev/null)" ] || \
 		$(MAKE) kernel-test KERNEL=$${kernel##*/} BUT='^TestKernel(Mount|TwoAtOnce|.*Killed|PowerCuts|.*WithoutRoot)'; \
 	done
+
+# Stores that are made from numbers, each held against what the driver does with it (internal/soak): from
+# SEED on, for as long as SOAK says. Some 10,000 an hour.
+SOAK ?= 2m
+SEED ?= 1
+soak:
+	@$(call in-lab,soak-run)
+
+soak-run:
+	$(IN_KERNEL) DMCOW_SOAK=$(SOAK) DMCOW_SOAK_SEED=$(SEED) DMCOW_LAB_TIMEOUT=$(SOAK)15m \
+		$(GO) test -v -count=1 -timeout=0 -exec $(UMLEXEC) -run '^TestKernelSoak' ./internal/soak
 
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
 # a C compiler (Debian: gcc libc6-dev).

@@ -12,7 +12,7 @@ import (
 // between those is named by nobody, has lost its new chunk. That holds for a list that is in
 // order but for such exceptions: what an interrupted or incomplete merge --rescue leaves is not. A
 // repair that closed a gap with exceptions from the list's end leaves the same: those have the
-// highest chunks of all, without a gap.
+// highest chunks of all, without a gap, or when the list went on since, chunks that it passes over there.
 
 var NewChunkOutOfPlace = &Rule{
 	Name:     "new-chunk-out-of-place",
@@ -36,8 +36,14 @@ const mostOutOfPlace = 64
 type outOfPlace struct {
 	*scan
 	left, middle *named // the exceptions before; nil where there are less
-	found        []Finding
+	found        []misplaced
 	last         format.NewChunk // of the list
+	next         uint64          // rank behind the last one that is in place
+}
+
+type misplaced struct {
+	Finding
+	passed bool // the list passes over its new chunk further on, where it came from
 }
 
 // tellOutOfPlace tells of new chunks that are out of place. What hides behind the list's end may
@@ -51,10 +57,11 @@ func (s *scan) tellOutOfPlace() error {
 	p.visit = o.visit
 	err := s.again(p)
 	p.close()
-	if err != nil || len(o.found) > mostOutOfPlace || s.list.falls > 2*uint64(len(o.found)) || o.wereMoved() {
+	if err != nil || len(o.found) > mostOutOfPlace || s.list.falls > 2*uint64(len(o.found)) {
 		return err
 	}
-	return s.tellAll(o.found)
+	o.pass(o.last)
+	return s.tellAll(o.notMoved())
 }
 
 func (o *outOfPlace) visit(at format.Place, x format.Exception) {
@@ -63,36 +70,61 @@ func (o *outOfPlace) visit(at format.Place, x format.Exception) {
 		if o.left != nil {
 			before = o.rank(o.left.New) + 1
 		}
-		o.judge(before, o.middle, o.rank(x.New))
+		if !o.judge(before, o.middle, o.rank(x.New)) {
+			o.pass(o.middle.New)
+		}
 	}
 	o.left, o.middle, o.last = o.middle, &named{at, x}, x.New
 }
 
+// pass notes which chunks of exceptions that are out of place lie between those of two that are not.
+func (o *outOfPlace) pass(c format.NewChunk) {
+	for i := range o.found {
+		at := o.rank(o.found[i].New)
+		o.found[i].passed = o.found[i].passed || o.next <= at && at < o.rank(c)
+	}
+	o.next = o.rank(c) + 1
+}
+
 // judge judges an exception by its neighbours': there are so many data chunks up to and including
-// the one before, and before the one behind.
-func (o *outOfPlace) judge(before uint64, x *named, behind uint64) {
+// the one before, and before the one behind. It reports whether it is out of place.
+func (o *outOfPlace) judge(before uint64, x *named, behind uint64) bool {
 	between := o.geometry.DataChunk(before)
 	if behind != before+1 || o.list.news.has(uint64(between)) {
-		return
+		return false
 	}
 	if at := o.rank(x.New); at+parallel >= before && at <= before+parallel {
-		return
+		return false
 	}
 	found := o.suggestion(x.Place, 1, format.Exception{Old: x.Old, New: between})
 	found.Unsure = o.left == nil || o.left.Old+1 != x.Old
-	o.found = append(o.found, Finding{
+	o.found = append(o.found, misplaced{Finding: Finding{
 		Rule: NewChunkOutOfPlace, Scope: OfException, Place: x.Place, Exception: x.Exception, expected: between, Suggests: found,
-	})
+	}})
+	return true
+}
+
+// notMoved are the findings, without those whose exceptions came from the list's end as it is or was.
+func (o *outOfPlace) notMoved() (all []Finding) {
+	for _, f := range o.found {
+		if !f.passed {
+			all = append(all, f.Finding)
+		}
+	}
+	if o.wereMoved(all) {
+		return nil
+	}
+	return all
 }
 
 // wereMoved reports whether the exceptions came from the list's end: their new chunks go on where it
 // ends now.
-func (o *outOfPlace) wereMoved() bool {
+func (o *outOfPlace) wereMoved(all []Finding) bool {
 	const slack = 4 // chunks of exceptions that were dropped there
-	if len(o.found) == 0 {
+	if len(all) == 0 {
 		return false
 	}
-	least := slices.MinFunc(o.found, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
-	most := slices.MaxFunc(o.found, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
-	return least > o.last && o.rank(most) <= o.rank(o.last)+uint64(len(o.found))+slack
+	least := slices.MinFunc(all, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
+	most := slices.MaxFunc(all, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
+	return least > o.last && o.rank(most) <= o.rank(o.last)+uint64(len(all))+slack
 }

@@ -62,7 +62,16 @@ func Read(path string, use func(piece []byte)) error {
 		return err
 	}
 	defer f.Close()
-	direct := alignedBuffer(1 << 20)
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return err
+	}
+	// To touch new memory takes the lab longer than to read it full.
+	const page = 4096
+	direct := alignedBuffer(min(1<<20, (uint64(size)/page+1)*page))
 	for {
 		n, err := f.Read(direct)
 		if errors.Is(err, io.EOF) {

@@ -54,6 +54,12 @@ func Detach(t testing.TB, dev string) {
 	Must(t, detach(dev))
 }
 
+// Refit has the loop device dev be as large as its file has become.
+func Refit(t testing.TB, dev string) {
+	t.Helper()
+	Must(t, onLoop(dev, os.O_RDONLY, func(fd int) error { return unix.IoctlSetInt(fd, unix.LOOP_SET_CAPACITY, 0) }))
+}
+
 func attach(path string, options []LoopOption) (dev string, err error) {
 	var config unix.LoopConfig
 	for _, o := range options {

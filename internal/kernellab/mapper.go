@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -32,13 +33,15 @@ const (
 	mapperAnswer = 1 << 16 // more than the tables of any test
 )
 
+// control is what the calls go to.
+var control = sync.OnceValues(func() (*os.File, error) { return os.OpenFile(mapperDir+"control", os.O_RDWR, 0) })
+
 // do makes the call. It returns the answer, and how the answer begins.
 func (c mapperCall) do() ([]byte, *unix.DmIoctl, error) {
-	control, err := os.OpenFile(mapperDir+"control", os.O_RDWR, 0)
+	control, err := control()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer control.Close()
 	words := make([]uint64, (mapperHead+len(c.data)+mapperAnswer)/8) // as aligned as a structure must be
 	head := (*unix.DmIoctl)(unsafe.Pointer(unsafe.SliceData(words)))
 	buf := unsafe.Slice((*byte)(unsafe.Pointer(head)), 8*len(words))
