@@ -12,7 +12,7 @@ UMLEXEC = $(CURDIR)/build/umlexec
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/...
 
-.PHONY: build demo test lab host-test kernel-test race bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test lab host-test kernel-test scope race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -51,6 +51,11 @@ kernel-test:
 	else \
 		echo 'kernel tests: SKIPPED, for the reason above'; \
 	fi
+
+# Every history of a small world, as long as that fits the time, against a model (TestSmallScope).
+SCOPE ?= 2m
+scope:
+	DMCOW_SCOPE=$(SCOPE) $(GO) test -count=1 -timeout=20m -v -run '^TestSmallScope$$' ./store/merge
 
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
 # a C compiler (Debian: gcc libc6-dev).
