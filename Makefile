@@ -9,10 +9,14 @@ ENTRY = case $$GOARCH in amd64|arm64) echo -E dmcow_entry; esac
 BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w $$($(ENTRY))"
 UMLEXEC = $(CURDIR)/build/umlexec
 
+# The kernel that kernel tests run in: the installed one, or one of those that "make kernels" fetches (KERNEL=7.2).
+KERNELS = $(CURDIR)/build/kernels
+IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
+
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/...
 
-.PHONY: build demo test lab host-test kernel-test scope race bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test lab host-test kernel-test kernels scope race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -42,15 +46,20 @@ host-test:
 	$(GO) test -timeout=20m ./...
 
 kernel-test:
-	@if internal/kernellab/install; then \
+	@if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kernels $(KERNELS)); then \
 		set -ex; \
 		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
-		DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
+		$(IN_KERNEL) DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
 	elif [ "$$CI" = true ]; then \
 		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
 	else \
 		echo 'kernel tests: SKIPPED, for the reason above'; \
 	fi
+
+# The kernel tests in the kernels of four releases of Debian, each with its release's LVM.
+kernels:
+	internal/kernellab/kernels $(KERNELS)
+	set -e; for kernel in $$(ls -d $(KERNELS)/*.*); do $(MAKE) kernel-test KERNEL=$${kernel##*/}; done
 
 # Every history of a small world, as long as that fits the time, against a model (TestSmallScope).
 SCOPE ?= 2m

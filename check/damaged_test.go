@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -56,7 +57,12 @@ var noHarmSeen = map[string]string{
 // writes over or does ill by, in the way that the rules say; one without is one
 // that it serves.
 func TestSeveritiesAreTheKernels(t *testing.T) {
-	verdicts := damaged.Verdicts(t)
+	for _, kernel := range damaged.Versions(t) {
+		t.Run(fmt.Sprintf("%d.%d", kernel[0], kernel[1]), func(t *testing.T) { testSeverities(t, damaged.Verdicts(t, kernel)) })
+	}
+}
+
+func testSeverities(t *testing.T, verdicts map[string]damaged.Verdict) {
 	for _, c := range damaged.Load(t) {
 		v, known := verdicts[c.Name]
 		if !known {

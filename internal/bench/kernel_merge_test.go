@@ -30,7 +30,8 @@ const (
 // All times are those of whole jobs. The kernel's begins with the start of dmsetup,
 // which has it load the list, and ends when the list is empty. It is left alone or
 // watched: asked for its status all the while, which takes it much time where there is
-// one processor. That of dmcow is its process, from start to end.
+// one processor. That of dmcow is its process, from start to end; beside it stands what the
+// program takes to do nothing.
 func BenchmarkKernelMerge(b *testing.B) {
 	program := os.Getenv(labProgram)
 	if program == "" {
@@ -54,6 +55,7 @@ func BenchmarkKernelMerge(b *testing.B) {
 				r.Dmcow = append(r.Dmcow, measureMerge(b, m, run == 0, func(b *testing.B) time.Duration {
 					return dmcowMerge(b, program)
 				}))
+				r.Start = append(r.Start, timed(b, exec.Command(program, "--version")))
 			}
 			all = append(all, r)
 		})
@@ -96,11 +98,17 @@ func dmcowMerge(b *testing.B, program string) time.Duration {
 	defer cancel()
 	c := exec.CommandContext(ctx, program, "merge", "--yes", labStore, "--into", labOrigin)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGQUIT) }
+	return timed(b, c)
+}
+
+// timed runs a command, which must succeed.
+func timed(b *testing.B, c *exec.Cmd) time.Duration {
+	b.Helper()
 	start := time.Now()
 	said, err := c.CombinedOutput()
 	took := time.Since(start)
 	if err != nil {
-		b.Fatalf("dmcow merge: %v\n%s", err, said)
+		b.Fatalf("%v: %v\n%s", c.Args, err, said)
 	}
 	return took
 }

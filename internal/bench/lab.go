@@ -15,7 +15,7 @@ import (
 
 // labLimits say how many times longer the kernel's merge must take that is watched, by
 // the store's order.
-var labLimits = map[string]float64{"random": 30, "runs": 2.8, "sequential": 1}
+var labLimits = map[string]float64{"random": 45, "runs": 3.1, "sequential": 1}
 
 const labChunks = 1 << 15 // 128 MiB
 
@@ -28,8 +28,8 @@ const (
 const labFile = "merges.json"
 
 type labMerges struct {
-	Order                 string
-	Watched, Alone, Dmcow []time.Duration // one after the other, again and again
+	Order                        string
+	Watched, Alone, Dmcow, Start []time.Duration // one after the other, again and again
 }
 
 // mergeInLab prints how much faster dmcow merges than the kernel.
@@ -45,9 +45,10 @@ func (b *bench) mergeInLab() error {
 	}
 	fmt.Printf("\nMerge of %d MiB in chunks of 4 KiB, half of a block device: how many times longer the kernel's\n"+
 		"snapshot-merge target takes, in User-Mode Linux, in one boot, on the same devices. Watched: it is asked\n"+
-		"for its status all the while, on the only processor.\n\n", labChunks*uint64(geometry().ChunkBytes())>>20)
-	fmt.Printf("%-16s %9s | %10s %7s %7s %7s %6s | %8s %7s | %5s\n",
-		"order", "ms", "watched ms", "times", "least", "most", "limit", "alone ms", "times", "runs")
+		"for its status all the while, on the only processor. Start: what dmcow takes to do nothing, which is in\n"+
+		"its times; where it would keep the limit without that, the limit is not marked.\n\n", labChunks*uint64(geometry().ChunkBytes())>>20)
+	fmt.Printf("%-16s %9s %8s | %10s %7s %7s %7s %6s | %8s %7s | %5s\n",
+		"order", "ms", "start ms", "watched ms", "times", "least", "most", "limit", "alone ms", "times", "runs")
 	for _, m := range all {
 		m.row()
 	}
@@ -82,9 +83,11 @@ func (b *bench) runLab() (all []labMerges, err error) {
 
 func (m labMerges) row() {
 	watched, alone, limit := timesLonger(m.Watched, m.Dmcow), timesLonger(m.Alone, m.Dmcow), labLimits[m.Order]
-	fmt.Printf("%-16s %9.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, watched.floor,
+	start := milliseconds(median(m.Start))
+	over := watched.elapsed < limit*(watched.floor-start)
+	fmt.Printf("%-16s %9.0f %8.0f | %10.0f %7.2f %7.2f %7.2f %6.1f | %8.0f %7.2f | %5d%s\n", m.Order, watched.floor, start,
 		watched.elapsed, watched.ratio, watched.least, watched.most, limit,
-		alone.elapsed, alone.ratio, len(m.Watched), mark(watched.ratio < limit))
+		alone.elapsed, alone.ratio, len(m.Watched), mark(over))
 }
 
 // timesLonger is how the kernel's merges compare with dmcow's.

@@ -31,11 +31,11 @@ type limit struct {
 }
 
 var commands = []command{
-	{"usage", []string{"usage", "--output", "json"}, []limit{{1 << 24, 0.8}}, 0},
-	{"csv", []string{"dump", "--output", "csv"}, []limit{{1 << 24, 3}}, 0},
-	{"json", []string{"dump", "--output", "json"}, []limit{{1 << 24, 3.5}}, 0},
+	{"usage", []string{"usage", "--output", "json"}, []limit{{1 << 24, 0.7}}, 0},
+	{"csv", []string{"dump", "--output", "csv"}, []limit{{1 << 24, 2.2}}, 0},
+	{"json", []string{"dump", "--output", "json"}, []limit{{1 << 24, 2.3}}, 0},
 	{"human", []string{"dump", "--output", "human"}, []limit{{1 << 24, 3.5}}, 0},
-	{"check", []string{"check", "--output", "json"}, []limit{{1 << 22, 1.5}, {1 << 24, 2}, {1 << 28, 3}}, 2},
+	{"check", []string{"check", "--output", "json"}, []limit{{1 << 22, 1.3}, {1 << 24, 1.1}, {1 << 28, 2}}, 2},
 }
 
 // ratio is the limit for a store of n exceptions, 0 if there is none.

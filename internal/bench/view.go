@@ -20,9 +20,10 @@ import (
 
 // The limits of what shows a snapshot, times what it is compared with.
 const (
-	openLimit   = 12.0 // the floor
-	exportLimit = 2.0  // cp --sparse=never of the origin
-	mountLimit  = 2.0  // a bare file system through FUSE
+	openLimit   = 6.0 // the floor
+	exportLimit = 1.4 // cp --sparse=never of the origin
+	syncedLimit = 1.1 // the same, and a sync
+	mountLimit  = 1.2 // a bare file system through FUSE
 )
 
 // view prints how long it takes to open a snapshot, and to read one whose store has n chunks
@@ -61,23 +62,33 @@ func (f figures) viewed(err error, what, with string, limit float64) error {
 }
 
 // export prints how long an export to a file takes. What it is compared with does not wait
-// for the disk.
+// for the disk, or does.
 func (b *bench) export(m mergeFiles) error {
+	var synced []pair
 	f, err := b.warmed("export", func() (sample, error) {
 		os.Remove(m.copy)
 		defer os.Remove(m.copy)
+		start := time.Now()
 		s, err := b.run("cp", "--sparse=never", m.origin, m.copy)
 		if err != nil {
 			return s, err
 		}
-		return s, into(m.copy, func(*os.File) error { return nil }) // what it has left to write
+		err = into(m.copy, func(*os.File) error { return nil }) // what it has left to write
+		synced = append(synced, pair{floor: sample{elapsed: time.Since(start)}})
+		return s, err
 	}, func() (sample, error) {
-		return b.run(b.dmcow, "export", m.store, "--origin", m.origin, m.copy)
+		s, err := b.run(b.dmcow, "export", m.store, "--origin", m.origin, m.copy)
+		synced[len(synced)-1].command = s
+		return s, err
 	})
 	if err == nil {
 		_, err = b.child("merged", m.copy, m.n, m.order, "")
 	}
-	return f.viewed(err, fmt.Sprintf("Export %d MiB, a quarter of it in the store", m.originSize()>>20), "cp", exportLimit)
+	what := fmt.Sprintf("Export %d MiB, a quarter of it in the store", m.originSize()>>20)
+	if err := f.viewed(err, what, "cp", exportLimit); err != nil {
+		return err
+	}
+	return figuresOf(synced[1:]).viewed(nil, "The same", "cp and sync", syncedLimit)
 }
 
 // mount prints how long it takes to read the snapshot, mounted. It is compared with a file

@@ -4,8 +4,12 @@ package damaged
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,31 +79,88 @@ const (
 	Failed    = "failed"
 )
 
+// Unnamed is the verdict without the names of errors, which kernels before 6.1 do not log.
+func (v Verdict) Unnamed() Verdict {
+	v.Refused = errorName.ReplaceAllString(v.Refused, "")
+	return v
+}
+
+var errorName = regexp.MustCompile(` \(-E[A-Z]+\)`)
+
 // Right reports whether the kernel did well by the store, as far as was tried.
 func (v Verdict) Right() bool {
 	return v.Refused == "" && !v.Formatted && v.View == AsListed && v.After == AsListed && v.Merge == AsListed
 }
 
-// Verdicts reads testdata/damaged/kernel.json.
-func Verdicts(t testing.TB) map[string]Verdict {
+// A Version is a kernel's: {6, 12}.
+type Version [2]int
+
+// Base is the newest kernel that does with all stores what kernel.json has, as those before it did.
+var Base = Version{6, 1}
+
+// Verdicts reads what a kernel does with each store from testdata/damaged: kernel.json, and of kernels since
+// another version, kernel-VERSION.json has those that differ.
+func Verdicts(t testing.TB, of Version) map[string]Verdict {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, "kernel.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all map[string]Verdict
-	if err := json.Unmarshal(b, &all); err != nil {
-		t.Fatal(err)
+	all := map[string]Verdict{}
+	for _, v := range Versions(t) {
+		if v != Base && slices.Compare(v[:], of[:]) > 0 {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, fileOf(v)))
+		if err == nil {
+			err = json.Unmarshal(b, &all)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", fileOf(v), err)
+		}
 	}
 	return all
 }
 
-// Save writes kernel.json to a directory.
-func Save(t testing.TB, to string, all map[string]Verdict) {
+// Versions are the kernels that began to do something else with one of the stores, the oldest first, and before
+// them the one that kernel.json is of.
+func Versions(t testing.TB) []Version {
 	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "kernel-*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []Version{Base}
+	for _, f := range files {
+		var v Version
+		if _, err := fmt.Sscanf(filepath.Base(f), "kernel-%d.%d.json", &v[0], &v[1]); err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		all = append(all, v)
+	}
+	slices.SortFunc(all, func(a, b Version) int { return slices.Compare(a[:], b[:]) })
+	return all
+}
+
+func fileOf(v Version) string {
+	if v == Base {
+		return "kernel.json"
+	}
+	return fmt.Sprintf("kernel-%d.%d.json", v[0], v[1])
+}
+
+// Save writes a kernel's verdicts to a directory, those that differ from what is stored of older ones.
+func Save(t testing.TB, to string, of Version, all map[string]Verdict) {
+	t.Helper()
+	switch slices.Compare(of[:], Base[:]) {
+	case -1:
+		t.Fatalf("kernel.json is of %v, and has the names of errors, which %v does not log", Base, of)
+	case 1:
+		older := Verdicts(t, Version{of[0], of[1] - 1})
+		maps.DeleteFunc(all, func(name string, v Verdict) bool { return older[name] == v })
+	}
+	if len(all) == 0 {
+		return
+	}
 	b, err := json.MarshalIndent(all, "", "  ")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(to, "kernel.json"), append(b, '\n'), 0o644)
+		err = os.WriteFile(filepath.Join(to, fileOf(of)), append(b, '\n'), 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)

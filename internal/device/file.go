@@ -30,7 +30,8 @@ func (w *Writable) GoDirect(block int64) {
 	if err != nil {
 		return
 	}
-	m.block, m.direct = alignment(int(m.file.Fd())), true
+	m.block, _ = alignment(int(m.file.Fd()))
+	m.direct = true
 	if m.block > 0 && block%m.block == 0 {
 		// Some file systems let the flag be set, and refuse every transfer.
 		if _, err := m.read(make([]byte, 1), 0); !errors.Is(err, unix.EINVAL) {

@@ -71,10 +71,9 @@ func (w *Writable) beginWriting(p [][]byte, at []int64) {
 // left, plain does one by one: p[i] from the byte done on.
 func (d *Device) many(opcode uint16, p [][]byte, at []int64, plain func(i, done int) error) (failed int, err error) {
 	done := make([]int, len(p))
-	// A single transfer is done sooner by itself, and where each read is to drop first
-	// what is cached, it has to be.
+	d.dropCaches(p, at)
 	switch {
-	case len(p) < 2 || d.any(func(m *medium) bool { return m.forget }):
+	case len(p) < 2: // is done sooner by itself
 	case d.medium != nil && d.gone == nil:
 		d.aio.transfer(d, opcode, p, at, done)
 	default:
@@ -89,6 +88,24 @@ func (d *Device) many(opcode uint16, p [][]byte, at []int64, plain func(i, done 
 		}
 	}
 	return failed, err
+}
+
+// dropCaches has the kernel drop what it has cached of those places, where the device is to be read without
+// that.
+func (d *Device) dropCaches(p [][]byte, at []int64) {
+	if !d.any(func(m *medium) bool { return m.forget }) {
+		return
+	}
+	for i, b := range p {
+		if d.checkWithin(at[i], int64(len(b))) != nil {
+			continue
+		}
+		for r := range d.runs(at[i], int64(len(b))) {
+			if r.forget {
+				r.dropCache(r.at, r.length)
+			}
+		}
+	}
 }
 
 // A vector is a transfer between one stretch of a file and some pieces of memory.

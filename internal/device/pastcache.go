@@ -17,8 +17,10 @@ import (
 // before. The caller closes it, too, and before d.
 //
 // An image file is read directly where its file system can do that; the logical
-// block is what that takes then. Else what the cache has of it is dropped before
-// it is read, as far as the kernel does that.
+// block is what that takes then. What the cache has of it is dropped before it is
+// read, as far as the kernel does that, unless the kernel itself says that direct
+// reads are direct: before Linux 6.1 it does not, and ext4 with data=journal, or
+// btrfs where it compressed, take the flag and read through the cache.
 func (d *Device) PastCache() (*Device, error) {
 	return d.again((*medium).pastCache)
 }
@@ -40,14 +42,14 @@ func (m *medium) openDirect() *medium {
 	if err != nil {
 		return nil
 	}
-	block := alignment(int(f.Fd()))
+	block, told := alignment(int(f.Fd()))
 	if block == 0 || bounceSize%block != 0 {
 		f.Close()
 		return nil
 	}
 	past := *m
 	past.file, past.aio, past.atime = f, newAIO(), atime
-	past.direct, past.forget, past.block = true, false, block
+	past.direct, past.forget, past.block = true, !told, block
 	// Some file systems let it be opened, and refuse every read.
 	if _, err := past.read(make([]byte, 1), 0); errors.Is(err, unix.EINVAL) {
 		f.Close()
@@ -95,18 +97,18 @@ func (d *Device) Cached() bool {
 
 // alignment is what offset, length and memory of a direct read from a file must
 // be multiples of, in bytes; it is zero where there is no such read. Where the
-// kernel does not tell, it is a block of the file system, which is enough.
-func alignment(fd int) int64 {
+// kernel has not told, it is a block of the file system, which is enough.
+func alignment(fd int) (block int64, told bool) {
 	var x unix.Statx_t
 	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &x)
 	if err == nil && x.Mask&unix.STATX_DIOALIGN != 0 {
-		return int64(max(x.Dio_mem_align, x.Dio_offset_align))
+		return int64(max(x.Dio_mem_align, x.Dio_offset_align)), true
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return 0
+		return 0, false
 	}
-	return min(max(int64(st.Blksize), SectorSize), bounceSize)
+	return min(max(int64(st.Blksize), SectorSize), bounceSize), false
 }
 
 // dropCache drops what the page cache has of a stretch of the file, in bytes. The

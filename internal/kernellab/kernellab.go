@@ -70,6 +70,19 @@ var missing = sync.OnceValue(func() string {
 	return "the kernel has no snapshot target"
 })
 
+// Linux reports whether the running kernel is that version, or a newer one.
+func Linux(major, minor int) bool {
+	is := Release()
+	return is[0] > major || is[0] == major && is[1] >= minor
+}
+
+// Release is the version of the running kernel: {6, 12} for 6.12.113.
+func Release() (version [2]int) {
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	_, _ = fmt.Sscanf(string(release), "%d.%d", &version[0], &version[1])
+	return version
+}
+
 func hasSnapshotTarget() bool {
 	targets, err := run("dmsetup", "targets")
 	return err == nil && strings.Contains("\n"+targets, "\nsnapshot ")

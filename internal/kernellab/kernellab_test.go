@@ -82,7 +82,8 @@ func TestKernelOverflowFailsNoWriteToTheOrigin(t *testing.T) {
 
 func TestKernelLoopBlockSizeReachesTheDriver(t *testing.T) {
 	origin, cow := loops(t, 800, kernellab.BlockSize(4096))
-	if _, err := kernellab.TrySnapshot(t, origin, cow, "P", 4); err == nil || !strings.Contains(err.Error(), "EINVAL") {
+	_, err := kernellab.TrySnapshot(t, origin, cow, "P", 4)
+	if err == nil || kernellab.Linux(6, 1) && !strings.Contains(err.Error(), "EINVAL") { // 5.10 logs no error's name
 		t.Errorf("chunks of half a logical block: got %v", err)
 	}
 	kernellab.NewSnapshot(t, origin, cow, "P", 8)

@@ -39,7 +39,7 @@ func initialize() error {
 	}
 	os.Clearenv()
 	for name, value := range map[string]string{
-		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH": j.Programs + "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME": j.path("tmp"), "TMPDIR": j.path("tmp"),
 		"DM_DISABLE_UDEV": "1", "DMCOW_KERNEL": "require",
 	} {
@@ -52,15 +52,14 @@ func initialize() error {
 }
 
 // loadModules loads modules, and tells the kernel and whoever calls modprobe
-// later where the rest are. The package keeps them outside /lib/modules, a
+// later where the rest are. They are kept outside /lib/modules, a
 // directory that a container may not even have to mount them on.
 func loadModules(j *job) error {
-	const installed = "/usr/lib/uml/modules"
 	root := j.path("root")
 	if err := os.MkdirAll(root+"/lib", 0o755); err != nil {
 		return err
 	}
-	if err := os.Symlink(installed, root+"/lib/modules"); err != nil {
+	if err := os.Symlink(j.Modules, root+"/lib/modules"); err != nil {
 		return err
 	}
 	helper := "#!/bin/sh\nexec /sbin/modprobe -d " + root + " \"$@\"\n"

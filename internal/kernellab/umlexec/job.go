@@ -25,6 +25,8 @@ const jobVariable = "UMLEXEC_JOB"
 // instead, somebody's test binaries might be under it.
 type job struct {
 	Home     string
+	Modules  string // the directory of the kernel's modules
+	Programs string // what comes first in PATH, with a colon behind it, or ""
 	Args     []string
 	Dir      string   // where to run
 	Env      []string // NAME=VALUE
@@ -35,9 +37,9 @@ type job struct {
 func (j *job) path(name string) string { return filepath.Join(j.Home, name) }
 
 // newJob makes the job's directory. The caller removes it.
-func newJob(args []string) (*job, error) {
+func newJob(k kernel, args []string) (*job, error) {
 	j := &job{
-		Args: args, Env: passedOn(os.Environ()), Writable: coverageDirs(args),
+		Modules: k.modules, Programs: k.programs, Args: args, Env: passedOn(os.Environ()), Writable: coverageDirs(args),
 		Merged: sameFile(os.Stdout, os.Stderr),
 	}
 	var err error

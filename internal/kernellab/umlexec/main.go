@@ -4,7 +4,8 @@
 //	go test -exec "go run dmcow/internal/kernellab/umlexec" ./...
 //	umlexec PROGRAM [ARGUMENT...]
 //
-// It boots the User-Mode Linux kernel of Debian's package user-mode-linux with
+// It boots the User-Mode Linux kernel of Debian's package user-mode-linux, the installed
+// one or another release's (see kernels in the directory above), with
 // this machine's root file system read-only, device-mapper and its targets
 // loaded, and a tmpfs for TMPDIR. The program runs in the current directory;
 // its output is passed on as it comes, and its exit status at the end. (Through
@@ -12,9 +13,11 @@
 //
 // Environment:
 //
+//	DMCOW_LAB_KERNEL   a directory with another kernel than the installed one: linux.uml, modules, and
+//	                   programs of its release in bin, which come first in PATH
 //	DMCOW_LAB_OUT      a directory that stays writable, at the same path, and outlives the run
 //	DMCOW_LAB_IMAGES   PATH[:PATH...], files of this machine that become /dev/ubda, /dev/ubdb, ...
-//	DMCOW_LAB_MEM      the kernel's memory, 512M unless set
+//	DMCOW_LAB_MEM      the kernel's memory, 768M unless set
 //	DMCOW_LAB_TIMEOUT  when to give up, 10m unless set
 //
 // Variables that begin with DMCOW_ and CI reach the program, and so do
@@ -29,18 +32,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // statusNoRun is the exit status that says that umlexec, not the program,
@@ -62,15 +61,15 @@ func run(args []string) (int, error) {
 	if len(args) == 0 {
 		return statusNoRun, errors.New("usage: umlexec PROGRAM [ARGUMENT...]")
 	}
-	kernel, err := exec.LookPath("linux.uml")
+	k, err := findKernel()
 	if err != nil {
-		return statusNoRun, errors.New("linux.uml not found: install user-mode-linux (apt-get install user-mode-linux dmsetup kmod)")
+		return statusNoRun, err
 	}
 	timeout, err := time.ParseDuration(cmp.Or(os.Getenv("DMCOW_LAB_TIMEOUT"), "10m"))
 	if err != nil {
 		return statusNoRun, fmt.Errorf("DMCOW_LAB_TIMEOUT: %w", err)
 	}
-	j, err := newJob(args)
+	j, err := newJob(k, args)
 	if err != nil {
 		return statusNoRun, err
 	}
@@ -80,7 +79,7 @@ func run(args []string) (int, error) {
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := j.boot(ctx, kernel); err != nil {
+	if err := j.boot(ctx, k.program); err != nil {
 		return statusNoRun, err
 	}
 	return j.status(ctx)
@@ -109,37 +108,14 @@ func (j *job) boot(ctx context.Context, kernel string) error {
 
 	finish := j.follow()
 	defer finish()
-	if err := startOnOne(cmd); err != nil {
+	done, err := startOnOne(cmd)
+	if err != nil {
 		return err
 	}
+	defer done()
 	_ = cmd.Wait() // how the kernel ended says nothing: status tells by the file that the program's end leaves
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	return nil
-}
-
-// startOnOne starts a command on one of the processors that it may run on. The kernel and the processes in it are
-// processes that wait for each other at every system call: on one processor that is a switch, and on two that are
-// else idle, each wakes the other up.
-func startOnOne(cmd *exec.Cmd) error {
-	runtime.LockOSThread() // the child has the thread's processors
-	defer runtime.UnlockOSThread()
-	var all, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &all); err != nil {
-		return cmd.Start()
-	}
-	for i, skip := 0, rand.IntN(all.Count()); ; i++ {
-		if all.IsSet(i) {
-			if skip == 0 {
-				one.Set(i)
-				break
-			}
-			skip--
-		}
-	}
-	if err := unix.SchedSetaffinity(0, &one); err == nil {
-		defer func() { _ = unix.SchedSetaffinity(0, &all) }()
-	}
-	return cmd.Start()
 }
 
 func (j *job) kernelArgs() ([]string, error) {
@@ -148,7 +124,7 @@ func (j *job) kernelArgs() ([]string, error) {
 		return nil, err
 	}
 	args := []string{
-		"mem=" + cmp.Or(os.Getenv("DMCOW_LAB_MEM"), "512M"),
+		"mem=" + cmp.Or(os.Getenv("DMCOW_LAB_MEM"), "768M"),
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
 		"init=" + self,
 		"uml_dir=" + j.Home + "/", // by default it fills ~/.uml
