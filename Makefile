@@ -16,7 +16,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/...
 
-.PHONY: build demo test lab host-test kernel-test kernels scope race bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test test-all lab host-test long-test kernel-test kernel-half kernel-rest kernel-long kernels other-kernels scope race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -35,31 +35,66 @@ demo: build
 	cd build && ../dmcow list --pv disk.img
 	cd build && ../dmcow check vg0/snap --pv disk.img
 
+# All tests but those that take long, in some eight minutes on two idle processors.
 test: lab host-test kernel-test
+	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test), goes deeper (scope), goes through'
+	@echo 'the kernels of other releases (kernels), other processors (foreign-test), races (race) and fuzz targets (fuzz).'
 
-# The kernel tests run in the real kernel, as a process (User-Mode Linux): one at
-# a time, for two take each other's processors and are more than twice as slow.
+test-all: test long-test kernels scope foreign-test race fuzz
+
+# The kernel tests run in the real kernel, as a process (User-Mode Linux), which takes one processor.
 lab:
 	@internal/kernellab/install || [ "$$CI" != true ]
 
 host-test:
 	$(GO) test -timeout=20m ./...
 
+# Tests called TestLong… and TestKernelLong… do more of what others do.
+long-test:
+	DMCOW_LONG=1 $(GO) test -count=1 -timeout=20m -run '^TestLong' ./...
+	@export DMCOW_LONG=1; $(call in-lab,kernel-long)
+
 kernel-test:
-	@if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kernels $(KERNELS)); then \
+	@$(call in-lab,-j2 --output-sync=target kernel-half kernel-rest)
+
+# What make is to do where there is a kernel to do it in.
+in-lab = if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kernels $(KERNELS)); then \
 		set -ex; \
 		$(GO) build -o $(UMLEXEC) ./internal/kernellab/umlexec; \
-		$(IN_KERNEL) DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC) -run '^TestKernel' $(KERNEL_TESTS); \
+		$(MAKE) $(1); \
 	elif [ "$$CI" = true ]; then \
 		echo 'kernel tests: FAILED, there is no kernel to run them in'; exit 1; \
 	else \
 		echo 'kernel tests: SKIPPED, for the reason above'; \
 	fi
 
+# Most kernel tests are in cmd: about half of all are these, and run beside the rest.
+HALF = ^TestKernel(Me|[N-Z])
+KERNEL_TEST = $(IN_KERNEL) DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC)
+BUT = ^$$
+kernel-half:
+	$(KERNEL_TEST) -run '$(HALF)' -skip '$(BUT)' ./cmd
+
+kernel-rest:
+	$(KERNEL_TEST) -run '^TestKernel' -skip '$(HALF)|$(BUT)' ./cmd
+	$(KERNEL_TEST) -run '^TestKernel' $(filter-out ./cmd,$(KERNEL_TESTS))
+
+kernel-long:
+	$(KERNEL_TEST) -run '^TestKernelLong' ./cmd
+
 # The kernel tests in the kernels of four releases of Debian, each with its release's LVM.
 kernels:
 	internal/kernellab/kernels $(KERNELS)
 	set -e; for kernel in $$(ls -d $(KERNELS)/*.*); do $(MAKE) kernel-test KERNEL=$${kernel##*/}; done
+
+# Of these, the other kernels than the installed one, without the tests of what is dmcow's own: mounting through
+# FUSE, being killed, two commands at once.
+other-kernels: lab
+	internal/kernellab/kernels $(KERNELS)
+	set -e; for kernel in $$(ls -d $(KERNELS)/*.*); do \
+		[ -n "$$(ls -d /usr/lib/uml/modules/$${kernel##*/}.* 2>/dev/null)" ] || \
+		$(MAKE) kernel-test KERNEL=$${kernel##*/} BUT='^TestKernel(Mount|TwoAtOnce|.*Killed|PowerCuts|.*WithoutRoot)'; \
+	done
 
 # Every history of a small world, as long as that fits the time, against a model (TestSmallScope).
 SCOPE ?= 2m

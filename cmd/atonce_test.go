@@ -40,21 +40,29 @@ type pairing struct {
 	view               []byte
 }
 
-// TestTwoAtOnce runs all pairs of commands at once, on image files and on loop devices: none ends well
-// with bytes of two moments.
+// TestTwoAtOnce runs all pairs of commands at once, on image files, and some of them on loop devices: none
+// ends well with bytes of two moments.
 func TestTwoAtOnce(t *testing.T) {
-	for _, loops := range []bool{false, true} {
-		t.Run(fmt.Sprintf("loop devices: %v", loops), func(t *testing.T) {
-			p := newPairing(t)
-			if loops {
-				if os.Geteuid() != 0 {
-					t.Skip("loop devices take root")
-				}
-				p.cow, p.origin = kernellab.Loop(t, p.cow), kernellab.Loop(t, p.origin)
-			}
-			p.meet(t, 3, true)
-		})
+	newPairing(t).meet(t, 1, true)
+	onLoops(t).meet(t, 1, false)
+}
+
+// TestLongTwoAtOnce runs all pairs twice more, on image files and on loop devices.
+func TestLongTwoAtOnce(t *testing.T) {
+	devicetest.Long(t)
+	newPairing(t).meet(t, 2, true)
+	onLoops(t).meet(t, 2, true)
+}
+
+// onLoops is a pairing on loop devices.
+func onLoops(t *testing.T) *pairing {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("loop devices take root")
 	}
+	p := newPairing(t)
+	p.cow, p.origin = kernellab.Loop(t, p.cow), kernellab.Loop(t, p.origin)
+	return p
 }
 
 // TestKernelTwoAtOnce is the same on devices of device-mapper. The lab is slow: each command meets itself or one
@@ -84,9 +92,6 @@ func newPairing(t *testing.T) *pairing {
 // meet runs each command beside itself and all that come after it in the list, or beside one that
 // is drawn by chance, so many times.
 func (p *pairing) meet(t *testing.T, rounds int, all bool) {
-	if testing.Short() {
-		rounds = 1
-	}
 	rng := rand.New(rand.NewPCG(19, devicetest.Seed(t)))
 	ended, refused := 0, 0
 	for i, a := range atOnce {

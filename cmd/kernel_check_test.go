@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dmcow/format"
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/storespec"
 )
@@ -47,9 +48,10 @@ func TestKernelCheckOfALiveDevice(t *testing.T) {
 	t.Logf("%d checks", checks)
 }
 
-// TestKernelLoadsSlower compares the time that the kernel takes to load a store of
+// TestKernelLongLoadsSlower compares the time that the kernel takes to load a store of
 // 2^20 exceptions with that of a check of it, for the record.
-func TestKernelLoadsSlower(t *testing.T) {
+func TestKernelLongLoadsSlower(t *testing.T) {
+	devicetest.Long(t)
 	kernellab.Require(t)
 	const exceptions = 1 << 20
 	cow, origin := randomStore(t, exceptions), blankLoop(t, 8*exceptions)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 )
@@ -61,15 +62,22 @@ type killing struct {
 	landed                                 map[string]int
 }
 
-// TestMergeKilled kills merges of image files at random moments, a hundred times. Each
-// time the snapshot is what it was, and the same command run again ends the merge as if
-// nothing had been. With an undo log, the origin can then be had back, also where that
-// in its turn is killed.
-func TestMergeKilled(t *testing.T) {
+// TestMergeKilled kills merges of image files at random moments. Each time the snapshot is
+// what it was, and the same command run again ends the merge as if nothing had been. With an
+// undo log, the origin can then be had back, also where that in its turn is killed.
+func TestMergeKilled(t *testing.T) { mergeKilled(t, 12) }
+
+// TestLongMergeKilled does so twice as often: with those it is a hundred times.
+func TestLongMergeKilled(t *testing.T) {
+	devicetest.Long(t)
+	mergeKilled(t, 24)
+}
+
+func mergeKilled(t *testing.T, times int) {
 	for _, c := range []killCase{
-		{1, 19000, 17500, 60, "files", false, 30}, // two batches
-		{8, 2000*8 - 3, 1800, 40, "files", false, 30},
-		{8, 900*8 - 3, 700, 20, "files", true, 40},
+		{1, 19000, 17500, 60, "files", false, times}, // two batches
+		{8, 2000*8 - 3, 1800, 40, "files", false, times},
+		{8, 900*8 - 3, 700, 20, "files", true, times},
 	} {
 		t.Run(c.name(), func(t *testing.T) { c.run(t, false) })
 	}
@@ -79,11 +87,22 @@ func TestMergeKilled(t *testing.T) {
 // merges, and takes them back; also on block devices.
 func TestKernelMergeKilled(t *testing.T) {
 	kernellab.Require(t)
+	kernelMergeKilled(t, 1)
+}
+
+// TestKernelLongMergeKilled does so twice as often.
+func TestKernelLongMergeKilled(t *testing.T) {
+	devicetest.Long(t)
+	kernellab.Require(t)
+	kernelMergeKilled(t, 2)
+}
+
+func kernelMergeKilled(t *testing.T, times int) {
 	for _, c := range []killCase{
-		{1, 19000, 17500, 60, "loops", false, 6},
-		{8, 2000*8 - 3, 1800, 40, "slow", false, 7},
-		{1, 800, 500, 20, "slow", true, 9},
-		{8, 900*8 - 3, 700, 20, "files", true, 6},
+		{1, 19000, 17500, 60, "loops", false, 3 * times},
+		{8, 2000*8 - 3, 1800, 40, "slow", false, 3 * times},
+		{1, 800, 500, 20, "slow", true, 4 * times}, // every way of taking back
+		{8, 900*8 - 3, 700, 20, "files", true, 4 * times},
 	} {
 		t.Run(c.name(), func(t *testing.T) { c.run(t, true) })
 	}
@@ -182,6 +201,9 @@ func (k *killing) once(t *testing.T, n int, withUndo bool) {
 		_ = os.Remove(undo)
 	}
 	after := time.Duration(k.Float64() * k.Float64() * float64(k.took)) // more often early: the end is idle
+	if n == 0 {
+		after = 0 // one at least finds it at work
+	}
 	killed(t, &after, args...)
 	k.landed[k.checkList(t)]++
 	byKernel := k.lab && !withUndo && n%2 == 0

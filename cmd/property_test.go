@@ -340,7 +340,16 @@ func (p *property) mounts() string {
 
 // TestProperty: any single damage to a sound store ends in the undamaged view, or in a refusal
 // that leaves nothing; but for what no evidence shows, which the README lists.
-func TestProperty(t *testing.T) {
+func TestProperty(t *testing.T) { anyDamage(t, 4) }
+
+// TestLongProperty takes twice as many damages of each kind.
+func TestLongProperty(t *testing.T) {
+	devicetest.Long(t)
+	anyDamage(t, 8)
+}
+
+// anyDamage does so with most damages of each kind at most.
+func anyDamage(t *testing.T, most int) {
 	seed := devicetest.Seed(t)
 	rng := rand.New(rand.NewPCG(seed, 18))
 	stores := map[string]func() plainStore{} // all of them at once take much memory
@@ -361,7 +370,6 @@ func TestProperty(t *testing.T) {
 			}
 		}
 	}
-	most := 12
 	if testing.Short() {
 		most = 2
 	}

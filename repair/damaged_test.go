@@ -1,7 +1,6 @@
 package repair_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -59,7 +58,7 @@ func TestDamaged(t *testing.T) {
 			switch got := state(p.After); {
 			case mended && got != want:
 				t.Errorf("it is %s, expected %s", got, want)
-			case !mended && (len(p.Repaired) > 0 || !bytes.Equal(d.Image(), c.Image)):
+			case !mended && (len(p.Repaired) > 0 || !d.Holds(c.Image)):
 				t.Errorf("without the user's word: %v", p.Repaired)
 			case !mended && c.Result == "damaged" && len(p.Undecided) == 0 && !stays[c.Name]:
 				t.Error("nothing is mended, and nothing is said of what can be")
@@ -166,13 +165,14 @@ func TestMatrix(t *testing.T) {
 				continue
 			}
 			image := storespec.MustCompile(t, fmt.Sprintf("device %d\nheader chunk=%d\nfill %d 0\ndata 9", matrixSectors, chunk, exceptions))
+			sound := devicetest.Of(image)
 			keep, n := repair.KeepFirst, 0
 			for m := range damaged.Matrix(image, chunk, exceptions, matrixOrigin) {
 				keep = map[repair.Keep]repair.Keep{repair.KeepFirst: repair.KeepLast, repair.KeepLast: repair.KeepFirst}[keep]
 				if n++; testing.Short() && n%9 > 0 {
 					continue
 				}
-				what, err := mendDamage(t, image, m.Image, chunk, keep)
+				what, err := mendDamage(t, image, m.Image, sound, chunk, keep)
 				if counts[what]++; err != nil {
 					t.Errorf("%d exceptions, chunk %d, %s: %v", exceptions, chunk, m.Name, err)
 				}
@@ -182,13 +182,13 @@ func TestMatrix(t *testing.T) {
 	t.Log(counts)
 }
 
-// mendDamage mends a damaged image of a store, and says what came of it.
-func mendDamage(t *testing.T, image, damaged []byte, chunk int, keep repair.Keep) (what string, err error) {
+// mendDamage mends a damaged image of a store, which sound holds undamaged, and says what came of it.
+func mendDamage(t *testing.T, image, damaged []byte, sound *devicetest.Memory, chunk int, keep repair.Keep) (what string, err error) {
 	t.Helper()
 	origin := format.Bytes(matrixOrigin * chunk * format.SectorSize)
 	choices := everything(keep)
 	was := pictureOf(image, matrixOrigin)
-	now := pictureOf(append(append([]byte(nil), image[:16]...), damaged[16:]...), matrixOrigin)
+	now := pictureIn(damaged, was.Chunk, matrixOrigin)
 	list := now.gapless()
 	if !headerSurvives(damaged, image) {
 		g, gerr := format.NewGeometry(uint32(chunk))
@@ -197,7 +197,8 @@ func mendDamage(t *testing.T, image, damaged []byte, chunk int, keep repair.Keep
 		}
 		choices.Header = &repair.Header{Geometry: g, Valid: true}
 	}
-	d := devicetest.Of(damaged)
+	d := sound.Clone()
+	d.Put(0, damaged)
 	p, err := repair.Make(options(d, origin, choices))
 	if err != nil {
 		return "", err
@@ -212,11 +213,13 @@ func mendDamage(t *testing.T, image, damaged []byte, chunk int, keep repair.Keep
 		}
 		what = "left, as only a neighbour contradicts it"
 	}
-	after := pictureOf(d.Image(), matrixOrigin)
-	if err := after.serves(now.saved(list), keep, nil); err != nil {
-		return "", err
-	}
-	return what, undamaged(was, now, after)
+	return what, d.Lend(func(image []byte) error {
+		after := pictureOf(image, matrixOrigin)
+		if err := after.serves(now.saved(list), keep, nil); err != nil {
+			return err
+		}
+		return undamaged(was, now, after)
+	})
 }
 
 // leavesMisplaced reports whether no other error is left than new chunks that the entries

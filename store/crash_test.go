@@ -401,10 +401,17 @@ func TestCrashesOfAllShortSequences(t *testing.T) {
 				}
 				h := newHistory(t, rng, fmt.Sprintf("device 300\nheader chunk=%d", start.chunk))
 				h.begin(start.exceptions)
-				for _, i := range []int{sequence % n, sequence / n % n, sequence / n / n} {
+				known := -1 // events that an earlier sequence began with, too
+				for nth, i := range []int{sequence / n / n, sequence / n % n, sequence % n} {
+					if nth == sameBeginning(sequence, n) {
+						known = h.record.Len()
+					}
 					operations[i](h)
 				}
 				for c := range h.record.Crashes(1<<12, rng) {
+					if c.Events <= known && !testing.Short() {
+						continue
+					}
 					if err := h.check(c, false); err != nil {
 						t.Fatalf("sequence %d: %v: %v", sequence, c, err)
 					}
@@ -412,6 +419,18 @@ func TestCrashesOfAllShortSequences(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sameBeginning is how many operations of a sequence, three digits to the base n, are those that the
+// sequence before it began with: what a crash leaves of these is known.
+func sameBeginning(sequence, n int) int {
+	switch {
+	case sequence%n > 0:
+		return 2
+	case sequence%(n*n) > 0:
+		return 1
+	}
+	return -1
 }
 
 // begin adds n exceptions, and begins the record behind them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"dmcow/format"
@@ -32,9 +33,7 @@ const logStart = deviceSectors * 512
 
 func newChanged(t testing.TB, chunk uint32, grows bool) *changed {
 	c := on(t, devicetest.New((deviceSectors+logSectors)*512), chunk, grows)
-	for s := range int64(deviceSectors) {
-		c.both.Put(s*512, version(s, 0))
-	}
+	c.both.Put(0, original())
 	return c
 }
 
@@ -150,26 +149,45 @@ func (c *changed) goOn() error {
 // takeBack applies the log to a copy of the device, and wants it to be what it
 // was at first.
 func (c *changed) takeBack() error {
-	content := c.device.Image()
 	id, err := look.Identify(c.log, look.FreshGeometry(c.log))
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case id.State != look.Valid:
+		return c.device.Lend(isOriginal)
 	}
-	if id.State == look.Valid {
-		if _, err := exceptions(c.log); err != nil {
+	return c.log.Lend(func(log []byte) error {
+		s := naive.Of(log)
+		if _, err := listed(s); err != nil {
 			return err
 		}
-		if content, err = naive.Of(c.log.Image()).View(content); err != nil {
-			return err
-		}
-	}
+		return c.device.Lend(func(now []byte) error {
+			content, err := s.View(now)
+			if err != nil {
+				return err
+			}
+			return isOriginal(content)
+		})
+	})
+}
+
+// isOriginal wants each sector of the device to hold its version 0.
+func isOriginal(content []byte) error {
 	for s := range int64(deviceSectors) {
-		if !bytes.Equal(content[s*512:][:512], version(s, 0)) {
+		if !bytes.Equal(content[s*512:][:512], original()[s*512:][:512]) {
 			return fmt.Errorf("sector %d is not what it was", s)
 		}
 	}
 	return nil
 }
+
+// original is what the device holds at first.
+var original = sync.OnceValue(func() (all []byte) {
+	for s := range int64(deviceSectors) {
+		all = append(all, version(s, 0)...)
+	}
+	return all
+})
 
 // TestUndoTakesBack: what was captured takes the change back, for chunks smaller
 // and larger than the changes, and it belongs to the device before, amid and

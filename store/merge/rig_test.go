@@ -62,22 +62,40 @@ func exceptions(d *devicetest.Part) (all []format.Exception, g format.Geometry, 
 	if err != nil || id.State != look.Valid {
 		return nil, g, fmt.Errorf("%+v, %v: want a store", id, err)
 	}
-	s := naive.Of(d.Image())
+	err = d.Lend(func(image []byte) error {
+		all, err = listed(naive.Of(image))
+		return err
+	})
+	return all, id.Geometry, err
+}
+
+// listed is a store's list, if it ends on the device.
+func listed(s naive.Store) (all []format.Exception, err error) {
 	for _, x := range s.List() {
 		all = append(all, format.Exception{Old: format.OldChunk(x.Old), New: format.NewChunk(x.New)})
 	}
 	if _, ok := s.Slot(len(all)); !ok {
-		return nil, g, fmt.Errorf("the list of %d exceptions leads past the end of the device", len(all))
+		return nil, fmt.Errorf("the list of %d exceptions leads past the end of the device", len(all))
 	}
-	return all, id.Geometry, nil
+	return all, nil
 }
 
 // view is what the snapshot of the origin with the store on d shows.
-func (r *rig) view(d *devicetest.Part) ([]byte, error) {
-	if _, _, err := exceptions(d); err != nil {
-		return nil, err
+func (r *rig) view(d *devicetest.Part) (view []byte, err error) {
+	if id, err := look.Identify(d, look.FreshGeometry(d)); err != nil || id.State != look.Valid {
+		return nil, fmt.Errorf("%+v, %v: want a store", id, err)
 	}
-	return naive.Of(d.Image()).View(r.origin.Image())
+	err = d.Lend(func(cow []byte) error {
+		s := naive.Of(cow)
+		if _, err := listed(s); err != nil {
+			return err
+		}
+		return r.origin.Lend(func(origin []byte) (err error) {
+			view, err = s.View(origin)
+			return err
+		})
+	})
+	return view, err
 }
 
 func (r *rig) mustView(t testing.TB) []byte {

@@ -4,6 +4,7 @@
 package devicetest
 
 import (
+	"bytes"
 	"io"
 	"maps"
 	"slices"
@@ -48,7 +49,10 @@ type Memory struct {
 }
 
 // New returns a device of size bytes, all of them zero.
-func New(size int64) *Memory { return &Memory{size: size} }
+func New(size int64) *Memory {
+	ballast()
+	return &Memory{size: size}
+}
 
 // Of returns a device that holds a copy of image.
 func Of(image []byte) *Memory {
@@ -88,13 +92,30 @@ func (m *Memory) Put(offset int64, content []byte) {
 	m.put(offset, content)
 }
 
-// put is Put with the lock held.
+// put is Put with the lock held. A page that stays what it is stays shared.
 func (m *Memory) put(offset int64, content []byte) {
 	for len(content) > 0 {
-		n := copy(m.writable(offset / pageSize)[offset%pageSize:], content)
+		number, skip := offset/pageSize, offset%pageSize
+		n := int(min(int64(len(content)), pageSize-skip))
+		if !bytes.Equal(m.page(number)[skip:][:n], content[:n]) {
+			copy(m.writable(number)[skip:], content)
+		}
 		content, offset = content[n:], offset+int64(n)
 	}
 }
+
+// page is the page of the given number, to be read.
+func (m *Memory) page(number int64) *[pageSize]byte {
+	if page := m.own[number]; page != nil {
+		return page
+	}
+	if page := m.shared[number]; page != nil {
+		return page
+	}
+	return &zeros
+}
+
+var zeros [pageSize]byte
 
 // writable is the page of the given number, as this device's own.
 func (m *Memory) writable(number int64) *[pageSize]byte {
@@ -103,9 +124,7 @@ func (m *Memory) writable(number int64) *[pageSize]byte {
 		return page
 	}
 	page = new([pageSize]byte)
-	if shared := m.shared[number]; shared != nil {
-		*page = *shared
-	}
+	*page = *m.page(number)
 	if m.own == nil {
 		m.own = pages{}
 	}
@@ -118,19 +137,29 @@ func (m *Memory) Peek(p []byte, offset int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(p) > 0 {
-		number, skip := offset/pageSize, offset%pageSize
-		n := int(min(int64(len(p)), pageSize-skip))
-		page := m.own[number]
-		if page == nil {
-			page = m.shared[number]
-		}
-		if page != nil {
-			copy(p[:n], page[skip:])
-		} else {
-			clear(p[:n])
-		}
+		n := copy(p, m.page(offset / pageSize)[offset%pageSize:])
 		p, offset = p[n:], offset+int64(n)
 	}
+}
+
+// Holds reports whether all that the device holds is this content, for the test's own use.
+func (m *Memory) Holds(content []byte) bool {
+	return m.size == int64(len(content)) && m.holds(0, content)
+}
+
+// holds reports whether content is what is there from offset on.
+func (m *Memory) holds(offset int64, content []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(content) > 0 {
+		here := m.page(offset / pageSize)[offset%pageSize:]
+		n := min(len(here), len(content))
+		if !bytes.Equal(here[:n], content[:n]) {
+			return false
+		}
+		content, offset = content[n:], offset+int64(n)
+	}
+	return true
 }
 
 // Size is the size of the device in bytes.

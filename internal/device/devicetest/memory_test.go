@@ -31,6 +31,28 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestHolds: a device and its parts hold what they were given, and nothing shorter, longer or else.
+func TestHolds(t *testing.T) {
+	image := make([]byte, 2*pageSize+100)
+	for i := range image {
+		image[i] = byte(i / 7)
+	}
+	m := Of(image)
+	clone := m.Clone()
+	clone.Put(pageSize-1, image[pageSize-1:][:2]) // what is there already
+	part := m.Part(50, pageSize)
+	if !m.Holds(image) || !clone.Holds(image) || !part.Holds(image[50:][:pageSize]) {
+		t.Error("they do not hold what they were given")
+	}
+	if m.Holds(image[:len(image)-1]) || m.Holds(append(image, 0)) || part.Holds(image[50:][:pageSize-1]) || part.Holds(image[:pageSize]) {
+		t.Error("they hold what is shorter, longer or else")
+	}
+	clone.Put(pageSize, []byte{image[pageSize] + 1})
+	if !m.Holds(image) || clone.Holds(image) || clone.Image()[pageSize] == image[pageSize] {
+		t.Error("what was put into a copy is in both, or in none")
+	}
+}
+
 func TestSparse(t *testing.T) {
 	m := New(1 << 50)
 	m.Put(1<<49-1, []byte("abc"))

@@ -24,6 +24,11 @@ func (p *Part) Image() []byte {
 	return image
 }
 
+// Holds reports whether all that the part holds is this content, for the test's own use.
+func (p *Part) Holds(content []byte) bool {
+	return p.size == int64(len(content)) && p.memory.holds(p.offset, content)
+}
+
 // Size is the size of the part in bytes.
 func (p *Part) Size() int64 { return p.size }
 

@@ -1,0 +1,15 @@
+package devicetest
+
+import (
+	"os"
+	"testing"
+)
+
+// Long skips a test that only make test-all runs. Such a test is called TestLong… or
+// TestKernelLong…, and does more of what another test does that make test runs.
+func Long(t testing.TB) {
+	t.Helper()
+	if os.Getenv("DMCOW_LONG") == "" {
+		t.Skip("takes long: DMCOW_LONG=1, or make test-all, runs it")
+	}
+}
