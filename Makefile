@@ -16,7 +16,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run race bench lint fuzz cross foreign-test testdata install clean
+.PHONY: build demo test test-all lab host-test long-test kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -37,10 +37,11 @@ demo: build
 
 # All tests but those that take long, in some eight minutes on two idle processors.
 test: lab host-test kernel-test
-	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test, soak), goes through'
-	@echo 'the kernels of other releases (kernels), other processors (foreign-test), races (race) and fuzz targets (fuzz).'
+	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test, soak), goes deeper'
+	@echo '(scope), and goes through the kernels of other releases (kernels), other processors (foreign-test), races (race)'
+	@echo 'and fuzz targets (fuzz).'
 
-test-all: test long-test kernels soak foreign-test race fuzz
+test-all: test long-test scope kernels soak foreign-test race fuzz
 
 # The kernel tests run in the real kernel, as a process (User-Mode Linux), which takes one processor.
 lab:
@@ -106,6 +107,11 @@ soak:
 soak-run:
 	$(IN_KERNEL) DMCOW_SOAK=$(SOAK) DMCOW_SOAK_SEED=$(SEED) DMCOW_LAB_TIMEOUT=$(SOAK)15m \
 		$(GO) test -v -count=1 -timeout=0 -exec $(UMLEXEC) -run '^TestKernelSoak' ./internal/soak
+
+# Every history of a small world, as long as that fits the time, against a model (TestSmallScope).
+SCOPE ?= 2m
+scope:
+	DMCOW_SCOPE=$(SCOPE) $(GO) test -count=1 -timeout=20m -v -run '^TestSmallScope$$' ./store/merge
 
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
 # a C compiler (Debian: gcc libc6-dev).

@@ -37,6 +37,9 @@ func (c Crash) Device() *Memory {
 	return m
 }
 
+// AmidDurable reports whether the last event before the crash was a durable write, which may have been torn.
+func (c Crash) AmidDurable() bool { return c.Events > 0 && c.events[c.Events-1].durable }
+
 // String tells which state it is: what came before, and which of the unsynced
 // sectors were written, by which event.
 func (c Crash) String() string {

@@ -17,7 +17,7 @@
 //	                   programs of its release in bin, which come first in PATH
 //	DMCOW_LAB_OUT      a directory that stays writable, at the same path, and outlives the run
 //	DMCOW_LAB_IMAGES   PATH[:PATH...], files of this machine that become /dev/ubda, /dev/ubdb, ...
-//	DMCOW_LAB_MEM      the kernel's memory, 768M unless set
+//	DMCOW_LAB_MEM      the kernel's memory, 512M unless set
 //	DMCOW_LAB_TIMEOUT  when to give up, 10m unless set
 //
 // Variables that begin with DMCOW_ and CI reach the program, and so do
@@ -124,7 +124,7 @@ func (j *job) kernelArgs() ([]string, error) {
 		return nil, err
 	}
 	args := []string{
-		"mem=" + cmp.Or(os.Getenv("DMCOW_LAB_MEM"), "768M"),
+		"mem=" + cmp.Or(os.Getenv("DMCOW_LAB_MEM"), "512M"),
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
 		"init=" + self,
 		"uml_dir=" + j.Home + "/", // by default it fills ~/.uml
