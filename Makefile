@@ -16,7 +16,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata install clean
+.PHONY: build demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -41,7 +41,9 @@ test: lab host-test kernel-test
 	@echo '(scope), and goes through the kernels of other releases (kernels), other processors (foreign-test), races (race)'
 	@echo 'and fuzz targets (fuzz).'
 
-test-all: test long-test scope kernels soak foreign-test race fuzz
+test-all: test long-test
+	$(MAKE) -j2 --output-sync=target soak scope
+	$(MAKE) kernels foreign-test race fuzz
 
 # The kernel tests run in the real kernel, as a process (User-Mode Linux), which takes one processor.
 lab:
@@ -52,8 +54,13 @@ host-test:
 
 # Tests called TestLong… and TestKernelLong… do more of what others do.
 long-test:
-	DMCOW_LONG=1 $(GO) test -count=1 -timeout=20m -run '^TestLong' ./...
-	@export DMCOW_LONG=1; $(call in-lab,kernel-long)
+	@DMCOW_LONG=1 $(MAKE) -j2 --output-sync=target long-host long-kernel
+
+long-kernel:
+	@$(call in-lab,kernel-long)
+
+long-host:
+	$(GO) test -count=1 -timeout=20m -run '^TestLong' ./...
 
 kernel-test:
 	@$(call in-lab,-j2 --output-sync=target kernel-half kernel-rest)
