@@ -331,6 +331,17 @@ func (m *model) makeSecond(asFirst bool) outcome {
 	return done
 }
 
+// hides reports whether entries hide behind the list of another snapshot. What shows that they change nothing is the
+// origin, and once that is written without saving anything for the snapshot, it is for the user to say.
+func (m *model) hides(but int) bool {
+	for s, o := range m.stores[:undoLog] {
+		if s != but && o.hidden != "" {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *model) doMerge(d deed) outcome {
 	l := m.stores[d.store].list
 	n := len(l) / 2
@@ -338,7 +349,7 @@ func (m *model) doMerge(d deed) outcome {
 	switch isLog := d.store == undoLog; {
 	case !isLog && !m.serves(d.store), isLog && !may:
 		return refused
-	case n == 0, (d.way.undo || isLog) && !must:
+	case n == 0, (d.way.undo || isLog) && !must, !d.way.siblings && m.hides(d.store):
 		return idle
 	case d.way.how == "step", d.way.how == "kernel":
 		n = d.lastRun(d.store, l)
