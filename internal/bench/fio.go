@@ -42,14 +42,14 @@ func (b *bench) fio(m mergeFiles) (float64, error) {
 }
 
 // writeLog writes a log for fio (version 2 of its format) of the writes of a merge: chunks that are neighbours on the
-// origin are one.
+// origin are one, as far as fio takes it.
 func (m mergeable) writeLog(f *os.File, path string) error {
 	w := bufio.NewWriter(f)
 	fmt.Fprintf(w, "fio version 2 iolog\n%[1]s add\n%[1]s open\n", path)
 	all, size := slices.Sorted(slices.Values(m.old())), uint64(geometry().ChunkBytes())
 	for len(all) > 0 {
 		n := 1
-		for n < len(all) && all[n] == all[0]+uint64(n) {
+		for n < min(len(all), longestRun) && all[n] == all[0]+uint64(n) {
 			n++
 		}
 		fmt.Fprintf(w, "%s write %d %d\n", path, all[0]*size, uint64(n)*size)
