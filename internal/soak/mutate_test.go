@@ -23,7 +23,7 @@ type sample struct {
 	cut    *cut   // of a power cut, else nil
 }
 
-// compiled is the sample with the image that its spec describes, false where there is none.
+// compiled is the sample with the image that its spec describes; it is false if the spec describes no store.
 func (s sample) compiled() (sample, bool) {
 	image, err := storespec.Compile(strings.Join(s.spec, "\n"))
 	s.image = image

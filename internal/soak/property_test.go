@@ -200,7 +200,7 @@ func (t *trial) fate() string {
 }
 
 // isPlain reports whether the store has no error, and nothing in its last area behind the list's end: the
-// driver keeps that, and what is no exception, but an old chunk alone, becomes an odd terminator.
+// driver keeps that, and an old chunk alone, without a new one, becomes an odd terminator.
 func (t *trial) isPlain() bool {
 	if t.outcome() != check.Sound || !t.isServed() {
 		return false
