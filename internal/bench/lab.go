@@ -69,7 +69,7 @@ func (b *bench) runLab() (all []labMerges, err error) {
 	}
 	images := origin + string(filepath.ListSeparator) + store
 	c := exec.CommandContext(b.ctx, umlexec, inside, "-test.run=^$", "-test.bench=^BenchmarkKernelMerge$", "-test.benchtime=1x")
-	c.Env = append(os.Environ(), "DMCOW_LAB_OUT="+b.dir, "DMCOW_LAB_IMAGES="+images,
+	c.Env = append(os.Environ(), "DMCOW_LAB_PROCESSORS=all", "DMCOW_LAB_OUT="+b.dir, "DMCOW_LAB_IMAGES="+images,
 		labProgram+"="+b.dmcow, fmt.Sprintf("%s=%d", labRuns, b.runs))
 	if said, err := c.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("merge in the lab: %w\n%s", err, said)

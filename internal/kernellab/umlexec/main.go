@@ -18,6 +18,7 @@
 //	DMCOW_LAB_OUT      a directory that stays writable, at the same path, and outlives the run
 //	DMCOW_LAB_IMAGES   PATH[:PATH...], files of this machine that become /dev/ubda, /dev/ubdb, ...
 //	DMCOW_LAB_MEM      the kernel's memory, 512M unless set
+//	DMCOW_LAB_PROCESSORS  all: the kernel's own disks are served on another processor than the rest, if there is one
 //	DMCOW_LAB_TIMEOUT  when to give up, 10m unless set
 //
 // Variables that begin with DMCOW_ and CI reach the program, and so do
