@@ -69,10 +69,13 @@ func newLayout(f Format, sel Selection) *layout {
 // mustFit makes sure that the texts fit the blocks of pieceWriter.
 func (l *layout) mustFit() {
 	const longest = math.MaxUint64
+	start, medium := len(l.appendStart(nil, longest)), len("9999999999999999")
+	numbers := max(l.narrow, medium) + 2*max(l.wide, medium)
 	switch {
-	case len(l.appendStart(nil, longest)) > len(startBlock{}),
-		max(len(l.old), len(l.new)) > len(block{}):
+	case start > len(startBlock{}), max(len(l.old), len(l.new)) > len(block{}):
 		panic("dump: a text is longer than its block")
+	case start+numbers+len(l.old)+len(l.new) > within:
+		panic("dump: a row is longer than its room")
 	}
 }
 
