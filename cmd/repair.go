@@ -185,6 +185,6 @@ func (m *repairing) record(r *check.Report, done snapshot.Repaired) error {
 		return nil
 	}
 	return dump.RepairJSON(m.app.stdout, dump.Repair{
-		Device: m.name, Plan: m.repair.Plan, Result: r.Outcome(), Written: done.Written, Undo: done.Undo, Loses: done.Loses,
+		Device: m.name, Plan: m.repair.Plan, Result: r.Outcome(), Written: done.Written, Undo: undoOf(done.Undo), Loses: done.Loses,
 	})
 }

@@ -1,6 +1,9 @@
 package cmd
 
 import (
+	"os"
+
+	"dmcow/dump"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -56,6 +59,15 @@ func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
 		a.say(name, "dmcow merge %s --into %s takes this back", asPath(undo), a.again(name))
 	}
+}
+
+// undoOf is an undo log that was written; the size of one that is a block device is not known.
+func undoOf(name string) dump.Undo {
+	u := dump.Undo{Name: name}
+	if info, err := os.Stat(name); name != "" && err == nil && info.Mode().IsRegular() {
+		u.Bytes = uint64(info.Size())
+	}
+	return u
 }
 
 // tellCost tells, from what there is to see, what it may cost to take the snapshot back.
