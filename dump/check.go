@@ -71,8 +71,58 @@ type summary struct {
 	Untested   []string          `json:"untested" doc:"what could not be tested, for people"`
 }
 
-// CheckJSON writes one object. Findings go out as they come: there may be many.
-func CheckJSON(w io.Writer, c Check) error {
+// Checks are the checks of one store, an object, or of several, an array of objects.
+type Checks struct {
+	Several bool
+	any     bool
+}
+
+// Add writes the check of a store.
+func (s *Checks) Add(w io.Writer, c Check) error {
+	if err := s.begin(w); err != nil {
+		return err
+	}
+	return checkJSON(w, c)
+}
+
+// Unreadable writes that a store cannot be checked, and why.
+func (s *Checks) Unreadable(w io.Writer, device string, why error) error {
+	if err := s.begin(w); err != nil {
+		return err
+	}
+	none := summary{Device: device, Result: Unreadable, Counts: map[string]uint64{}, Unread: []string{why.Error()}, Untested: []string{}}
+	return writeJSON(w, checked{none, []finding{}})
+}
+
+// begin writes what stands before an object.
+func (s *Checks) begin(w io.Writer) error {
+	if !s.Several {
+		return nil
+	}
+	before := ",\n"
+	if !s.any {
+		before = "[\n"
+	}
+	s.any = true
+	_, err := io.WriteString(w, before)
+	return err
+}
+
+// End writes what stands behind the last object.
+func (s *Checks) End(w io.Writer) error {
+	if !s.Several {
+		return nil
+	}
+	text := "]\n"
+	if !s.any {
+		text = "[]\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// checkJSON writes one object. Findings go out as they come: there may be many.
+func checkJSON(w io.Writer, c Check) error {
 	s := summary{
 		Device: c.Device, Result: c.Report.Outcome(), Exceptions: c.Report.Exceptions, Areas: c.Report.Areas,
 		Counts: map[string]uint64{}, Unread: []string{}, Untested: append([]string{}, c.Report.Untested...),
