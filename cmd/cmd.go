@@ -81,7 +81,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	err := a.run(args)
 	a.tell()
-	if isMonitoring(args) {
+	if rules.Monitors(args) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)

@@ -1,13 +1,12 @@
 package cmd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dmcow/dump"
+	"dmcow/internal/record"
 	"dmcow/internal/units"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -89,14 +88,14 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 	case c.Table:
 		return a.tables(all)
 	case c.Output == "json":
-		return dump.UsageJSON(a.stdout, c.inOrder(all, unread))
+		return dump.UsageJSON(a.stdout, record.InOrder(c.names(), a.usageRecords(all), unread))
 	case c.Output == "prometheus":
 		readable := slices.DeleteFunc(all, func(r *snapshot.Used) bool { return r.Survey.Unreadable() != nil })
 		var names []string
 		for _, u := range unread {
 			names = append(names, u.Name)
 		}
-		return dump.UsagePrometheus(a.stdout, records(readable), names)
+		return dump.UsagePrometheus(a.stdout, a.usageRecords(readable), names)
 	case len(c.COW) > 1:
 		return a.table([]string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}, a.usageRows(all))
 	case len(all) == 1:
@@ -105,51 +104,19 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 	return nil
 }
 
-func records(all []*snapshot.Used) []dump.Usage {
-	var records []dump.Usage
+func (a *app) usageRecords(all []*snapshot.Used) (records []dump.Usage) {
 	for _, u := range all {
-		records = append(records, record(u))
+		records = append(records, record.Usage(u, a.session.Created(u)))
 	}
 	return records
 }
 
-// inOrder are the records of all stores, in the order in which they were named.
-func (c *usageCmd) inOrder(all []*snapshot.Used, unread []dump.Monitored) []dump.Usage {
-	list := records(all)
-	for _, u := range unread {
-		if !slices.ContainsFunc(all, func(r *snapshot.Used) bool { return r.COW.Text == u.Name }) {
-			list = append(list, dump.Usage{Device: u.Name, State: dump.Unreadable, Error: new(u.Err.Error())})
-		}
+// names are the stores, as they were named.
+func (c *usageCmd) names() (all []string) {
+	for _, p := range c.COW {
+		all = append(all, string(p))
 	}
-	place := func(u dump.Usage) int { return slices.Index(c.COW, path(u.Device)) }
-	slices.SortStableFunc(list, func(a, b dump.Usage) int { return cmp.Compare(place(a), place(b)) })
-	return list
-}
-
-// record is a store's usage as programs are told it.
-func record(r *snapshot.Used) dump.Usage {
-	return dump.UsageOf(r.COW.Text, r.Survey, r.Origin.Sectors, r.Unread())
-}
-
-// isMonitoring reports whether a command line asks for the monitoring plugin, also
-// where it cannot be parsed: the plugin's exit statuses hold then too.
-func isMonitoring(args []string) bool {
-	usage := false
-	for _, arg := range args {
-		name, _, _ := strings.Cut(arg, "=")
-		switch {
-		case arg == "--":
-			return false
-		case name == "--warn" || name == "--crit":
-			return usage
-		case !strings.HasPrefix(arg, "-") && !usage:
-			if arg != "usage" {
-				return false
-			}
-			usage = true
-		}
-	}
-	return false
+	return all
 }
 
 // plugin writes the monitoring plugin's line and raises the alarm that it tells of.

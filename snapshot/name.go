@@ -102,7 +102,7 @@ func (s *Session) readRecord(n Name) {
 		s.detail(n.Text, "what LVM has on record of it is not known: %v", errors.Unwrap(err))
 		return
 	}
-	n.Volume.ChunkSectors = v.ChunkSectors
+	n.Volume.ChunkSectors, n.Volume.Created = v.ChunkSectors, v.Created
 }
 
 func exists(path string) bool {

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"dmcow/format"
 	"dmcow/internal/volume"
@@ -56,6 +57,22 @@ type Used struct {
 	COW    *COW // closed
 	Survey look.Survey
 	Origin OriginFacts
+}
+
+// Created is when LVM made a snapshot, by its record of it; zero where that is not known. Of one that is active the
+// record is read for that.
+func (s *Session) Created(u *Used) time.Time {
+	if v := u.COW.Volume; v != nil && v.Created == 0 {
+		s.readRecord(u.COW.Name)
+	}
+	return created(u.COW.Volume)
+}
+
+func created(v *volume.Volume) time.Time {
+	if v == nil || v.Created == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(v.Created), 0)
 }
 
 // Usage finds out how a COW device is used. The error is a [*Refusal].

@@ -44,6 +44,19 @@ func (r Rules) Command(args []string) int {
 	return -1
 }
 
+// Monitors reports whether the command line of a monitoring plugin is given, also where it cannot be parsed: the command
+// usage with a threshold. The plugin's exit statuses hold then too.
+func (r Rules) Monitors(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	at := r.Command(args)
+	return at >= 0 && args[at] == "usage" && slices.ContainsFunc(args[at:], func(word string) bool {
+		name, _, _ := strings.Cut(word, "=")
+		return name == "--warn" || name == "--crit"
+	})
+}
+
 // Read is what the arguments mean, in the words that the parser knows. The error says how to write it.
 func (r Rules) Read(args []string) ([]string, error) {
 	at := r.Command(args)

@@ -61,6 +61,17 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestMonitors(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": false, "usage x": false, "usage x --warn 80": true, "-v usage --crit=9 x": true, "check usage --warn 1": false,
+		"usage -- --warn": false, "usage --warning": false, "--warn 3 usage x": false, "--log f usage --warn x": true,
+	} {
+		if got := rules.Monitors(strings.Fields(line)); got != want {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+}
+
 func TestCommand(t *testing.T) {
 	for line, want := range map[string]int{"": -1, "-v": -1, "-v check": 1, "--log check merge": 2, "--log=x check": 1, "--log": -1} {
 		if got := rules.Command(strings.Fields(line)); got != want {
