@@ -154,17 +154,14 @@ fuzz:
 		done; \
 	done
 
-# Mutants: changes of one operator that no test notices, found by gremlins in the lines that were committed since
-# SINCE, or (PACKAGE=store) in all of a package and those below it: format, check, repair, store, view, lvm, snapshot.
-# Only what is committed is looked at; WORKERS run at once.
+# Mutants: changes of one operator that no test notices (internal/mutants), in the lines that are others than at
+# SINCE, or in all of PACKAGE: format, check, repair, store, store/merge and the like (store/... is all of them), view,
+# lvm, snapshot. WORKERS run at once. MUTANTS are other flags, such as -more, or -again build/mutants.json.
 SINCE ?= origin/main
 WORKERS ?= 2
 mutants:
-	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
-	rm -rf build/mutants && git clone -q . build/mutants
-	cd build/mutants && GO="$$(command -v $(GO))" PATH="$(CURDIR)/internal/mutants:$$PATH" $(CURDIR)/build/bin/gremlins unleash \
-		--workers $(WORKERS) --timeout-coefficient 5 --coverpkg ./... --output ../mutants.json \
-		$(if $(PACKAGE),./$(PACKAGE),--diff $$(git -C $(CURDIR) rev-parse $(SINCE)) $(foreach dir,cmd dump internal main,-E '^$(dir)'))
+	@mkdir -p build
+	$(GO) run ./internal/mutants -workers $(WORKERS) -json build/mutants.json $(MUTANTS) $(if $(PACKAGE),$(PACKAGE),-since $(SINCE))
 
 cross:
 	@mkdir -p build
