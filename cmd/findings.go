@@ -8,7 +8,6 @@ import (
 	"github.com/fatih/color"
 
 	"dmcow/check"
-	"dmcow/dump"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -22,8 +21,7 @@ type checked struct {
 }
 
 // human writes the verdict first, in a line, and the next command last.
-func (v *checked) human() error {
-	w := &lines{w: v.app.stdout}
+func (v *checked) human(w *lines) error {
 	w.line("%s: %s", words.Printable(v.COW.Text), v.app.headline(&v.Report))
 	for _, t := range v.Report.Tallies { // by severity
 		if err := v.group(w, t); err != nil {
@@ -155,15 +153,13 @@ func (v *checked) target() string {
 // lines writes text until that fails.
 type lines struct {
 	w   io.Writer
+	n   int // how many
 	err error
 }
 
 func (l *lines) line(format string, args ...any) {
+	l.n++
 	if l.err == nil {
 		_, l.err = fmt.Fprintf(l.w, format+"\n", args...)
 	}
-}
-
-func (v *checked) json() error {
-	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.COW.Text, Report: &v.Report, Each: v.Each, Remedy: v.remedy})
 }

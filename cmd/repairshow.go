@@ -19,7 +19,7 @@ func (m *repairing) text() io.Writer {
 	if m.flags.CopyTo == "-" {
 		return m.app.stderr
 	}
-	if m.flags.Output == "json" {
+	if m.flags.isJSON() {
 		return io.Discard
 	}
 	return m.app.stdout
