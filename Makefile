@@ -16,10 +16,18 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata install clean
+.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata install clean
 
 build:
 	$(BUILD) -o dmcow .
+
+# The pages of the manual (man build/man/man8/dmcow.8) and the completions of bash, zsh and fish, from the command
+# line's own model. Pages bear the date of SOURCE_DATE_EPOCH, or of the last commit.
+man:
+	$(GO) run ./internal/manual man build/man
+
+completions:
+	$(GO) run ./internal/manual completions build/completions
 
 # The main job, on the COW device of a real LVM snapshot of an ext4 volume.
 demo: build
@@ -50,6 +58,7 @@ lab:
 	@internal/kernellab/install || [ "$$CI" != true ]
 
 host-test:
+	@internal/manual/install || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
 # Tests called TestLong… and TestKernelLong… do more of what others do.
