@@ -224,7 +224,7 @@ func addManual(k *kong.Kong) error {
 		if err != nil {
 			return err
 		}
-		command.Detail = strings.TrimSpace(string(text))
+		command.Detail = helpText(string(text))
 		if strings.Contains(command.Detail, "{rules}") {
 			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", ruleNames())
 		}
