@@ -18,7 +18,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata install clean
+.PHONY: build demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -197,6 +197,17 @@ testdata:
 	@mkdir -p testdata/lvm
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelLVMNames' ./cmd
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
+
+# Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.
+packages: build/bin/nfpm build/bin/cyclonedx-gomod
+	for GOARCH in amd64 arm64; do $(BUILD) -o build/dmcow-$$GOARCH . || exit 1; done
+	GO=$(GO) packaging/build
+
+build/bin/nfpm:
+	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+
+build/bin/cyclonedx-gomod:
+	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 install: build
 	install -D -m 755 dmcow $(DESTDIR)$(PREFIX)/sbin/dmcow
