@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -17,6 +16,7 @@ import (
 	"dmcow/internal/early"
 	"dmcow/internal/process"
 	"dmcow/internal/stdio"
+	"dmcow/internal/version"
 	"dmcow/internal/words"
 )
 
@@ -69,6 +69,8 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	defer stop()
 	a := &app{ctx: ctx, tick: early.Signals, stdout: stdio.NewOutput(stdout, stdout == os.Stdout && early.OutputClosed()), stderr: stdio.NewErrors(stderr)}
 	defer a.end()
+	a.evidence.Command, a.evidence.Start = append([]string{"dmcow"}, args...), moment()
+	defer func() { code = a.writeLog(code) }()
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
@@ -109,7 +111,8 @@ func (a *app) run(args []string) error {
 		name := args[rules.Command(args)]
 		return usageError{fmt.Errorf("%s: %s (see dmcow %[1]s --help)", name, words.Printable(err.Error()))}
 	}
-	k, err := newParser(&c, line, help, a.stderr).Parse(line)
+	parser := newParser(&c, line, help, a.stderr)
+	k, err := parser.Parse(rules.Gather(line, takesValue(parser)))
 	if err != nil {
 		return misuse(err)
 	}
@@ -117,39 +120,15 @@ func (a *app) run(args []string) error {
 		return err
 	}
 	a.flags = c.globals
+	if err := a.openLog(k); err != nil {
+		return err
+	}
 	o, known := exits[k.Selected().Name]
 	if !known {
 		panic(k.Selected().Name + " has no exit statuses")
 	}
 	a.outcomes = o
 	return k.Run(a)
-}
-
-// checkPV refuses to be told where to look for VG/LV, where nothing is one.
-func checkPV(k *kong.Context) error {
-	given, named := false, []path(nil)
-	for _, p := range k.Path {
-		given = given || p.Flag != nil && p.Flag.Name == "pv"
-		var v *kong.Value
-		switch {
-		case p.Positional != nil:
-			v = p.Positional
-		case p.Flag != nil && slices.Contains([]string{"origin", "into", "from", "against"}, p.Flag.Name):
-			v = p.Flag.Value
-		default:
-			continue
-		}
-		switch x := v.Target.Interface().(type) {
-		case path:
-			named = append(named, x)
-		case []path:
-			named = append(named, x...)
-		}
-	}
-	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
-		return nil
-	}
-	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say whatever happens.
@@ -185,7 +164,7 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("dmcow"),
 		kong.Description(description + statusTable()),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version.String()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.PostBuild(addManual),
@@ -196,21 +175,6 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 		options = append(options, kong.DynamicCommand(command.name, command.help, "", command.flags))
 	}
 	return kong.Must(c, options...)
-}
-
-// version is what the Go toolchain recorded when it built the program.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "dmcow, version unknown"
-	}
-	v := "dmcow " + info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
 }
 
 // manual has a text for each command.

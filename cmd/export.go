@@ -85,6 +85,7 @@ func (c *exportCmd) Run(a *app) error {
 		return err
 	}
 	c.report(a, p, time.Since(start))
+	a.evidence.Digests = record.Exported(p, false, sums).Digests
 	if c.isJSON() {
 		return a.told(c.result, record.Exported(p, c.DryRun, sums), "")
 	}

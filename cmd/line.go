@@ -56,3 +56,15 @@ func group(k *kong.Kong) error {
 	}
 	return nil
 }
+
+// takesValue says which flags of the commands that a parser knows take a value.
+func takesValue(parser *kong.Kong) func(flag string) bool {
+	takes := map[string]bool{}
+	for _, node := range append(slices.Clone(parser.Model.Children), parser.Model.Node) {
+		for _, f := range node.Flags {
+			takes["--"+f.Name] = !f.IsBool()
+			takes["-"+string(f.Short)] = !f.IsBool()
+		}
+	}
+	return func(flag string) bool { return takes[flag] }
+}

@@ -131,3 +131,32 @@ func (r Rules) namesVolume(word string) bool {
 	}
 	return r.IsVolume(word) && !r.IsPhysical(word)
 }
+
+// Gather puts flags, with their values, before names: a parser takes several names only where nothing stands between
+// them. takesValue reports whether a flag ("--output", "-o") does.
+func (r Rules) Gather(args []string, takesValue func(flag string) bool) []string {
+	at := r.Command(args)
+	if at < 0 {
+		return args
+	}
+	flags, names := slices.Clone(args[:at+1]), []string(nil)
+	for i := at + 1; i < len(args); i++ {
+		word := args[i]
+		switch {
+		case word == "--":
+			return slices.Concat(flags, []string{word}, names, args[i+1:])
+		case len(word) < 2 || word[0] != '-': // "-" is standard output
+			names = append(names, word)
+			continue
+		}
+		flags = append(flags, word)
+		if word[1] != '-' {
+			word = "-" + word[len(word)-1:] // of -vo the last one may take a value
+		}
+		if i+1 < len(args) && !strings.Contains(word, "=") && takesValue(word) {
+			i++
+			flags = append(flags, args[i])
+		}
+	}
+	return append(flags, names...)
+}

@@ -61,6 +61,24 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestGather(t *testing.T) {
+	takesValue := func(flag string) bool { return flag == "--pv" || flag == "-o" || flag == "--log" }
+	for line, want := range map[string]string{
+		"":                              "",
+		"-v":                            "-v",
+		"check a -q b":                  "check -q a b",
+		"-v check a --pv p b -o json c": "-v check --pv p -o json a b c",
+		"--log l check a -qo json b":    "--log l check -qo json a b",
+		"check a --pv=p b -- -c":        "check --pv=p -- a b -c",
+		"export a - --pv p":             "export --pv p a -",
+		"check a -o":                    "check -o a",
+	} {
+		if got := strings.Join(rules.Gather(strings.Fields(line), takesValue), " "); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
+
 func TestMonitors(t *testing.T) {
 	for line, want := range map[string]bool{
 		"": false, "usage x": false, "usage x --warn 80": true, "-v usage --crit=9 x": true, "check usage --warn 1": false,

@@ -63,6 +63,20 @@ func unreadable(l *snapshot.Listed) dump.Usage {
 	return u
 }
 
+// Devices are the devices and files of a run.
+func Devices(s *snapshot.Session, names []string) []dump.RunDevice {
+	all := []dump.RunDevice{}
+	for _, name := range names {
+		x := s.Identify(name)
+		d := dump.RunDevice{Name: name, Kind: string(x.Kind), Bytes: uint64(x.Size), Number: known(x.Number), On: known(x.On), UUID: known(x.UUID)}
+		if x.Inode != 0 {
+			d.Inode = &x.Inode
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
 func known(text string) *string {
 	if text == "" {
 		return nil
