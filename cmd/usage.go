@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dmcow/dump"
+	"dmcow/internal/dmtable"
 	"dmcow/internal/record"
 	"dmcow/internal/units"
 	"dmcow/snapshot"
@@ -17,6 +18,7 @@ type usageCmd struct {
 	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
 	Table     bool               `help:"Print the device-mapper tables that load the store read-only and that merge it."`
+	Script    bool               `help:"With --table: print a shell script in place of them, that shows the snapshot read-only (up), and takes that down again (down)."`
 	Warn      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`
 	Crit      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: CRITICAL when a store is this full, or is lost."`
 	theOrigin `embed:""`
@@ -33,6 +35,12 @@ func (c *usageCmd) Validate() error {
 		return errors.New("--offset and --size: expected a single COW device")
 	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !p.isVolume() }):
 		return errors.New("--table: expected --origin as well, or --origin-size")
+	case c.Script && !c.Table:
+		return errors.New("--script: expected --table")
+	case c.Script && len(c.COW) > 1:
+		return errors.New("--script: expected a single COW device")
+	case c.Script && (c.OriginSize != nil || c.Origin.isVolume()):
+		return errors.New("--script: expected --origin with a path, or VG/LV in place of COW: the script has to find the origin")
 	case c.Table && c.isGiven():
 		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
 	case c.Table && (plugin || c.Output != "human"):
@@ -86,7 +94,7 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 	case c.Warn != nil || c.Crit != nil:
 		return c.plugin(a, all, unread)
 	case c.Table:
-		return a.tables(all)
+		return c.tables(a, all)
 	case c.Output == "json":
 		return dump.UsageJSON(a.stdout, record.InOrder(c.names(), a.usageRecords(all), unread))
 	case c.Output == "prometheus":
@@ -100,6 +108,32 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 		return a.table([]string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}, a.usageRows(all))
 	case len(all) == 1:
 		return a.table(nil, a.usageSheet(all[0]))
+	}
+	return nil
+}
+
+// tables writes device-mapper tables for the stores that are fit to be loaded, or a script.
+func (c *usageCmd) tables(a *app, all []*snapshot.Used) error {
+	for _, u := range all {
+		text, why := "", u.Unfit()
+		if u.Survey.State() != look.Valid {
+			why = describe(u.Survey)
+		}
+		if why == "" {
+			of := dmtable.Tables
+			if c.Script {
+				of = dmtable.Script
+			}
+			var err error
+			if text, err = of(u); err != nil {
+				why = err.Error()
+			}
+		}
+		if why != "" {
+			a.say(u.COW.Text, "no table: %s", why)
+		} else if err := a.print("%s", text); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dmcow/format"
+	"dmcow/internal/device"
 	"dmcow/internal/volume"
 	"dmcow/store/look"
 )
@@ -16,6 +17,7 @@ type OriginFacts struct {
 	Sectors format.Sectors // of the snapshot, which may be fewer than the origin has; 0 when not known
 	Whole   format.Sectors // of the origin itself; 0 when not known
 	Block   format.Bytes   // its logical block
+	Device  *device.Device // closed; nil where it is not known
 }
 
 // OriginFacts finds out about an origin. The error is a [*Refusal].
@@ -24,7 +26,7 @@ func (s *Session) OriginFacts(r BaseRequest) (OriginFacts, error) {
 	case r.Origin == "" && r.Size == nil:
 		return OriginFacts{Block: format.SectorSize}, nil
 	case r.Origin == "":
-		return OriginFacts{"", r.Size.Sectors(), r.Size.Sectors(), format.SectorSize}, nil
+		return OriginFacts{"", r.Size.Sectors(), r.Size.Sectors(), format.SectorSize, nil}, nil
 	}
 	o, err := s.LookAtOrigin(r.Origin)
 	if err != nil {
@@ -32,7 +34,7 @@ func (s *Session) OriginFacts(r BaseRequest) (OriginFacts, error) {
 	}
 	defer o.Close()
 	sectors := format.Bytes(o.Device.Size()).Sectors()
-	return OriginFacts{o.Device.TableName(), sectors, sectors, format.Bytes(o.Device.LogicalBlockSize())}, nil
+	return OriginFacts{o.Device.TableName(), sectors, sectors, format.Bytes(o.Device.LogicalBlockSize()), o.Device}, nil
 }
 
 // of are the facts of a snapshot of LVM, where nothing was said of its origin: the snapshot may be
