@@ -120,7 +120,7 @@ func TestPlaces(t *testing.T) {
 		place      format.Place
 		says       string
 	}{
-		{"ex 70 70 0x4000000000000000", "new-chunk-over-56-bits", format.Place{Area: 2, Index: 6}, "new chunk 0x4000000000000000 does not fit 56 bits"},
+		{"ex 70 70 0x4000000000000000", "new-chunk-over-56-bits", format.Place{Area: 2, Index: 6}, "new chunk 0x4000000000000000 does not fit in 56 bits"},
 		{"ex 64 0x170416e53 0x800000001", "header-in-area", format.Place{Area: 2}, "image of a header"},
 		{"ex 65 0x170416e53 0x800000001", "new-chunk-beyond-device", format.Place{Area: 2, Index: 1}, "new chunk 34359738369"},
 		{"ex 64 0x170416e53 0x800000003", "new-chunk-beyond-device", format.Place{Area: 2}, "new chunk 34359738371"},

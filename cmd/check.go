@@ -46,17 +46,17 @@ func ruleNames() string {
 func (c *checkCmd) Validate() error {
 	switch {
 	case c.ListRules && (c.COW != "" || c.Origin != "" || c.OriginSize != nil || c.isGiven()):
-		return errors.New("--list-rules: expected no COW device, and no origin")
+		return errors.New("--list-rules goes without COW and origin")
 	case c.ListRules && (c.Output != "human" || c.All || c.Quiet):
-		return errors.New("--list-rules: cannot go with --output, --all or --quiet")
+		return errors.New("--list-rules excludes --output, --all and --quiet")
 	case c.ListRules:
 		return nil
 	case c.COW == "":
-		return errors.New(`expected "<cow>"`)
+		return errors.New("missing COW")
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case c.Quiet && (c.All || c.Output != "human"):
-		return errors.New("--quiet: cannot go with --all or --output")
+		return errors.New("--quiet excludes --all and --output")
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ type createCmd struct {
 // Validate tells wrong use that single flags do not show.
 func (c *createCmd) Validate() error {
 	if c.COW == "-" && c.isGiven() {
-		return errors.New("--offset and --size: expected a device or an image, not standard output")
+		return errors.New("--offset and --size need a device or an image, not standard output")
 	}
 	return nil
 }
@@ -30,7 +30,7 @@ func (c *createCmd) Run(a *app) error {
 	r.ChunkSectors = uint32(c.ChunkSize)
 	if c.COW == "-" {
 		if isTerminal(a.stdout.File()) && !c.DryRun {
-			return usageError{errors.New("standard output is a terminal: expected COW, or a pipe")}
+			return misused("create", "refusing to write a store to a terminal: redirect standard output, or name a file")
 		}
 		r.Stream = a.stream()
 	} else if err := a.checkAnswerable(c.DryRun); err != nil {

@@ -20,13 +20,13 @@ func (c *invalidateCmd) Run(a *app) error {
 	name := p.COW.Text
 	switch {
 	case p.Marked:
-		a.say(name, "the snapshot is marked invalid already: nothing to do")
+		a.say(name, "already marked invalid: nothing to do")
 		a.status |= a.outcomes.invalid
 		return nil
 	case c.DryRun:
 		return a.print("%s: would mark the snapshot invalid\n", words.Printable(name))
 	}
-	if err := a.ask(name, "mark the snapshot invalid, so that the kernel serves nothing of it?"); err != nil {
+	if err := a.ask(name, "mark the snapshot invalid, so that the kernel no longer serves it?"); err != nil {
 		return err
 	}
 	if err := p.Do(); err != nil {

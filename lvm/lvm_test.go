@@ -323,11 +323,11 @@ func TestSnapshotOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"origin":    "is the origin of vg0/snap, expected a snapshot",
-		"thin":      "is a thin snapshot, which has no COW store, expected a snapshot",
-		"plain":     "is a volume of type linear, expected a snapshot",
-		"snapshot0": "is LVM's name for the tie between vg0/snap and its origin, expected a snapshot",
-		"none":      "there is no none in volume group vg0; its snapshots are snap, of origin",
+		"origin":    "not a snapshot, but the origin of vg0/snap",
+		"thin":      "not a snapshot, but a thin snapshot, which has no COW store",
+		"plain":     "not a snapshot, but a volume of type linear",
+		"snapshot0": "is LVM's internal name for vg0/snap, expected a snapshot",
+		"none":      "no none in volume group vg0; its snapshots are snap, of origin",
 	} {
 		if _, err := g.Snapshot(name); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", name, err, want)
@@ -369,7 +369,7 @@ func TestGroups(t *testing.T) {
 	if g, err := groups.Named(id(51)); err != nil || g.Seqno != 3 {
 		t.Errorf("%+v, %v", g, err)
 	}
-	if _, err := groups.Named("vg9"); err == nil || err.Error() != "there is no volume group vg9 on 2 physical volumes; groups seen: [vg0 vg0]" {
+	if _, err := groups.Named("vg9"); err == nil || err.Error() != "no volume group vg9 on the devices that could be read (groups seen: 2)[vg0 vg0]" {
 		t.Errorf("%v", err)
 	}
 	if len(groups.Found(id(50))) != 1 || len(groups.Found(id(52))) != 0 {
@@ -385,7 +385,7 @@ func TestLabelThatIsOdd(t *testing.T) {
 		value byte
 		want  string
 	}{
-		{8, 2, "label is damaged at byte 520: it says that it is sector 2, and is sector 1"},
+		{8, 2, "label is damaged at byte 520: it says sector 2 and lies in sector 1"},
 		{31, '2', `label is damaged at byte 536: the type is "LVM2 002", expected "LVM2 001"`},
 		{20, 31, "label is damaged at byte 532: the header's offset is 31, expected 32"},
 		{21, 2, "the header's offset is 544, expected 32"},

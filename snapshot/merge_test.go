@@ -48,7 +48,7 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"blank": {
 			func(r rig) { r.file("cow", make([]byte, 1<<20)) }, nil,
-			wanted{Blank, "cow", "there is nothing to merge", nil},
+			wanted{Blank, "cow", "nothing to merge", nil},
 		},
 		"something else": {
 			func(r rig) { r.file("cow", bytes.Repeat([]byte("text"), 4096)) }, nil,
@@ -76,7 +76,7 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"into itself": {
 			nil, func(m *MergeRequest) { m.Into = "cow" },
-			wanted{Unable, "cow", "is kept on the same bytes as cow", nil},
+			wanted{Unable, "cow", "overlaps cow", nil},
 		},
 		"swapped": {
 			func(r rig) { r.store("origin", sound) }, nil,
@@ -97,11 +97,11 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"other snapshots of a path": {
 			nil, func(m *MergeRequest) { m.Lost = []string{"other"} },
-			wanted{WrongUse, "other", "is no other snapshot of origin; known are: none", nil},
+			wanted{WrongUse, "other", "not another snapshot of origin; those are: none", nil},
 		},
 		"an undo log that is the origin": {
 			nil, func(m *MergeRequest) { m.Undo = "origin" },
-			wanted{Unable, "origin", "is kept on the same bytes as origin", nil},
+			wanted{Unable, "origin", "overlaps origin", nil},
 		},
 		"an undo log over a file": {
 			func(r rig) { r.file("log", bytes.Repeat([]byte("text"), 4096)) }, func(m *MergeRequest) { m.Undo = "log" },
@@ -203,7 +203,7 @@ func TestMergeInterrupted(t *testing.T) {
 	r.options.Watch = func(string, Unit, uint64) Watcher { return ended }
 	_, err = m.Do()
 	m.Close()
-	r.refused(err, wanted{Interrupted, "cow", "run the same command again, and it goes on", nil})
+	r.refused(err, wanted{Interrupted, "cow", "run the same command again to go on", nil})
 	if !ended.told || !ended.ended {
 		t.Errorf("nobody was told: %+v", ended)
 	}
@@ -281,13 +281,13 @@ func TestVolumes(t *testing.T) {
 			func() error {
 				return done(r.PlanMerge(MergeRequest{Request: Request{COW: "cow"}, Into: "vg0/snap", DryRun: true}))
 			},
-			wanted{Unable, "vg0/snap", "is a snapshot, expected an origin", nil},
+			wanted{Unable, "vg0/snap", "this is a snapshot, not an origin", nil},
 		},
 		"a snapshot as another's origin, to read": {
 			func() error {
 				return done2(r.Read(ViewRequest{Request: Request{COW: "cow"}, Origin: "vg0/snap"}))
 			},
-			wanted{Unable, "vg0/snap", "is a snapshot, expected an origin", nil},
+			wanted{Unable, "vg0/snap", "this is a snapshot, not an origin", nil},
 		},
 		"another origin": {
 			func() error { return done(r.PlanMerge(MergeRequest{Request: name, Into: "vg0/snap", DryRun: true})) },

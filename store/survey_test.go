@@ -44,8 +44,8 @@ func TestSurvey(t *testing.T) {
 		{"version", "device 200\nheader chunk=1 version=2\nfill 40", look.Damaged, []string{"header: version"}, true, ""},
 		{"cut", "device 34\nheader chunk=1\nfill 32", look.Damaged, []string{"area 1"}, false, ""},
 		{"cut and invalid", "device 34\nheader chunk=1 valid=0\nfill 32", look.Damaged, []string{"area 1"}, false, "Invalid"},
-		{"data off the device", "device 200\nheader chunk=1\nex 0 1 5000", look.Damaged, []string{"area 0, exception 0"}, true, "5001/200 2"},
-		{"both", "device 34\nheader chunk=1\nfill 32\nex 4 1 77", look.Damaged, []string{"area 1", "area 0, exception 4"}, false, ""},
+		{"data off the device", "device 200\nheader chunk=1\nex 0 1 5000", look.Damaged, []string{"area 0 slot 0"}, true, "5001/200 2"},
+		{"both", "device 34\nheader chunk=1\nfill 32\nex 4 1 77", look.Damaged, []string{"area 1", "area 0 slot 4"}, false, ""},
 	} {
 		s := surveyed(t, devicetest.Of(storespec.MustCompile(t, c.spec)))
 		if s.State() != c.state || s.Complete() != c.complete || s.Unreadable() != nil {

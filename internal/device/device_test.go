@@ -111,7 +111,7 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		dir:                         "is a directory, expected a block device or an image file",
+		dir:                         "is a directory, not a block device or an image file",
 		fifo:                        "is a pipe, expected",
 		"/dev/null":                 "is a character device, expected",
 		filepath.Join(dir, "none"):  "no such file or directory",
