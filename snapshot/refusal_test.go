@@ -36,11 +36,11 @@ func TestRefusals(t *testing.T) {
 		},
 		"look: no volume either": {
 			func(r rig) error { return done(r.Look(Request{COW: "vg9/none"})) },
-			wanted{Unreadable, "vg9/none", "no such file or directory, and no logical volume", []Deed{LookElsewhere}},
+			wanted{Unreadable, "vg9/none", "not found: no such file, and no volume group", []Deed{LookElsewhere}},
 		},
 		"look: behind the end": {
 			func(r rig) error { return done(r.Look(Request{COW: "cow", Part: Part{Offset: 200 * 512}})) },
-			wanted{WrongUse, "cow", "offset  is at or past its end102400", nil},
+			wanted{WrongUse, "cow", "offset 102400 is at or past its end", nil},
 		},
 		"look: past the end": {
 			func(r rig) error { return done(r.Look(Request{COW: "cow", Part: Part{Offset: 1 << 30}})) },
@@ -79,14 +79,14 @@ func TestRefusals(t *testing.T) {
 				r.file("cow", cow)
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Damaged, "cow", "do not activate it", []Deed{WriteHeader, StartAnew, RunCheck}},
+			wanted{Damaged, "cow", "Do not activate it", []Deed{WriteHeader, StartAnew, RunCheck}},
 		},
 		"read: something else": {
 			func(r rig) error {
 				r.file("cow", bytes.Repeat([]byte("text"), 4096))
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Foreign, "cow", "no COW store", []Deed{RunCheck}},
+			wanted{Foreign, "cow", "not a COW store", []Deed{RunCheck}},
 		},
 		"read: a disk in another format": {
 			func(r rig) error {
@@ -112,7 +112,7 @@ func TestRefusals(t *testing.T) {
 				r.store("origin", sound)
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Unable, "origin", "holds a COW store, expected an origin", nil},
+			wanted{Unable, "origin", "starts with a COW header, so it is not an origin", nil},
 		},
 		"read: the origin is a disk in another format": {
 			func(r rig) error {
@@ -154,7 +154,7 @@ func TestRefusals(t *testing.T) {
 				r.store("cow", damaged)
 				return done(r.PlanExport(ExportRequest{ViewRequest: of("cow"), Output: OutputRequest{Name: "out", Mode: Private}}))
 			},
-			wanted{Damaged, "cow", "is not certain", []Deed{AllowDamaged, MountRest, RepairCopy}},
+			wanted{Damaged, "cow", "is uncertain", []Deed{AllowDamaged, MountRest, RepairCopy}},
 		},
 		"export: over a file": {
 			func(r rig) error {
@@ -188,7 +188,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"initialize: over a store": {
 			func(r rig) error { return done(r.PlanInitialize(WriteRequest{Request: Request{COW: "cow"}})) },
-			wanted{Foreign, "cow", "refused: it holds a COW store ()valid", []Deed{ForceOver}},
+			wanted{Foreign, "cow", "refused: it holds a COW store (valid)", []Deed{ForceOver}},
 		},
 		"initialize: no room": {
 			func(r rig) error {
@@ -206,7 +206,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"invalidate: something else": {
 			func(r rig) error { return done(r.PlanInvalidate(WriteRequest{Request: Request{COW: "text"}})) },
-			wanted{Foreign, "text", "no COW store", nil},
+			wanted{Foreign, "text", "not a COW store", nil},
 		},
 		"revalidate: blank": {
 			func(r rig) error {
@@ -232,7 +232,7 @@ func TestRefusals(t *testing.T) {
 				defer v.Close()
 				return v.Check()
 			},
-			wanted{Unable, "cow", "nothing on the COW device tells", []Deed{Assume}},
+			wanted{Unable, "cow", "the COW device does not show", []Deed{Assume}},
 		},
 		"repair: something else": {
 			func(r rig) error {

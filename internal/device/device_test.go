@@ -112,8 +112,8 @@ func TestRefused(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		dir:                         "is a directory, not a block device or an image file",
-		fifo:                        "is a pipe, expected",
-		"/dev/null":                 "is a character device, expected",
+		fifo:                        "is a pipe, not a block device",
+		"/dev/null":                 "is a character device, not a block device",
 		filepath.Join(dir, "none"):  "no such file or directory",
 		filepath.Join(fifo, "none"): "not a directory",
 	} {

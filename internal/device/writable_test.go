@@ -305,9 +305,9 @@ func TestOpenWritableRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		t.TempDir():  "expected a block device or an image file",
-		fifo:         "expected a block device or an image file",
-		"/dev/zero":  "expected a block device or an image file",
+		t.TempDir():  "not a block device or an image file",
+		fifo:         "not a block device or an image file",
+		"/dev/zero":  "not a block device or an image file",
 		"/nonsuch/x": "no such file or directory",
 	} {
 		if _, err := OpenWritable(path); err == nil || !strings.HasSuffix(err.Error(), want) {

@@ -38,10 +38,10 @@ func TestSystemID(t *testing.T) {
 		{source: "none", local: "alpha", want: ""},
 		{source: "lvmlocal", local: " al pha", want: "alpha"},
 		{source: "LVMlocal", local: "alpha", want: "alpha"},
-		{source: "lvmlocal", local: "", why: `local/system_id: "" cannot be one`},
-		{source: "lvmlocal", local: "localhost", why: `local/system_id: "localhost" cannot be one`},
+		{source: "lvmlocal", local: "", why: `local/system_id: invalid system ID ""`},
+		{source: "lvmlocal", local: "localhost", why: `local/system_id: invalid system ID "localhost"`},
 		{source: "uname", uname: "host.example", want: "host.example"},
-		{source: "uname", uname: "localhost.localdomain", why: `uname: "localhost.localdomain" cannot be one`},
+		{source: "uname", uname: "localhost.localdomain", why: `uname: invalid system ID "localhost.localdomain"`},
 		{source: "uname", why: "uname: nobody knows"},
 		{source: "machineid", machine: machineID, want: "3d1219c7c4c5404aaa1f6d2a48adfda4"},
 		{source: "machine-id", machine: machineID, want: "3d1219c7c4c5404aaa1f6d2a48adfda4"},
@@ -56,8 +56,8 @@ func TestSystemID(t *testing.T) {
 		{source: "file", file: "# x\n", why: "id: no valid system ID in it"},
 		{source: "file", file: "-", why: "id: no such file or directory"},
 		{source: "file", why: "global/system_id_file: missing"},
-		{source: "nonsense", local: "alpha", why: `global/system_id_source: "nonsense" is not known`},
-		{source: "NONE", why: `global/system_id_source: "NONE" is not known`},
+		{source: "nonsense", local: "alpha", why: `global/system_id_source: unknown value "nonsense"`},
+		{source: "NONE", why: `global/system_id_source: unknown value "NONE"`},
 	} {
 		etc := t.TempDir()
 		t.Setenv("LVM_SYSTEM_DIR", "")
@@ -144,7 +144,7 @@ func TestMayUse(t *testing.T) {
 	}{
 		{"", "", "this host has no system ID", []string{""}},
 		{"", extra, "this host has no system ID", []string{""}},
-		{"global { system_id_source = lvmlocal }", extra, `this host has no system ID (local/system_id: "" cannot be one)`, []string{""}},
+		{"global { system_id_source = lvmlocal }", extra, `this host has no system ID (local/system_id: invalid system ID "")`, []string{""}},
 		{"global { system_id_source = lvmlocal }", "local { system_id = alpha }", "this host is alpha", []string{"", "alpha"}},
 		{"global { system_id_source = lvmlocal }", "local/system_id = alpha " + extra, "this host is alpha", []string{"", "alpha", "gamma"}},
 	} {
