@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"os"
 	"slices"
 	"time"
@@ -53,7 +52,7 @@ func checkPV(k *kong.Context) error {
 	if !pv || volume {
 		return nil
 	}
-	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
+	return misused(k.Selected().Name, "--pv goes with VG/LV, and no VG/LV is named")
 }
 
 // openLog opens the run log, where one was asked for, before anything is done.

@@ -25,8 +25,8 @@ var rules = argline.Rules{
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
 	Ends: []string{"export"},
 	Mistaken: []argline.Mistaken{
-		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin names what is only read: --into ORIGIN names what is written to"},
-		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate"}, Text: "--into names what is written to: --origin ORIGIN names what is only read"},
+		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for what is only read", Hint: "--into ORIGIN names what is written"},
+		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate"}, Text: "--into is for what is written", Hint: "--origin ORIGIN names what is only read"},
 	},
 }
 

@@ -3,10 +3,10 @@
 package argline
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
+
+	"dmcow/internal/words"
 )
 
 // Rules say what the words of a command line mean to the program.
@@ -28,7 +28,8 @@ type Rules struct {
 type Mistaken struct {
 	Flag     string
 	Commands []string // that do not have it
-	Text     string   // names the right one
+	Text     string
+	Hint     string // names the right one
 }
 
 // Command is the place of the command's name among the arguments, -1 where there is none.
@@ -82,7 +83,7 @@ func (r Rules) Read(args []string) ([]string, error) {
 	for _, m := range r.Mistaken {
 		given := func(word string) bool { name, _, _ := strings.Cut(word, "="); return name == m.Flag }
 		if slices.Contains(m.Commands, args[at]) && slices.ContainsFunc(line, given) {
-			return nil, errors.New(m.Text)
+			return nil, words.Hinted(m.Text, m.Hint)
 		}
 	}
 	line, err := r.spread(line, args[at], behind)
@@ -105,7 +106,7 @@ func (r Rules) spread(line []string, command string, behind []string) (all []str
 		case len(more) == 0 || !slices.ContainsFunc(slices.Concat(line[:i-1], rest, behind), r.namesVolume):
 			continue
 		case slices.Contains(r.Ends, command) && (len(rest) == 0 || !r.IsVolume(rest[0])):
-			return nil, fmt.Errorf("%s behind --pv can be one more physical volume, or the file to write: expected --pv before each physical volume, or the file before --pv", more[len(more)-1])
+			return nil, words.Hinted(words.Printable(more[len(more)-1])+" after --pv may be a physical volume or the file to write", "--pv before each physical volume, or the file before --pv")
 		}
 		for _, word := range more {
 			all = append(all, "--pv", word)

@@ -10,7 +10,7 @@ var rules = Rules{
 	Valued:     []string{"--log"},
 	Readers:    []string{"check", "diff"},
 	Ends:       []string{"export"},
-	Mistaken:   []Mistaken{{"--origin", []string{"merge"}, "behind --pv"}},
+	Mistaken:   []Mistaken{{"--origin", []string{"merge"}, "after --pv", ""}},
 	IsVolume:   func(word string) bool { return strings.Count(word, "/") == 1 && word[0] != '/' && word[0] != '.' },
 	IsPhysical: func(word string) bool { return strings.HasSuffix(word, ".pv") },
 }
@@ -53,7 +53,7 @@ func TestRead(t *testing.T) {
 		got, err := rules.Read(slices.Clone(args))
 		word, refused := strings.CutPrefix(want, "!")
 		switch {
-		case refused && (err == nil || !strings.HasPrefix(err.Error(), strings.TrimLeft(word+" behind --pv", " "))):
+		case refused && (err == nil || !strings.HasPrefix(err.Error(), strings.TrimLeft(word+" after --pv", " "))):
 			t.Errorf("%s: %v, %v", line, got, err)
 		case !refused && (err != nil || strings.Join(got, " ") != want):
 			t.Errorf("%s: %v, %v; want %s", line, got, err, want)
