@@ -87,11 +87,11 @@ func (c *checkCmd) Run(a *app) error {
 }
 
 func (a *app) listRules() error {
-	w := &lines{w: a.stdout}
+	w := a.lines()
 	for _, r := range check.Rules() {
 		w.line("%s (%s)\n  when:   %s\n  kernel: %s", r.Name, r.Severity, r.When, r.Kernel)
 		if r.Repair != "" {
-			w.line("  repair: %s", a.remedy(check.Finding{Rule: r}, "COW"))
+			w.line("  repair: %s", a.remedy(check.Finding{Rule: r}, "COW", " --origin ORIGIN"))
 		}
 	}
 	return w.err

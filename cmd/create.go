@@ -46,7 +46,7 @@ func (c *createCmd) Run(a *app) error {
 			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors())
 	}
 	if p.Asks {
-		if err := a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
+		if err := a.ask(p.COW.Text, "%swrite a store here, with %d-sector chunks?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
 			return err
 		}
 	}

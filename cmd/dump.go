@@ -70,7 +70,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (loo
 		if err != nil || s.Identity.State == look.Foreign && earlier.IsZero() {
 			return s, err // there is no store to show
 		}
-		if err := a.table(nil, a.summary(w, s)); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
+		if err := a.sheet(append(a.summary(w, s), [2]string{})); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
 			return s, err
 		}
 	}
@@ -104,25 +104,25 @@ func (c *dumpCmd) selection() dump.Selection {
 }
 
 // summary is what there is to say of a store before its exceptions.
-func (a *app) summary(c *snapshot.COW, s look.Survey) [][]string {
-	rows := [][]string{
+func (a *app) summary(c *snapshot.COW, s look.Survey) [][2]string {
+	rows := [][2]string{
 		{"device", words.Printable(c.Text) + ", " + words.Sectors(c.Size().Sectors())},
 		{"state", a.paintState(s.State(), describe(s))},
 	}
 	u := s.Usage
 	if g := u.Geometry; !g.IsZero() {
-		rows = append(rows, []string{"chunk size", words.Sectors(g.ChunkSectors())})
+		rows = append(rows, [2]string{"chunk size", words.Sectors(g.ChunkSectors())})
 	}
 	switch exceptions := strconv.FormatUint(u.End.Exceptions, 10); {
 	case c.Identity.Geometry.IsZero():
 	case !s.Complete():
-		rows = append(rows, []string{"exceptions", exceptions + " can be read"})
+		rows = append(rows, [2]string{"exceptions", exceptions + " can be read"})
 	case u.End.Beyond != nil:
-		rows = append(rows, []string{"exceptions", exceptions})
+		rows = append(rows, [2]string{"exceptions", exceptions})
 	default:
 		rows = append(rows,
-			[]string{"areas", strconv.FormatUint(u.Areas(), 10)},
-			[]string{"exceptions", fmt.Sprintf("%s, the store is %.2f%% full", exceptions, u.Percent())})
+			[2]string{"areas", strconv.FormatUint(u.Areas(), 10)},
+			[2]string{"exceptions", fmt.Sprintf("%s, the store is %.2f%% full", exceptions, u.Percent())})
 	}
 	return append(rows, users(c)...)
 }

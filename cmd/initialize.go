@@ -22,9 +22,9 @@ func (c *initializeCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.print("%s: would write an empty store with chunks of %d sectors\n", words.Printable(p.COW.Text), p.COW.Fresh.ChunkSectors())
+		return a.print("%s: would write an empty store with %d-sector chunks\n", words.Printable(p.COW.Text), p.COW.Fresh.ChunkSectors())
 	}
-	if err := a.ask(p.COW.Text, "%swrite an empty store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
+	if err := a.ask(p.COW.Text, "%swrite an empty store here, with %d-sector chunks?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
 		return err
 	}
 	return p.Do()

@@ -48,7 +48,7 @@ func (c *listCmd) Run(a *app) error {
 		a.say("list", "no COW store found")
 		return nil
 	}
-	return a.table([]string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(i.All))
+	return a.rows(listHead, func(cells int) [][]string { return a.listRows(i.All, cells) })
 }
 
 // unseen says why no block device was looked at: a list of nothing would say too much then.
@@ -113,7 +113,9 @@ func listRecords(all []*snapshot.Listed) (records []dump.Listed) {
 	return records
 }
 
-func (a *app) listRows(all []*snapshot.Listed) (rows [][]string) {
+var listHead = []words.Column{{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}}
+
+func (a *app) listRows(all []*snapshot.Listed, cells int) (rows [][]string) {
 	for i, u := range listRecords(all) {
 		l := all[i]
 		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin)}
@@ -121,16 +123,16 @@ func (a *app) listRows(all []*snapshot.Listed) (rows [][]string) {
 			row[2] = "yes"
 		}
 		if u.TotalSectors != nil {
-			row[4] = fmt.Sprintf("%ds", *u.TotalSectors)
+			row[4] = words.Size(*u.TotalSectors * 512)
 		}
 		if u.ChunkSectors != nil {
-			row[5] = fmt.Sprintf("%ds", *u.ChunkSectors)
+			row[5] = words.Size(uint64(*u.ChunkSectors) * 512)
 		}
 		if l.COW != nil {
 			state := l.Survey.State()
 			row[1] = a.paintState(state, state.String())
 			if l.Survey.Complete() && state != look.Damaged {
-				row[3] = a.bar(l.Used(), 10)
+				row[3] = a.bar(l.Used(), cells, inTable)
 			}
 		}
 		if l.Merging {

@@ -118,7 +118,7 @@ func (t *mergeText) foretell(what string) error {
 	if bears := t.bears(); bears != "" {
 		t.app.say(t.merge.Origin.Text, "%s", bears)
 	}
-	w := &lines{w: t.app.stdout}
+	w := t.app.lines()
 	w.line("%s: would replace %s by the data of %s", words.Printable(t.merge.Origin.Text), what, words.Printable(t.merge.COW.Text))
 	for _, o := range t.merge.Siblings {
 		if o.Lost {

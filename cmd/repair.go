@@ -163,7 +163,7 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 		a.status |= statusDamaged
 		lost = ", which may have lost data"
 	}
-	w := &lines{w: m.text()}
+	w := m.text()
 	if done.Faults > 0 {
 		w.line("%s: repaired %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
 	} else {

@@ -33,6 +33,9 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err := a.tellCost(name, p.Usage); err != nil {
 		return err
 	}
+	if c.DryRun && !c.Unchanged {
+		return a.preview(name)
+	}
 	if err := p.Check(); err != nil {
 		return err
 	}
@@ -51,6 +54,13 @@ func (c *revalidateCmd) Run(a *app) error {
 	return nil
 }
 
+// preview says what it takes to do what was only looked at.
+func (a *app) preview(name string) error {
+	err := a.print("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost\n", words.Printable(name))
+	a.tellHints("--assume-origin-unchanged, if you know that it was not")
+	return err
+}
+
 // tellUndo says how what was written to a device is taken back.
 func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
@@ -60,7 +70,7 @@ func (a *app) tellUndo(name, undo string) {
 
 // tellCost tells, from what there is to see, what it may cost to take the snapshot back.
 func (a *app) tellCost(name string, u look.Usage) error {
-	w := &lines{w: a.stdout}
+	w := a.lines()
 	w.line("%s: invalid: %s in %s, the store is %.2f%% full", words.Printable(name),
 		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {

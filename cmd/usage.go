@@ -97,9 +97,9 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 		}
 		return dump.UsagePrometheus(a.stdout, records(readable), names)
 	case len(c.COW) > 1:
-		return a.table([]string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}, a.usageRows(all))
+		return a.rows(usageHead, func(cells int) [][]string { return a.usageRows(all, cells) })
 	case len(all) == 1:
-		return a.table(nil, a.usageSheet(all[0]))
+		return a.sheet(a.usageSheet(all[0]))
 	}
 	return nil
 }

@@ -190,7 +190,7 @@ func (c *Create) Do() (err error) {
 		c.abandon()
 		return c.failed(err, noStore)
 	}
-	c.session.detail(c.COW.Text, "%d chunks of %d sectors differ; the store takes %d bytes", c.Chunks, c.COW.Fresh.ChunkSectors(), c.Size)
+	c.session.detail(c.COW.Text, "%d %d-sector chunks differ; the store takes %d bytes", c.Chunks, c.COW.Fresh.ChunkSectors(), c.Size)
 	return nil
 }
 

@@ -77,3 +77,13 @@ func Width(text string) int {
 		_, text, _ = strings.Cut(rest, "m")
 	}
 }
+
+// Command is a command line to be typed: where it is longer than so many columns, 0 for never, it goes on behind
+// backslashes, so that it can be copied.
+func Command(line string, columns int) string {
+	const more = ` \`
+	if columns <= 0 || Width(line) <= columns {
+		return line
+	}
+	return strings.ReplaceAll(Wrap(line, columns-len(more), "    "), "\n", more+"\n")
+}
