@@ -20,7 +20,7 @@ type diffCmd struct {
 	Map     bool   `help:"Draw where the changes lie on the origin."`
 	SVG     path   `name:"svg" placeholder:"FILE" help:"Draw that to a file, too, as a picture (SVG); - draws it to standard output, in place of text."`
 	Force   bool   `help:"Replace the file of --svg, if it is there."`
-	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 }
 
 // Validate tells wrong use that single flags do not show.

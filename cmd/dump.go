@@ -15,7 +15,7 @@ import (
 
 type dumpCmd struct {
 	COW       path               `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Output    dump.Format        `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 	Ranges    bool               `help:"Join runs of exceptions in which old and new chunk both advance by one."`
 	Area      *units.Number      `placeholder:"N" help:"Only the exceptions of metadata area N."`
 	Old       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the origin."`

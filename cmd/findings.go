@@ -9,7 +9,6 @@ import (
 	"github.com/fatih/color"
 
 	"dmcow/check"
-	"dmcow/dump"
 	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -24,8 +23,7 @@ type checked struct {
 }
 
 // human writes the verdict first, in a line, and the next command last.
-func (v *checked) human() error {
-	w := v.app.lines()
+func (v *checked) human(w *lines) error {
 	w.line("%s: %s", words.Printable(v.COW.Text), v.app.headline(&v.Report))
 	for _, t := range v.Report.Tallies { // by severity
 		if err := v.group(w, t); err != nil {
@@ -161,7 +159,7 @@ func (v *checked) origin() string {
 		return " --origin " + words.Shell(string(v.flags.Origin))
 	case v.flags.OriginSize != nil:
 		return fmt.Sprintf(" --origin-size %ds", format.Bytes(*v.flags.OriginSize).Sectors())
-	case v.flags.COW.isVolume():
+	case snapshot.IsVolume(v.COW.Text):
 		return ""
 	}
 	return " --origin ORIGIN"
@@ -183,11 +181,18 @@ func (v *checked) target() string {
 type lines struct {
 	w       io.Writer
 	columns int // that it is wrapped to; 0 for never
+	n       int // how many
 	err     error
 }
 
-// lines writes to standard output.
-func (a *app) lines() *lines { return &lines{w: a.stdout, columns: a.stdout.Width()} }
+// linesTo writes to a stream; what knows its width is wrapped to that.
+func linesTo(w io.Writer) *lines {
+	l := &lines{w: w}
+	if x, ok := w.(interface{ Width() int }); ok {
+		l.columns = x.Width()
+	}
+	return l
+}
 
 func (l *lines) line(format string, args ...any) {
 	l.plain(words.Wrap(fmt.Sprintf(format, args...), l.columns, "  "))
@@ -195,11 +200,8 @@ func (l *lines) line(format string, args ...any) {
 
 // plain writes what is wrapped already.
 func (l *lines) plain(text string) {
+	l.n++
 	if l.err == nil {
 		_, l.err = fmt.Fprintln(l.w, text)
 	}
-}
-
-func (v *checked) json() error {
-	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.COW.Text, Report: &v.Report, Each: v.Each, Remedy: v.remedy})
 }

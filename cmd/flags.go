@@ -12,7 +12,7 @@ import (
 
 // volumes says where to look for volume groups of LVM.
 type volumes struct {
-	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where VG/LV is looked for: a physical volume, or a disk or an image with one in a partition. May be given several times. Default: all block devices."`
+	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where VG/LV is looked for: a physical volume, or a disk or an image with one in a partition; a directory that has some; or a pattern like 'disk*.img'. May be given several times. Default: DMCOW_PV in the environment (paths with colons between them), or all block devices."`
 }
 
 // section names a COW store inside a larger image.
@@ -33,8 +33,17 @@ func (s section) request(cow path) snapshot.Request {
 	return snapshot.Request{COW: string(cow), Part: s.part()}
 }
 
+// result is the flag of a command that says in the end what it has done.
+type result struct {
+	Output string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
+}
+
+// isJSON reports whether standard output is to have an object, and no words.
+func (r result) isJSON() bool { return r.Output == "json" }
+
 // writing is the flags of every command that writes.
 type writing struct {
+	result     `embed:""`
 	section    `embed:""`
 	writingLVM `embed:""`
 	DryRun     bool `help:"Print what would be done, and write nothing."`

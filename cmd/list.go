@@ -13,11 +13,13 @@ import (
 )
 
 type listCmd struct {
-	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Disk    []path `arg:"" optional:"" help:"Where to look, as with --pv."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 	volumes `embed:""`
 }
 
 func (c *listCmd) Run(a *app) error {
+	c.PV = append(c.PV, c.Disk...)
 	session := a.begin(c.volumes, "")
 	i, err := session.Inventory()
 	if err != nil {

@@ -50,10 +50,9 @@ func (c *mergeCmd) Run(a *app) error {
 	if err := failed.Check(string(c.Undo), string(c.COW), m.Origin.Text); err != nil {
 		return err
 	}
-	a.tell()
 	if m.IsEmpty() {
 		a.say(m.COW.Text, emptyStore)
-		return nil
+		return a.told(c.result, t.record(merge.Result{}), "")
 	}
 	what := fmt.Sprintf("%s in %s", words.Size(m.Bytes), words.Count(m.Chunks, "chunk"))
 	if c.DryRun {
@@ -70,7 +69,10 @@ func (c *mergeCmd) Run(a *app) error {
 		return err
 	}
 	c.report(t, result, time.Since(start))
-	return listed
+	if listed != nil {
+		return listed
+	}
+	return a.told(c.result, t.record(result), "")
 }
 
 // report says what was done, how fast, and what comes next.
@@ -115,6 +117,7 @@ func (c *mergeCmd) next(t *mergeText, r merge.Result) (all []string) {
 		all = append(all, "the store is empty now; you can remove the snapshot (LVM: lvremove VG/SNAPSHOT) and use the origin")
 	}
 	if c.Undo != "" {
+		t.app.made(string(c.Undo), "an undo log", format.Bytes(undoOf(string(c.Undo)).Bytes))
 		all = append(all, t.takingBack())
 	}
 	return all

@@ -27,7 +27,6 @@ type repairCmd struct {
 	Undo         path                `placeholder:"FILE" help:"Keep what is overwritten in FILE: dmcow merge FILE --into COW takes the repair back. Default: NAME.undo in the current directory, with all of the path for what is elsewhere."`
 	NoUndo       bool                `help:"Keep nothing of what is overwritten."`
 	CopyTo       path                `placeholder:"FILE" help:"Mend a copy, in FILE, or - for standard output, and leave the device as it is. Needs no undo log, and takes none."`
-	Output       string              `default:"human" enum:"human,json" help:"How to write: ${enum}."`
 	theOrigin    `embed:""`
 	writing      `embed:""`
 }
@@ -43,7 +42,7 @@ func (c *repairCmd) Validate() error {
 		return errors.New("--undo and --no-undo exclude each other")
 	case c.Undo != "" && c.CopyTo != "":
 		return errors.New("--copy-to excludes --undo: it leaves the device as it is")
-	case c.CopyTo == "-" && c.Output != "human":
+	case c.CopyTo == "-" && c.isJSON():
 		return errors.New("--output json needs a file for --copy-to: standard output has the copy")
 	}
 	return c.theOrigin.check()
@@ -89,7 +88,6 @@ func (c *repairCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
-	a.tell()
 	m := &repairing{app: a, flags: c, repair: p, name: p.COW.Text}
 	if err := m.show(); err != nil {
 		return err
@@ -163,6 +161,9 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 		a.status |= statusDamaged
 		lost = ", which may have lost data"
 	}
+	if m.flags.CopyTo != "" && m.flags.CopyTo != "-" {
+		a.made(done.Written, "a copy", m.repair.COW.Size())
+	}
 	w := m.text()
 	if done.Faults > 0 {
 		w.line("%s: repaired %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
@@ -183,10 +184,10 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 }
 
 func (m *repairing) record(r *check.Report, done snapshot.Repaired) error {
-	if m.flags.Output != "json" {
+	if !m.flags.isJSON() {
 		return nil
 	}
 	return dump.RepairJSON(m.app.stdout, dump.Repair{
-		Device: m.name, Plan: m.repair.Plan, Result: r.Outcome(), Written: done.Written, Undo: done.Undo, Loses: done.Loses,
+		Device: m.name, Plan: m.repair.Plan, Result: r.Outcome(), Written: done.Written, Undo: undoOf(done.Undo), Loses: done.Loses,
 	})
 }

@@ -18,11 +18,11 @@ import (
 func (m *repairing) text() *lines {
 	switch {
 	case m.flags.CopyTo == "-":
-		return &lines{w: m.app.stderr, columns: m.app.stderr.Width()}
-	case m.flags.Output == "json":
-		return &lines{w: io.Discard}
+		return linesTo(m.app.stderr)
+	case m.flags.isJSON():
+		return linesTo(io.Discard)
 	}
-	return m.app.lines()
+	return linesTo(m.app.stdout)
 }
 
 // show writes what is wrong, what is mended, and how.

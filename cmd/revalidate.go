@@ -1,6 +1,11 @@
 package cmd
 
 import (
+	"io"
+	"os"
+
+	"dmcow/dump"
+	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -24,13 +29,13 @@ func (c *revalidateCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
-	a.tell()
 	name := p.COW.Text
+	record := dump.Marked{Device: name, DryRun: c.DryRun, State: look.Valid.String(), Changed: !p.Marked}
 	if p.Marked {
 		a.say(name, "already marked valid: nothing to do")
-		return nil
+		return a.told(c.result, record, "")
 	}
-	if err := a.tellCost(name, p.Usage); err != nil {
+	if err := a.tellCost(a.words(c.result), name, p.Usage); err != nil {
 		return err
 	}
 	if c.DryRun && !c.Unchanged {
@@ -40,7 +45,7 @@ func (c *revalidateCmd) Run(a *app) error {
 		return err
 	}
 	if c.DryRun {
-		return a.print("%s: would mark the snapshot valid\n", words.Printable(name))
+		return a.told(c.result, record, words.Printable(name)+": would mark the snapshot valid")
 	}
 	if err := a.ask(name, "mark the snapshot valid, so that the kernel serves it?"); err != nil {
 		return err
@@ -51,7 +56,8 @@ func (c *revalidateCmd) Run(a *app) error {
 		return err
 	}
 	a.say(name, "the snapshot is marked valid")
-	return nil
+	record.Kept = undoOf(undo).Record()
+	return a.told(c.result, record, "")
 }
 
 // preview says what it takes to do what was only looked at.
@@ -64,13 +70,23 @@ func (a *app) preview(name string) error {
 // tellUndo says how what was written to a device is taken back.
 func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
+		a.made(undo, "an undo log", format.Bytes(undoOf(undo).Bytes))
 		a.say(name, "dmcow merge %s --into %s takes this back", asPath(undo), a.again(name))
 	}
 }
 
+// undoOf is an undo log that was written; the size of one that is a block device is not known.
+func undoOf(name string) dump.Undo {
+	u := dump.Undo{Name: name}
+	if info, err := os.Stat(name); name != "" && err == nil && info.Mode().IsRegular() {
+		u.Bytes = uint64(info.Size())
+	}
+	return u
+}
+
 // tellCost tells, from what there is to see, what it may cost to take the snapshot back.
-func (a *app) tellCost(name string, u look.Usage) error {
-	w := a.lines()
+func (a *app) tellCost(to io.Writer, name string, u look.Usage) error {
+	w := linesTo(to)
 	w.line("%s: invalid: %s in %s, the store is %.2f%% full", words.Printable(name),
 		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {

@@ -15,7 +15,7 @@ import (
 
 type usageCmd struct {
 	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
-	Output    string             `default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
+	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
 	Table     bool               `help:"Print the device-mapper tables that load the store read-only and that merge it."`
 	Warn      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`

@@ -17,6 +17,9 @@ type Name struct {
 	Volume *volume.Volume // nil where it is a path
 }
 
+// IsPhysical reports whether a file or block device has a physical volume of LVM.
+func IsPhysical(name string) bool { return volume.IsPhysical(name) }
+
 // IsVolume reports whether a name has the form VG/LV.
 func IsVolume(name string) bool {
 	_, _, ok := lvm.SplitName(name)
@@ -37,13 +40,13 @@ func (s *Session) sees() (*volume.Sight, error) {
 
 // find finds out what a name stands for:
 //   - a name that does not have the form VG/LV is a path;
-//   - so is the name of a file, where it was not said where to look for volumes.
+//   - so is the name of a file, where it was not said for this run where to look for volumes.
 //
 // writes is for what is going to be written to: LVM's lock of the group is taken then. The error is a refusal.
 func (s *Session) find(name string, writes bool) (n Name, err error) {
 	n.Text = name
 	group, logical, ok := lvm.SplitName(name)
-	if !ok || len(s.options.Where) == 0 && exists(name) {
+	if !ok || (len(s.options.Where) == 0 || s.options.Usual) && exists(name) {
 		return n, nil
 	}
 	if len(s.options.Where) == 0 {

@@ -40,7 +40,7 @@ type Sight struct {
 
 // Options say what to look at, and how.
 type Options struct {
-	Given []string                 // devices; all block devices where none is given
+	Given []string                 // devices, directories that have some, or patterns; all block devices where none is given
 	Tell  func(about, text string) // is called with what the user should know, once with each text
 	// Foreign is the system ID of another host, whose groups are written to all the same.
 	Foreign string
@@ -71,10 +71,14 @@ func Look(o Options) (*Sight, error) {
 	if o.Visit == nil {
 		s.options.Visit = func() error { return nil }
 	}
-	for _, name := range s.candidates() {
-		if err := s.look(name); err != nil {
-			return s, err
+	names, err := s.candidates()
+	for _, name := range names {
+		if err == nil {
+			err = s.look(name)
 		}
+	}
+	if err != nil {
+		return s, err
 	}
 	s.dropHidden()
 	s.Groups = lvm.Read(s.found)
@@ -99,9 +103,16 @@ func (s *Sight) Close() {
 
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
 // were given: as for LVM, a group in a volume belongs to a virtual machine.
-func (s *Sight) candidates() (names []string) {
-	if len(s.options.Given) > 0 {
-		return s.options.Given
+func (s *Sight) candidates() (names []string, err error) {
+	for _, name := range s.options.Given {
+		all, err := places(name)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, all...)
+	}
+	if len(names) > 0 {
+		return names, nil
 	}
 	var own []string
 	for _, m := range inuse.Mappings() {
@@ -109,7 +120,7 @@ func (s *Sight) candidates() (names []string) {
 			own = append(own, m.Path())
 		}
 	}
-	return slices.DeleteFunc(inuse.Blocks(), func(name string) bool { return slices.Contains(own, name) })
+	return slices.DeleteFunc(inuse.Blocks(), func(name string) bool { return slices.Contains(own, name) }), nil
 }
 
 // look looks at a device, and at the partitions that the kernel shows of it. The error is
