@@ -33,9 +33,9 @@ type app struct {
 
 // globals are the flags of every command.
 type globals struct {
-	NoColor bool `help:"No colours. So does a NO_COLOR in the environment."`
+	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
-	Yes     bool `help:"Answer yes to the question that a writing command asks. Taken and ignored by the others."`
+	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
 }
 
 // unable is the refusal of what cannot be done with a device.

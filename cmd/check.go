@@ -13,11 +13,11 @@ import (
 )
 
 type checkCmd struct {
-	COW       []path `arg:"" optional:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
+	COW       []path `arg:"" optional:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
 	Output    string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
 	All       bool   `help:"Show all findings, not only the first ten of each rule."`
-	Quiet     bool   `short:"q" help:"Print no findings: the exit status tells."`
-	ListRules bool   `help:"Print the rules, and look at no device."`
+	Quiet     bool   `short:"q" help:"Print nothing; the exit status says all."`
+	ListRules bool   `help:"Print the rules, without a device."`
 	theOrigin `embed:""`
 	section   `embed:""`
 }

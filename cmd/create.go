@@ -11,12 +11,12 @@ import (
 )
 
 type createCmd struct {
-	COW       path               `arg:"" help:"COW device to write, or an image file, which is made where there is none, or - for standard output."`
-	Origin    path               `required:"" placeholder:"BASE" help:"What the snapshot's origin holds."`
-	From      path               `required:"" placeholder:"IMAGE" help:"What the snapshot is to read as: as large as BASE."`
+	COW       path               `arg:"" help:"COW device or image file to write (a missing file is created), or - for standard output."`
+	Origin    path               `required:"" placeholder:"BASE" help:"Origin of the snapshot."`
+	From      path               `required:"" placeholder:"IMAGE" help:"What the snapshot should read as; same size as BASE."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
-	Force     bool               `help:"Write over a store or over whatever else the device holds."`
-	Live      bool               `help:"Read also images that somebody else is using: what is written meanwhile shows in part."`
+	Force     bool               `help:"Write even if the device holds a store or other data."`
+	Live      bool               `help:"Read images that are in use, too; writes during the run may show in part."`
 	writing   `embed:""`
 }
 

@@ -14,15 +14,15 @@ import (
 )
 
 type dumpCmd struct {
-	COW       path               `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
+	COW       path               `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
 	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
-	Ranges    bool               `help:"Join runs of exceptions in which old and new chunk both advance by one."`
-	Area      *units.Number      `placeholder:"N" help:"Only the exceptions of metadata area N."`
+	Ranges    bool               `help:"Join runs in which old and new chunk both advance by one."`
+	Area      *units.Number      `placeholder:"N" help:"Only exceptions in metadata area N."`
 	Old       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the origin."`
 	New       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
-	Hidden    bool               `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
-	Stale     bool               `help:"Also what earlier lives of the device have left in the areas behind the list, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
-	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"With --stale, where there is no list: the chunk size of the earlier life. Without it, that is found by its list."`
+	Hidden    bool               `help:"Also print exceptions behind the end of the list in its area, which the kernel reads only once the gap before them fills."`
+	Stale     bool               `help:"Also print what earlier lives of the device left in later areas, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
+	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"With --stale, if there is no list: the chunk size of the earlier life. Default: found by its list."`
 	section   `embed:""`
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 type initializeCmd struct {
-	COW       path               `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
+	COW       path               `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
-	Force     bool               `help:"Write over a store or over whatever else the device holds."`
+	Force     bool               `help:"Write even if the device holds a store or other data."`
 	writing   `embed:""`
 }
 

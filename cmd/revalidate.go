@@ -12,9 +12,9 @@ import (
 )
 
 type revalidateCmd struct {
-	COW       path `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Unchanged bool `name:"assume-origin-unchanged" help:"You know that the origin was not written since the snapshot was lost: it was read-only or is zero, or the write that found no room went to the snapshot. Required."`
-	Undo      path `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log. (dmcow invalidate takes it back as well.)"`
+	COW       path `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
+	Unchanged bool `name:"assume-origin-unchanged" help:"You know that the origin was not written after the snapshot was lost: it was read-only or is zero, or the write that found no room went to the snapshot (Overflow). Required."`
+	Undo      path `placeholder:"FILE" help:"Save what is overwritten in FILE, an undo log. (dmcow invalidate undoes it, too.)"`
 	theOrigin `embed:""`
 	writing   `embed:""`
 }

@@ -14,12 +14,12 @@ import (
 )
 
 type usageCmd struct {
-	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
+	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
 	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
-	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
-	Table     bool               `help:"Print the device-mapper tables that load the store read-only and that merge it."`
-	Warn      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`
-	Crit      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: CRITICAL when a store is this full, or is lost."`
+	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
+	Table     bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
+	Warn      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
+	Crit      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
 	theOrigin `embed:""`
 	section   `embed:""`
 }

@@ -87,3 +87,22 @@ func Command(line string, columns int) string {
 	}
 	return strings.ReplaceAll(Wrap(line, columns-len(more), "    "), "\n", more+"\n")
 }
+
+// Examples is a text in which some lines are command lines of dmcow: those go on behind backslashes, and the others
+// are wrapped.
+func Examples(text string, columns int) string {
+	if columns <= 0 {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		body := strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(strings.TrimLeft(body, " "), "dmcow ") && strings.HasPrefix(body, " ") {
+			b.WriteString(Command(body, columns))
+		} else {
+			b.WriteString(Wrap(body, columns, "    "))
+		}
+		b.WriteString(line[len(body):])
+	}
+	return b.String()
+}
