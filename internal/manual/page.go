@@ -16,7 +16,7 @@ import (
 //go:embed pages/*.txt
 var texts embed.FS
 
-// textPages are the pages of the texts, but for dmcow(8).
+// textPages are the pages that are a text alone.
 func textPages(date string) (all []*page) {
 	files, err := texts.ReadDir("pages")
 	if err != nil {
@@ -28,7 +28,7 @@ func textPages(date string) (all []*page) {
 		if err != nil {
 			panic(err)
 		}
-		if name == "dmcow" || name == "dmcow-rules" {
+		if isOfProgram(name, number) {
 			continue
 		}
 		about, sections := textOf(name, number)
@@ -74,7 +74,12 @@ func programPage(model *kong.Application, names []string, date string) *page {
 	p.line(`\fBdmcow\fR \fICOMMAND\fR [\fIARGUMENT\fR|\fIOPTION\fR]...`)
 	p.sections(sections[:1])
 	p.macro("SH", "COMMANDS")
+	group := ""
 	for _, node := range model.Children {
+		if node.Group != nil && node.Group.Title != group {
+			group = node.Group.Title
+			p.macro("SS", strings.TrimSuffix(group, ":"))
+		}
 		if !node.Hidden {
 			p.term(bold("dmcow-"+node.Name+"(8)"), node.Help)
 		}
