@@ -17,6 +17,7 @@ import (
 	"dmcow/internal/early"
 	"dmcow/internal/process"
 	"dmcow/internal/stdio"
+	"dmcow/internal/version"
 	"dmcow/internal/words"
 )
 
@@ -185,7 +186,7 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("dmcow"),
 		kong.Description(description + statusTable()),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version.String()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.PostBuild(addManual),
@@ -196,21 +197,6 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 		options = append(options, kong.DynamicCommand(command.name, command.help, "", command.flags))
 	}
 	return kong.Must(c, options...)
-}
-
-// version is what the Go toolchain recorded when it built the program.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "dmcow, version unknown"
-	}
-	v := "dmcow " + info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
 }
 
 // manual has a text for each command.
