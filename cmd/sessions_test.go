@@ -277,12 +277,15 @@ func (b *bench) images(t *testing.T) {
 	if strings.Contains(text, "snap.cow.undo") {
 		write(store(lostSector), "snap.cow")
 	}
-	write(unzipped("lvm/linear.0"), "build/disk.img", "images/disk.img")
+	write(unzipped("lvm/linear.0"), "build/disk.img")
 	text += " disk.img"
+	if strings.Contains(text, " images") {
+		text += " images/disk.img"
+	}
 	if isOfSeveral(text) {
 		text += " disk1.img disk2.img"
 	}
-	write(unzipped("lvm/linear.0"), "disk.img")
+	write(unzipped("lvm/linear.0"), "disk.img", "images/disk.img")
 	write(unzipped("lvm/several.0"), "disk1.img")
 	write(unzipped("lvm/several.1"), "disk2.img")
 }
