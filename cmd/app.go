@@ -103,7 +103,8 @@ func (a *app) tell() {
 	for _, n := range a.session.Notes() {
 		a.status |= a.ended(n.Code)
 		if n.Text != "" && (!n.Detail || a.flags.Verbose) {
-			a.say(n.Device, "%s", a.advised(n.Text, n.Device, n.Remedies))
+			a.say(n.Device, "%s", n.Text)
+			a.tellHints(a.hints(n.Device, n.Remedies)...)
 		}
 	}
 }
@@ -122,5 +123,5 @@ func (a *app) print(format string, args ...any) error {
 
 // say writes a line about a device on standard error.
 func (a *app) say(device, format string, args ...any) {
-	fmt.Fprintf(a.stderr, "dmcow: %s: %s\n", words.Printable(device), fmt.Sprintf(format, args...))
+	a.tellLine(words.Printable(device) + ": " + fmt.Sprintf(format, args...))
 }

@@ -48,19 +48,19 @@ func ruleNames() string {
 func (c *checkCmd) Validate() error {
 	switch {
 	case c.ListRules && (len(c.COW) > 0 || c.Origin != "" || c.OriginSize != nil || c.isGiven()):
-		return errors.New("--list-rules: expected no COW device, and no origin")
+		return errors.New("--list-rules goes without COW and origin")
 	case c.ListRules && (c.Output != "human" || c.All || c.Quiet):
-		return errors.New("--list-rules: cannot go with --output, --all or --quiet")
+		return errors.New("--list-rules excludes --output, --all and --quiet")
 	case c.ListRules:
 		return nil
 	case len(c.COW) == 0:
-		return errors.New(`expected "<cow> ..."`)
+		return errors.New("missing COW")
 	case len(c.COW) > 1 && c.isGiven():
-		return errors.New("--offset and --size: expected a single COW device")
+		return errors.New("--offset and --size need a single COW device")
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case c.Quiet && (c.All || c.Output != "human"):
-		return errors.New("--quiet: cannot go with --all or --output")
+		return errors.New("--quiet excludes --all and --output")
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package cmd
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"dmcow/internal/process"
 	"dmcow/internal/stdio"
 	"dmcow/internal/version"
-	"dmcow/internal/words"
 )
 
 const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
@@ -76,7 +74,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 		case exited:
 			code = a.printed(int(x) | int(a.status))
 		default: // what Go would exit with means something else
-			fmt.Fprintf(a.stderr, "dmcow: a fault of the program: %v\n%s", x, debug.Stack())
+			fmt.Fprintf(a.stderr, "dmcow: a bug in dmcow: %v\n%s", x, debug.Stack())
 			code = int(statusFailed)
 		}
 	}()
@@ -107,8 +105,7 @@ func (a *app) run(args []string) error {
 	}
 	line, err := rules.Read(args)
 	if err != nil {
-		name := args[rules.Command(args)]
-		return usageError{fmt.Errorf("%s: %s (see dmcow %[1]s --help)", name, words.Printable(err.Error()))}
+		return misused(args[rules.Command(args)], err.Error())
 	}
 	k, err := newParser(&c, line, help, a.stderr).Parse(line)
 	if err != nil {
@@ -150,7 +147,7 @@ func checkPV(k *kong.Context) error {
 	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
 		return nil
 	}
-	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
+	return misused(k.Selected().Name, "--pv goes with VG/LV, and no VG/LV is named")
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say whatever happens.
@@ -165,22 +162,6 @@ func (a *app) monitored(err error) dump.Alarm {
 	}
 	return dump.Unknown
 }
-
-// misuse is the error of a command line that cannot be parsed. What is no such
-// error comes from writing the help.
-func misuse(err error) error {
-	var p *kong.ParseError
-	if errors.As(err, new(*stdio.OutputError)) || !errors.As(err, &p) {
-		return err
-	}
-	command := "dmcow"
-	if p.Context != nil && p.Context.Selected() != nil {
-		command += " " + p.Context.Selected().Name
-	}
-	return usageError{fmt.Errorf("%s (see %s --help)", words.Printable(err.Error()), command)}
-}
-
-type usageError struct{ error }
 
 func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 	options := []kong.Option{

@@ -24,9 +24,9 @@ type createCmd struct {
 func (c *createCmd) Validate() error {
 	switch {
 	case c.COW == "-" && c.isGiven():
-		return errors.New("--offset and --size: expected a device or an image, not standard output")
+		return errors.New("--offset and --size need a device or an image, not standard output")
 	case c.COW == "-" && c.isJSON():
-		return errors.New("--output: standard output has the store: expected a device or an image")
+		return errors.New("--output json needs a device or an image: standard output has the store")
 	}
 	return nil
 }
@@ -36,7 +36,7 @@ func (c *createCmd) Run(a *app) error {
 	r.ChunkSectors = uint32(c.ChunkSize)
 	if c.COW == "-" {
 		if isTerminal(a.stdout.File()) && !c.DryRun {
-			return usageError{errors.New("standard output is a terminal: expected COW, or a pipe")}
+			return misused("create", "refusing to write a store to a terminal: redirect standard output, or name a file")
 		}
 		r.Stream = a.stream()
 	}

@@ -24,7 +24,7 @@ type exportCmd struct {
 	File     path     `arg:"" optional:"" help:"File or block device to write, or - for standard output. Default: standard output."`
 	Force    bool     `help:"Replace a file that is there, or write over what a block device holds."`
 	Hash     []string `enum:"sha256,sha1,md5" placeholder:"NAME" help:"Print the digest of what was written: sha256, sha1 or md5. May be given several times."`
-	Progress bool     `help:"Show progress also where standard error is no terminal: a line every ten seconds."`
+	Progress bool     `help:"Show progress even if standard error is not a terminal: a line every ten seconds."`
 	DryRun   bool     `help:"Print what would be done, and write nothing."`
 }
 
@@ -32,11 +32,11 @@ type exportCmd struct {
 func (c *exportCmd) Validate() error {
 	switch {
 	case c.toStream() && c.Uncertain == "-":
-		return errors.New("--uncertain: standard output has the image: expected a file")
+		return errors.New("--uncertain needs a file: standard output has the image")
 	case c.toStream() && c.isJSON():
-		return errors.New("--output: standard output has the image: expected a file")
+		return errors.New("--output json needs a file for the image, which standard output has")
 	case c.isJSON() && c.Uncertain == "-":
-		return errors.New("--uncertain: standard output has something else: expected a file")
+		return errors.New("--uncertain needs a file: standard output has the result")
 	}
 	return c.viewing.check()
 }
@@ -50,7 +50,7 @@ func (c *exportCmd) Run(a *app) error {
 	r := snapshot.ExportRequest{ViewRequest: c.view(), Output: snapshot.OutputRequest{Name: string(c.File), Mode: snapshot.Private, Force: c.Force, DryRun: c.DryRun}}
 	if c.toStream() {
 		if isTerminal(a.stdout.File()) && !c.DryRun {
-			return usageError{errors.New("standard output is a terminal: expected FILE, or a pipe")}
+			return misused("export", "refusing to write an image to a terminal: redirect standard output, or name a file")
 		}
 		r.Output.Stream = a.stream()
 	}

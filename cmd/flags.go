@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/alecthomas/kong"
 
@@ -65,9 +64,9 @@ type theOrigin struct {
 func (o theOrigin) check() error {
 	switch {
 	case o.Origin != "" && o.OriginSize != nil:
-		return errors.New("--origin and --origin-size: expected one of them")
+		return errors.New("--origin and --origin-size exclude each other")
 	case o.OriginSize != nil && *o.OriginSize == 0:
-		return errors.New("--origin-size 0: expected the size of an origin")
+		return errors.New("--origin-size: an origin of size 0")
 	}
 	return nil
 }
@@ -96,7 +95,7 @@ func (v viewing) view() snapshot.ViewRequest {
 // check says which flag is missing.
 func (v viewing) check() error {
 	if v.Origin == "" && !v.COW.isVolume() {
-		return errors.New("missing flags: --origin=ORIGIN (of VG/LV, in place of a path, it is known)")
+		return errors.New("missing --origin (only VG/LV needs none)")
 	}
 	return nil
 }
@@ -111,10 +110,10 @@ func (p path) isVolume() bool { return snapshot.IsVolume(string(p)) }
 func (p *path) Decode(ctx *kong.DecodeContext) error {
 	word, ok := ctx.Scan.Pop().Value.(string)
 	if !ok {
-		return fmt.Errorf("expected a device or an image")
+		return errors.New("missing a device or an image")
 	}
 	if word == "" {
-		return errors.New("an empty name, expected a device or an image")
+		return errors.New("empty name of a device or an image")
 	}
 	*p = path(word)
 	return nil

@@ -20,7 +20,7 @@ type mergeStepCmd struct {
 // Validate tells wrong use that single flags do not show.
 func (c *mergeStepCmd) Validate() error {
 	if c.Steps == 0 {
-		return errors.New("--steps 0: expected at least 1")
+		return errors.New("--steps must be at least 1")
 	}
 	return c.merging.check()
 }

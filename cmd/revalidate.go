@@ -32,7 +32,7 @@ func (c *revalidateCmd) Run(a *app) error {
 	name := p.COW.Text
 	record := dump.Marked{Device: name, DryRun: c.DryRun, State: look.Valid.String(), Changed: !p.Marked}
 	if p.Marked {
-		a.say(name, "the snapshot is marked valid: nothing to do")
+		a.say(name, "already marked valid: nothing to do")
 		return a.told(c.result, record, "")
 	}
 	if err := a.tellCost(a.words(c.result), name, p.Usage); err != nil {
@@ -81,15 +81,15 @@ func (a *app) tellCost(to io.Writer, name string, u look.Usage) error {
 		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {
 		enough := u.Enough(1)
-		w.line("  There is no room for one more exception: most likely a write found none.")
-		w.line("  The next new chunk drops the snapshot again. First grow the device by %s at least, to %d", words.Count(uint64(enough-u.Total()), "sector"), enough)
+		w.line("  The store is full: most likely a write found no room, and the kernel dropped the snapshot.")
+		w.line("  The next new chunk would drop it again. First grow the device by at least %s, to %d sectors", words.Count(uint64(enough-u.Total()), "sector"), enough)
 		w.line("  (lvextend; truncate for an image file).")
 	} else {
-		w.line("  By the list there is room for %s. Chunks that were being copied when the snapshot", words.Count(free, "more exception"))
-		w.line("  was lost are not in it: it may have run full with them, or the device was grown since, or a read or")
-		w.line("  write of it failed, or somebody marked the snapshot invalid, as a merge does with one that it gives up.")
+		w.line("  The list has room for %s. The list lacks chunks that were being copied when the snapshot was lost.", words.Count(free, "more exception"))
+		w.line("  Possible causes: these chunks filled it, the device was grown later, a read or write of it failed,")
+		w.line("  or the snapshot was marked invalid on purpose, as a merge does with one that it gives up.")
 	}
-	w.line("  Chunks of the origin that were first written after the snapshot was lost have no copy: of those")
-	w.line("  it would show what was written then. Nothing here tells whether there are any.")
+	w.line("  The snapshot has no copy of origin chunks that were first written after it was lost: there it would")
+	w.line("  show the new data. Nothing on the COW device shows whether there are any.")
 	return w.err
 }

@@ -60,12 +60,13 @@ func (a *app) fail(err error) {
 		return
 	}
 	a.tell()
-	text := err.Error()
+	text, hints := err.Error(), words.Hints(err)
 	var r *snapshot.Refusal
 	switch {
 	case errors.As(err, &r):
 		a.status |= a.ended(r.Code)
-		text = a.refusal(r)
+		refused, remedies := a.refusal(r)
+		text, hints = refused, append(hints, remedies...)
 	case errors.As(err, new(usageError)):
 		a.status |= statusWrongUse
 	default:
@@ -77,11 +78,12 @@ func (a *app) fail(err error) {
 			return
 		}
 	}
-	fmt.Fprintf(a.stderr, "dmcow: %s\n", text)
+	a.tellLine(text)
+	a.tellHints(hints...)
 }
 
 // errNoYes is wrong use: there is nobody to ask.
-var errNoYes = usageError{errors.New("standard input is no terminal, to be asked there before anything is written: expected --yes (or --dry-run)")}
+var errNoYes = usageError{words.Hinted("refusing to write without confirmation: standard input is not a terminal", "--yes, or --dry-run to preview")}
 
 // checkAnswerable refuses, when all else is well and before anything is written, a command whose question nobody
 // could answer.

@@ -102,7 +102,7 @@ func TestCreateCutOff(t *testing.T) {
 		status, stderr := signalAtFirstWrite(t, s, cow, args)
 		state := usageState(t, cow)
 		t.Logf("%v: exit status %d, state %s", s, status, state)
-		interrupted := status == 32 && strings.Contains(stderr, "interrupted: there is no store; run the same command again")
+		interrupted := status == 32 && strings.Contains(stderr, "interrupted: no store was written; run the same command again")
 		switch {
 		case state == "valid" && (status == 0 || s == syscall.SIGKILL): // it was faster
 			args = append(args, "--force")

@@ -161,7 +161,7 @@ func (c *Create) measure() (err error) {
 	if c.request.DryRun || c.Size <= c.COW.Size() {
 		return nil
 	}
-	return refusef(c.COW.Text, Unable, "too small: it has %d sectors, and the store takes %d (%d chunks differ)",
+	return refusef(c.COW.Text, Unable, "too small: %d sectors; the store needs %d (%d chunks differ)",
 		c.COW.Size().Sectors(), c.Size.Sectors(), c.Chunks)
 }
 

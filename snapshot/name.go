@@ -84,11 +84,11 @@ func (s *Session) recorded(name, group, logical string, writes bool) (*volume.Vo
 func (s *Session) noSuch(name string, err error) error {
 	switch none := errors.As(err, new(*lvm.NoGroupError)); {
 	case none && exists(name):
-		return refusef(name, Unreadable, "%w; a file has that name, and is ./%s", err, name)
+		return refusef(name, Unreadable, "%w; the file of that name is ./%s", err, name)
 	case !none || len(s.options.Where) > 0:
 		return ofVolume(name, err)
 	}
-	return refuse(name, Unreadable, fmt.Errorf("no such file or directory, and no logical volume: %w", err), LookElsewhere)
+	return refuse(name, Unreadable, fmt.Errorf("not found: no such file, and %w", err), LookElsewhere)
 }
 
 // readRecord finds out what LVM has on record of a snapshot that is active, if its metadata can be read.
@@ -99,7 +99,7 @@ func (s *Session) readRecord(n Name) {
 	group, logical, _ := lvm.SplitName(n.Text)
 	v, err := s.recorded(n.Text, group, logical, false)
 	if err != nil {
-		s.detail(n.Text, "what LVM has on record of it is not known: %v", errors.Unwrap(err))
+		s.detail(n.Text, "LVM's metadata for it cannot be read: %v", errors.Unwrap(err))
 		return
 	}
 	n.Volume.ChunkSectors = v.ChunkSectors

@@ -74,7 +74,7 @@ func TestCommandPages(t *testing.T) {
 func TestRulesPage(t *testing.T) {
 	text := strings.Join(strings.Fields(written()["dmcow-rules(7)"].String()), " ")
 	for _, r := range check.Rules() {
-		for _, part := range []string{`\fB` + escape(r.Name) + `\fR`, bold(r.When), bold(r.Kernel), bold(r.Repair)} {
+		for _, part := range []string{`.SS ` + escape(r.Name), bold(r.When), bold(r.Kernel), bold(r.Repair)} {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s: no %q", r.Name, part)
 			}

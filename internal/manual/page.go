@@ -115,14 +115,12 @@ func rulesPage(date string) *page {
 }
 
 func (p *page) rule(r *check.Rule) {
-	p.term(`\fB`+escape(r.Name)+`\fR`, "When "+r.When+".")
-	for _, more := range []struct{ label, text string }{{"Kernel", r.Kernel}, {"Repair", r.Repair}, {"Command", remedy(r)}} {
+	p.macro("SS", r.Name)
+	for _, more := range []struct{ label, text string }{{"When", r.When}, {"Kernel", r.Kernel}, {"Repair", r.Repair}, {"Command", remedy(r)}} {
 		if more.text != "" {
-			p.line(".RS")
 			p.line(".TP 9")
 			p.line(more.label + ":")
 			p.prose(more.text + ".")
-			p.line(".RE")
 		}
 	}
 }

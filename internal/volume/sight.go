@@ -5,6 +5,7 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
 	"dmcow/internal/signature"
+	"dmcow/internal/words"
 	"dmcow/lvm"
 )
 
@@ -173,7 +175,7 @@ func empty(d *device.Device) string {
 	if format, err := signature.Container(d); err == nil && format != "" {
 		return signature.AboutContainer(format)
 	}
-	return "no physical volume of LVM is on it, or in a partition of it"
+	return "no LVM physical volume on it, or in a partition of it"
 }
 
 // dropHidden leaves a physical volume out where a device that is kept on it shows it, too,
@@ -225,12 +227,12 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 	}
 	if g.SystemID != "" {
 		if h, err := s.host(); err != nil || !h.mayUse(g) {
-			s.say(g.Name, "the volume group belongs to the host %s", g.SystemID)
+			s.say(g.Name, "the volume group belongs to host %s", g.SystemID)
 		}
 	}
 	s.tellCut(g)
 	if g.Exported {
-		return nil, fmt.Errorf("volume group %s is exported, and not to be used: vgimport takes it in", g.Name)
+		return nil, words.Hint(fmt.Errorf("volume group %s is exported", g.Name), "vgimport %s", g.Name)
 	}
 	return g, nil
 }
@@ -240,7 +242,7 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 func (s *Sight) tellCut(g *lvm.Group) {
 	for _, f := range s.on(g) {
 		if f.Length < int64(min(f.Size, math.MaxInt64)) {
-			s.say(f.String(), "is cut off: it has %d bytes, and the physical volume had %d", f.Length, f.Size)
+			s.say(f.String(), "is cut off: %d bytes of a physical volume of %d", f.Length, f.Size)
 		}
 	}
 }
@@ -260,7 +262,11 @@ func (s *Sight) withFaults(err error) error {
 	for _, c := range s.Groups.Unread() {
 		all = append(all, fmt.Errorf("%v: %w", c.On, c.Err))
 	}
-	all = append(all, s.Closed...)
+	for _, c := range s.Closed {
+		if !errors.Is(c, fs.ErrPermission) { // of those, the error speaks already
+			all = append(all, c)
+		}
+	}
 	for i, fault := range all {
 		if i == most {
 			return fmt.Errorf("%w; and %d more", err, len(all)-most)
