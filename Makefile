@@ -8,7 +8,7 @@ GOARCH ?= $(shell $(GO) env GOARCH)
 ENTRY = case $$GOARCH in amd64|arm64) echo -E dmcow_entry; esac
 # What --version says comes from packaging/version alone, so that the same files give the same bytes everywhere.
 STAMP = -X 'dmcow/internal/version.stamp=$(shell packaging/version)'
-BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w $(STAMP) $$($(ENTRY))"
+BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags=stamped -ldflags="-s -w $(STAMP) $$($(ENTRY))"
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The kernel that kernel tests run in: the installed one, or one of those that "make kernels" fetches (KERNEL=7.2).
