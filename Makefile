@@ -18,10 +18,18 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages install clean
+.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages install clean
 
 build:
 	$(BUILD) -o dmcow .
+
+# The pages of the manual (man build/man/man8/dmcow.8) and the completions of bash, zsh and fish, from the command
+# line's own model. Pages bear the date of SOURCE_DATE_EPOCH, or of the last commit.
+man:
+	$(GO) run ./internal/manual man build/man
+
+completions:
+	$(GO) run ./internal/manual completions build/completions
 
 # The main job, on the COW device of a real LVM snapshot of an ext4 volume.
 demo: build
@@ -52,6 +60,7 @@ lab:
 	@internal/kernellab/install || [ "$$CI" != true ]
 
 host-test:
+	@internal/manual/install || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
 # Tests called TestLong… and TestKernelLong… do more of what others do.
@@ -156,17 +165,14 @@ fuzz:
 		done; \
 	done
 
-# Mutants: changes of one operator that no test notices, found by gremlins in the lines that were committed since
-# SINCE, or (PACKAGE=store) in all of a package and those below it: format, check, repair, store, view, lvm, snapshot.
-# Only what is committed is looked at; WORKERS run at once.
+# Mutants: changes of one operator that no test notices (internal/mutants), in the lines that are others than at
+# SINCE, or in all of PACKAGE: format, check, repair, store, store/merge and the like (store/... is all of them), view,
+# lvm, snapshot. WORKERS run at once. MUTANTS are other flags, such as -more, or -again build/mutants.json.
 SINCE ?= origin/main
 WORKERS ?= 2
 mutants:
-	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0
-	rm -rf build/mutants && git clone -q . build/mutants
-	cd build/mutants && GO="$$(command -v $(GO))" PATH="$(CURDIR)/internal/mutants:$$PATH" $(CURDIR)/build/bin/gremlins unleash \
-		--workers $(WORKERS) --timeout-coefficient 5 --coverpkg ./... --output ../mutants.json \
-		$(if $(PACKAGE),./$(PACKAGE),--diff $$(git -C $(CURDIR) rev-parse $(SINCE)) $(foreach dir,cmd dump internal main,-E '^$(dir)'))
+	@mkdir -p build
+	$(GO) run ./internal/mutants -workers $(WORKERS) -json build/mutants.json $(MUTANTS) $(if $(PACKAGE),$(PACKAGE),-since $(SINCE))
 
 cross:
 	@mkdir -p build

@@ -39,5 +39,5 @@ func Example() {
 			fmt.Printf("%s: %s: %s\n", f.Severity, f.Where(), f.Message())
 		}
 	}
-	// Output: error: area 0, exception 0: new chunk 1 is its own metadata area: the mark of CVE-2013-4299, a bug of kernels before 3.12
+	// Output: error: area 0 slot 0: new chunk 1 is its own metadata area: the mark of CVE-2013-4299, a bug of kernels before 3.12
 }

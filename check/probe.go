@@ -56,7 +56,7 @@ func (s *scan) probe() *Evidence {
 		}
 		switch e, err := s.examine(g); {
 		case err != nil:
-			s.unread(fmt.Errorf("where a store with chunks of %d sectors has its list: %w", n, err))
+			s.unread(fmt.Errorf("the list of a store with chunks of %d sectors: %w", n, err))
 		case e != nil && (s.best == nil || e.Exceptions > s.best.Exceptions):
 			s.best = e
 		}

@@ -131,7 +131,7 @@ func (f Finding) Remedy() string {
 		text = f.repair
 	}
 	if f.Suggests != nil && f.Severity == Error {
-		return "write what the entries around suggest (--rebuild); or " + text
+		return "write what its neighbours show (--rebuild); or " + text
 	}
 	return text
 }
@@ -147,7 +147,7 @@ func (f Finding) Where() string {
 	return ""
 }
 
-func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d", at.Area, at.Index) }
+func where(at format.Place) string { return fmt.Sprintf("area %d slot %d", at.Area, at.Index) }
 
 // Told is the finding in words, with its place.
 func (f Finding) Told() string {

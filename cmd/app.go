@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"dmcow/dump"
+	"dmcow/format"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -45,18 +48,41 @@ func (a *app) begin(v volumes, host string) *snapshot.Session {
 	for _, p := range v.PV {
 		a.where = append(a.where, string(p))
 	}
+	where := a.where
+	if usual := os.Getenv("DMCOW_PV"); len(where) == 0 && usual != "" {
+		where = slices.DeleteFunc(filepath.SplitList(usual), func(p string) bool { return p == "" })
+	}
 	a.session = snapshot.Open(snapshot.Options{
-		Where: a.where, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
+		Where: where, Usual: len(a.where) == 0, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
 	})
 	return a.session
 }
 
-// plan plans what a command is to write, if the question can be answered that it then asks.
+// plan plans what a command is to write.
 func plan[R, P any](a *app, w writing, r R, of func(*snapshot.Session, R) (P, error)) (p P, err error) {
-	if err = a.checkAnswerable(w.DryRun); err == nil {
-		p, err = of(a.begin(w.volumes, w.ForeignHost), r)
-	}
+	p, err = of(a.begin(w.volumes, w.ForeignHost), r)
+	a.tell()
 	return p, err
+}
+
+// told tells what has come of a command, or would: programs in JSON, and people in words on standard output,
+// where there are any.
+func (a *app) told(r result, record any, words string) error {
+	if r.isJSON() {
+		return dump.ResultJSON(a.stdout, record)
+	}
+	if words == "" {
+		return nil
+	}
+	return a.print("%s\n", words)
+}
+
+// made says that a file was written, or a device, and how much it holds.
+func (a *app) made(name, what string, size format.Bytes) {
+	if size > 0 {
+		what += ", " + words.Size(size)
+	}
+	a.say(name, "wrote %s", what)
 }
 
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
@@ -77,7 +103,8 @@ func (a *app) tell() {
 	for _, n := range a.session.Notes() {
 		a.status |= a.ended(n.Code)
 		if n.Text != "" && (!n.Detail || a.flags.Verbose) {
-			a.say(n.Device, "%s", a.advised(n.Text, n.Device, n.Remedies))
+			a.say(n.Device, "%s", n.Text)
+			a.tellHints(a.hints(n.Device, n.Remedies)...)
 		}
 	}
 }
@@ -96,5 +123,5 @@ func (a *app) print(format string, args ...any) error {
 
 // say writes a line about a device on standard error.
 func (a *app) say(device, format string, args ...any) {
-	fmt.Fprintf(a.stderr, "dmcow: %s: %s\n", words.Printable(device), fmt.Sprintf(format, args...))
+	a.tellLine(words.Printable(device) + ": " + fmt.Sprintf(format, args...))
 }

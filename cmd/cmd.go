@@ -3,7 +3,6 @@ package cmd
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"dmcow/internal/process"
 	"dmcow/internal/stdio"
 	"dmcow/internal/version"
-	"dmcow/internal/words"
 )
 
 const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
@@ -37,26 +35,27 @@ type cli struct {
 // commands are all that there are, in the order of the help.
 func commands() []command {
 	return []command{
-		{"dump", new(dumpCmd), "Print header and exceptions."},
-		{"usage", new(usageCmd), "Print how full a store is, and what the kernel would say of it."},
-		{"check", new(checkCmd), "Look for every fault of a store."},
-		{"initialize", new(initializeCmd), "Write an empty store."},
-		{"invalidate", new(invalidateCmd), "Mark a snapshot invalid."},
-		{"revalidate", new(revalidateCmd), "Mark an invalid snapshot valid again."},
-		{"merge", new(mergeCmd), "Put a snapshot's chunks back into its origin."},
-		{"merge-step", new(mergeStepCmd), "Take single steps of a merge, as the kernel takes them."},
-		{"repair", new(repairCmd), "Mend what check finds."},
-		{"create", new(createCmd), "Write a store of what changed from one image to another."},
-		{"export", new(exportCmd), "Write what a snapshot holds as a raw image."},
-		{"diff", new(diffCmd), "Print where the origin differs from a snapshot."},
-		{"mount", new(mountCmd), "Show a snapshot as a file, through FUSE."},
-		{"list", new(listCmd), "List every COW store in sight: snapshots of LVM, active or not, and others that are active."},
+		{"list", toLook, new(listCmd), "List every COW store in sight: snapshots of LVM, active or not, and others that are active."},
+		{"usage", toLook, new(usageCmd), "Print how full a store is, and what the kernel would say of it."},
+		{"check", toLook, new(checkCmd), "Look for every fault of a store."},
+		{"dump", toLook, new(dumpCmd), "Print header and exceptions."},
+		{"diff", toLook, new(diffCmd), "Print where the origin differs from a snapshot."},
+		{"export", toGet, new(exportCmd), "Write what a snapshot holds as a raw image."},
+		{"mount", toGet, new(mountCmd), "Show a snapshot as a file, through FUSE."},
+		{"merge", toPut, new(mergeCmd), "Put a snapshot's chunks back into its origin."},
+		{"merge-step", toPut, new(mergeStepCmd), "Take single steps of a merge, as the kernel takes them."},
+		{"repair", toMend, new(repairCmd), "Mend what check finds."},
+		{"revalidate", toMend, new(revalidateCmd), "Mark an invalid snapshot valid again."},
+		{"invalidate", toMend, new(invalidateCmd), "Mark a snapshot invalid."},
+		{"create", toMake, new(createCmd), "Write a store of what changed from one image to another."},
+		{"initialize", toMake, new(initializeCmd), "Write an empty store."},
 	}
 }
 
 type command struct {
 	name  string
-	flags any // what kong fills in and runs
+	group string // what a person wants of it
+	flags any    // what kong fills in and runs
 	help  string
 }
 
@@ -73,9 +72,9 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 		switch x := recover().(type) {
 		case nil:
 		case exited:
-			code = a.printed(int(x))
+			code = a.printed(int(x) | int(a.status))
 		default: // what Go would exit with means something else
-			fmt.Fprintf(a.stderr, "dmcow: a fault of the program: %v\n%s", x, debug.Stack())
+			fmt.Fprintf(a.stderr, "dmcow: a bug in dmcow: %v\n%s", x, debug.Stack())
 			code = int(statusFailed)
 		}
 	}()
@@ -100,7 +99,15 @@ func (a *app) printed(code int) int {
 // run parses the command line and runs the command. The error is of wrong use, a refusal, or of a write.
 func (a *app) run(args []string) error {
 	var c cli
-	k, err := newParser(&c, args, a.stdout, a.stderr).Parse(args)
+	help := io.Writer(a.stdout)
+	if len(args) == 0 { // all that dmcow can do is not what was asked for
+		args, help, a.status = []string{"--help"}, a.stderr, statusWrongUse
+	}
+	line, err := rules.Read(args)
+	if err != nil {
+		return misused(args[rules.Command(args)], err.Error())
+	}
+	k, err := newParser(&c, line, help, a.stderr).Parse(line)
 	if err != nil {
 		return misuse(err)
 	}
@@ -140,7 +147,7 @@ func checkPV(k *kong.Context) error {
 	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
 		return nil
 	}
-	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
+	return misused(k.Selected().Name, "--pv goes with VG/LV, and no VG/LV is named")
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say whatever happens.
@@ -156,22 +163,6 @@ func (a *app) monitored(err error) dump.Alarm {
 	return dump.Unknown
 }
 
-// misuse is the error of a command line that cannot be parsed. What is no such
-// error comes from writing the help.
-func misuse(err error) error {
-	var p *kong.ParseError
-	if errors.As(err, new(*stdio.OutputError)) || !errors.As(err, &p) {
-		return err
-	}
-	command := "dmcow"
-	if p.Context != nil && p.Context.Selected() != nil {
-		command += " " + p.Context.Selected().Name
-	}
-	return usageError{fmt.Errorf("%s (see %s --help)", words.Printable(err.Error()), command)}
-}
-
-type usageError struct{ error }
-
 func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("dmcow"),
@@ -180,30 +171,13 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.PostBuild(addManual),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 90}),
+		kong.PostBuild(group),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 90}),
 	}
 	for _, command := range named(args) {
 		options = append(options, kong.DynamicCommand(command.name, command.help, "", command.flags))
 	}
 	return kong.Must(c, options...)
-}
-
-// named is the command that the arguments begin with, none for --version alone, and else all of them: to make kong
-// know them all takes half the time that the program takes to begin.
-func named(args []string) []command {
-	all := commands()
-	if slices.Equal(args, []string{"--version"}) {
-		return nil
-	}
-	first := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
-	if first < 0 {
-		return all
-	}
-	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[first] })
-	if i < 0 {
-		return all
-	}
-	return all[i : i+1]
 }
 
 // manual has a text for each command.
@@ -217,7 +191,7 @@ func addManual(k *kong.Kong) error {
 		if err != nil {
 			return err
 		}
-		command.Detail = strings.TrimSpace(string(text))
+		command.Detail = helpText(string(text))
 		if strings.Contains(command.Detail, "{rules}") {
 			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", ruleNames())
 		}

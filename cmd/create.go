@@ -2,8 +2,11 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
 
+	"dmcow/dump"
 	"dmcow/internal/units"
+	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
 
@@ -19,8 +22,11 @@ type createCmd struct {
 
 // Validate tells wrong use that single flags do not show.
 func (c *createCmd) Validate() error {
-	if c.COW == "-" && c.isGiven() {
-		return errors.New("--offset and --size: expected a device or an image, not standard output")
+	switch {
+	case c.COW == "-" && c.isGiven():
+		return errors.New("--offset and --size need a device or an image, not standard output")
+	case c.COW == "-" && c.isJSON():
+		return errors.New("--output json needs a device or an image: standard output has the store")
 	}
 	return nil
 }
@@ -30,11 +36,9 @@ func (c *createCmd) Run(a *app) error {
 	r.ChunkSectors = uint32(c.ChunkSize)
 	if c.COW == "-" {
 		if isTerminal(a.stdout.File()) && !c.DryRun {
-			return usageError{errors.New("standard output is a terminal: expected COW, or a pipe")}
+			return misused("create", "refusing to write a store to a terminal: redirect standard output, or name a file")
 		}
 		r.Stream = a.stream()
-	} else if err := a.checkAnswerable(c.DryRun); err != nil {
-		return err
 	}
 	p, err := a.begin(c.volumes, c.ForeignHost).PlanCreate(r)
 	if err != nil {
@@ -42,13 +46,28 @@ func (c *createCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.print("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors\n",
-			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors())
+		return a.told(c.result, c.record(p), fmt.Sprintf("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors",
+			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors()))
 	}
-	if p.Asks {
-		if err := a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
-			return err
-		}
+	switch {
+	case p.Asks:
+		err = a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors())
+	case c.COW != "-":
+		err = a.checkAnswerable()
 	}
-	return p.Do()
+	if err != nil {
+		return err
+	}
+	if err := p.Do(); err != nil {
+		return err
+	}
+	a.made(p.COW.Text, fmt.Sprintf("a store with %s of %d sectors", words.Count(p.Chunks, "chunk"), p.COW.Fresh.ChunkSectors()), p.Size)
+	return a.told(c.result, c.record(p), "")
+}
+
+func (c *createCmd) record(p *snapshot.Create) dump.Created {
+	return dump.Created{
+		Device: p.COW.Text, DryRun: c.DryRun, Origin: string(c.Origin), From: string(c.From),
+		ChunkSectors: uint64(p.COW.Fresh.ChunkSectors()), Chunks: p.Chunks, StoreSectors: uint64(p.Size.Sectors()),
+	}
 }

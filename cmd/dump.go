@@ -15,7 +15,7 @@ import (
 
 type dumpCmd struct {
 	COW       path               `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Output    dump.Format        `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 	Ranges    bool               `help:"Join runs of exceptions in which old and new chunk both advance by one."`
 	Area      *units.Number      `placeholder:"N" help:"Only the exceptions of metadata area N."`
 	Old       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the origin."`
@@ -29,7 +29,7 @@ type dumpCmd struct {
 // Validate tells wrong use that single flags do not show.
 func (c *dumpCmd) Validate() error {
 	if c.ChunkSize != 0 && !c.Stale {
-		return errors.New("--chunk-size: expected --stale")
+		return errors.New("--chunk-size goes with --stale")
 	}
 	return nil
 }
@@ -41,17 +41,16 @@ func (c *dumpCmd) Run(a *app) error {
 		return err
 	}
 	defer w.Close()
-	w.Identity.Fault = a.fault(w)
 	s, err := c.write(a, session, w)
 	if err != nil {
 		return err
 	}
-	a.conclude(w.Text, s)
+	a.conclude(w.Text, w, s)
 	if c.Output == dump.CSV && (s.State() == look.Invalid || s.State() == look.Uninitialized) {
 		a.say(w.Text, "%s", describe(s)) // rows do not tell
 	}
 	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) && !c.Stale {
-		a.say(w.Text, "there is no area %d in the list, which ends in area %d", *c.Area, last)
+		a.say(w.Text, "the list has no area %d: it ends in area %d", *c.Area, last)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/fatih/color"
 
 	"dmcow/check"
-	"dmcow/dump"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -22,8 +21,7 @@ type checked struct {
 }
 
 // human writes the verdict first, in a line, and the next command last.
-func (v *checked) human() error {
-	w := &lines{w: v.app.stdout}
+func (v *checked) human(w *lines) error {
 	w.line("%s: %s", words.Printable(v.COW.Text), v.app.headline(&v.Report))
 	for _, t := range v.Report.Tallies { // by severity
 		if err := v.group(w, t); err != nil {
@@ -48,10 +46,10 @@ func (v *checked) notes() (all []string) {
 		all = append(all, "            (--origin or --origin-size tells)")
 	}
 	if len(v.Report.Unread) > 0 {
-		all = append(all, "not checked: what could not be read")
+		all = append(all, "not checked: the parts that cannot be read")
 	}
 	if len(v.COW.Holders) > 0 {
-		all = append(all, "in use by "+strings.Join(v.COW.Holders, ", ")+": figures may move")
+		all = append(all, "in use by "+strings.Join(v.COW.Holders, ", ")+": figures may change")
 	}
 	return all
 }
@@ -63,18 +61,18 @@ func (a *app) headline(r *check.Report) string {
 	case check.Damaged:
 		fate := fates[r.Fate()]
 		if r.Identity.State == look.Invalid {
-			fate = "the snapshot is marked invalid, and the kernel serves nothing of it"
+			fate = "the snapshot is marked invalid, and the kernel does not serve it"
 		}
 		return fmt.Sprintf("%s: %s; %s", a.paint(color.FgRed, "damaged"), words.Count(r.Count(check.Error), "error"), fate)
 	case check.Invalid:
-		text = a.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel serves nothing of it"
+		text = a.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel does not serve it"
 	case check.Uninitialized:
-		text = "uninitialized: the kernel would make a new store here"
+		text = "uninitialized: the kernel would write a new store here"
 	case check.Sound:
 		text = fmt.Sprintf("sound: %s in %s", words.Count(r.Exceptions, "exception"), words.Count(r.Areas, "area"))
 	}
 	if len(r.Unread) > 0 {
-		text = fmt.Sprintf("%s, and in what was, %s, there are no errors", a.paint(color.FgRed, "not all could be read"), words.Count(r.Exceptions, "exception"))
+		text = fmt.Sprintf("%s; what was read (%s) has no errors", a.paint(color.FgRed, "not everything could be read"), words.Count(r.Exceptions, "exception"))
 	}
 	if n := r.Count(check.Warning); n > 0 {
 		text += "; " + a.paint(color.FgYellow, words.Count(n, "warning"))
@@ -85,7 +83,7 @@ func (a *app) headline(r *check.Report) string {
 // fates say what the kernel would do with a store that has errors.
 var fates = map[check.Fate]string{
 	check.Serves:  "the kernel would load it and serve it",
-	check.Loses:   "the kernel would load it, and lose the snapshot later",
+	check.Loses:   "the kernel would load it and lose the snapshot later",
 	check.Wrong:   "the kernel would load it and serve wrong data",
 	check.Refuses: "the kernel would refuse it",
 	check.Formats: "the kernel would write an empty store over it",
@@ -155,15 +153,13 @@ func (v *checked) target() string {
 // lines writes text until that fails.
 type lines struct {
 	w   io.Writer
+	n   int // how many
 	err error
 }
 
 func (l *lines) line(format string, args ...any) {
+	l.n++
 	if l.err == nil {
 		_, l.err = fmt.Fprintf(l.w, format+"\n", args...)
 	}
-}
-
-func (v *checked) json() error {
-	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.COW.Text, Report: &v.Report, Each: v.Each, Remedy: v.remedy})
 }

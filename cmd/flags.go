@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/alecthomas/kong"
 
@@ -13,7 +12,7 @@ import (
 
 // volumes says where to look for volume groups of LVM.
 type volumes struct {
-	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where VG/LV is looked for: a physical volume, or a disk or an image with one in a partition. May be given several times. Default: all block devices."`
+	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where VG/LV is looked for: a physical volume, or a disk or an image with one in a partition; a directory that has some; or a pattern like 'disk*.img'. May be given several times. Default: DMCOW_PV in the environment (paths with colons between them), or all block devices."`
 }
 
 // section names a COW store inside a larger image.
@@ -34,8 +33,17 @@ func (s section) request(cow path) snapshot.Request {
 	return snapshot.Request{COW: string(cow), Part: s.part()}
 }
 
+// result is the flag of a command that says in the end what it has done.
+type result struct {
+	Output string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
+}
+
+// isJSON reports whether standard output is to have an object, and no words.
+func (r result) isJSON() bool { return r.Output == "json" }
+
 // writing is the flags of every command that writes.
 type writing struct {
+	result     `embed:""`
 	section    `embed:""`
 	writingLVM `embed:""`
 	DryRun     bool `help:"Print what would be done, and write nothing."`
@@ -56,9 +64,9 @@ type theOrigin struct {
 func (o theOrigin) check() error {
 	switch {
 	case o.Origin != "" && o.OriginSize != nil:
-		return errors.New("--origin and --origin-size: expected one of them")
+		return errors.New("--origin and --origin-size exclude each other")
 	case o.OriginSize != nil && *o.OriginSize == 0:
-		return errors.New("--origin-size 0: expected the size of an origin")
+		return errors.New("--origin-size: an origin of size 0")
 	}
 	return nil
 }
@@ -87,7 +95,7 @@ func (v viewing) view() snapshot.ViewRequest {
 // check says which flag is missing.
 func (v viewing) check() error {
 	if v.Origin == "" && !v.COW.isVolume() {
-		return errors.New("missing flags: --origin=ORIGIN (of VG/LV, in place of a path, it is known)")
+		return errors.New("missing --origin (only VG/LV needs none)")
 	}
 	return nil
 }
@@ -102,10 +110,10 @@ func (p path) isVolume() bool { return snapshot.IsVolume(string(p)) }
 func (p *path) Decode(ctx *kong.DecodeContext) error {
 	word, ok := ctx.Scan.Pop().Value.(string)
 	if !ok {
-		return fmt.Errorf("expected a device or an image")
+		return errors.New("missing a device or an image")
 	}
 	if word == "" {
-		return errors.New("an empty name, expected a device or an image")
+		return errors.New("empty name of a device or an image")
 	}
 	*p = path(word)
 	return nil

@@ -1,6 +1,9 @@
 package cmd
 
 import (
+	"fmt"
+
+	"dmcow/dump"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -21,11 +24,17 @@ func (c *initializeCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
+	chunk := p.COW.Fresh.ChunkSectors()
+	record := dump.Initialized{Device: p.COW.Text, DryRun: c.DryRun, ChunkSectors: uint64(chunk), SizeSectors: uint64(p.COW.Size().Sectors())}
 	if c.DryRun {
-		return a.print("%s: would write an empty store with chunks of %d sectors\n", words.Printable(p.COW.Text), p.COW.Fresh.ChunkSectors())
+		return a.told(c.result, record, fmt.Sprintf("%s: would write an empty store with chunks of %d sectors", words.Printable(p.COW.Text), chunk))
 	}
-	if err := a.ask(p.COW.Text, "%swrite an empty store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
+	if err := a.ask(p.COW.Text, "%swrite an empty store here, with chunks of %d sectors?", over(p.Loss), chunk); err != nil {
 		return err
 	}
-	return p.Do()
+	if err := p.Do(); err != nil {
+		return err
+	}
+	a.made(p.COW.Text, fmt.Sprintf("an empty store with chunks of %d sectors", chunk), p.COW.Size())
+	return a.told(c.result, record, "")
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"dmcow/dump"
@@ -14,11 +13,13 @@ import (
 )
 
 type listCmd struct {
-	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Disk    []path `arg:"" optional:"" help:"Where to look, as with --pv."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 	volumes `embed:""`
 }
 
 func (c *listCmd) Run(a *app) error {
+	c.PV = append(c.PV, c.Disk...)
 	session := a.begin(c.volumes, "")
 	i, err := session.Inventory()
 	if err != nil {
@@ -37,8 +38,7 @@ func (c *listCmd) Run(a *app) error {
 			a.fail(l.Err)
 			continue
 		}
-		l.Survey.Identity.Fault = a.fault(l.COW)
-		a.conclude(l.Name, l.Survey)
+		a.conclude(l.Name, l.COW, l.Survey)
 	}
 	switch c.Output {
 	case "json":
@@ -47,7 +47,7 @@ func (c *listCmd) Run(a *app) error {
 		return dump.ListCSV(a.stdout, listRecords(i.All))
 	}
 	if len(i.All) == 0 {
-		a.say("list", "there is no COW store in sight")
+		a.say("list", "no COW store found")
 		return nil
 	}
 	return a.table([]string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(i.All))
@@ -56,23 +56,16 @@ func (c *listCmd) Run(a *app) error {
 // unseen says why no block device was looked at: a list of nothing would say too much then.
 func unseen(i *snapshot.Inventory) error {
 	if len(i.Closed) == 0 {
-		return fmt.Errorf("the kernel shows no block device: is /sys mounted? (%s)", lookHint())
+		return words.Hinted("the kernel shows no block device", "mount /sys, or "+lookHint())
 	}
-	return fmt.Errorf("%s could not be looked at, and there is no other: %w (%s)", words.Count(len(i.Closed), "block device"), i.Closed[0], lookHint())
-}
-
-// lookHint says what to do about devices that cannot be looked at.
-func lookHint() string {
-	if os.Geteuid() != 0 {
-		return "root may, and --pv says where to look"
-	}
-	return "--pv says where to look"
+	return words.Hint(fmt.Errorf("cannot read %s, and there are no others: %w", words.Count(len(i.Closed), "block device"), i.Closed[0]), "%s", lookHint())
 }
 
 // tellUnseen tells what could not be seen. Where the metadata has no other copy, the list may lack something.
 func (a *app) tellUnseen(i *snapshot.Inventory) {
 	if len(i.Closed) > 0 {
-		a.say("list", "%s could not be looked at: %v (%s)", words.Count(len(i.Closed), "block device"), i.Closed[0], lookHint())
+		a.say("list", "cannot read %s: %v", words.Count(len(i.Closed), "block device"), i.Closed[0])
+		a.tellHints(lookHint())
 		if errors.Is(errors.Join(i.Closed...), fs.ErrPermission) {
 			a.status |= a.outcomes.unreadable
 		}

@@ -98,7 +98,7 @@ func statusText(r *snapshot.Used) string {
 	case !loads:
 		return "none: the kernel refuses it"
 	case !r.Survey.Identity.Fresh.IsZero():
-		return line + ", of the new store that the kernel would make here"
+		return line + " (of the new store that the kernel would write here)"
 	}
 	return line
 }
@@ -117,12 +117,12 @@ func (a *app) room(r *snapshot.Used) [][]string {
 	}
 	rows = append(rows,
 		[]string{"chunks left", left},
-		[]string{"chunks lost", fmt.Sprintf("%d (data chunks that no exception uses)", u.Leaked())})
+		[]string{"chunks lost", fmt.Sprintf("%d (data chunks without an exception)", u.Leaked())})
 	if least, ok := u.Minimum(); ok {
-		rows = append(rows, []string{"can shrink to", words.Sectors(least) + ", and is full then"})
+		rows = append(rows, []string{"can shrink to", words.Sectors(least) + "; then it is full"})
 	}
 	if most, ok := r.Survey.Maximum(r.Origin.Sectors); ok {
-		rows = append(rows, []string{"needs at most", words.Sectors(most) + ", when the whole origin has changed"})
+		rows = append(rows, []string{"needs at most", words.Sectors(most) + ", if the whole origin changes"})
 	}
 	return rows
 }
@@ -132,7 +132,7 @@ func users(c *snapshot.COW) [][]string {
 	if len(c.Holders) == 0 {
 		return nil
 	}
-	return [][]string{{"in use by", strings.Join(c.Holders, ", ") + ": figures may move"}}
+	return [][]string{{"in use by", strings.Join(c.Holders, ", ") + ": figures may change"}}
 }
 
 // bar is how full a store is, for the eye, in so many cells, and in figures.
@@ -174,10 +174,13 @@ func (a *app) paint(c color.Attribute, text string) string {
 }
 
 // conclude tells what is wrong with a store, and adds the status for what it is.
-func (a *app) conclude(name string, s look.Survey) {
+func (a *app) conclude(name string, c *snapshot.COW, s look.Survey) {
 	a.tell()
-	for _, fault := range s.Faults() {
+	for i, fault := range s.Faults() {
 		a.say(name, "%s", fault)
+		if i == 0 {
+			a.tellHints(a.hints(c.Text, c.Remedies)...)
+		}
 	}
 	if err := s.Unreadable(); err != nil {
 		a.fail(&snapshot.Refusal{Device: name, Code: snapshot.Unreadable, Err: err})
@@ -198,13 +201,13 @@ func interruptedBy(name string, err error) error {
 func describe(s look.Survey) string {
 	switch s.State() {
 	case look.Invalid:
-		return "the snapshot is marked invalid: the kernel serves nothing of it"
+		return "the snapshot is marked invalid: the kernel does not serve it"
 	case look.Uninitialized:
 		if s.Identity.Leftover {
-			return "uninitialized: the kernel would make a new store here. The first 4096 bytes are zero and what follows is not: " +
-				"a new LVM snapshot over old blocks, or a header that was wiped"
+			return "uninitialized: the kernel would write a new store here. The first 4096 bytes are zero, what follows is not: " +
+				"a new LVM snapshot on old blocks, or a lost header"
 		}
-		return "uninitialized: the device is blank, and the kernel would make a new store here"
+		return "uninitialized: the device is blank; the kernel would write a new store here"
 	}
 	return s.State().String()
 }

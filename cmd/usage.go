@@ -15,7 +15,7 @@ import (
 
 type usageCmd struct {
 	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
-	Output    string             `default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
+	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
 	Table     bool               `help:"Print the device-mapper tables that load the store read-only and that merge it."`
 	Warn      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`
@@ -31,17 +31,17 @@ func (c *usageCmd) Validate() error {
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case len(c.COW) > 1 && c.isGiven():
-		return errors.New("--offset and --size: expected a single COW device")
+		return errors.New("--offset and --size go with a single COW device")
 	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !p.isVolume() }):
-		return errors.New("--table: expected --origin as well, or --origin-size")
+		return errors.New("--table needs --origin or --origin-size")
 	case c.Table && c.isGiven():
-		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
+		return errors.New("--table excludes --offset and --size: make a device of that part first (losetup)")
 	case c.Table && (plugin || c.Output != "human"):
-		return errors.New("--table: cannot go with --output, --warn or --crit")
+		return errors.New("--table excludes --output, --warn and --crit")
 	case plugin && c.Output != "human":
-		return errors.New("--warn and --crit: cannot go with --output")
+		return errors.New("--warn and --crit exclude --output")
 	case c.Warn != nil && c.Crit != nil && *c.Warn > *c.Crit:
-		return fmt.Errorf("--warn %v: expected no more than --crit %v", c.Warn, c.Crit)
+		return fmt.Errorf("--warn %v is above --crit %v", c.Warn, c.Crit)
 	}
 	return nil
 }
@@ -69,8 +69,7 @@ func (c *usageCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		u.Survey.Identity.Fault = a.fault(u.COW)
-		a.conclude(u.COW.Text, u.Survey)
+		a.conclude(u.COW.Text, u.COW, u.Survey)
 		if u.Survey.Identity.Leftover && u.Survey.State() == look.Uninitialized {
 			a.say(u.COW.Text, "%s", describe(u.Survey))
 		}

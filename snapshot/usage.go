@@ -95,7 +95,7 @@ func (u *Used) Unfit() string {
 	case u.Survey.Unreadable() != nil:
 		return "the list cannot be read"
 	case u.COW.Volume != nil && u.COW.Volume.Gone != nil:
-		return "some of the volume is missing"
+		return "part of the volume is missing"
 	case u.Origin.Sectors == 0:
 		return "the origin is not known"
 	case g.ChunkBytes()%u.Origin.Block != 0:

@@ -56,6 +56,8 @@ func BenchmarkKernelMerge(b *testing.B) {
 					return dmcowMerge(b, program)
 				}))
 				r.Start = append(r.Start, timed(b, exec.Command(program, "--version")))
+				r.Copy = append(r.Copy, timed(b, exec.Command("dd", "if="+labStore, "of="+labOrigin, "iflag=direct",
+					"oflag=direct", "conv=notrunc,fsync", "bs=2M", fmt.Sprintf("count=%d", labChunks*uint64(geometry().ChunkBytes())>>21))))
 			}
 			all = append(all, r)
 		})
@@ -144,13 +146,15 @@ func merged(b *testing.B) bool {
 }
 
 // waitWatching waits until the kernel says that it has merged all, and asks it all
-// the while.
+// the while, or after a pause each time.
 func waitWatching(b *testing.B, start time.Time) {
 	b.Helper()
+	pause, _ := time.ParseDuration(os.Getenv(labPause))
 	for !merged(b) {
 		if time.Since(start) > tooLong {
 			b.Fatal("the kernel's merge does not end")
 		}
+		time.Sleep(pause)
 	}
 }
 

@@ -1,0 +1,204 @@
+// Command mutants changes one operator of the code at a time, and sees whether a test notices.
+//
+//	go run ./internal/mutants [-since COMMIT] [-more] [-only REGEXP] [-again FILE] [-workers N] [-json FILE] [-n] [PACKAGE...]
+//
+// It does not compile once for each mutant: all of them are in the instrumented code, each behind a number, and a
+// control file says which one is alive (package point). The instrumented sources lie over the true ones while the
+// tests are compiled (go test -overlay); nothing in the working tree changes.
+//
+// First each test is run alone, to see how long it takes and which mutants it tells, that is, for which it comes
+// by a point where the mutant has another value. Then each mutant has the tests that tell it, the quickest first,
+// until one fails, or takes longer than five times its own time and five seconds. Tests are run with -short.
+//
+// The operators that count are those that gremlins has on by default, so that figures can be compared:
+//
+//	CONDITIONALS_BOUNDARY  < <= > >= become <= < >= >
+//	CONDITIONALS_NEGATION  == != < <= > >= become != == >= > <= <
+//	INCREMENT_DECREMENT    ++ -- become -- ++
+//	INVERT_NEGATIVES       -x becomes x
+//	ARITHMETIC_BASE        + - * / % become - + / * *
+//
+// With -more there are two others, which have a table of their own: INVERT_LOGICAL (&& and ||), and
+// REMOVE_STATEMENT (calls whose value nobody wants, and assignments). Not changed are: what must be constant (the
+// declarations of constants, lengths of arrays, their literals' keys), comparisons of two constants, + of strings,
+// and ++ where its operand has a call.
+//
+// A survivor that no test can tell has its reason in explained.txt. It counts as a survivor, and is not listed.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+type options struct {
+	since   string
+	more    bool
+	only    string
+	again   string
+	workers int
+	json    string
+	dryRun  bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.since, "since", "", "only mutants on lines that git says were changed since `COMMIT`; without PACKAGE, in "+strings.Join(usual, ", "))
+	flag.BoolVar(&o.more, "more", false, "INVERT_LOGICAL and REMOVE_STATEMENT, too")
+	flag.StringVar(&o.only, "only", "", "only mutants whose line in the list matches `REGEXP`")
+	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json")
+	flag.IntVar(&o.workers, "workers", 1, "how many run at once")
+	flag.StringVar(&o.json, "json", "", "write all that was found to `FILE`")
+	flag.BoolVar(&o.dryRun, "n", false, "only list the mutants")
+	flag.Parse()
+	patterns := flag.Args()
+	if len(patterns) == 0 && o.since != "" {
+		patterns = usual
+	}
+	if len(patterns) == 0 || o.workers < 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err := run(o, patterns); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options, patterns []string) error {
+	m, sources, err := load(patterns)
+	if err != nil {
+		return err
+	}
+	wanted, err := o.choice(m)
+	if err != nil {
+		return err
+	}
+	found, mutants, points := find(sources, o.more, wanted)
+	if o.dryRun {
+		for _, x := range mutants {
+			fmt.Println(x)
+		}
+		printTable(os.Stdout, count(mutants, true))
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := hunted(o, m, dir, found, mutants, points); err != nil {
+		return err
+	}
+	explained, err := readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
+	if err != nil {
+		return err
+	}
+	stale := explain(mutants, explained)
+	if o.since != "" || o.only != "" || o.again != "" {
+		stale = nil // not all of a file was looked at
+	}
+	report(os.Stdout, mutants)
+	for _, e := range stale {
+		fmt.Printf("explained.txt:%d: no such mutant lives: %s\n", e.line, e.what)
+	}
+	if o.json != "" {
+		return writeJSON(o.json, mutants)
+	}
+	return nil
+}
+
+// find finds the mutants of all sources, and those of them that are wanted; points is how many numbers they have.
+func find(sources []*source, more bool, wanted func(*mutant) bool) (found []*finder, mutants []*mutant, points int) {
+	next := uint32(0)
+	for _, s := range sources {
+		f := &finder{source: s, more: more, wanted: wanted, next: &next, edits: edits{source: s}}
+		f.file()
+		if len(f.mutants) > 0 {
+			found = append(found, f)
+			mutants = append(mutants, f.mutants...)
+		}
+	}
+	return found, mutants, int(next)
+}
+
+// hunted has each mutant's status found out.
+func hunted(o options, m module, dir string, found []*finder, mutants []*mutant, points int) error {
+	overlay, err := instrument(dir, found)
+	if err != nil {
+		return err
+	}
+	programs, err := compile(m, dir, overlay, mutants)
+	if err != nil {
+		return err
+	}
+	workers := make([]*worker, o.workers)
+	for i := range workers {
+		if workers[i], err = newWorker(filepath.Join(dir, fmt.Sprintf("worker%d", i)), programs, points); err != nil {
+			return err
+		}
+	}
+	all, err := traceAll(workers[0], programs)
+	if err != nil {
+		return err
+	}
+	return killAll(workers, all, mutants)
+}
+
+// choice is which mutants are wanted.
+func (o options) choice(m module) (func(*mutant) bool, error) {
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return nil, err
+	}
+	var changed map[string][]lines
+	if o.since != "" {
+		if changed, err = changedSince(m, o.since); err != nil {
+			return nil, err
+		}
+	}
+	lived, err := o.lived()
+	if err != nil {
+		return nil, err
+	}
+	return func(x *mutant) bool {
+		return only.MatchString(x.String()) && (lived == nil || lived[x.what()]) && (changed == nil || isIn(x.Line, changed[x.File]))
+	}, nil
+}
+
+func isIn(line int, all []lines) bool {
+	for _, l := range all {
+		if l.from <= line && line < l.to {
+			return true
+		}
+	}
+	return false
+}
+
+// lived are the survivors of an earlier run.
+func (o options) lived() (map[string]bool, error) {
+	if o.again == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(o.again)
+	if err != nil {
+		return nil, err
+	}
+	var before []*mutant
+	if err := json.Unmarshal(content, &before); err != nil {
+		return nil, errors.Join(errors.New(o.again), err)
+	}
+	lived := map[string]bool{}
+	for _, x := range before {
+		if x.Status == survived || x.Status == notCovered {
+			lived[x.what()] = true
+		}
+	}
+	return lived, nil
+}
