@@ -206,6 +206,8 @@ testdata:
 
 # Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.
 packages: build/bin/nfpm build/bin/cyclonedx-gomod
+	rm -rf build/man build/completions
+	export SOURCE_DATE_EPOCH=$$(packaging/version | cut -d ' ' -f 3); $(MAKE) man completions
 	for GOARCH in amd64 arm64; do $(BUILD) -o build/dmcow-$$GOARCH . || exit 1; done
 	GO=$(GO) packaging/build
 
