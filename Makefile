@@ -18,7 +18,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages install clean
+.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -210,6 +210,13 @@ packages: build/bin/nfpm build/bin/cyclonedx-gomod
 	export SOURCE_DATE_EPOCH=$$(packaging/version | cut -d ' ' -f 3); $(MAKE) man completions
 	for GOARCH in amd64 arm64; do $(BUILD) -o build/dmcow-$$GOARCH . || exit 1; done
 	GO=$(GO) packaging/build
+
+# What is tested of them. Two at once; each installs what it lacks.
+packages-test: packages
+	$(MAKE) -j2 --output-sync=target packages-proof packages-lint packages-reproducible
+
+packages-proof packages-lint packages-reproducible:
+	packaging/$(patsubst proof,prove,$(@:packages-%=%))
 
 build/bin/nfpm:
 	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
