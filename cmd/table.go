@@ -84,6 +84,9 @@ func (a *app) usageSheet(r *snapshot.Used) [][]string {
 	if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 		rows = append(rows, a.room(r)...)
 	}
+	if made := a.session.Created(r); !made.IsZero() {
+		rows = append(rows, []string{"created", when(made)})
+	}
 	return append(rows, users(r.COW)...)
 }
 
