@@ -153,6 +153,7 @@ func (h *hunt) progress(m *mutant) {
 	h.done++
 	if m.Status == survived || m.Status == notCovered {
 		h.lived++
+		fmt.Fprintf(os.Stderr, "%s: %s\n", m.Status, m)
 	}
 	if h.done == h.mutants || time.Since(h.last) > 10*time.Second {
 		h.last = time.Now()
