@@ -3,6 +3,8 @@ package view
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +48,7 @@ var damages = []damage{
 	{name: "out of place", spec: "fill 40\nex 5 15 150", uncertain: []uint64{15}, why: "area 0, exception 5: new chunk 150 is out of place", errors: 1},
 	{name: "without its new chunk", spec: "fill 40\nex 40 7 0", uncertain: []uint64{7}, why: "area 1, exception 8", errors: 1},
 	{name: "behind the origin", spec: "fill 40\nex 5 256 7", unlisted: true, why: "old chunk 256 lies past the end of the origin", errors: 1},
+	{name: "behind the origin, with another's data", spec: "fill 40\nex 5 256 6", uncertain: []uint64{12}, unlisted: true, errors: 1},
 	{name: "list cut off", spec: "fill 400", unlisted: true, why: "area 2, exception 22: old chunk 258", errors: 1},
 	{name: "hidden", spec: "fill 40\nex 20 0 0", unlisted: true, why: "area 0, exception 21: the list ends at exception 20 of this area, and 11 exceptions stand behind it", errors: 1},
 	{name: "torn", spec: "fill 40\nraw 0x4600 00*0\nex 64 7 150\nex 65 8 151", errors: 0},
@@ -84,7 +87,57 @@ func TestDamage(t *testing.T) {
 			for old := range uint64(256) {
 				d.chunk(t, r, v, old)
 			}
+			stretchesOf(t, r, v)
 		})
+	}
+}
+
+// stretchesOf wants the stretches that a view says are uncertain to be the chunks that it does not read,
+// and the first of them to be told; so also of a view of the list alone.
+func stretchesOf(t *testing.T, r *rig, v *View) {
+	t.Helper()
+	unread := make([]bool, v.Size()/sector)
+	for i := range unread {
+		_, err := v.ReadAt(make([]byte, sector), int64(i)*sector)
+		unread[i] = err != nil
+	}
+	want := marked(int(v.Size()), func(at int) bool { return unread[at/sector] })
+	for i, v := range lists(t, r) {
+		var got []Range
+		for r := range v.Uncertain() {
+			got = append(got, r)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("view %d: uncertain are %v, and %v cannot be read", i, got, want)
+		}
+		var first *UncertainError
+		switch told := errors.As(v.FirstUncertain(), &first); {
+		case told != (len(want) > 0):
+			t.Errorf("view %d: the first one is %v", i, v.FirstUncertain())
+		case told && (first.Offset != want[0].Offset || first.Old != format.OldChunk(want[0].Offset/sector)):
+			t.Errorf("view %d: the first one is %v, want byte %d", i, first, want[0].Offset)
+		}
+		if err := v.Close(); err != nil {
+			t.Errorf("view %d: %v", i, err)
+		}
+	}
+}
+
+// TestPastEnd: where each chunk has its exception, and one lies past the snapshot's end, all that can be
+// read is certain, and yet it may be that the snapshot is longer.
+func TestPastEnd(t *testing.T) {
+	const farthest = math.MaxInt64 / sector
+	for past, at := range map[uint64]format.Bytes{20: 20, 21: 21, 1 << 40: 1 << 40, 1<<63 + 7: farthest} {
+		r := newRig(t, fmt.Sprintf("device 200\nheader chunk=1\nfill 20 0\nex 20 %d 22\ndata 9", past), 20*sector)
+		for i, v := range lists(t, r) {
+			for r := range v.Uncertain() {
+				t.Errorf("past %d: view %d: %+v is uncertain", past, i, r)
+			}
+			var u *UncertainError
+			if !errors.As(v.FirstUncertain(), &u) || uint64(u.Old) != past || u.Offset != at*sector || !strings.Contains(u.Why, "past the end") {
+				t.Errorf("past %d: view %d: %v", past, i, v.FirstUncertain())
+			}
+		}
 	}
 }
 
