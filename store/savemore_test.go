@@ -71,9 +71,9 @@ func TestSaveTogether(t *testing.T) {
 func TestSaveHidden(t *testing.T) {
 	g := geometry(t, 2)
 	for spec, c := range map[string]struct{ void, unknown bool }{
-		"fill 5":                          {true, true},
+		"fill 5":                           {true, true},
 		"fill 5\nex 32 50 40\nex 33 51 41": {true, false},
-		"fill 5\nex 9 50 40":              {false, false},
+		"fill 5\nex 9 50 40":               {false, false},
 	} {
 		for _, void := range []bool{true, false} {
 			image := storespec.MustCompile(t, "device 400\nheader chunk=2\n"+spec)
