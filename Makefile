@@ -6,7 +6,9 @@ GOARCH ?= $(shell $(GO) env GOARCH)
 
 # Where there is an entry of our own (internal/early), the program begins there.
 ENTRY = case $$GOARCH in amd64|arm64) echo -E dmcow_entry; esac
-BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w $$($(ENTRY))"
+# What --version says comes from packaging/version alone, so that the same files give the same bytes everywhere.
+STAMP = -X 'dmcow/internal/version.stamp=$(shell packaging/version)'
+BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w $(STAMP) $$($(ENTRY))"
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The kernel that kernel tests run in: the installed one, or one of those that "make kernels" fetches (KERNEL=7.2).
@@ -16,10 +18,18 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata install clean
+.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages install clean
 
 build:
 	$(BUILD) -o dmcow .
+
+# The pages of the manual (man build/man/man8/dmcow.8) and the completions of bash, zsh and fish, from the command
+# line's own model. Pages bear the date of SOURCE_DATE_EPOCH, or of the last commit.
+man:
+	$(GO) run ./internal/manual man build/man
+
+completions:
+	$(GO) run ./internal/manual completions build/completions
 
 # The main job, on the COW device of a real LVM snapshot of an ext4 volume.
 demo: build
@@ -50,6 +60,7 @@ lab:
 	@internal/kernellab/install || [ "$$CI" != true ]
 
 host-test:
+	@internal/manual/install || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
 # Tests called TestLong… and TestKernelLong… do more of what others do.
@@ -192,6 +203,17 @@ testdata:
 	@mkdir -p testdata/lvm
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelLVMNames' ./cmd
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
+
+# Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.
+packages: build/bin/nfpm build/bin/cyclonedx-gomod
+	for GOARCH in amd64 arm64; do $(BUILD) -o build/dmcow-$$GOARCH . || exit 1; done
+	GO=$(GO) packaging/build
+
+build/bin/nfpm:
+	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+
+build/bin/cyclonedx-gomod:
+	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 install: build
 	install -D -m 755 dmcow $(DESTDIR)$(PREFIX)/sbin/dmcow

@@ -69,7 +69,7 @@ func (p *progress) Visit(done uint64) error {
 
 // Ending says that an interruption was heard.
 func (p *progress) Ending() {
-	p.app.say(p.path, "ending this batch first; nothing is lost by a second signal, which ends it at once")
+	p.app.say(p.path, "finishing this batch; Ctrl-C again stops now (nothing is lost)")
 }
 
 func (p *progress) line() {

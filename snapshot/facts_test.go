@@ -38,7 +38,7 @@ func TestUnfit(t *testing.T) {
 		{Used{&COW{}, read, known}, "", nil},
 		{Used{&COW{}, unread, known}, "the list cannot be read", errBroken},
 		{Used{&COW{Name: Name{Volume: &volume.Volume{}}}, read, known}, "", nil},
-		{Used{&COW{Name: Name{Volume: &volume.Volume{Gone: errBroken}}}, read, known}, "some of the volume is missing", errBroken},
+		{Used{&COW{Name: Name{Volume: &volume.Volume{Gone: errBroken}}}, read, known}, "part of the volume is missing", errBroken},
 		{Used{&COW{}, read, OriginFacts{Block: 512}}, "the origin is not known", nil},
 		{Used{&COW{}, read, OriginFacts{Sectors: 8, Block: 4096}}, "not a multiple of device blocksize of the origin (4096 bytes)", nil},
 		{Used{&COW{}, read, OriginFacts{Sectors: 8, Block: 1024}}, "", nil},
@@ -65,18 +65,19 @@ func TestOriginFacts(t *testing.T) {
 		want    OriginFacts
 	}{
 		{BaseRequest{}, OriginFacts{Block: 512}},
-		{BaseRequest{Size: &size}, OriginFacts{"", 40, 40, 512}},
-		{BaseRequest{Origin: "origin"}, OriginFacts{r.read2(r.LookAtOrigin("origin")), originLength / 512, originLength / 512, 512}},
+		{BaseRequest{Size: &size}, OriginFacts{Sectors: 40, Whole: 40, Block: 512}},
+		{BaseRequest{Origin: "origin"}, OriginFacts{Name: r.read2(r.LookAtOrigin("origin")), Sectors: originLength / 512, Whole: originLength / 512, Block: 512}},
 	} {
-		if got, err := r.OriginFacts(c.request); err != nil || got != c.want {
+		got, err := r.OriginFacts(c.request)
+		if got.Device = nil; err != nil || got != c.want {
 			t.Errorf("%+v, %v; want %+v", got, err, c.want)
 		}
 	}
 	v := &volume.Volume{OriginSize: 100 * 512, SnapshotSize: 60 * 512, OriginNumber: "253:7"}
 	for _, c := range []struct{ said, want OriginFacts }{
-		{OriginFacts{Block: 512}, OriginFacts{"253:7", 60, 100, 512}},
-		{OriginFacts{"x", 100, 100, 512}, OriginFacts{"x", 60, 100, 512}},
-		{OriginFacts{"x", 90, 90, 512}, OriginFacts{"x", 90, 90, 512}},
+		{OriginFacts{Block: 512}, OriginFacts{Name: "253:7", Sectors: 60, Whole: 100, Block: 512}},
+		{OriginFacts{Name: "x", Sectors: 100, Whole: 100, Block: 512}, OriginFacts{Name: "x", Sectors: 60, Whole: 100, Block: 512}},
+		{OriginFacts{Name: "x", Sectors: 90, Whole: 90, Block: 512}, OriginFacts{Name: "x", Sectors: 90, Whole: 90, Block: 512}},
 	} {
 		if got := c.said.of(v); got != c.want {
 			t.Errorf("%+v: %+v, want %+v", c.said, got, c.want)
@@ -111,11 +112,11 @@ func TestWorth(t *testing.T) {
 		loss    string // empty where there is nothing of worth
 	}{
 		"nothing":         {"device 2000", nil, ""},
-		"a store":         {sound, nil, "it holds a COW store, valid"},
-		"a lost one":      {"device 200\nheader chunk=1 valid=0", nil, "it holds a COW store, invalid"},
+		"a store":         {sound, nil, "it holds a COW store (valid)"},
+		"a lost one":      {"device 200\nheader chunk=1 valid=0", nil, "it holds a COW store (invalid)"},
 		"a damaged one":   {"device 200\nheader chunk=1 version=2", nil, "it holds a damaged COW store: header: version"},
-		"swap":            {"", swap, "it has the signature of swap"},
-		"old blocks":      {"", leftover, "it is not blank behind the first 4096 bytes"},
+		"swap":            {"", swap, "it holds swap"},
+		"old blocks":      {"", leftover, "the first 4096 bytes are zero, what follows is not"},
 		"text":            {"", bytes.Repeat([]byte("text"), 1<<14), "it is not blank"},
 		"another format":  {"", append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 1<<20)...), "it is "},
 		"a text of zeros": {"", append(make([]byte, 4000), bytes.Repeat([]byte("text"), 1<<14)...), "it is not blank"},
@@ -168,11 +169,11 @@ func TestFailed(t *testing.T) {
 		{&merge.TransferError{Err: errBroken}, wanted{Unable, "cow", "the snapshot shows what it did", []Deed{RescueRest}}},
 		{&merge.TransferError{Origin: true, Err: errBroken}, wanted{Unable, "origin", "broken", nil}},
 		{&merge.SyncError{Err: errBroken}, wanted{Unable, "origin", "broken", nil}},
-		{&merge.DifferenceError{}, wanted{Unable, "origin", "does not hold", nil}},
+		{&merge.DifferenceError{}, wanted{Unable, "origin", "other data than was written", nil}},
 		{&merge.UndoError{Err: errBroken}, wanted{Unable, "log", "broken", nil}},
 		{&store.HiddenError{}, wanted{Damaged, "cow", "refused: ", nil}},
 		{&merge.BadExceptionError{}, wanted{Damaged, "cow", "refused: ", nil}},
-		{fmt.Errorf("%w here", ErrInterrupted), wanted{Interrupted, "cow", "it goes on", nil}},
+		{fmt.Errorf("%w here", ErrInterrupted), wanted{Interrupted, "cow", "to go on", nil}},
 		{&store.AreaWriteError{Err: errBroken}, wanted{Unable, "cow", "broken", nil}},
 		{&look.StateError{State: look.Damaged, Fault: "fault"}, wanted{Damaged, "cow", "fault", nil}},
 	} {
@@ -196,7 +197,7 @@ func TestInactive(t *testing.T) {
 		t.Error(err)
 	}
 	active := &volume.Volume{Name: "vg/snap", Active: &inuse.Mapping{}}
-	r.refused(checkInactive(active), wanted{Unable, "vg/snap", "its COW device is " + active.Active.Path() + ": first deactivate", nil})
+	r.refused(checkInactive(active), wanted{Unable, "vg/snap", "its COW device is " + active.Active.Path(), nil})
 }
 
 // TestCalls: another snapshot is called by its name, alone or in its group's.

@@ -109,7 +109,7 @@ var works = map[string]struct {
 	}},
 	"create": {do: func(r rig) error {
 		os.Remove("new")
-		return created(r, CreateRequest{Request: Request{COW: "new"}, Base: "origin", Image: "image"})
+		return storeMade(r, CreateRequest{Request: Request{COW: "new"}, Base: "origin", Image: "image"})
 	}},
 }
 
@@ -132,7 +132,7 @@ func exported(r rig, o OutputRequest) error {
 	return x.Do()
 }
 
-func created(r rig, request CreateRequest) error {
+func storeMade(r rig, request CreateRequest) error {
 	c, err := r.PlanCreate(request)
 	if err != nil {
 		return err

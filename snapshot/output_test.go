@@ -38,8 +38,8 @@ func TestListFile(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"": "", "-": "", "new": "", "empty": "", "older": "", "pipe": "", os.DevNull: "",
-		"text": "holds something else", "short": "holds something else", "stdout": "is where standard output", "dir": "is no file",
-		"cow": "is needed for something else", "here/cow": "is needed for something else", "none/list": "no such file", "text/list": "not a directory",
+		"text": "holds something other", "short": "holds something other", "stdout": "standard output or standard error goes to it", "dir": "not a regular file",
+		"cow": "already used for something else", "here/cow": "already used for something else", "none/list": "no such file", "text/list": "not a directory",
 	} {
 		l := ListFile{Name: name, Head: listHead, Stdout: io.Discard, Outputs: []*os.File{nil, out}}
 		switch err := l.Check("", "cow", "origin"); {
@@ -119,7 +119,7 @@ func TestStreamFails(t *testing.T) {
 	for name, do := range map[string]func() error{
 		"export": func() error { return exported(r, OutputRequest{Stream: full}) },
 		"repair": func() error { return repaired(r, RepairRequest{Request: Request{COW: "bad"}, Stream: full}) },
-		"create": func() error { return created(r, CreateRequest{Stream: full, Base: "origin", Image: "image"}) },
+		"create": func() error { return storeMade(r, CreateRequest{Stream: full, Base: "origin", Image: "image"}) },
 	} {
 		if err := do(); !errors.Is(err, errBroken) || asRefusal(err) != nil {
 			t.Errorf("%s: %v", name, err)
@@ -145,9 +145,9 @@ func TestStreams(t *testing.T) {
 		},
 		"create": func(s *Stream) error {
 			if s == nil {
-				return created(r, CreateRequest{Request: Request{COW: "new"}, Base: "origin", Image: "image"})
+				return storeMade(r, CreateRequest{Request: Request{COW: "new"}, Base: "origin", Image: "image"})
 			}
-			return created(r, CreateRequest{Stream: s, Base: "origin", Image: "image"})
+			return storeMade(r, CreateRequest{Stream: s, Base: "origin", Image: "image"})
 		},
 	} {
 		os.Remove("new")
@@ -156,7 +156,7 @@ func TestStreams(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, streamed.Len(), err)
 		}
 	}
-	for _, name := range []string{"null", "pipe"} { // an output that is no file is written as a stream
+	for _, name := range []string{"null", "pipe"} { // an output that not a regular file is written as a stream
 		if name == "pipe" {
 			if err := unix.Mkfifo(name, 0o600); err != nil {
 				t.Fatal(err)
