@@ -65,7 +65,7 @@ func TestIdentify(t *testing.T) {
 			fault: "blank, and too small for a store: 15 sectors, and two chunks need 16"},
 		{name: "content, too small", spec: "device 15\nraw 9 1", state: look.Foreign, fault: "magic is 0"},
 		{name: "unfinished", spec: "device 40\nraw 16 MARK", state: look.Uninitialized, fresh: 8},
-		{name: "unfinished, too small", spec: "device 15\nraw 16 MARK", state: look.Damaged, fault: "a creation was cut off here, and the device is too small"},
+		{name: "unfinished, too small", spec: "device 15\nraw 16 MARK", state: look.Damaged, fault: "dmcow create was interrupted here, and the device is too small"},
 		{name: "unfinished, and something else", spec: "device 40\nraw 15 1\nraw 16 MARK", state: look.Foreign, fresh: 8, fault: "magic is 0"},
 		{name: "empty", spec: "device 0", state: look.Damaged, fault: "0 bytes, too few for a header"},
 		{name: "less than a sector", spec: "device 511b\nheader", state: look.Damaged, fault: "511 bytes"},

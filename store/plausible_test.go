@@ -204,7 +204,7 @@ func TestBehindNextArea(t *testing.T) {
 		t.Errorf("%+v, %v", h, err)
 	}
 	d.Resize(67*1024 - 512)
-	if h, err := look.Behind(d, geometry(t, 2), end, nil); err != nil || !strings.Contains(h.Why, "not on the device") {
+	if h, err := look.Behind(d, geometry(t, 2), end, nil); err != nil || !strings.Contains(h.Why, "past the end of the device") {
 		t.Errorf("%+v, %v", h, err)
 	}
 }

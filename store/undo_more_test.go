@@ -89,7 +89,7 @@ func TestUndoSays(t *testing.T) {
 	}
 	c.both.Put(4*512, version(4, 0))
 	c.device.Resize(512)
-	if err := undo.CheckBelongs(c.log, c.device, false, nil); err == nil || !strings.Contains(err.Error(), "of 154112 bytes, and this one has 512") {
+	if err := undo.CheckBelongs(c.log, c.device, false, nil); err == nil || !strings.Contains(err.Error(), "of 154112 bytes; this one has 512") {
 		t.Errorf("%v", err)
 	}
 	c.device.Resize(deviceSectors * 512)
