@@ -182,6 +182,12 @@ func TestCopyFailed(t *testing.T) {
 	if err := add(s, d, 2); err != nil {
 		t.Errorf("old chunk 2, whose copy had failed: %v", err)
 	}
+	alone, _ := s.PrepareException(4)
+	ops := len(d.Ops())
+	s.CommitException(alone, false, func(error) {})
+	if len(d.Ops()) > ops {
+		t.Errorf("its copy has failed, and no other is in flight, and %v is done", d.Ops()[ops:])
+	}
 }
 
 // TestNoRoom: each device takes as many exceptions as the kernel would commit,

@@ -3,6 +3,7 @@ package store_test
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -63,11 +64,14 @@ func TestIdentify(t *testing.T) {
 		{name: "blank, too small", spec: "device 15", state: look.Damaged,
 			fault: "blank, and too small for a store: 15 sectors, and two chunks need 16"},
 		{name: "content, too small", spec: "device 15\nraw 9 1", state: look.Foreign, fault: "magic is 0"},
+		{name: "unfinished", spec: "device 40\nraw 16 MARK", state: look.Uninitialized, fresh: 8},
+		{name: "unfinished, too small", spec: "device 15\nraw 16 MARK", state: look.Damaged, fault: "dmcow create was interrupted here, and the device is too small"},
+		{name: "unfinished, and something else", spec: "device 40\nraw 15 1\nraw 16 MARK", state: look.Foreign, fresh: 8, fault: "magic is 0"},
 		{name: "empty", spec: "device 0", state: look.Damaged, fault: "0 bytes, too few for a header"},
 		{name: "less than a sector", spec: "device 511b\nheader", state: look.Damaged, fault: "511 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := devicetest.Of(storespec.MustCompile(t, c.spec))
+			d := devicetest.Of(storespec.MustCompile(t, strings.ReplaceAll(c.spec, "MARK", fmt.Sprintf("% x", look.UnfinishedMark))))
 			d.Block = c.block
 			id, err := look.Identify(d, geometry(t, cmp.Or(c.chunk, 8)))
 			if err != nil {
@@ -75,6 +79,9 @@ func TestIdentify(t *testing.T) {
 			}
 			if id.State != c.state || id.Leftover != c.leftover {
 				t.Errorf("state %q, leftover %v", string(id.State), id.Leftover)
+			}
+			if unfinished := strings.Contains(c.spec, "16 MARK") && c.state != look.Foreign; id.Unfinished != unfinished {
+				t.Errorf("unfinished: %v", id.Unfinished)
 			}
 			if id.Geometry.ChunkSectors() != c.geometry || id.Fresh.ChunkSectors() != c.fresh {
 				t.Errorf("geometry %+v, fresh %+v", id.Geometry, id.Fresh)
