@@ -37,10 +37,10 @@ type app struct {
 
 // globals are the flags of every command.
 type globals struct {
-	NoColor bool `help:"No colours. So does a NO_COLOR in the environment."`
+	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
-	Log     path `placeholder:"FILE" help:"Append a line to FILE, a run log: the command line, when and where it ran, each device's identity, digests, findings and the exit status, as JSON."`
-	Yes     bool `help:"Answer yes to the question that a writing command asks. Taken and ignored by the others."`
+	Log     path `placeholder:"FILE" help:"Append a line to FILE, a run log, as JSON: the command line, when and where it ran, each device's identity, digests, findings and the exit status."`
+	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
 }
 
 // unable is the refusal of what cannot be done with a device.

@@ -21,7 +21,7 @@ type exportCmd struct {
 	viewing  `embed:""`
 	result   `embed:""`
 	File     path     `arg:"" optional:"" help:"File or block device to write, or - for standard output. Default: standard output."`
-	Force    bool     `help:"Replace a file that is there, or write over what a block device holds."`
+	Force    bool     `help:"Replace an existing file, or write over the data of a block device."`
 	Hash     []string `enum:"sha256,sha1,md5" placeholder:"NAME" help:"Print the digest of what was written: sha256, sha1 or md5. May be given several times."`
 	Progress bool     `help:"Show progress even if standard error is not a terminal: a line every ten seconds."`
 	DryRun   bool     `help:"Print what would be done, and write nothing."`
@@ -109,7 +109,7 @@ func (c *exportCmd) printSums(a *app, o *snapshot.Output, sums map[string]hash.H
 	if o.Name == "-" {
 		w = a.stderr
 	}
-	text := &lines{w: w}
+	text := &lines{w: w} // not wrapped: programs read it
 	for i, name := range c.Hash {
 		if !slices.Contains(c.Hash[:i], name) {
 			text.line("%x  %s", sums[name].Sum(nil), words.Printable(o.Name))

@@ -52,14 +52,17 @@ func (c *listCmd) Run(a *app) error {
 		a.say("list", "no COW store found")
 		return nil
 	}
-	head, rows := []string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(i.All)
+	head := listHead
 	if slices.ContainsFunc(i.All, func(l *snapshot.Listed) bool { return !l.Created().IsZero() }) {
-		head = append(head, "created")
-		for n, l := range i.All {
-			rows[n] = append(rows[n], when(l.Created()))
-		}
+		head = append(slices.Clone(head), column{Head: "created"})
 	}
-	return a.table(head, rows)
+	return a.rows(head, func(cells int) [][]string {
+		rows := a.listRows(i.All, cells)
+		for n := range rows {
+			rows[n] = rows[n][:len(head)]
+		}
+		return rows
+	})
 }
 
 // when is a moment for people, by their clock.
@@ -98,7 +101,10 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 	}
 }
 
-func (a *app) listRows(all []*snapshot.Listed) (rows [][]string) {
+var listHead = []column{{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}}
+
+// listRows are the rows under listHead, and when each snapshot was made.
+func (a *app) listRows(all []*snapshot.Listed, cells int) (rows [][]string) {
 	for i, u := range record.Listed(all) {
 		l := all[i]
 		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin)}
@@ -106,21 +112,22 @@ func (a *app) listRows(all []*snapshot.Listed) (rows [][]string) {
 			row[2] = "yes"
 		}
 		if u.TotalSectors != nil {
-			row[4] = fmt.Sprintf("%ds", *u.TotalSectors)
+			row[4] = words.Size(*u.TotalSectors * 512)
 		}
 		if u.ChunkSectors != nil {
-			row[5] = fmt.Sprintf("%ds", *u.ChunkSectors)
+			row[5] = words.Size(uint64(*u.ChunkSectors) * 512)
 		}
 		if l.COW != nil {
 			state := l.Survey.State()
 			row[1] = a.paintState(state, state.String())
 			if l.Survey.Complete() && state != look.Damaged {
-				row[3] = a.bar(l.Used(), 10)
+				row[3] = a.bar(l.Used(), cells, inTable)
 			}
 		}
 		if l.Merging {
 			row[1] += ", merging"
 		}
+		row = append(row, when(l.Created()))
 		rows = append(rows, row)
 	}
 	return rows

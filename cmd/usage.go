@@ -14,13 +14,13 @@ import (
 )
 
 type usageCmd struct {
-	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
+	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
 	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
-	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
-	Table     bool               `help:"Print the device-mapper tables that load the store read-only and that merge it."`
-	Script    bool               `help:"With --table: print a shell script in place of them, that shows the snapshot read-only (up), and takes that down again (down)."`
-	Warn      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`
-	Crit      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: CRITICAL when a store is this full, or is lost."`
+	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
+	Table     bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
+	Script    bool               `help:"With --table: print a shell script in place of them, to show the snapshot read-only (up), and to take that down again (down)."`
+	Warn      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
+	Crit      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
 	theOrigin `embed:""`
 	section   `embed:""`
 }
@@ -104,9 +104,9 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 		}
 		return dump.UsagePrometheus(a.stdout, a.usageRecords(readable), names)
 	case len(c.COW) > 1:
-		return a.table([]string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}, a.usageRows(all))
+		return a.rows(usageHead, func(cells int) [][]string { return a.usageRows(all, cells) })
 	case len(all) == 1:
-		return a.table(nil, a.usageSheet(all[0]))
+		return a.sheet(a.usageSheet(all[0]))
 	}
 	return nil
 }
