@@ -12,7 +12,7 @@ func (a *app) watch(device string, unit snapshot.Unit, most uint64) snapshot.Wat
 }
 
 func (a *app) newProgress(path, unit string, total uint64) *progress.Progress {
-	to := progress.Teller{Say: a.say, Every: a.often, Tick: a.tick, Done: a.ctx.Done(), Interrupted: snapshot.ErrInterrupted}
+	to := progress.Teller{Say: a.say, Every: a.often, Tick: a.tick, Context: a.ctx, Interrupted: snapshot.ErrInterrupted}
 	if isTerminal(a.stderr.File()) && !isPlainTerminal() {
 		to.Bar = a.stderr
 	}

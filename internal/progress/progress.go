@@ -2,6 +2,7 @@
 package progress
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
@@ -22,7 +23,7 @@ type Teller struct {
 	Say         func(about, format string, args ...any)
 	Every       time.Duration    // how often a line is written without being asked for; 0 for never
 	Tick        <-chan os.Signal // asks for a line
-	Done        <-chan struct{}  // the work is to end
+	Context     context.Context  // done when the work is to end
 	Interrupted error            // with which it ends then
 }
 
@@ -60,7 +61,7 @@ func (p *Progress) NoBar() { p.bar = nil }
 func (p *Progress) Visit(done uint64) error {
 	p.done = done
 	select {
-	case <-p.to.Done:
+	case <-p.to.Context.Done():
 		return p.to.Interrupted
 	case <-p.to.Tick:
 		p.line()
