@@ -74,7 +74,9 @@ func (a *app) told(r result, record any, words string) error {
 	if words == "" {
 		return nil
 	}
-	return a.print("%s\n", words)
+	w := linesTo(a.stdout)
+	w.line("%s", words)
+	return w.err
 }
 
 // made says that a file was written, or a device, and how much it holds.
