@@ -10,6 +10,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/runlog"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -28,6 +29,9 @@ type app struct {
 	alarm    *dump.Alarm // what it exits with as a monitoring plugin
 	where    []string    // volumes of LVM are looked for
 	session  *snapshot.Session
+	evidence dump.Run      // for the log
+	log      *runlog.Log   // nil where there is none
+	named    []string      // devices and files, on the command line
 	often    time.Duration // how often progress is told without being asked for; 0 for never
 }
 
@@ -35,6 +39,7 @@ type app struct {
 type globals struct {
 	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
+	Log     path `placeholder:"FILE" help:"Append a JSON line to FILE, a run log for evidence: command line, time, host, each device's identity, digests, findings, exit status."`
 	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
 }
 

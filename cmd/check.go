@@ -109,6 +109,7 @@ func (s *checks) add(p path) error {
 		return err
 	}
 	defer x.Close()
+	a.found(x.COW.Text, &x.Report)
 	if x.Report.Identity.State == look.Invalid {
 		a.status |= a.outcomes.invalid
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -68,6 +67,8 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	defer stop()
 	a := &app{ctx: ctx, tick: early.Signals, stdout: stdio.NewOutput(stdout, stdout == os.Stdout && early.OutputClosed()), stderr: stdio.NewErrors(stderr)}
 	defer a.end()
+	a.evidence.Command, a.evidence.Start = append([]string{"dmcow"}, args...), moment()
+	defer func() { code = a.writeLog(code) }()
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
@@ -80,7 +81,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	err := a.run(args)
 	a.tell()
-	if isMonitoring(args) {
+	if rules.Monitors(args) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)
@@ -105,9 +106,10 @@ func (a *app) run(args []string) error {
 	}
 	line, err := rules.Read(args)
 	if err != nil {
-		return misused(args[rules.Command(args)], err.Error())
+		return usageError{fmt.Errorf("%s: %w", args[rules.Command(args)], err)}
 	}
-	k, err := newParser(&c, line, help, a.stderr).Parse(line)
+	parser := newParser(&c, line, help, a.stderr)
+	k, err := parser.Parse(rules.Gather(line, takesValue(parser)))
 	if err != nil {
 		return misuse(err)
 	}
@@ -115,39 +117,15 @@ func (a *app) run(args []string) error {
 		return err
 	}
 	a.flags = c.globals
+	if err := a.openLog(k); err != nil {
+		return err
+	}
 	o, known := exits[k.Selected().Name]
 	if !known {
 		panic(k.Selected().Name + " has no exit statuses")
 	}
 	a.outcomes = o
 	return k.Run(a)
-}
-
-// checkPV refuses to be told where to look for VG/LV, where nothing is one.
-func checkPV(k *kong.Context) error {
-	given, named := false, []path(nil)
-	for _, p := range k.Path {
-		given = given || p.Flag != nil && p.Flag.Name == "pv"
-		var v *kong.Value
-		switch {
-		case p.Positional != nil:
-			v = p.Positional
-		case p.Flag != nil && slices.Contains([]string{"origin", "into", "from", "against"}, p.Flag.Name):
-			v = p.Flag.Value
-		default:
-			continue
-		}
-		switch x := v.Target.Interface().(type) {
-		case path:
-			named = append(named, x)
-		case []path:
-			named = append(named, x...)
-		}
-	}
-	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
-		return nil
-	}
-	return misused(k.Selected().Name, "--pv goes with VG/LV, and no VG/LV is named")
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say whatever happens.

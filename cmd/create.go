@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"dmcow/dump"
+	"dmcow/internal/record"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -46,7 +46,7 @@ func (c *createCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.told(c.result, c.record(p), fmt.Sprintf("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors",
+		return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), fmt.Sprintf("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors",
 			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors()))
 	}
 	switch {
@@ -62,12 +62,5 @@ func (c *createCmd) Run(a *app) error {
 		return err
 	}
 	a.made(p.COW.Text, fmt.Sprintf("a store with %s of %s", words.Count(p.Chunks, "chunk"), words.Size(uint64(p.COW.Fresh.ChunkSectors())*512)), p.Size)
-	return a.told(c.result, c.record(p), "")
-}
-
-func (c *createCmd) record(p *snapshot.Create) dump.Created {
-	return dump.Created{
-		Device: p.COW.Text, DryRun: c.DryRun, Origin: string(c.Origin), From: string(c.From),
-		ChunkSectors: uint64(p.COW.Fresh.ChunkSectors()), Chunks: p.Chunks, StoreSectors: uint64(p.Size.Sectors()),
-	}
+	return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), "")
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"dmcow/dump"
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
@@ -64,7 +63,7 @@ func (c *exportCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.told(c.result, c.record(p, nil), fmt.Sprintf("%s: would write %s of %s", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text)))
+		return a.told(c.result, record.Exported(p, c.DryRun, nil), fmt.Sprintf("%s: would write %s of %s", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text)))
 	}
 	if p.Output.Replaces {
 		if err := a.ask(p.Output.Name, "%swrite the snapshot over it?", over(p.Output.Loss)); err != nil {
@@ -86,21 +85,11 @@ func (c *exportCmd) Run(a *app) error {
 		return err
 	}
 	c.report(a, p, time.Since(start))
+	a.evidence.Digests = record.Exported(p, false, sums).Digests
 	if c.isJSON() {
-		return a.told(c.result, c.record(p, sums), "")
+		return a.told(c.result, record.Exported(p, c.DryRun, sums), "")
 	}
 	return c.printSums(a, p.Output, sums)
-}
-
-func (c *exportCmd) record(p *snapshot.Export, sums map[string]hash.Hash) dump.Exported {
-	r := dump.Exported{
-		Device: p.Snapshot.COW.Text, Origin: p.Snapshot.Origin.Text, DryRun: c.DryRun, File: p.Output.Name,
-		Bytes: uint64(p.Snapshot.View.Size()), HoleBytes: uint64(p.Output.Holes), Digests: map[string]string{},
-	}
-	for name, d := range sums {
-		r.Digests[name] = hex.EncodeToString(d.Sum(nil))
-	}
-	return r
 }
 
 // report says what was done, and how fast.

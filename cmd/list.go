@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"dmcow/dump"
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -42,15 +44,23 @@ func (c *listCmd) Run(a *app) error {
 	}
 	switch c.Output {
 	case "json":
-		return dump.ListJSON(a.stdout, listRecords(i.All))
+		return dump.ListJSON(a.stdout, record.Listed(i.All))
 	case "csv":
-		return dump.ListCSV(a.stdout, listRecords(i.All))
+		return dump.ListCSV(a.stdout, record.Listed(i.All))
 	}
 	if len(i.All) == 0 {
 		a.say("list", "no COW store found")
 		return nil
 	}
 	return a.rows(listHead, func(cells int) [][]string { return a.listRows(i.All, cells) })
+}
+
+// when is a moment for people, by their clock.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04")
 }
 
 // unseen says why no block device was looked at: a list of nothing would say too much then.
@@ -81,46 +91,14 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 	}
 }
 
-// recorded is what is known of a store that cannot be read: LVM's record of it.
-func recorded(l *snapshot.Listed) dump.Usage {
-	u := dump.Usage{Device: l.Name, State: dump.Unreadable}
-	var r *snapshot.Refusal
-	if errors.As(l.Err, &r) {
-		u.Error = new(r.Err.Error())
-	}
-	if size, chunk := l.Recorded(); size > 0 {
-		u.TotalSectors, u.ChunkSectors = new(uint64(size.Sectors())), &chunk
-	}
-	return u
+var listHead = []words.Column{
+	{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}, {Head: "created"},
 }
-
-func listRecords(all []*snapshot.Listed) (records []dump.Listed) {
-	for _, l := range all {
-		r := dump.Listed{Name: l.Name, Active: l.Active, Merging: l.Merging}
-		if l.Origin != "" {
-			r.Origin = &l.Origin
-		}
-		if l.COWDevice != "" {
-			r.COWDevice = &l.COWDevice
-		}
-		if l.Sectors > 0 {
-			r.OriginSectors = new(uint64(l.Sectors))
-		}
-		r.Usage = recorded(l)
-		if u := l.Used(); u != nil {
-			r.Usage = record(u)
-		}
-		records = append(records, r)
-	}
-	return records
-}
-
-var listHead = []words.Column{{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}}
 
 func (a *app) listRows(all []*snapshot.Listed, cells int) (rows [][]string) {
-	for i, u := range listRecords(all) {
+	for i, u := range record.Listed(all) {
 		l := all[i]
-		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin)}
+		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin), when(l.Created())}
 		if u.Active {
 			row[2] = "yes"
 		}

@@ -7,6 +7,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -119,7 +120,7 @@ func (t *mergeText) foretell(what string) error {
 		t.app.say(t.merge.Origin.Text, "%s", bears)
 	}
 	if t.flags.isJSON() {
-		return t.app.told(t.flags.result, t.record(merge.Result{Chunks: t.merge.Chunks, Written: t.merge.Bytes}), "")
+		return t.app.told(t.flags.result, t.record(merge.Result{}), "")
 	}
 	w := linesTo(t.app.stdout)
 	w.line("%s: would replace %s by the data of %s", words.Printable(t.merge.Origin.Text), what, words.Printable(t.merge.COW.Text))
@@ -135,19 +136,7 @@ func (t *mergeText) foretell(what string) error {
 
 // record is the merge as programs are told it.
 func (t *mergeText) record(r merge.Result) dump.Merged {
-	m := t.merge
-	x := dump.Merged{
-		Device: m.COW.Text, Origin: m.Origin.Text, DryRun: t.flags.DryRun, Chunks: r.Chunks, WrittenBytes: uint64(r.Written),
-		SharedBytes: uint64(r.Shared), HoleBytes: uint64(r.Holes), IdenticalChunks: r.Identical, ListKept: t.keeps,
-		UnreadChunks: uint64(len(r.Failed)), BeyondChunks: m.Beyond, Siblings: []dump.MergeSibling{},
-	}
-	for _, o := range m.Siblings {
-		x.Siblings = append(x.Siblings, dump.MergeSibling{Name: o.COW.Text, Lost: o.Lost, Exceptions: o.Saving.Chunks})
-	}
-	if !t.flags.DryRun && !m.IsEmpty() {
-		x.Kept = undoOf(string(t.flags.Undo)).Record()
-	}
-	return x
+	return record.Merged(t.merge, r, t.flags.DryRun, t.keeps, undoOf(string(t.flags.Undo)))
 }
 
 // takingBack says how a merge with an undo log is taken back.

@@ -42,6 +42,7 @@ func (c *mountCmd) Run(a *app) error {
 				return unable("daemon", err)
 			}
 			a.status |= status(end)
+			a.log = nil // the one in the background writes it
 			return nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"dmcow/check"
 	"dmcow/internal/device/devicetest"
@@ -44,6 +45,8 @@ func TestReadme(t *testing.T) {
 // TestReadmeSession runs the command lines that the README shows, and compares
 // what they print, as far as it is shown.
 func TestReadmeSession(t *testing.T) {
+	defer func(l *time.Location) { time.Local = l }(time.Local)
+	time.Local = time.UTC
 	b, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)

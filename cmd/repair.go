@@ -88,6 +88,7 @@ func (c *repairCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
+	a.found(p.COW.Text, &p.Plan.Before)
 	m := &repairing{app: a, flags: c, repair: p, name: p.COW.Text}
 	if err := m.show(); err != nil {
 		return err

@@ -76,6 +76,9 @@ func (a *app) usageSheet(r *snapshot.Used) [][2]string {
 	if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 		rows = append(rows, a.room(r)...)
 	}
+	if made := a.session.Created(r); !made.IsZero() {
+		rows = append(rows, [2]string{"created", when(made)})
+	}
 	return append(rows, users(r.COW)...)
 }
 

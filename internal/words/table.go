@@ -1,6 +1,7 @@
 package words
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -15,8 +16,10 @@ const gap = "  "
 
 // Table is rows under a head, in columns that are as wide as they need to be. It has no lines to be drawn: it is
 // read on the consoles of rescue systems, too. Where that would take more than so many columns of the terminal (0
-// for any number), each row becomes a [Sheet] of its own, so that a long name breaks no row.
+// for any number), each row becomes a [Sheet] of its own, so that a long name breaks no row. A column in which no row
+// has more than a dash is left out.
 func Table(head []Column, rows [][]string, columns int) string {
+	head, rows = used(head, rows)
 	wide := make([]int, len(head))
 	total := (len(head) - 1) * len(gap)
 	for i, c := range head {
@@ -47,6 +50,21 @@ func Table(head []Column, rows [][]string, columns int) string {
 		line(func(i int) string { return row[i] })
 	}
 	return b.String()
+}
+
+// used are the columns in which a row has something.
+func used(head []Column, rows [][]string) (some []Column, cells [][]string) {
+	cells = make([][]string, len(rows))
+	for i, c := range head {
+		if !slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "-" }) {
+			continue
+		}
+		some = append(some, c)
+		for n, row := range rows {
+			cells[n] = append(cells[n], row[i])
+		}
+	}
+	return some, cells
 }
 
 func sheets(head []Column, rows [][]string, columns int) string {
