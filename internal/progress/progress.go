@@ -89,6 +89,10 @@ func (p *Progress) line() {
 	if rate > 0 {
 		left = fmt.Sprintf("%.0f s", float64(p.total-min(p.done, p.total))/rate)
 	}
+	if p.unit == "byte" {
+		p.to.Say(p.about, "%s of at most %s, %s/s, at most %s left", words.Size(p.done), words.Size(p.total), words.Size(uint64(rate)), left)
+		return
+	}
 	p.to.Say(p.about, "%s %d of at most %d, %.0f %ss/s, at most %s left", p.unit, p.done, p.total, rate, p.unit, left)
 }
 
