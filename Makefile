@@ -31,19 +31,19 @@ man:
 completions:
 	$(GO) run ./internal/manual completions build/completions
 
-# The main job, on the COW device of a real LVM snapshot of an ext4 volume.
+# The main job, on the COW device of a real LVM snapshot of an ext4 volume: what the README shows.
 demo: build
 	@mkdir -p build
-	@gunzip -c testdata/kernel/lvm-ext4.cow.gz >build/snap.cow
-	cd build && ../dmcow dump --ranges snap.cow | head -n 10
-	cd build && ../dmcow usage --origin-size 16M snap.cow
-	cd build && ../dmcow check --origin-size 16M snap.cow
-	@gunzip -c testdata/kernel/lvm-ext4.origin.gz >build/origin.img
-	cd build && ../dmcow diff --origin origin.img --summary snap.cow
-	cd build && ../dmcow export --origin origin.img --hash sha256 --force --yes snap.cow that-day.img
 	@gunzip -c testdata/lvm/linear.0.gz >build/disk.img
-	cd build && ../dmcow list --pv disk.img
-	cd build && ../dmcow check vg0/snap --pv disk.img
+	./dmcow list build/disk.img
+	@gunzip -c testdata/kernel/lvm-ext4.cow.gz >build/snap.cow
+	@gunzip -c testdata/kernel/lvm-ext4.origin.gz >build/origin.img
+	./dmcow usage --origin build/origin.img build/snap.cow
+	./dmcow check --origin build/origin.img build/snap.cow
+	./dmcow dump --ranges build/snap.cow | head -n 10
+	./dmcow diff --origin build/origin.img --summary build/snap.cow
+	./dmcow export --origin build/origin.img --hash sha256 --force --yes build/snap.cow build/that-day.img
+	./dmcow check vg0/snap --pv build/disk.img
 
 # All tests but those that take long, in some eight minutes on two idle processors.
 test: lab host-test kernel-test
