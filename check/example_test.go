@@ -19,7 +19,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "cow")
 	content := make([]byte, 64<<10)
-	copy(content, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00\x08")                                // chunks of 8 sectors
+	copy(content, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00\x08")                                // 8-sector chunks
 	copy(content[4096:], "\x07\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00") // 7 -> 1
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		log.Fatal(err)

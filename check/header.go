@@ -29,10 +29,11 @@ var BadMagic = &Rule{
 		}
 		f := &Finding{
 			detail: fmt.Sprintf("the magic is 0x%08x, not 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence()),
-			repair: s.rewrite(""),
+			repair: s.rewrite(""), command: s.rewriting(),
 		}
 		if s.id.Survives(s.device) {
-			f.repair = fmt.Sprintf("write the magic again and keep the other fields, which are plausible: chunks of %d sectors, valid %d",
+			f.command = headerOf(s.id.Header)
+			f.repair = fmt.Sprintf("write the magic again and keep the other fields, which are plausible: %d-sector chunks, valid %d",
 				s.id.Header.ChunkSectors, s.id.Header.Valid)
 		}
 		return f
@@ -52,15 +53,15 @@ var LostHeader = &Rule{
 		case !s.isHeadless() || s.id.Blank:
 			return nil
 		case s.id.Survives(s.device):
-			return &Finding{detail: fmt.Sprintf("the magic is 0, but the other fields survive: valid %d, version %d, chunks of %d sectors%s",
+			return &Finding{detail: fmt.Sprintf("the magic is 0, but the other fields survive: valid %d, version %d, %d-sector chunks%s",
 				h.Valid, h.Version, h.ChunkSectors, s.evidence())}
 		case s.probe() == nil:
 			return nil
 		default:
 			return &Finding{
-				detail: fmt.Sprintf("the magic is 0; the other fields are valid %d, version %d, chunks of %d sectors%s",
+				detail: fmt.Sprintf("the magic is 0; the other fields are valid %d, version %d, %d-sector chunks%s",
 					h.Valid, h.Version, h.ChunkSectors, s.evidence()),
-				repair: s.rewrite("do not activate the snapshot; "),
+				repair: s.rewrite("do not activate the snapshot; "), command: s.rewriting(),
 			}
 		}
 	},
@@ -94,7 +95,7 @@ var LVMChunkSizeDiffers = &Rule{
 		if recorded == 0 || !s.hasHeader() || format.Sectors(s.id.Header.ChunkSectors) == recorded {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("the header has chunks of %d sectors, LVM's metadata %d", s.id.Header.ChunkSectors, recorded)}
+		return &Finding{detail: fmt.Sprintf("the header has %d-sector chunks, LVM's metadata %d", s.id.Header.ChunkSectors, recorded)}
 	},
 }
 
@@ -111,8 +112,9 @@ var ZeroedHeader = &Rule{
 			return nil
 		}
 		return &Finding{
-			detail: "the first 4096 bytes are zero: the header was wiped, or this is a new, never active LVM snapshot on the blocks of an old one" + s.evidence(),
-			repair: s.rewrite("do not activate the snapshot; ") + "; if the snapshot is new and was never active, dmcow initialize --force instead",
+			detail:  "the first 4096 bytes are zero: the header was wiped, or this is a new, never active LVM snapshot on the blocks of an old one" + s.evidence(),
+			repair:  s.rewrite("do not activate the snapshot; ") + "; if the snapshot is new and was never active, dmcow initialize --force instead",
+			command: s.rewriting(),
 		}
 	},
 }
@@ -129,7 +131,10 @@ var BadVersion = &Rule{
 		if !s.hasHeader() || s.id.Header.Version == format.Version {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("the version is %d, not %d", s.id.Header.Version, format.Version)}
+		return &Finding{
+			detail:  fmt.Sprintf("the version is %d, not %d", s.id.Header.Version, format.Version),
+			command: headerOf(s.id.Header),
+		}
 	},
 }
 
@@ -151,11 +156,11 @@ var BadChunkSize = &Rule{
 		case err == nil:
 			return nil
 		case errors.Is(err, format.ErrNotBlockSized):
-			return &Finding{detail: fmt.Sprintf("the chunk size is %d sectors: %v, %d bytes", s.id.Header.ChunkSectors, err, block)}
+			return &Finding{detail: fmt.Sprintf("the chunk size is %d sectors: %v, %d bytes", s.id.Header.ChunkSectors, err, block), command: new("")}
 		}
 		return &Finding{
 			detail: fmt.Sprintf("the chunk size is %d sectors: %v%s", s.id.Header.ChunkSectors, err, s.evidence()),
-			repair: s.rewrite(""),
+			repair: s.rewrite(""), command: s.rewriting(),
 		}
 	},
 }
@@ -208,7 +213,6 @@ var UnfinishedStore = &Rule{
 	Kernel:   "takes it for a new device and writes an empty store over it",
 	Fate:     Formats,
 	Repair:   "run the same dmcow create again",
-	Command:  "create --origin BASE --from IMAGE",
 	header: func(s *scan) *Finding {
 		if !s.id.Unfinished {
 			return nil
@@ -245,7 +249,29 @@ func (s *scan) rewrite(first string) string {
 	if s.hasHeader() {
 		valid = fmt.Sprintf(", valid %d", min(s.id.Header.Valid, 1))
 	}
-	return fmt.Sprintf("%swrite the header again, with chunks of %d sectors%s", first, e.Geometry.ChunkSectors(), valid)
+	return fmt.Sprintf("%swrite the header again, with %d-sector chunks%s", first, e.Geometry.ChunkSectors(), valid)
+}
+
+// rewriting is the command of [scan.rewrite]. Where nothing shows whether the snapshot was marked invalid, it is
+// marked so: the kernel serves nothing wrong then, and revalidate can change it.
+func (s *scan) rewriting() *string {
+	e := s.probe()
+	if e == nil {
+		return new("")
+	}
+	h := format.Header{ChunkSectors: uint32(e.Geometry.ChunkSectors())}
+	if s.hasHeader() {
+		h.Valid = s.id.Header.Valid
+	}
+	return headerOf(h)
+}
+
+// headerOf is the command that writes a header.
+func headerOf(h format.Header) *string {
+	if format.CheckChunkSectors(h.ChunkSectors, format.SectorSize) != nil {
+		return new("")
+	}
+	return new(fmt.Sprintf("repair --header %ds --valid %d", h.ChunkSectors, min(h.Valid, 1)))
 }
 
 // hasList reports whether the header has a chunk size with which there can be a list.

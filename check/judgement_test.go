@@ -93,7 +93,7 @@ func rows(slot, n int) (spec string) {
 	return spec
 }
 
-// halves has some chunks of 32 sectors hold nothing but zeros in their first half, and something else
+// halves has some 32-sector chunks hold nothing but zeros in their first half, and something else
 // behind.
 func halves(first, end int) (spec string) {
 	for c := first; c < end; c++ {

@@ -23,7 +23,7 @@ var WrongChunkSize = &Rule{
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
 			return &Finding{
 				detail: fmt.Sprintf("the chunk size is %d sectors%s", s.geometry.ChunkSectors(), s.evidence()),
-				repair: s.rewrite("do not activate the snapshot; "),
+				repair: s.rewrite("do not activate the snapshot; "), command: s.rewriting(),
 			}
 		}
 		return nil
@@ -178,7 +178,7 @@ var OlderStore = &Rule{
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() > s.geometry.ChunkBytes() {
-			return &Finding{detail: "the list is empty: the device held another store, or the chunk size is wrong" + s.evidence()}
+			return &Finding{detail: "the list is empty: the device held another store, or the chunk size is wrong" + s.evidence(), command: s.rewriting()}
 		}
 		return nil
 	},

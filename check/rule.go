@@ -78,6 +78,7 @@ type Finding struct {
 
 	detail  string
 	repair  string   // in place of the rule's, where it depends
+	command *string  // likewise; empty where nothing can be typed without knowing more
 	meaning *Meaning // likewise
 	facts   *facts
 	// expected is the new chunk that an exception should have, where that is what is wrong.
@@ -134,6 +135,14 @@ func (f Finding) Remedy() string {
 		return "write what its neighbours show (--rebuild); or " + text
 	}
 	return text
+}
+
+// Fix is the command that repairs it, with its flags and without the device; it is empty where none does.
+func (f Finding) Fix() string {
+	if f.command != nil {
+		return *f.command
+	}
+	return f.Command
 }
 
 // Where names the place in words; it is empty for the store as a whole.

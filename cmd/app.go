@@ -10,6 +10,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/runlog"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -28,14 +29,18 @@ type app struct {
 	alarm    *dump.Alarm // what it exits with as a monitoring plugin
 	where    []string    // volumes of LVM are looked for
 	session  *snapshot.Session
+	evidence dump.Run      // for the log
+	log      *runlog.Log   // nil where there is none
+	named    []string      // devices and files, on the command line
 	often    time.Duration // how often progress is told without being asked for; 0 for never
 }
 
 // globals are the flags of every command.
 type globals struct {
-	NoColor bool `help:"No colours. So does a NO_COLOR in the environment."`
+	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
-	Yes     bool `help:"Answer yes to the question that a writing command asks. Taken and ignored by the others."`
+	Log     path `placeholder:"FILE" help:"Append a line to FILE, a run log, as JSON: the command line, when and where it ran, each device's identity, digests, findings and the exit status."`
+	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
 }
 
 // unable is the refusal of what cannot be done with a device.

@@ -13,11 +13,11 @@ import (
 )
 
 type checkCmd struct {
-	COW       []path `arg:"" optional:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
+	COW       []path `arg:"" optional:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
 	Output    string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
 	All       bool   `help:"Show all findings, not only the first ten of each rule."`
-	Quiet     bool   `short:"q" help:"Print no findings: the exit status tells."`
-	ListRules bool   `help:"Print the rules, and look at no device."`
+	Quiet     bool   `short:"q" help:"Print nothing; the exit status says all."`
+	ListRules bool   `help:"Print the rules, without a device."`
 	theOrigin `embed:""`
 	section   `embed:""`
 }
@@ -109,6 +109,7 @@ func (s *checks) add(p path) error {
 		return err
 	}
 	defer x.Close()
+	a.found(x.COW.Text, &x.Report)
 	if x.Report.Identity.State == look.Invalid {
 		a.status |= a.outcomes.invalid
 	}
@@ -122,7 +123,7 @@ func (s *checks) add(p path) error {
 	case c.Output == "json":
 		return s.json.Add(a.stdout, dump.Check{Device: x.COW.Text, Report: &x.Report, Each: x.Each, Remedy: v.remedy})
 	}
-	w := &lines{w: a.stdout}
+	w := linesTo(a.stdout)
 	if s.long {
 		w.line("")
 	}
@@ -139,11 +140,11 @@ func (s *checks) end() error {
 }
 
 func (a *app) listRules() error {
-	w := &lines{w: a.stdout}
+	w := linesTo(a.stdout)
 	for _, r := range check.Rules() {
 		w.line("%s (%s)\n  when:   %s\n  kernel: %s", r.Name, r.Severity, r.When, r.Kernel)
 		if r.Repair != "" {
-			w.line("  repair: %s", a.remedy(check.Finding{Rule: r}, "COW"))
+			w.line("  repair: %s", a.remedy(check.Finding{Rule: r}, "COW", " --origin ORIGIN"))
 		}
 	}
 	return w.err

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -19,9 +18,9 @@ import (
 	"dmcow/internal/version"
 )
 
-const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
-snapshots (the device behind an LVM classic snapshot), on the COW device or an
-image of it, without the kernel.
+const description = `Reads, checks, repairs and merges the copy-on-write (COW) stores of device-mapper persistent
+snapshots, such as LVM classic snapshots, on the COW device or an image of it, without the
+kernel.
 
 Exit status, a sum of:
 
@@ -35,19 +34,19 @@ type cli struct {
 // commands are all that there are, in the order of the help.
 func commands() []command {
 	return []command{
-		{"list", toLook, new(listCmd), "List every COW store in sight: snapshots of LVM, active or not, and others that are active."},
-		{"usage", toLook, new(usageCmd), "Print how full a store is, and what the kernel would say of it."},
-		{"check", toLook, new(checkCmd), "Look for every fault of a store."},
-		{"dump", toLook, new(dumpCmd), "Print header and exceptions."},
-		{"diff", toLook, new(diffCmd), "Print where the origin differs from a snapshot."},
-		{"export", toGet, new(exportCmd), "Write what a snapshot holds as a raw image."},
+		{"list", toLook, new(listCmd), "List all COW stores: LVM snapshots, active or not, and other active snapshots."},
+		{"usage", toLook, new(usageCmd), "Show how full a store is, and the kernel's status of it."},
+		{"check", toLook, new(checkCmd), "Find all damage of a store."},
+		{"dump", toLook, new(dumpCmd), "Print the header and the exceptions."},
+		{"diff", toLook, new(diffCmd), "Show where a snapshot and its origin differ."},
+		{"export", toGet, new(exportCmd), "Write a snapshot to a raw image."},
 		{"mount", toGet, new(mountCmd), "Show a snapshot as a file, through FUSE."},
-		{"merge", toPut, new(mergeCmd), "Put a snapshot's chunks back into its origin."},
-		{"merge-step", toPut, new(mergeStepCmd), "Take single steps of a merge, as the kernel takes them."},
-		{"repair", toMend, new(repairCmd), "Mend what check finds."},
-		{"revalidate", toMend, new(revalidateCmd), "Mark an invalid snapshot valid again."},
+		{"merge", toPut, new(mergeCmd), "Merge a snapshot back into its origin."},
+		{"merge-step", toPut, new(mergeStepCmd), "Merge step by step, exactly as the kernel does."},
+		{"repair", toMend, new(repairCmd), "Repair what check finds."},
+		{"revalidate", toMend, new(revalidateCmd), "Mark an invalid snapshot valid again (\"flip the fifth byte\"), if that is safe."},
 		{"invalidate", toMend, new(invalidateCmd), "Mark a snapshot invalid."},
-		{"create", toMake, new(createCmd), "Write a store of what changed from one image to another."},
+		{"create", toMake, new(createCmd), "Write the difference between two images as a store."},
 		{"initialize", toMake, new(initializeCmd), "Write an empty store."},
 	}
 }
@@ -68,6 +67,8 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	defer stop()
 	a := &app{ctx: ctx, tick: early.Signals, stdout: stdio.NewOutput(stdout, stdout == os.Stdout && early.OutputClosed()), stderr: stdio.NewErrors(stderr)}
 	defer a.end()
+	a.evidence.Command, a.evidence.Start = append([]string{"dmcow"}, args...), moment()
+	defer func() { code = a.writeLog(code) }()
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
@@ -80,7 +81,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	err := a.run(args)
 	a.tell()
-	if isMonitoring(args) {
+	if rules.Monitors(args) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)
@@ -105,9 +106,10 @@ func (a *app) run(args []string) error {
 	}
 	line, err := rules.Read(args)
 	if err != nil {
-		return misused(args[rules.Command(args)], err.Error())
+		return usageError{fmt.Errorf("%s: %w", args[rules.Command(args)], err)}
 	}
-	k, err := newParser(&c, line, help, a.stderr).Parse(line)
+	parser := newParser(&c, line, help, a.stderr)
+	k, err := parser.Parse(rules.Gather(line, takesValue(parser)))
 	if err != nil {
 		return misuse(err)
 	}
@@ -115,39 +117,15 @@ func (a *app) run(args []string) error {
 		return err
 	}
 	a.flags = c.globals
+	if err := a.openLog(k); err != nil {
+		return err
+	}
 	o, known := exits[k.Selected().Name]
 	if !known {
 		panic(k.Selected().Name + " has no exit statuses")
 	}
 	a.outcomes = o
 	return k.Run(a)
-}
-
-// checkPV refuses to be told where to look for VG/LV, where nothing is one.
-func checkPV(k *kong.Context) error {
-	given, named := false, []path(nil)
-	for _, p := range k.Path {
-		given = given || p.Flag != nil && p.Flag.Name == "pv"
-		var v *kong.Value
-		switch {
-		case p.Positional != nil:
-			v = p.Positional
-		case p.Flag != nil && slices.Contains([]string{"origin", "into", "from", "against"}, p.Flag.Name):
-			v = p.Flag.Value
-		default:
-			continue
-		}
-		switch x := v.Target.Interface().(type) {
-		case path:
-			named = append(named, x)
-		case []path:
-			named = append(named, x...)
-		}
-	}
-	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
-		return nil
-	}
-	return misused(k.Selected().Name, "--pv goes with VG/LV, and no VG/LV is named")
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say whatever happens.
@@ -172,7 +150,8 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.PostBuild(addManual),
 		kong.PostBuild(group),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 90}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.Help(printHelp),
 	}
 	for _, command := range named(args) {
 		options = append(options, kong.DynamicCommand(command.name, command.help, "", command.flags))

@@ -4,19 +4,19 @@ import (
 	"errors"
 	"fmt"
 
-	"dmcow/dump"
+	"dmcow/internal/record"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
 
 type createCmd struct {
-	COW       path               `arg:"" help:"COW device to write, or an image file, which is made where there is none, or - for standard output."`
-	Origin    path               `required:"" placeholder:"BASE" help:"What the snapshot's origin holds."`
-	From      path               `required:"" placeholder:"IMAGE" help:"What the snapshot is to read as: as large as BASE."`
+	COW       path               `arg:"" help:"COW device or image file to write (a missing file is created), or - for standard output."`
+	Origin    path               `required:"" placeholder:"BASE" help:"Origin of the snapshot."`
+	From      path               `required:"" placeholder:"IMAGE" help:"What the snapshot should read as; same size as BASE."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
-	Force     bool               `help:"Write over a store or over whatever else the device holds."`
-	Live      bool               `help:"Read also images that somebody else is using: what is written meanwhile shows in part."`
+	Force     bool               `help:"Write even if the device holds a store or other data."`
+	Live      bool               `help:"Read images that are in use, too; writes during the run may show in part."`
 	writing   `embed:""`
 }
 
@@ -46,12 +46,12 @@ func (c *createCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.told(c.result, c.record(p), fmt.Sprintf("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors",
+		return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), fmt.Sprintf("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors",
 			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors()))
 	}
 	switch {
 	case p.Asks:
-		err = a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors())
+		err = a.ask(p.COW.Text, "%swrite a store here, with %d-sector chunks?", over(p.Loss), p.COW.Fresh.ChunkSectors())
 	case c.COW != "-":
 		err = a.checkAnswerable()
 	}
@@ -61,13 +61,6 @@ func (c *createCmd) Run(a *app) error {
 	if err := p.Do(); err != nil {
 		return err
 	}
-	a.made(p.COW.Text, fmt.Sprintf("a store with %s of %d sectors", words.Count(p.Chunks, "chunk"), p.COW.Fresh.ChunkSectors()), p.Size)
-	return a.told(c.result, c.record(p), "")
-}
-
-func (c *createCmd) record(p *snapshot.Create) dump.Created {
-	return dump.Created{
-		Device: p.COW.Text, DryRun: c.DryRun, Origin: string(c.Origin), From: string(c.From),
-		ChunkSectors: uint64(p.COW.Fresh.ChunkSectors()), Chunks: p.Chunks, StoreSectors: uint64(p.Size.Sectors()),
-	}
+	a.made(p.COW.Text, fmt.Sprintf("a store with %s of %s", words.Count(p.Chunks, "chunk"), words.Size(uint64(p.COW.Fresh.ChunkSectors())*512)), p.Size)
+	return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), "")
 }

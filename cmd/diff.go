@@ -14,12 +14,12 @@ import (
 
 type diffCmd struct {
 	viewing `embed:""`
-	Against path   `placeholder:"COW2" help:"Another snapshot of the same origin, to compare with in place of the origin."`
-	Content bool   `help:"Compare the data, and leave out chunks that are equal after all."`
-	Summary bool   `help:"Print totals alone."`
-	Map     bool   `help:"Draw where the changes lie on the origin."`
-	SVG     path   `name:"svg" placeholder:"FILE" help:"Draw that to a file, too, as a picture (SVG); - draws it to standard output, in place of text."`
-	Force   bool   `help:"Replace the file of --svg, if it is there."`
+	Against path   `placeholder:"COW2" help:"Compare with another snapshot of the same origin instead of the origin."`
+	Content bool   `help:"Compare the data, and leave out equal chunks."`
+	Summary bool   `help:"Print only the totals."`
+	Map     bool   `help:"Draw a map of the changes."`
+	SVG     path   `name:"svg" placeholder:"FILE" help:"Also draw the map as a picture (SVG) to a file, or with - to standard output instead of text."`
+	Force   bool   `help:"Replace an existing --svg file."`
 	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 }
 

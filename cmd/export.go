@@ -4,7 +4,6 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"dmcow/dump"
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
@@ -22,7 +21,7 @@ type exportCmd struct {
 	viewing  `embed:""`
 	result   `embed:""`
 	File     path     `arg:"" optional:"" help:"File or block device to write, or - for standard output. Default: standard output."`
-	Force    bool     `help:"Replace a file that is there, or write over what a block device holds."`
+	Force    bool     `help:"Replace an existing file, or write over the data of a block device."`
 	Hash     []string `enum:"sha256,sha1,md5" placeholder:"NAME" help:"Print the digest of what was written: sha256, sha1 or md5. May be given several times."`
 	Progress bool     `help:"Show progress even if standard error is not a terminal: a line every ten seconds."`
 	DryRun   bool     `help:"Print what would be done, and write nothing."`
@@ -64,7 +63,7 @@ func (c *exportCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.told(c.result, c.record(p, nil), fmt.Sprintf("%s: would write %s of %s", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text)))
+		return a.told(c.result, record.Exported(p, c.DryRun, nil), fmt.Sprintf("%s: would write %s of %s", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text)))
 	}
 	if p.Output.Replaces {
 		if err := a.ask(p.Output.Name, "%swrite the snapshot over it?", over(p.Output.Loss)); err != nil {
@@ -86,21 +85,11 @@ func (c *exportCmd) Run(a *app) error {
 		return err
 	}
 	c.report(a, p, time.Since(start))
+	a.evidence.Digests = record.Exported(p, false, sums).Digests
 	if c.isJSON() {
-		return a.told(c.result, c.record(p, sums), "")
+		return a.told(c.result, record.Exported(p, c.DryRun, sums), "")
 	}
 	return c.printSums(a, p.Output, sums)
-}
-
-func (c *exportCmd) record(p *snapshot.Export, sums map[string]hash.Hash) dump.Exported {
-	r := dump.Exported{
-		Device: p.Snapshot.COW.Text, Origin: p.Snapshot.Origin.Text, DryRun: c.DryRun, File: p.Output.Name,
-		Bytes: uint64(p.Snapshot.View.Size()), HoleBytes: uint64(p.Output.Holes), Digests: map[string]string{},
-	}
-	for name, d := range sums {
-		r.Digests[name] = hex.EncodeToString(d.Sum(nil))
-	}
-	return r
 }
 
 // report says what was done, and how fast.
@@ -120,7 +109,7 @@ func (c *exportCmd) printSums(a *app, o *snapshot.Output, sums map[string]hash.H
 	if o.Name == "-" {
 		w = a.stderr
 	}
-	text := &lines{w: w}
+	text := &lines{w: w} // not wrapped: programs read it
 	for i, name := range c.Hash {
 		if !slices.Contains(c.Hash[:i], name) {
 			text.line("%x  %s", sums[name].Sum(nil), words.Printable(o.Name))

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/fatih/color"
 
 	"dmcow/check"
+	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -32,7 +34,7 @@ func (v *checked) human(w *lines) error {
 		w.line("\n%s", strings.Join(notes, "\n"))
 	}
 	if next := v.next(); next != "" {
-		w.line("\nnext: %s", next)
+		w.plain("\n" + words.Command(v.app.paint(color.Bold, "next:")+" "+next, w.columns))
 	}
 	return w.err
 }
@@ -43,7 +45,7 @@ func (v *checked) notes() (all []string) {
 		all = append(all, "not tested: "+what)
 	}
 	if len(v.Report.Untested) > 0 && v.Options.Origin == 0 {
-		all = append(all, "            (--origin or --origin-size tells)")
+		all = append(all, "            (name it with --origin or --origin-size)")
 	}
 	if len(v.Report.Unread) > 0 {
 		all = append(all, "not checked: the parts that cannot be read")
@@ -69,7 +71,7 @@ func (a *app) headline(r *check.Report) string {
 	case check.Uninitialized:
 		text = "uninitialized: the kernel would write a new store here"
 	case check.Sound:
-		text = fmt.Sprintf("sound: %s in %s", words.Count(r.Exceptions, "exception"), words.Count(r.Areas, "area"))
+		text = fmt.Sprintf("%s: %s in %s", a.paint(color.FgGreen, "sound"), words.Count(r.Exceptions, "exception"), words.Count(r.Areas, "area"))
 	}
 	if len(r.Unread) > 0 {
 		text = fmt.Sprintf("%s; what was read (%s) has no errors", a.paint(color.FgRed, "not everything could be read"), words.Count(r.Exceptions, "exception"))
@@ -108,7 +110,10 @@ func (v *checked) group(w *lines, t check.Tally) error {
 	}
 	w.line("  kernel: %s", t.Kernel)
 	if first := t.Findings[0]; first.Remedy() != "" {
-		w.line("  repair: %s", v.remedy(first))
+		w.line("  repair: %s", first.Remedy())
+		if c := v.app.command(first, v.target(), v.origin()); c != "" && c != v.next() && first.Remedy() != v.next() {
+			w.plain("          " + words.Command(c, w.columns))
+		}
 	}
 	return w.err
 }
@@ -116,26 +121,48 @@ func (v *checked) group(w *lines, t check.Tally) error {
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *checked) next() string {
 	if v.Report.Outcome() == check.Invalid {
-		return "dmcow revalidate --dry-run " + v.target() + " (tells what it costs to take that back)"
+		return "dmcow revalidate --dry-run " + v.target()
 	}
 	for _, t := range v.Report.Tallies {
 		first := t.Findings[0]
 		if t.Severity == check.Info || first.Remedy() == "" {
 			continue
 		}
-		return v.remedy(first)
+		return cmp.Or(v.app.command(first, v.target(), v.origin()), first.Remedy())
 	}
 	return ""
 }
 
-// remedy is what mends a finding, with the command that does.
-func (v *checked) remedy(f check.Finding) string { return v.app.remedy(f, v.target()) }
+// remedy is what repairs a finding, with the command that does.
+func (v *checked) remedy(f check.Finding) string { return v.app.remedy(f, v.target(), v.origin()) }
 
-func (a *app) remedy(f check.Finding, target string) string {
-	if f.Command == "" {
-		return f.Remedy()
+func (a *app) remedy(f check.Finding, target, origin string) string {
+	if command := a.command(f, target, origin); command != "" {
+		return f.Remedy() + " (" + command + ")"
 	}
-	return f.Remedy() + " (dmcow " + f.Command + " " + target + ")"
+	return f.Remedy()
+}
+
+// command is the command line that repairs a finding; it is empty where none does. The origin is the flag that
+// names it, and empty where the command knows it.
+func (a *app) command(f check.Finding, target, origin string) string {
+	if f.Fix() == "" {
+		return ""
+	}
+	return "dmcow " + strings.Replace(f.Fix(), " --origin ORIGIN", origin, 1) + " " + target
+}
+
+// origin is the flag that names the origin, as it was given.
+func (v *checked) origin() string {
+	switch {
+	case v.flags.Origin != "":
+		return " --origin " + words.Shell(string(v.flags.Origin))
+	case v.flags.OriginSize != nil:
+		return fmt.Sprintf(" --origin-size %ds", format.Bytes(*v.flags.OriginSize).Sectors())
+	case snapshot.IsVolume(v.COW.Text):
+		return ""
+	}
+	return " --origin ORIGIN"
 }
 
 // target is the store as a command line names it.
@@ -150,16 +177,31 @@ func (v *checked) target() string {
 	return word
 }
 
-// lines writes text until that fails.
+// lines writes text for people until that fails.
 type lines struct {
-	w   io.Writer
-	n   int // how many
-	err error
+	w       io.Writer
+	columns int // that it is wrapped to; 0 for never
+	n       int // how many
+	err     error
+}
+
+// linesTo writes to a stream; what knows its width is wrapped to that.
+func linesTo(w io.Writer) *lines {
+	l := &lines{w: w}
+	if x, ok := w.(interface{ Width() int }); ok {
+		l.columns = x.Width()
+	}
+	return l
 }
 
 func (l *lines) line(format string, args ...any) {
+	l.plain(words.Wrap(fmt.Sprintf(format, args...), l.columns, "  "))
+}
+
+// plain writes what is wrapped already.
+func (l *lines) plain(text string) {
 	l.n++
 	if l.err == nil {
-		_, l.err = fmt.Fprintf(l.w, format+"\n", args...)
+		_, l.err = fmt.Fprintln(l.w, text)
 	}
 }

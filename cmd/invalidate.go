@@ -8,7 +8,7 @@ import (
 )
 
 type invalidateCmd struct {
-	COW     path `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
+	COW     path `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
 	writing `embed:""`
 }
 

@@ -185,7 +185,7 @@ func TestKernelLVMRecord(t *testing.T) {
 	checked := func() {
 		t.Helper()
 		stdout, _ := expect(t, 0, "check", "vg0/snap")
-		if !strings.Contains(stdout, "the header has chunks of 16 sectors, LVM's metadata 8") || strings.Contains(stdout, "not tested") {
+		if !strings.Contains(stdout, "the header has 16-sector chunks, LVM's metadata 8") || strings.Contains(stdout, "not tested") {
 			t.Errorf("%s", stdout)
 		}
 	}

@@ -25,8 +25,8 @@ var rules = argline.Rules{
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
 	Ends: []string{"export"},
 	Mistaken: []argline.Mistaken{
-		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin names what is only read: --into ORIGIN names what is written to"},
-		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate"}, Text: "--into names what is written to: --origin ORIGIN names what is only read"},
+		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for what is only read", Hint: "--into ORIGIN names what is written"},
+		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate"}, Text: "--into is for what is written", Hint: "--origin ORIGIN names what is only read"},
 	},
 }
 
@@ -55,4 +55,16 @@ func group(k *kong.Kong) error {
 		}
 	}
 	return nil
+}
+
+// takesValue says which flags of the commands that a parser knows take a value.
+func takesValue(parser *kong.Kong) func(flag string) bool {
+	takes := map[string]bool{}
+	for _, node := range append(slices.Clone(parser.Model.Children), parser.Model.Node) {
+		for _, f := range node.Flags {
+			takes["--"+f.Name] = !f.IsBool()
+			takes["-"+string(f.Short)] = !f.IsBool()
+		}
+	}
+	return func(flag string) bool { return takes[flag] }
 }

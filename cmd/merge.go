@@ -16,12 +16,12 @@ import (
 
 type mergeCmd struct {
 	merging       `embed:""`
-	Memory        units.Size `default:"64M" placeholder:"SIZE" help:"Memory for exceptions and data, at least 1M: more makes larger batches. Default: ${default}."`
-	Keep          bool       `help:"Copy and compare, and leave the list as it is: the snapshot stays."`
-	Verify        bool       `help:"Read back what was written, past the cache, before exceptions are cleared."`
-	SkipIdentical bool       `help:"Do not write chunks that ORIGIN holds already."`
-	Sparse        bool       `help:"Where the data is zero, make holes in ORIGIN, an image file."`
-	Rescue        bool       `help:"Leave chunks that cannot be read in the store, and merge all others."`
+	Memory        units.Size `default:"64M" placeholder:"SIZE" help:"Memory for exceptions and data, at least 1M; more makes larger batches. Default: ${default}."`
+	Keep          bool       `help:"Copy, but keep the list: the snapshot stays, too."`
+	Verify        bool       `help:"Read back what was written, past the cache, before clearing exceptions."`
+	SkipIdentical bool       `help:"Do not write chunks that ORIGIN already holds."`
+	Sparse        bool       `help:"Punch holes in ORIGIN (an image file) where the data is zero."`
+	Rescue        bool       `help:"Merge what can be read, and leave the other chunks in the store."`
 	Failed        path       `placeholder:"FILE" help:"Write a list of the chunks that could not be read, as CSV."`
 }
 

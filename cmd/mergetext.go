@@ -7,6 +7,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -15,11 +16,11 @@ import (
 
 // merging is the flags of the commands that merge.
 type merging struct {
-	COW     path     `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
-	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to. Of VG/LV it is known."`
-	Undo    path     `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
-	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; into an origin that begins, or then would, as a COW store does, that loses a partition table or a label by it, or has not the origin's size; and what is left of a store with exceptions past the origin's end."`
-	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin, where both are logical volumes: it is marked invalid. May be given several times."`
+	COW     path     `arg:"" help:"COW device, an image of it, VG/LV (an LVM snapshot), or an undo log."`
+	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it, to write to. Not needed for VG/LV."`
+	Undo    path     `placeholder:"FILE" help:"Save what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN undoes the merge."`
+	Force   bool     `help:"Skip these checks: the undo log does not match the device; the origin starts with a COW header, or would; the origin loses a partition table or a label; the origin's size is not the one on record; the store has exceptions past the end of the origin."`
+	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin (both are logical volumes): mark it invalid. Can be repeated."`
 	writing `embed:""`
 }
 
@@ -119,9 +120,9 @@ func (t *mergeText) foretell(what string) error {
 		t.app.say(t.merge.Origin.Text, "%s", bears)
 	}
 	if t.flags.isJSON() {
-		return t.app.told(t.flags.result, t.record(merge.Result{Chunks: t.merge.Chunks, Written: t.merge.Bytes}), "")
+		return t.app.told(t.flags.result, t.record(merge.Result{}), "")
 	}
-	w := &lines{w: t.app.stdout}
+	w := linesTo(t.app.stdout)
 	w.line("%s: would replace %s by the data of %s", words.Printable(t.merge.Origin.Text), what, words.Printable(t.merge.COW.Text))
 	for _, o := range t.merge.Siblings {
 		if o.Lost {
@@ -135,19 +136,7 @@ func (t *mergeText) foretell(what string) error {
 
 // record is the merge as programs are told it.
 func (t *mergeText) record(r merge.Result) dump.Merged {
-	m := t.merge
-	x := dump.Merged{
-		Device: m.COW.Text, Origin: m.Origin.Text, DryRun: t.flags.DryRun, Chunks: r.Chunks, WrittenBytes: uint64(r.Written),
-		SharedBytes: uint64(r.Shared), HoleBytes: uint64(r.Holes), IdenticalChunks: r.Identical, ListKept: t.keeps,
-		UnreadChunks: uint64(len(r.Failed)), BeyondChunks: m.Beyond, Siblings: []dump.MergeSibling{},
-	}
-	for _, o := range m.Siblings {
-		x.Siblings = append(x.Siblings, dump.MergeSibling{Name: o.COW.Text, Lost: o.Lost, Exceptions: o.Saving.Chunks})
-	}
-	if !t.flags.DryRun && !m.IsEmpty() {
-		x.Kept = undoOf(string(t.flags.Undo)).Record()
-	}
-	return x
+	return record.Merged(t.merge, r, t.flags.DryRun, t.keeps, undoOf(string(t.flags.Undo)))
 }
 
 // takingBack says how a merge with an undo log is taken back.

@@ -20,11 +20,11 @@ import (
 type mountCmd struct {
 	viewing    `embed:""`
 	Dir        path `arg:"" help:"Directory to mount on. The snapshot is the file 'snapshot' in it."`
-	Writable   bool `help:"Open the store for writing, too: what is written to the file becomes part of the snapshot."`
-	Daemon     bool `help:"Go to the background when it is mounted."`
-	AllowOther bool `help:"Other users may use it, too (without root, /etc/fuse.conf has to allow that)."`
+	Writable   bool `help:"Allow writing: what is written to the file goes to the store, as part of the snapshot."`
+	Daemon     bool `help:"Go to the background once mounted."`
+	AllowOther bool `help:"Let other users read it (without root, /etc/fuse.conf must allow that)."`
 	writingLVM `embed:""`
-	DryRun     bool `help:"Print what would be mounted, and do not."`
+	DryRun     bool `help:"Print what would be mounted, and mount nothing."`
 }
 
 // Validate tells wrong use that single flags do not show.
@@ -42,6 +42,7 @@ func (c *mountCmd) Run(a *app) error {
 				return unable("daemon", err)
 			}
 			a.status |= status(end)
+			a.log = nil // the one in the background writes it
 			return nil
 		}
 	}

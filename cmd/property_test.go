@@ -366,7 +366,7 @@ func anyDamage(t *testing.T, most int) {
 				continue // 2 or 3 such areas are 30 MiB
 			}
 			for _, run := range []int{1, 40} {
-				stores[fmt.Sprintf("chunks of %d sectors, %d exceptions in runs of %d", sectors, n, run)] = func() plainStore { return grown(rng, sectors, n, run) }
+				stores[fmt.Sprintf("%d-sector chunks, %d exceptions in runs of %d", sectors, n, run)] = func() plainStore { return grown(rng, sectors, n, run) }
 			}
 		}
 	}

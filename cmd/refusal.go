@@ -88,7 +88,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	name := a.again(device)
 	switch x.Do {
 	case snapshot.Mend:
-		return a.remedy(*x.Finding, name)
+		return a.remedy(*x.Finding, name, originFlag(x.Origin))
 	case snapshot.Extend:
 		return fmt.Sprintf("extend it: lvextend -L%ds %s", x.Sectors, x.Name)
 	case snapshot.GiveUp:
@@ -96,10 +96,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	case snapshot.LookElsewhere:
 		return lookHint()
 	case snapshot.RunCheck:
-		if x.Origin != "" {
-			name = "--origin " + words.Printable(x.Origin) + " " + name
-		}
-		return "dmcow check " + name + " to see more"
+		return "dmcow check" + originFlag(x.Origin) + " " + name + " to see more"
 	case snapshot.RunRepair:
 		return "dmcow repair " + name + " first"
 	case snapshot.RunRevalidate:
@@ -112,6 +109,14 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 		return "dmcow list --pv " + words.Shell(device) + " to list its snapshots"
 	}
 	return fixedHints[x.Do]
+}
+
+// originFlag is the flag that names an origin; it is empty for none, which then is known.
+func originFlag(origin string) string {
+	if origin == "" {
+		return ""
+	}
+	return " --origin " + words.Shell(origin)
 }
 
 // lookHint says what to do where devices cannot be looked at.

@@ -14,19 +14,19 @@ import (
 )
 
 type repairCmd struct {
-	COW          path                `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Hidden       repair.Hidden       `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the list's end: keep closes the gap and brings them back, drop clears them. Without it, those that are known to change nothing are cleared, and others wait."`
-	Rebuild      bool                `help:"Write lost and damaged exceptions anew, where the entries around them say what they were."`
-	Drop         bool                `help:"Drop what cannot be an exception: what points off the device, at metadata or beyond the origin, lost its new chunk, or is garbage. The snapshot then reads the origin's chunks there."`
-	Keep         repair.Keep         `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of one old chunk, keep the first or the last in the list."`
-	Unshare      bool                `help:"Give an exception that shares its chunk with another a copy of its own."`
-	TruncateList bool                `help:"End a list that leads past the end of the device on the device: what is behind that is lost."`
-	Header       *units.ChunkSectors `placeholder:"CHUNK-SIZE" help:"Write a damaged header anew, with this chunk size, like 4K or 8s (sectors); needs --valid."`
-	Valid        *int                `placeholder:"0|1" help:"What the new header says: 1 for a snapshot that the kernel serves, 0 for an invalid one."`
-	Warnings     bool                `help:"Mend warnings, too."`
-	Undo         path                `placeholder:"FILE" help:"Keep what is overwritten in FILE: dmcow merge FILE --into COW takes the repair back. Default: NAME.undo in the current directory, with all of the path for what is elsewhere."`
-	NoUndo       bool                `help:"Keep nothing of what is overwritten."`
-	CopyTo       path                `placeholder:"FILE" help:"Mend a copy, in FILE, or - for standard output, and leave the device as it is. Needs no undo log, and takes none."`
+	COW          path                `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
+	Hidden       repair.Hidden       `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the end of the list: keep closes the gap and brings them back, drop clears them. Default: clear those that change nothing, leave the others."`
+	Rebuild      bool                `help:"Write lost and damaged exceptions again, if their neighbours show what they were."`
+	Drop         bool                `help:"Drop impossible exceptions: those that point past the device, at metadata or past the origin, lost their new chunk, or are garbage. The snapshot then reads the origin's chunks there."`
+	Keep         repair.Keep         `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of an old chunk, keep the first or the last in the list."`
+	Unshare      bool                `help:"Give exceptions that share a chunk their own copies."`
+	TruncateList bool                `help:"End a list that leads past the end of the device there; what follows is lost."`
+	Header       *units.ChunkSectors `placeholder:"CHUNK-SIZE" help:"Write a damaged header again, with this chunk size (like 4K, or 8s for sectors); needs --valid."`
+	Valid        *int                `placeholder:"0|1" help:"Mark of the new header: 1 for valid (the kernel serves the snapshot), 0 for invalid."`
+	Warnings     bool                `help:"Repair warnings, too."`
+	Undo         path                `placeholder:"FILE" help:"Save what is overwritten in FILE: dmcow merge FILE --into COW undoes the repair. Default: NAME.undo in the current directory; NAME has the whole path of a COW device elsewhere."`
+	NoUndo       bool                `help:"Do not save what is overwritten."`
+	CopyTo       path                `placeholder:"FILE" help:"Repair a copy in FILE, or - for standard output; the device stays as it is. Without an undo log."`
 	theOrigin    `embed:""`
 	writing      `embed:""`
 }
@@ -88,6 +88,7 @@ func (c *repairCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
+	a.found(p.COW.Text, &p.Plan.Before)
 	m := &repairing{app: a, flags: c, repair: p, name: p.COW.Text}
 	if err := m.show(); err != nil {
 		return err
@@ -164,7 +165,7 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 	if m.flags.CopyTo != "" && m.flags.CopyTo != "-" {
 		a.made(done.Written, "a copy", m.repair.COW.Size())
 	}
-	w := &lines{w: m.text()}
+	w := m.text()
 	if done.Faults > 0 {
 		w.line("%s: repaired %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
 	} else {

@@ -15,19 +15,19 @@ import (
 )
 
 // text is where the words go: to standard error, where standard output has something else.
-func (m *repairing) text() io.Writer {
-	if m.flags.CopyTo == "-" {
-		return m.app.stderr
+func (m *repairing) text() *lines {
+	switch {
+	case m.flags.CopyTo == "-":
+		return linesTo(m.app.stderr)
+	case m.flags.isJSON():
+		return linesTo(io.Discard)
 	}
-	if m.flags.isJSON() {
-		return io.Discard
-	}
-	return m.app.stdout
+	return linesTo(m.app.stdout)
 }
 
 // show writes what is wrong, what is mended, and how.
 func (m *repairing) show() error {
-	w := &lines{w: m.text()}
+	w := m.text()
 	w.line("%s: %s", words.Printable(m.name), m.app.headline(&m.repair.Plan.Before))
 	for _, x := range m.repair.Plan.Repaired {
 		what := "repaired"

@@ -3,6 +3,7 @@ package cmd
 import (
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	"dmcow/dump"
@@ -25,7 +26,7 @@ func TestDocuments(t *testing.T) {
 	}
 	for _, d := range dump.Documented() {
 		of := [2]string{d.Command, d.Flag}
-		if d.Flag[:8] == "--output" && !want[of] {
+		if strings.HasPrefix(d.Flag, "--output") && !want[of] {
 			t.Errorf("%q is documented, and cannot be asked for, or twice", of)
 		}
 		delete(want, of)

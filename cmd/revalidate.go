@@ -12,9 +12,9 @@ import (
 )
 
 type revalidateCmd struct {
-	COW       path `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Unchanged bool `name:"assume-origin-unchanged" help:"You know that the origin was not written since the snapshot was lost: it was read-only or is zero, or the write that found no room went to the snapshot. Required."`
-	Undo      path `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log. (dmcow invalidate takes it back as well.)"`
+	COW       path `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
+	Unchanged bool `name:"assume-origin-unchanged" help:"You know that the origin was not written after the snapshot was lost: it was read-only or is zero, or the write that found no room went to the snapshot (Overflow). Required."`
+	Undo      path `placeholder:"FILE" help:"Save what is overwritten in FILE, an undo log. (dmcow invalidate undoes it, too.)"`
 	theOrigin `embed:""`
 	writing   `embed:""`
 }
@@ -38,6 +38,9 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err := a.tellCost(a.words(c.result), name, p.Usage); err != nil {
 		return err
 	}
+	if c.DryRun && !c.Unchanged {
+		return a.preview(name)
+	}
 	if err := p.Check(); err != nil {
 		return err
 	}
@@ -55,6 +58,13 @@ func (c *revalidateCmd) Run(a *app) error {
 	a.say(name, "the snapshot is marked valid")
 	record.Kept = undoOf(undo).Record()
 	return a.told(c.result, record, "")
+}
+
+// preview says what it takes to do what was only looked at.
+func (a *app) preview(name string) error {
+	err := a.print("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost\n", words.Printable(name))
+	a.tellHints("--assume-origin-unchanged, if you know that it was not")
+	return err
 }
 
 // tellUndo says how what was written to a device is taken back.
@@ -76,7 +86,7 @@ func undoOf(name string) dump.Undo {
 
 // tellCost tells, from what there is to see, what it may cost to take the snapshot back.
 func (a *app) tellCost(to io.Writer, name string, u look.Usage) error {
-	w := &lines{w: to}
+	w := linesTo(to)
 	w.line("%s: invalid: %s in %s, the store is %.2f%% full", words.Printable(name),
 		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {

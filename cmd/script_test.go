@@ -36,7 +36,6 @@ func TestScripts(t *testing.T) {
 		Cmds:                scriptCommands(),
 		Condition:           isRoot,
 		UpdateScripts:       os.Getenv("DMCOW_GOLDEN") != "",
-		ContinueOnError:     os.Getenv("WO") != "",
 		RequireExplicitExec: true,
 	})
 }
@@ -137,7 +136,6 @@ func (c terms) params(name, file string) testscript.Params {
 	}
 	return testscript.Params{
 		Files:               []string{file},
-		ContinueOnError:     os.Getenv("WO") != "",
 		Cmds:                commands,
 		RequireExplicitExec: true,
 		Condition: func(kind string) (bool, error) {

@@ -40,6 +40,7 @@ func Documented() []Document {
 		{"merge-step", asJSON, object, reflect.TypeFor[Stepped]()},
 		{"repair", asJSON, object, reflect.TypeFor[repaired]()},
 		{"export", asJSON, object, reflect.TypeFor[Exported]()},
+		{"", "--log", "an object a line, one a run", reflect.TypeFor[Run]()},
 		{"", "--uncertain", "a row a stretch", reflect.TypeFor[stretch]()},
 	}
 }

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"io"
+	"time"
 
 	"dmcow/format"
 	"dmcow/store/look"
@@ -28,6 +29,15 @@ type Usage struct {
 	Status           *string  `json:"status" doc:"what dmsetup status shows behind the target's name: allocated/total and metadata sectors, or Invalid"`
 	FilledPercent    *float64 `json:"filled_percent" doc:"how full the list has made the store, in per cent, also of an invalid snapshot"`
 	Error            *string  `json:"error" doc:"why the store cannot be read; null where it can"`
+	Created          *string  `json:"created" doc:"when LVM made the snapshot, by its record of it, as in 2026-11-28T03:00:00Z (RFC 3339, UTC); null where that is not known"`
+}
+
+// CreatedAt is a moment as programs are told it, nil where it is not known.
+func CreatedAt(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC().Format(time.RFC3339))
 }
 
 // UsageJSON writes an array of objects.

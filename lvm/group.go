@@ -45,6 +45,7 @@ type Logical struct {
 	ReadOnly   bool
 	Segments   []*Segment
 	Extents    uint64
+	Created    uint64 // when, in seconds since 1970; 0 where that is not known
 }
 
 // Segment is a stretch of a logical volume.
@@ -224,6 +225,8 @@ func (p *parser) logical(g *Group, name string) error {
 			return p.flags(map[string]*bool{"WRITE": &may.write})
 		case key == "flags":
 			return p.flags(map[string]*bool{"WRITE_LOCKED": &may.locked})
+		case key == "creation_time":
+			return p.number(&v.Created)
 		case key == "segment_count":
 			return p.number(&segments)
 		case p.opened && strings.HasPrefix(key, "segment"):

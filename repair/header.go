@@ -90,7 +90,7 @@ func (p *planner) checkNewList(f *findings, found *check.Finding) error {
 	case p.unproven && f.Exceptions == 0:
 		return &HeaderError{"with that header the list would be empty: nothing looks like a store with chunks of that size"}
 	case e != nil && e.Geometry != p.geometry && f.Count(check.Error) > 0:
-		return &HeaderError{fmt.Sprintf("with that header the store has %d errors; %d plausible exceptions show chunks of %d sectors",
+		return &HeaderError{fmt.Sprintf("with that header the store has %d errors; %d plausible exceptions show %d-sector chunks",
 			f.Count(check.Error), e.Exceptions, e.Geometry.ChunkSectors())}
 	case e == nil && uint64(len(f.singles)) > f.Exceptions/2:
 		return &HeaderError{fmt.Sprintf("with that header %d of the %d exceptions are damaged: nothing looks like a store with chunks of that size",
@@ -113,7 +113,7 @@ func (p *planner) newHeader(found *check.Finding) error {
 	}
 	p.headed = true
 	p.unproven = found.Rule == check.BadMagic || found.Rule == check.LostHeader || found.Rule == check.ZeroedHeader
-	p.repaired(found.Rule, "", fmt.Sprintf("%s: write the header again, with chunks of %d sectors, %s", found.Message(), h.ChunkSectors, state))
+	p.repaired(found.Rule, "", fmt.Sprintf("%s: write the header again, with %d-sector chunks, %s", found.Message(), h.ChunkSectors, state))
 	return p.writeHeader(h, "the header")
 }
 

@@ -238,7 +238,7 @@ func (s *Session) probeWiped(c *COW) error {
 		return nil
 	}
 	c.Identity.State, c.Identity.Fresh = look.Damaged, format.Geometry{}
-	c.Identity.Fault = fmt.Sprintf("the header is lost: the first 4096 bytes are zero, and a list with chunks of %d sectors and %s follows. "+
+	c.Identity.Fault = fmt.Sprintf("the header is lost: the first 4096 bytes are zero, and a list with %d-sector chunks and %s follows. "+
 		"Do not activate it: the kernel would write an empty store over it",
 		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "exception"))
 	c.Remedies = []Remedy{{Do: WriteHeader, Sectors: e.Geometry.ChunkSectors()}, {Do: StartAnew}}
@@ -302,7 +302,7 @@ func (c *COW) Areas() uint64 {
 func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	switch now := c.Identity.Geometry; {
 	case !now.IsZero() && chunk != 0 && format.Sectors(chunk) != now.ChunkSectors():
-		return g, refusef(c.Text, WrongUse, "the store on it has chunks of %d sectors, and what follows its list is read with the same", now.ChunkSectors()).about(TheChunkSize)
+		return g, refusef(c.Text, WrongUse, "the store on it has %d-sector chunks, and what follows its list is read with the same", now.ChunkSectors()).about(TheChunkSize)
 	case !now.IsZero():
 		return g, nil
 	case chunk != 0:
@@ -316,6 +316,6 @@ func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 		s.note(c.Text, Fine, "no list found, of an earlier life neither: --chunk-size would have to name its chunk size")
 		return g, nil
 	}
-	s.note(c.Text, Fine, "no list: what an earlier life left is read with chunks of %d sectors", e.Geometry.ChunkSectors())
+	s.note(c.Text, Fine, "no list: what an earlier life left is read with %d-sector chunks", e.Geometry.ChunkSectors())
 	return e.Geometry, nil
 }

@@ -121,7 +121,7 @@ func (m *Merge) checkSound() (err error) {
 	case merging == check.ForcedMerge && m.request.Steps == 0:
 		r.with(ForceBeyond)
 	}
-	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0]}, Remedy{Do: RunCheck, Origin: m.Origin.Text})
+	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0], Origin: m.Origin.Text}, Remedy{Do: RunCheck, Origin: m.Origin.Text})
 	return r
 }
 

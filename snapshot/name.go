@@ -102,7 +102,7 @@ func (s *Session) readRecord(n Name) {
 		s.detail(n.Text, "LVM's metadata for it cannot be read: %v", errors.Unwrap(err))
 		return
 	}
-	n.Volume.ChunkSectors = v.ChunkSectors
+	n.Volume.ChunkSectors, n.Volume.Created = v.ChunkSectors, v.Created
 }
 
 func exists(path string) bool {

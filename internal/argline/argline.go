@@ -3,10 +3,10 @@
 package argline
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
+
+	"dmcow/internal/words"
 )
 
 // Rules say what the words of a command line mean to the program.
@@ -28,7 +28,8 @@ type Rules struct {
 type Mistaken struct {
 	Flag     string
 	Commands []string // that do not have it
-	Text     string   // names the right one
+	Text     string
+	Hint     string // names the right one
 }
 
 // Command is the place of the command's name among the arguments, -1 where there is none.
@@ -42,6 +43,19 @@ func (r Rules) Command(args []string) int {
 		}
 	}
 	return -1
+}
+
+// Monitors reports whether the command line of a monitoring plugin is given, also where it cannot be parsed: the command
+// usage with a threshold. The plugin's exit statuses hold then too.
+func (r Rules) Monitors(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	at := r.Command(args)
+	return at >= 0 && args[at] == "usage" && slices.ContainsFunc(args[at:], func(word string) bool {
+		name, _, _ := strings.Cut(word, "=")
+		return name == "--warn" || name == "--crit"
+	})
 }
 
 // Read is what the arguments mean, in the words that the parser knows. The error says how to write it.
@@ -69,7 +83,7 @@ func (r Rules) Read(args []string) ([]string, error) {
 	for _, m := range r.Mistaken {
 		given := func(word string) bool { name, _, _ := strings.Cut(word, "="); return name == m.Flag }
 		if slices.Contains(m.Commands, args[at]) && slices.ContainsFunc(line, given) {
-			return nil, errors.New(m.Text)
+			return nil, words.Hinted(m.Text, m.Hint)
 		}
 	}
 	line, err := r.spread(line, args[at], behind)
@@ -92,7 +106,7 @@ func (r Rules) spread(line []string, command string, behind []string) (all []str
 		case len(more) == 0 || !slices.ContainsFunc(slices.Concat(line[:i-1], rest, behind), r.namesVolume):
 			continue
 		case slices.Contains(r.Ends, command) && (len(rest) == 0 || !r.IsVolume(rest[0])):
-			return nil, fmt.Errorf("%s behind --pv can be one more physical volume, or the file to write: expected --pv before each physical volume, or the file before --pv", more[len(more)-1])
+			return nil, words.Hinted(words.Printable(more[len(more)-1])+" after --pv may be a physical volume or the file to write", "--pv before each physical volume, or the file before --pv")
 		}
 		for _, word := range more {
 			all = append(all, "--pv", word)
@@ -117,4 +131,33 @@ func (r Rules) namesVolume(word string) bool {
 		_, word, _ = strings.Cut(word, "=")
 	}
 	return r.IsVolume(word) && !r.IsPhysical(word)
+}
+
+// Gather puts flags, with their values, before names: a parser takes several names only where nothing stands between
+// them. takesValue reports whether a flag ("--output", "-o") does.
+func (r Rules) Gather(args []string, takesValue func(flag string) bool) []string {
+	at := r.Command(args)
+	if at < 0 {
+		return args
+	}
+	flags, names := slices.Clone(args[:at+1]), []string(nil)
+	for i := at + 1; i < len(args); i++ {
+		word := args[i]
+		switch {
+		case word == "--":
+			return slices.Concat(flags, []string{word}, names, args[i+1:])
+		case len(word) < 2 || word[0] != '-': // "-" is standard output
+			names = append(names, word)
+			continue
+		}
+		flags = append(flags, word)
+		if word[1] != '-' {
+			word = "-" + word[len(word)-1:] // of -vo the last one may take a value
+		}
+		if i+1 < len(args) && !strings.Contains(word, "=") && takesValue(word) {
+			i++
+			flags = append(flags, args[i])
+		}
+	}
+	return append(flags, names...)
 }

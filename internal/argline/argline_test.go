@@ -10,7 +10,7 @@ var rules = Rules{
 	Valued:     []string{"--log"},
 	Readers:    []string{"check", "diff"},
 	Ends:       []string{"export"},
-	Mistaken:   []Mistaken{{"--origin", []string{"merge"}, "behind --pv"}},
+	Mistaken:   []Mistaken{{"--origin", []string{"merge"}, "after --pv", ""}},
 	IsVolume:   func(word string) bool { return strings.Count(word, "/") == 1 && word[0] != '/' && word[0] != '.' },
 	IsPhysical: func(word string) bool { return strings.HasSuffix(word, ".pv") },
 }
@@ -53,10 +53,39 @@ func TestRead(t *testing.T) {
 		got, err := rules.Read(slices.Clone(args))
 		word, refused := strings.CutPrefix(want, "!")
 		switch {
-		case refused && (err == nil || !strings.HasPrefix(err.Error(), strings.TrimLeft(word+" behind --pv", " "))):
+		case refused && (err == nil || !strings.HasPrefix(err.Error(), strings.TrimLeft(word+" after --pv", " "))):
 			t.Errorf("%s: %v, %v", line, got, err)
 		case !refused && (err != nil || strings.Join(got, " ") != want):
 			t.Errorf("%s: %v, %v; want %s", line, got, err, want)
+		}
+	}
+}
+
+func TestGather(t *testing.T) {
+	takesValue := func(flag string) bool { return flag == "--pv" || flag == "-o" || flag == "--log" }
+	for line, want := range map[string]string{
+		"":                              "",
+		"-v":                            "-v",
+		"check a -q b":                  "check -q a b",
+		"-v check a --pv p b -o json c": "-v check --pv p -o json a b c",
+		"--log l check a -qo json b":    "--log l check -qo json a b",
+		"check a --pv=p b -- -c":        "check --pv=p -- a b -c",
+		"export a - --pv p":             "export --pv p a -",
+		"check a -o":                    "check -o a",
+	} {
+		if got := strings.Join(rules.Gather(strings.Fields(line), takesValue), " "); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
+
+func TestMonitors(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": false, "usage x": false, "usage x --warn 80": true, "-v usage --crit=9 x": true, "check usage --warn 1": false,
+		"usage -- --warn": false, "usage --warning": false, "--warn 3 usage x": false, "--log f usage --warn x": true,
+	} {
+		if got := rules.Monitors(strings.Fields(line)); got != want {
+			t.Errorf("%s: %v", line, got)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type Volume struct {
 	SnapshotSize int64  // of a snapshot, its own, in bytes; 0 where it is none, or that is not known
 	OriginSize   int64  // of a snapshot's origin, in bytes, which may be larger; 0 as above
 	ChunkSectors uint64 // of a snapshot, as LVM has it on record; 0 as above
+	Created      uint64 // of a snapshot, when, in seconds since 1970; 0 as above
 	Merging      bool   // a snapshot that is being merged into its origin
 	Gone         error  // once it was opened: what of it is not there, and why; nil where all is
 
@@ -69,7 +70,7 @@ func (s *Sight) Volume(name string, g *lvm.Group, l *lvm.Logical) *Volume {
 	v := &Volume{Name: name, sight: s, Group: g, Logical: l}
 	if snapshot, err := g.Snapshot(l.Name); err == nil {
 		v.Snapshot, v.SnapshotSize, v.OriginSize = &snapshot, snapshot.Size, g.Size(snapshot.Origin)
-		v.ChunkSectors, v.Merging = snapshot.ChunkSize, snapshot.Merging
+		v.ChunkSectors, v.Merging, v.Created = snapshot.ChunkSize, snapshot.Merging, snapshot.COW.Created
 	}
 	return v
 }

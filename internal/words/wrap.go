@@ -77,3 +77,32 @@ func Width(text string) int {
 		_, text, _ = strings.Cut(rest, "m")
 	}
 }
+
+// Command is a command line to be typed: where it is longer than so many columns, 0 for never, it goes on behind
+// backslashes, so that it can be copied.
+func Command(line string, columns int) string {
+	const more = ` \`
+	if columns <= 0 || Width(line) <= columns {
+		return line
+	}
+	return strings.ReplaceAll(Wrap(line, columns-len(more), "    "), "\n", more+"\n")
+}
+
+// Examples is a text in which some lines are command lines of dmcow: those go on behind backslashes, and the others
+// are wrapped.
+func Examples(text string, columns int) string {
+	if columns <= 0 {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		body := strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(strings.TrimLeft(body, " "), "dmcow ") && strings.HasPrefix(body, " ") {
+			b.WriteString(Command(body, columns))
+		} else {
+			b.WriteString(Wrap(body, columns, "    "))
+		}
+		b.WriteString(line[len(body):])
+	}
+	return b.String()
+}
