@@ -8,7 +8,7 @@ GOARCH ?= $(shell $(GO) env GOARCH)
 ENTRY = case $$GOARCH in amd64|arm64) echo -E dmcow_entry; esac
 # What --version says comes from packaging/version alone, so that the same files give the same bytes everywhere.
 STAMP = -X 'dmcow/internal/version.stamp=$(shell packaging/version)'
-BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w $(STAMP) $$($(ENTRY))"
+BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags=stamped -ldflags="-s -w $(STAMP) $$($(ENTRY))"
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The kernel that kernel tests run in: the installed one, or one of those that "make kernels" fetches (KERNEL=7.2).
@@ -18,7 +18,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages install clean
+.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -206,8 +206,17 @@ testdata:
 
 # Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.
 packages: build/bin/nfpm build/bin/cyclonedx-gomod
+	rm -rf build/man build/completions
+	export SOURCE_DATE_EPOCH=$$(packaging/version | cut -d ' ' -f 3); $(MAKE) man completions
 	for GOARCH in amd64 arm64; do $(BUILD) -o build/dmcow-$$GOARCH . || exit 1; done
 	GO=$(GO) packaging/build
+
+# What is tested of them. Two at once; each installs what it lacks.
+packages-test: packages
+	$(MAKE) -j2 --output-sync=target packages-proof packages-lint packages-reproducible
+
+packages-proof packages-lint packages-reproducible:
+	packaging/$(patsubst proof,prove,$(@:packages-%=%))
 
 build/bin/nfpm:
 	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
