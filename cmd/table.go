@@ -18,24 +18,13 @@ func (a *app) sheet(pairs [][2]string) error {
 	return a.print("%s", words.Sheet(pairs, a.stdout.Width()))
 }
 
-// rows writes a table. On a terminal that is too narrow for it, it goes without bars.
-func (a *app) rows(head []words.Column, of func(cells int) [][]string) error {
-	width, cells := a.stdout.Width(), 10
-	for _, row := range strings.Split(words.Table(head, of(cells), 0), "\n") {
-		if width > 0 && words.Width(row) > width {
-			cells = 0
-		}
-	}
-	return a.print("%s", words.Table(head, of(cells), width))
-}
-
 // size is a size for people, with the sectors that dmsetup and lvextend take.
 func size[N ~uint64](sectors N) string {
 	return fmt.Sprintf("%s (%ds)", words.Size(uint64(sectors)*512), uint64(sectors))
 }
 
 // usageHead is over what compares stores.
-var usageHead = []words.Column{{Head: "device"}, {Head: "state"}, {Head: "full"}, {Head: "chunks left", Right: true}, {Head: "lost", Right: true}, {Head: "size", Right: true}, {Head: "shrink to", Right: true}, {Head: "at most", Right: true}}
+var usageHead = []column{{Head: "device"}, {Head: "state"}, {Head: "full"}, {Head: "chunks left", Right: true}, {Head: "lost", Right: true}, {Head: "size", Right: true}, {Head: "shrink to", Right: true}, {Head: "at most", Right: true}}
 
 // usageRows compares stores, a row each.
 func (a *app) usageRows(all []*snapshot.Used, cells int) [][]string {

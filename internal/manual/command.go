@@ -168,6 +168,7 @@ var others = []string{"dmcow-formats(5)", "dmcow-lvm(7)", "dmcow-recovery(7)", "
 // lowered is a line of help as NAME has it: in a line.
 func lowered(help string) string {
 	help, _, _ = strings.Cut(strings.TrimSuffix(help, "."), ": ")
+	help, _, _ = strings.Cut(help, " (")
 	return strings.ToLower(help[:1]) + help[1:]
 }
 

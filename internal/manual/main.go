@@ -67,7 +67,7 @@ func pages(date string) (all []*page) {
 			names = append(names, node.Name)
 		}
 	}
-	all = append(all, programPage(model, names, date), rulesPage(date))
+	all = append(all, programPage(model, names, date), rulesPage(date), formatsPage(date))
 	for _, node := range model.Children {
 		if !node.Hidden {
 			all = append(all, commandPage(node, names, date))

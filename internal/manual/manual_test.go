@@ -12,6 +12,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/cmd"
+	"dmcow/dump"
 )
 
 const someDay = "2026-11-30"
@@ -73,11 +74,39 @@ func TestCommandPages(t *testing.T) {
 func TestRulesPage(t *testing.T) {
 	text := strings.Join(strings.Fields(written()["dmcow-rules(7)"].String()), " ")
 	for _, r := range check.Rules() {
-		for _, part := range []string{`\fB` + escape(r.Name) + `\fR`, bold(r.When), bold(r.Kernel), bold(r.Repair)} {
+		for _, part := range []string{`.SS ` + escape(r.Name), bold(r.When), bold(r.Kernel), bold(r.Repair)} {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s: no %q", r.Name, part)
 			}
 		}
+	}
+}
+
+// TestFormatsPage: dmcow-formats(5) has every field of every document, and every metric.
+func TestFormatsPage(t *testing.T) {
+	text := written()["dmcow-formats(5)"].String()
+	for _, d := range dump.Documented() {
+		command := "dmcow " + d.Command
+		if d.Command == "" {
+			command = "any command"
+		}
+		parts := strings.Split(text, "\n.S")
+		at := slices.IndexFunc(parts, func(part string) bool {
+			heading, _, _ := strings.Cut(part, "\n")
+			return strings.HasPrefix(heading, `S "`+escape(command+" ")) && strings.Contains(heading, escape(d.Flag))
+		})
+		if at < 0 {
+			t.Errorf("%s %s has no section", d.Command, d.Flag)
+			continue
+		}
+		for _, f := range dump.Fields(d.Type) {
+			if !strings.Contains(parts[at], `\fB`+escape(f.Name)+`\fR (`) {
+				t.Errorf("%s %s: no %s", d.Command, d.Flag, f.Name)
+			}
+		}
+	}
+	if n := strings.Count(text, `\fBdmcow_snapshot_`); n != 14 {
+		t.Errorf("%d metrics", n)
 	}
 }
 

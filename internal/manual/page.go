@@ -16,7 +16,7 @@ import (
 //go:embed pages/*.txt
 var texts embed.FS
 
-// textPages are the pages of the texts, but for dmcow(8).
+// textPages are the pages that are a text alone.
 func textPages(date string) (all []*page) {
 	files, err := texts.ReadDir("pages")
 	if err != nil {
@@ -28,7 +28,7 @@ func textPages(date string) (all []*page) {
 		if err != nil {
 			panic(err)
 		}
-		if name == "dmcow" || name == "dmcow-rules" {
+		if isOfProgram(name, number) {
 			continue
 		}
 		about, sections := textOf(name, number)
@@ -74,7 +74,12 @@ func programPage(model *kong.Application, names []string, date string) *page {
 	p.line(`\fBdmcow\fR \fICOMMAND\fR [\fIARGUMENT\fR|\fIOPTION\fR]...`)
 	p.sections(sections[:1])
 	p.macro("SH", "COMMANDS")
+	group := ""
 	for _, node := range model.Children {
+		if node.Group != nil && node.Group.Title != group {
+			group = node.Group.Title
+			p.macro("SS", strings.TrimSuffix(group, ":"))
+		}
 		if !node.Hidden {
 			p.term(bold("dmcow-"+node.Name+"(8)"), node.Help)
 		}
@@ -86,7 +91,7 @@ func programPage(model *kong.Application, names []string, date string) *page {
 	p.prose("A sum, as with fsck(8):")
 	p.statuses()
 	p.line(".PP")
-	p.prose("Each command's page has what it exits with by what it finds.")
+	p.prose("Each command's page has what it exits with by what it finds. A fault of the program itself ends it with 8, or with SIGABRT (134 in a shell).")
 	p.seeAlso(related("", names))
 	return p
 }
@@ -110,14 +115,12 @@ func rulesPage(date string) *page {
 }
 
 func (p *page) rule(r *check.Rule) {
-	p.term(`\fB`+escape(r.Name)+`\fR`, "When "+r.When+".")
-	for _, more := range []struct{ label, text string }{{"Kernel", r.Kernel}, {"Repair", r.Repair}, {"Command", remedy(r)}} {
+	p.macro("SS", r.Name)
+	for _, more := range []struct{ label, text string }{{"When", r.When}, {"Kernel", r.Kernel}, {"Repair", r.Repair}, {"Command", remedy(r)}} {
 		if more.text != "" {
-			p.line(".RS")
 			p.line(".TP 9")
 			p.line(more.label + ":")
 			p.prose(more.text + ".")
-			p.line(".RE")
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ const quick = 50 * time.Millisecond
 var grace = 5 * time.Second
 
 // killAll finds out which mutants live.
-func killAll(workers []*worker, all []*test, mutants []*mutant) error {
+func killAll(ctx context.Context, workers []*worker, all []*test, mutants []*mutant) error {
 	queue := make(chan *mutant)
 	errs := make([]error, len(workers))
 	h := &hunt{all: all, mutants: len(mutants), last: time.Now()}
@@ -37,7 +38,7 @@ func killAll(workers []*worker, all []*test, mutants []*mutant) error {
 		group.Go(func() {
 			for m := range queue {
 				if errs[i] == nil {
-					errs[i] = h.try(w, m)
+					errs[i] = h.try(ctx, w, m)
 				}
 			}
 		})
@@ -61,7 +62,7 @@ type hunt struct {
 }
 
 // try runs the tests that could tell a mutant until one does.
-func (h *hunt) try(w *worker, m *mutant) error {
+func (h *hunt) try(ctx context.Context, w *worker, m *mutant) error {
 	start := time.Now()
 	telling, reached := reaching(h.all, m)
 	m.Status = survived
@@ -76,7 +77,7 @@ func (h *hunt) try(w *worker, m *mutant) error {
 	}
 	for _, group := range h.order(m, telling) {
 		var failed *exec.ExitError
-		_, err := w.run(group[0].program, names(group), limit(group))
+		_, err := w.run(ctx, group[0].program, names(group), limit(group))
 		switch {
 		case err == nil:
 			continue
@@ -152,6 +153,7 @@ func (h *hunt) progress(m *mutant) {
 	h.done++
 	if m.Status == survived || m.Status == notCovered {
 		h.lived++
+		fmt.Fprintf(os.Stderr, "%s: %s\n", m.Status, m)
 	}
 	if h.done == h.mutants || time.Since(h.last) > 10*time.Second {
 		h.last = time.Now()

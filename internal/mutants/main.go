@@ -8,7 +8,7 @@
 //
 // First each test is run alone, to see how long it takes and which mutants it tells, that is, for which it comes
 // by a point where the mutant has another value. Then each mutant has the tests that tell it, the quickest first,
-// until one fails, or takes longer than five times its own time and five seconds. Tests are run with -short.
+// until one fails, or takes longer than five times its own time and five seconds (on a busy machine, of a processor's time). Tests are run with -short.
 //
 // The operators that count are those that gremlins has on by default, so that figures can be compared:
 //
@@ -27,14 +27,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 type options struct {
@@ -65,13 +68,15 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(o, patterns); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, patterns); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o options, patterns []string) error {
+func run(ctx context.Context, o options, patterns []string) error {
 	m, sources, err := load(patterns)
 	if err != nil {
 		return err
@@ -93,7 +98,7 @@ func run(o options, patterns []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := hunted(o, m, dir, found, mutants, points); err != nil {
+	if err := hunted(ctx, o, m, dir, found, mutants, points); err != nil {
 		return err
 	}
 	explained, err := readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
@@ -129,7 +134,7 @@ func find(sources []*source, more bool, wanted func(*mutant) bool) (found []*fin
 }
 
 // hunted has each mutant's status found out.
-func hunted(o options, m module, dir string, found []*finder, mutants []*mutant, points int) error {
+func hunted(ctx context.Context, o options, m module, dir string, found []*finder, mutants []*mutant, points int) error {
 	overlay, err := instrument(dir, found)
 	if err != nil {
 		return err
@@ -144,11 +149,11 @@ func hunted(o options, m module, dir string, found []*finder, mutants []*mutant,
 			return err
 		}
 	}
-	all, err := traceAll(workers[0], programs)
+	all, err := traceAll(ctx, workers[0], programs)
 	if err != nil {
 		return err
 	}
-	return killAll(workers, all, mutants)
+	return killAll(ctx, workers, all, mutants)
 }
 
 // choice is which mutants are wanted.

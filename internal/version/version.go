@@ -6,7 +6,6 @@
 package version
 
 import (
-	_ "embed"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -15,11 +14,6 @@ import (
 
 // stamp is "VERSION COMMIT TIME", the time in seconds since 1970, or empty.
 var stamp string
-
-// archive is "COMMIT TIME DESCRIPTION" in a tarball, the description possibly empty, and else what asks git for it.
-//
-//go:embed archive.txt
-var archive string
 
 // A source is where the program was built from. Fields that are not known are empty.
 type source struct {

@@ -58,18 +58,6 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestTable: columns are aligned, numbers end in one line, and what is too wide becomes a sheet for each row.
-func TestTable(t *testing.T) {
-	head := []Column{{Head: "name"}, {Head: "full", Right: true}, {Head: "origin"}}
-	rows := [][]string{{"a", "4.30%", "x"}, {"a-long-name", "100.00%", "-"}}
-	if got, want := Table(head, rows, 0), "name            full  origin\na              4.30%  x\na-long-name  100.00%  -\n"; got != want {
-		t.Errorf("%s, want\n%s", got, want)
-	}
-	if got, want := Table(head, rows, 20), "name    a\nfull    4.30%\norigin  x\n\nname  a-long-name\nfull  100.00%\n"; got != want {
-		t.Errorf("%s, want\n%s", got, want)
-	}
-}
-
 // TestSheet: what is long goes on under its beginning.
 func TestSheet(t *testing.T) {
 	got := Sheet([][2]string{{"state", "a store that goes on"}, {"size", "1 MiB"}}, 16)
