@@ -55,7 +55,7 @@ func main() {
 	flag.StringVar(&o.since, "since", "", "only mutants on lines that git says were changed since `COMMIT`; without PACKAGE, in "+strings.Join(usual, ", "))
 	flag.BoolVar(&o.more, "more", false, "INVERT_LOGICAL and REMOVE_STATEMENT, too")
 	flag.StringVar(&o.only, "only", "", "only mutants whose line in the list matches `REGEXP`")
-	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json")
+	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json, and are not explained")
 	flag.IntVar(&o.workers, "workers", 1, "how many run at once")
 	flag.StringVar(&o.json, "json", "", "write all that was found to `FILE`")
 	flag.BoolVar(&o.dryRun, "n", false, "only list the mutants")
@@ -101,7 +101,7 @@ func run(ctx context.Context, o options, patterns []string) error {
 	if err := hunted(ctx, o, m, dir, found, mutants, points); err != nil {
 		return err
 	}
-	explained, err := readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
+	explained, err := m.explained()
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (o options) choice(m module) (func(*mutant) bool, error) {
 			return nil, err
 		}
 	}
-	lived, err := o.lived()
+	lived, err := o.lived(m)
 	if err != nil {
 		return nil, err
 	}
@@ -186,8 +186,8 @@ func isIn(line int, all []lines) bool {
 	return false
 }
 
-// lived are the survivors of an earlier run.
-func (o options) lived() (map[string]bool, error) {
+// lived are the survivors of an earlier run that are not explained.
+func (o options) lived(m module) (map[string]bool, error) {
 	if o.again == "" {
 		return nil, nil
 	}
@@ -199,11 +199,22 @@ func (o options) lived() (map[string]bool, error) {
 	if err := json.Unmarshal(content, &before); err != nil {
 		return nil, errors.Join(errors.New(o.again), err)
 	}
+	explained, err := m.explained()
+	if err != nil {
+		return nil, err
+	}
 	lived := map[string]bool{}
 	for _, x := range before {
 		if x.Status == survived || x.Status == notCovered {
 			lived[x.what()] = true
 		}
 	}
+	for _, e := range explained {
+		delete(lived, e.what)
+	}
 	return lived, nil
+}
+
+func (m module) explained() ([]explanation, error) {
+	return readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
 }
