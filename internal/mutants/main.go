@@ -1,6 +1,6 @@
 // Command mutants changes one operator of the code at a time, and sees whether a test notices.
 //
-//	go run ./internal/mutants [-since COMMIT] [-more] [-only REGEXP] [-again FILE] [-workers N] [-json FILE] [-n] [PACKAGE...]
+//	go run ./internal/mutants [-since COMMIT] [-more] [-only REGEXP] [-again FILE] [-workers N] [-json FILE] [-reach | -n] [PACKAGE...]
 //
 // It does not compile once for each mutant: all of them are in the instrumented code, each behind a number, and a
 // control file says which one is alive (package point). The instrumented sources lie over the true ones while the
@@ -48,6 +48,7 @@ type options struct {
 	workers int
 	json    string
 	dryRun  bool
+	reach   bool
 }
 
 func main() {
@@ -58,6 +59,7 @@ func main() {
 	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json, and are not explained")
 	flag.IntVar(&o.workers, "workers", 1, "how many run at once")
 	flag.StringVar(&o.json, "json", "", "write all that was found to `FILE`")
+	flag.BoolVar(&o.reach, "reach", false, "run each test once, and list the mutants that none of them tells for certain")
 	flag.BoolVar(&o.dryRun, "n", false, "only list the mutants")
 	flag.Parse()
 	patterns := flag.Args()
@@ -106,8 +108,12 @@ func run(ctx context.Context, o options, patterns []string) error {
 		return err
 	}
 	stale := explain(mutants, explained)
-	if o.since != "" || o.only != "" || o.again != "" {
+	if o.since != "" || o.only != "" || o.again != "" || o.reach {
 		stale = nil // not all of a file was looked at
+	}
+	list(os.Stdout, mutants)
+	if o.reach {
+		return nil // who else lives is not known
 	}
 	report(os.Stdout, mutants)
 	for _, e := range stale {
@@ -152,6 +158,12 @@ func hunted(ctx context.Context, o options, m module, dir string, found []*finde
 	all, err := traceAll(ctx, workers[0], programs)
 	if err != nil {
 		return err
+	}
+	if o.reach {
+		for _, x := range mutants {
+			judge(all, x)
+		}
+		return nil
 	}
 	return killAll(ctx, workers, all, mutants)
 }
