@@ -6,7 +6,9 @@ GOARCH ?= $(shell $(GO) env GOARCH)
 
 # Where there is an entry of our own (internal/early), the program begins there.
 ENTRY = case $$GOARCH in amd64|arm64) echo -E dmcow_entry; esac
-BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w $$($(ENTRY))"
+# What --version says comes from packaging/version alone, so that the same files give the same bytes everywhere.
+STAMP = -X 'dmcow/internal/version.stamp=$(shell packaging/version)'
+BUILD = export GOARCH=$${GOARCH:-$(GOARCH)}; CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags=stamped -ldflags="-s -w $(STAMP) $$($(ENTRY))"
 UMLEXEC = $(CURDIR)/build/umlexec
 
 # The kernel that kernel tests run in: the installed one, or one of those that "make kernels" fetches (KERNEL=7.2).
@@ -16,24 +18,32 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 # The packages that have kernel tests.
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
 
-.PHONY: build demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata install clean
+.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 
 build:
 	$(BUILD) -o dmcow .
 
-# The main job, on the COW device of a real LVM snapshot of an ext4 volume.
+# The pages of the manual (man build/man/man8/dmcow.8) and the completions of bash, zsh and fish, from the command
+# line's own model. Pages bear the date of SOURCE_DATE_EPOCH, or of the last commit.
+man:
+	$(GO) run ./internal/manual man build/man
+
+completions:
+	$(GO) run ./internal/manual completions build/completions
+
+# The main job, on the COW device of a real LVM snapshot of an ext4 volume: what the README shows.
 demo: build
 	@mkdir -p build
-	@gunzip -c testdata/kernel/lvm-ext4.cow.gz >build/snap.cow
-	cd build && ../dmcow dump --ranges snap.cow | head -n 10
-	cd build && ../dmcow usage --origin-size 16M snap.cow
-	cd build && ../dmcow check --origin-size 16M snap.cow
-	@gunzip -c testdata/kernel/lvm-ext4.origin.gz >build/origin.img
-	cd build && ../dmcow diff --origin origin.img --summary snap.cow
-	cd build && ../dmcow export --origin origin.img --hash sha256 --force --yes snap.cow that-day.img
 	@gunzip -c testdata/lvm/linear.0.gz >build/disk.img
-	cd build && ../dmcow list --pv disk.img
-	cd build && ../dmcow check vg0/snap --pv disk.img
+	./dmcow list build/disk.img
+	@gunzip -c testdata/kernel/lvm-ext4.cow.gz >build/snap.cow
+	@gunzip -c testdata/kernel/lvm-ext4.origin.gz >build/origin.img
+	./dmcow usage --origin build/origin.img build/snap.cow
+	./dmcow check --origin build/origin.img build/snap.cow
+	./dmcow dump --ranges build/snap.cow | head -n 10
+	./dmcow diff --origin build/origin.img --summary build/snap.cow
+	./dmcow export --origin build/origin.img --hash sha256 --force --yes build/snap.cow build/that-day.img
+	./dmcow check vg0/snap --pv build/disk.img
 
 # All tests but those that take long, in some eight minutes on two idle processors.
 test: lab host-test kernel-test
@@ -50,6 +60,7 @@ lab:
 	@internal/kernellab/install || [ "$$CI" != true ]
 
 host-test:
+	@internal/manual/install || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
 # Tests called TestLong… and TestKernelLong… do more of what others do.
@@ -192,6 +203,26 @@ testdata:
 	@mkdir -p testdata/lvm
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelLVMNames' ./cmd
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
+
+# Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.
+packages: build/bin/nfpm build/bin/cyclonedx-gomod
+	rm -rf build/man build/completions
+	export SOURCE_DATE_EPOCH=$$(packaging/version | cut -d ' ' -f 3); $(MAKE) man completions
+	for GOARCH in amd64 arm64; do $(BUILD) -o build/dmcow-$$GOARCH . || exit 1; done
+	GO=$(GO) packaging/build
+
+# What is tested of them. Two at once; each installs what it lacks.
+packages-test: packages
+	$(MAKE) -j2 --output-sync=target packages-proof packages-lint packages-reproducible
+
+packages-proof packages-lint packages-reproducible:
+	packaging/$(patsubst proof,prove,$(@:packages-%=%))
+
+build/bin/nfpm:
+	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+
+build/bin/cyclonedx-gomod:
+	GOBIN=$(CURDIR)/build/bin $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 install: build
 	install -D -m 755 dmcow $(DESTDIR)$(PREFIX)/sbin/dmcow

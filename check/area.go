@@ -10,10 +10,10 @@ import (
 var ImplausibleArea = &Rule{
 	Name:     "implausible-area",
 	Severity: Error,
-	When:     "most entries of an area cannot be exceptions: it was never zeroed, was overwritten, or is read at a wrong chunk size",
+	When:     "most slots of an area hold garbage: it was never zeroed, was overwritten, or is read with the wrong chunk size",
 	Kernel:   "reads the garbage as exceptions",
 	Fate:     Wrong,
-	Repair:   "make sure that it is this device, and its chunk size; then clear the area, if nothing plausible follows in it or behind it, else drop what cannot be exceptions",
+	Repair:   "check that device and chunk size are right; then drop the garbage, or clear the whole area if nothing plausible follows it",
 	Command:  "repair",
 }
 
@@ -83,7 +83,7 @@ func (p *pass) flushGarbage() error {
 	if g.of == 0 {
 		return nil
 	}
-	detail := fmt.Sprintf("%d of the %d entries from exception %d on cannot be exceptions, or repeat others", g.bad, g.of, g.Index)
+	detail := fmt.Sprintf("%d of the %d slots from slot %d on hold no possible exception, or repeat another", g.bad, g.of, g.Index)
 	f := Finding{Rule: ImplausibleArea, Scope: OfArea, Place: g.Place, detail: detail, slots: g.of}
 	g.bad, g.of = 0, 0
 	return p.tell(f)

@@ -16,25 +16,25 @@ var (
 		Name:     "duplicate-old-chunk",
 		Severity: Error,
 		When:     "a chunk of the origin has two exceptions",
-		Kernel:   "shows one of them, which one depends on its version and on their neighbours; a merge leaves the first on the origin",
+		Kernel:   "shows one of them, by its version and their neighbours; a merge leaves the first on the origin",
 		Fate:     Wrong,
-		Repair:   "compare the two chunks and keep one of the exceptions",
+		Repair:   "compare the two chunks and keep one exception",
 		Command:  "repair",
 		say: func(f Finding) string {
-			return fmt.Sprintf("old chunk %d has an exception already, %s", f.Old, other(f))
+			return fmt.Sprintf("old chunk %d already has an exception, %s", f.Old, other(f))
 		},
 	}
 	RepeatedException = &Rule{
 		Name:     "repeated-exception",
 		Severity: Error,
 		Means:    Meaning{NamedCertain: true, Merging: RescueMerge},
-		When:     "the same exception stands in the list twice, old and new chunk alike",
+		When:     "the same exception is in the list twice, with the same old and new chunk",
 		Kernel:   "serves the right data; a merge may fail (\"middle of a chunk range\")",
 		Fate:     Loses,
 		Repair:   "drop the later one",
 		Command:  "repair",
 		say: func(f Finding) string {
-			return fmt.Sprintf("the exception of old chunk %d, with new chunk %d, stands in the list before, as %s", f.Old, f.New, other(f))
+			return fmt.Sprintf("the exception %d -> %d is already in the list, as %s", f.Old, f.New, other(f))
 		},
 	}
 	DuplicateNewChunk = &Rule{
@@ -44,10 +44,10 @@ var (
 		When:     "two exceptions of different chunks share a data chunk",
 		Kernel:   "serves the same data for both; a write to one changes the other",
 		Fate:     Wrong,
-		Repair:   "give the later one a copy of its own in a free chunk; one of them has lost its data",
+		Repair:   "give the later one its own copy in a free chunk; one of them has lost its data",
 		Command:  "repair --unshare",
 		say: func(f Finding) string {
-			return fmt.Sprintf("new chunk %d is that of another exception already, %s", f.New, other(f))
+			return fmt.Sprintf("another exception already has new chunk %d, %s", f.New, other(f))
 		},
 	}
 	duplicateRules = []*Rule{DuplicateOldChunk, RepeatedException, DuplicateNewChunk, NewChunkOutOfPlace}

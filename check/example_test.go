@@ -19,7 +19,7 @@ func Example() {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "cow")
 	content := make([]byte, 64<<10)
-	copy(content, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00\x08")                                // chunks of 8 sectors
+	copy(content, "SnAp\x01\x00\x00\x00\x01\x00\x00\x00\x08")                                // 8-sector chunks
 	copy(content[4096:], "\x07\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00") // 7 -> 1
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		log.Fatal(err)
@@ -39,5 +39,5 @@ func Example() {
 			fmt.Printf("%s: %s: %s\n", f.Severity, f.Where(), f.Message())
 		}
 	}
-	// Output: error: area 0, exception 0: new chunk 1 is its own metadata area: the mark of CVE-2013-4299, a bug of kernels before 3.12
+	// Output: error: area 0 slot 0: new chunk 1 is its own metadata area: the mark of CVE-2013-4299, a bug of kernels before 3.12
 }

@@ -39,15 +39,15 @@ var exceptionRules = []*Rule{
 var HeaderInArea = &Rule{
 	Name:     "header-in-area",
 	Severity: Error,
-	When:     "an area's first entry is the image of a header",
-	Kernel:   "takes it for an exception; a bug of 2008 left it",
+	When:     "the first slot of an area holds the image of a header",
+	Kernel:   "reads it as an exception; a kernel bug of 2008 left it",
 	Fate:     Wrong,
-	Repair:   "drop the entry",
+	Repair:   "drop it",
 	Command:  "repair",
 	exception: func(_ facts, at format.Place, x format.Exception) bool {
 		return at.Index == 0 && uint32(x.Old) == format.Magic && uint32(x.New) == format.Version
 	},
-	say: func(f Finding) string { return "the entry is the image of a header" },
+	say: func(f Finding) string { return "the slot holds the image of a header" },
 }
 
 var NewChunkOver56Bits = &Rule{
@@ -55,7 +55,7 @@ var NewChunkOver56Bits = &Rule{
 	Severity: Error,
 	Means:    onlyNamed,
 	When:     "the top byte of a new chunk is not 0",
-	Kernel:   "takes that byte for the length of a run, and serves wrong data",
+	Kernel:   "reads that byte as the length of a run, and serves wrong data",
 	Fate:     Wrong,
 	Repair:   "drop the exception: the snapshot then reads the origin's chunk",
 	Command:  "repair --drop",
@@ -63,7 +63,7 @@ var NewChunkOver56Bits = &Rule{
 		return x.New>>56 != 0
 	},
 	say: func(f Finding) string {
-		return fmt.Sprintf("new chunk 0x%x does not fit 56 bits", uint64(f.New))
+		return fmt.Sprintf("new chunk 0x%x does not fit in 56 bits", uint64(f.New))
 	},
 }
 
@@ -92,8 +92,8 @@ var NewChunkBeyondDevice = &Rule{
 	Name:     "new-chunk-beyond-device",
 	Severity: Error,
 	Means:    onlyNamed,
-	When:     "a new chunk does not lie wholly on the device",
-	Kernel:   "gives an I/O error for it, and drops the snapshot with the next new chunk",
+	When:     "a new chunk is past the end of the device, in whole or in part",
+	Kernel:   "returns an I/O error for it; the next new chunk loses the snapshot",
 	Fate:     Wrong,
 	Repair:   "if the device was larger, grow it back; else drop the exceptions: the snapshot then reads the origin's chunks",
 	Command:  "repair --drop",
@@ -101,7 +101,7 @@ var NewChunkBeyondDevice = &Rule{
 		return uint64(x.New) >= f.chunks
 	},
 	say: func(f Finding) string {
-		return fmt.Sprintf("new chunk %d does not lie on the device, which has %d chunks", f.New, f.facts.chunks)
+		return fmt.Sprintf("new chunk %d is past the end of the device (%d chunks)", f.New, f.facts.chunks)
 	},
 }
 
@@ -110,18 +110,18 @@ var OldChunkBeyondOrigin = &Rule{
 	Severity: Error,
 	Means:    Meaning{Merging: ForcedMerge},
 	When:     "an old chunk starts at or past the end of the origin",
-	Kernel:   "never looks it up; a merge drops it where it is exactly at the end, and fails for ever where it is past it",
+	Kernel:   "never reads it; a merge drops it if it is exactly at the end, and gets stuck if it is past the end",
 	Fate:     Wrong,
-	Repair:   "make sure that this is the snapshot's origin; if it was larger, grow it back; else drop the exceptions",
+	Repair:   "check that this is the right origin; if it was larger, grow it back; else drop the exceptions",
 	Command:  "repair --drop --origin ORIGIN",
 	exception: func(f facts, _ format.Place, x format.Exception) bool {
 		return uint64(x.Old) >= f.origin
 	},
 	say: func(f Finding) string {
 		if !f.facts.known {
-			return fmt.Sprintf("old chunk %d lies past the end of any origin that there can be", f.Old)
+			return fmt.Sprintf("old chunk %d is past the end of any possible origin", f.Old)
 		}
-		return fmt.Sprintf("old chunk %d lies past the end of the origin, which has %d chunks", f.Old, f.facts.origin)
+		return fmt.Sprintf("old chunk %d is past the end of the origin (%d chunks)", f.Old, f.facts.origin)
 	},
 }
 

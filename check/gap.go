@@ -17,7 +17,7 @@ import (
 // chunks that were given out for them hold what some chunk of the origin has, or what was saved
 // of that since. Where a sector was lost, they hold what the origin had before it was written.
 
-// gap is what is known of the slots without an exception among the entries behind the list's end.
+// gap is what is known of the slots without an exception among the slots behind the end of the list.
 type gap struct {
 	slots  uint64
 	chunks []format.NewChunk // that no exception names, between those around
@@ -55,7 +55,7 @@ func (s *scan) whyLost() (string, error) {
 	if err != nil || found >= missing {
 		return "", err
 	}
-	return fmt.Sprintf("%d entries are missing before them, and the data of %d unnamed data chunks there, as chunk %d, is not on the origin", g.slots, missing-found, rest[0]), nil
+	return fmt.Sprintf("%d exceptions are missing before them, and %d data chunks without an exception, such as chunk %d, hold data that is not on the origin", g.slots, missing-found, rest[0]), nil
 }
 
 // isInOrder reports whether new chunks rise in the list and behind its end, but for some.

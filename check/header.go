@@ -21,18 +21,19 @@ var BadMagic = &Rule{
 	When:     "the magic is neither SnAp nor 0",
 	Kernel:   "refuses the store: \"Invalid or corrupt snapshot\"",
 	Fate:     Refuses,
-	Repair:   "make sure that this is the device you mean; where there is evidence of a store, write its header anew, with the chunk size that it speaks for",
+	Repair:   "check that this is the right device; if it holds a list, write the header again with the chunk size of that list",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	header: func(s *scan) *Finding {
 		if s.id.State != look.Foreign || s.id.Header.Magic == 0 {
 			return nil
 		}
 		f := &Finding{
-			detail: fmt.Sprintf("the magic is 0x%08x, expected 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence()),
-			repair: s.rewrite(""),
+			detail: fmt.Sprintf("the magic is 0x%08x, not 0x%08x (SnAp)%s", s.id.Header.Magic, uint32(format.Magic), s.evidence()),
+			repair: s.rewrite(""), command: s.rewriting(),
 		}
 		if s.id.Survives(s.device) {
-			f.repair = fmt.Sprintf("write the header anew, keeping the other fields, which look as they should: chunks of %d sectors, valid %d",
+			f.command = headerOf(s.id.Header)
+			f.repair = fmt.Sprintf("write the magic again and keep the other fields, which are plausible: %d-sector chunks, valid %d",
 				s.id.Header.ChunkSectors, s.id.Header.Valid)
 		}
 		return f
@@ -42,25 +43,25 @@ var BadMagic = &Rule{
 var LostHeader = &Rule{
 	Name:     "lost-header",
 	Severity: Error,
-	When:     "the magic is 0, and the other fields of a header survive, or the first 4096 bytes are not all zero and area 0 holds plausible exceptions",
-	Kernel:   "takes the device for a new one on loading it and writes an empty store over it: all is lost",
+	When:     "the magic is 0, but the other fields of a header survive, or area 0 holds plausible exceptions",
+	Kernel:   "takes it for a new device and writes an empty store over it: all is lost",
 	Fate:     Formats,
-	Repair:   "do not activate the snapshot; write the magic back, keeping the other fields",
+	Repair:   "do not activate the snapshot; write the magic again and keep the other fields",
 	Command:  "repair",
 	header: func(s *scan) *Finding {
 		switch h := s.id.Header; {
 		case !s.isHeadless() || s.id.Blank:
 			return nil
 		case s.id.Survives(s.device):
-			return &Finding{detail: fmt.Sprintf("the magic is 0, and the other fields survive: valid %d, version %d, chunks of %d sectors%s",
+			return &Finding{detail: fmt.Sprintf("the magic is 0, but the other fields survive: valid %d, version %d, %d-sector chunks%s",
 				h.Valid, h.Version, h.ChunkSectors, s.evidence())}
 		case s.probe() == nil:
 			return nil
 		default:
 			return &Finding{
-				detail: fmt.Sprintf("the magic is 0, and the other fields are valid %d, version %d, chunks of %d sectors%s",
+				detail: fmt.Sprintf("the magic is 0; the other fields are valid %d, version %d, %d-sector chunks%s",
 					h.Valid, h.Version, h.ChunkSectors, s.evidence()),
-				repair: s.rewrite("do not activate the snapshot; "),
+				repair: s.rewrite("do not activate the snapshot; "), command: s.rewriting(),
 			}
 		}
 	},
@@ -69,15 +70,15 @@ var LostHeader = &Rule{
 var ForeignContent = &Rule{
 	Name:     "foreign-content",
 	Severity: Error,
-	When:     "the magic is 0, the first 4096 bytes are not all zero, and nothing speaks for a store",
-	Kernel:   "takes the device for a new one on loading it and writes an empty store over it",
+	When:     "the magic is 0, the first 4096 bytes are not all zero, and nothing looks like a store",
+	Kernel:   "takes it for a new device and writes an empty store over it",
 	Fate:     Formats,
-	Repair:   "make sure that this is the device you mean: nothing on it speaks for a store",
+	Repair:   "check that this is the right device: nothing on it looks like a store",
 	header: func(s *scan) *Finding {
 		if !s.isHeadless() || s.id.Blank || s.id.Survives(s.device) || s.probe() != nil {
 			return nil
 		}
-		return &Finding{detail: "the magic is 0, and yet the first 4096 bytes are not all zero: no COW store"}
+		return &Finding{detail: "the magic is 0, but the first 4096 bytes are not all zero: not a COW store"}
 	},
 }
 
@@ -85,34 +86,35 @@ var LVMChunkSizeDiffers = &Rule{
 	Name:     "lvm-chunk-size-differs",
 	Severity: Warning,
 	Means:    harmless,
-	When:     "LVM has another chunk size on record than the header",
-	Kernel:   "goes by the header, and says so in its log; LVM goes by its record where it computes sizes",
+	When:     "LVM's metadata has another chunk size than the header",
+	Kernel:   "uses the header's, and says so in its log; LVM computes sizes with its own",
 	Fate:     Serves,
-	Repair:   "make sure that this is the volume's own store; where it is, all is well",
+	Repair:   "check that this store belongs to the volume; if it does, all is well",
 	header: func(s *scan) *Finding {
 		recorded := s.options.Recorded
 		if recorded == 0 || !s.hasHeader() || format.Sectors(s.id.Header.ChunkSectors) == recorded {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("the header has chunks of %d sectors, and LVM has %d on record", s.id.Header.ChunkSectors, recorded)}
+		return &Finding{detail: fmt.Sprintf("the header has %d-sector chunks, LVM's metadata %d", s.id.Header.ChunkSectors, recorded)}
 	},
 }
 
 var ZeroedHeader = &Rule{
 	Name:     "zeroed-header",
 	Severity: Error,
-	When:     "the first 4096 bytes are all zero, and area 0 holds plausible exceptions: a header that was wiped, or, which is rarer, a new LVM snapshot that was never active, over the blocks of an old one (LVM zeroes just 4096 bytes)",
-	Kernel:   "takes the device for a new one on loading it and writes an empty store over it: all is lost",
+	When:     "the first 4096 bytes are zero, and area 0 holds plausible exceptions: the header was wiped, or (rarer) this is a new, never active LVM snapshot on the blocks of an old one (LVM zeroes only 4096 bytes)",
+	Kernel:   "takes it for a new device and writes an empty store over it: all is lost",
 	Fate:     Formats,
-	Repair:   "do not activate the snapshot, and write the header anew; if it is new and was never active, initialize makes it a new store",
+	Repair:   "do not activate the snapshot; write the header again. If it is new and was never active, initialize it instead",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	header: func(s *scan) *Finding {
 		if !s.isHeadless() || !s.id.Blank || s.probe() == nil {
 			return nil
 		}
 		return &Finding{
-			detail: "the first 4096 bytes are zero: the header was wiped, or this is a new LVM snapshot that was never active, over the blocks of an old one" + s.evidence(),
-			repair: s.rewrite("do not activate the snapshot; ") + "; if it is new and was never active, dmcow initialize --force makes it a new store",
+			detail:  "the first 4096 bytes are zero: the header was wiped, or this is a new, never active LVM snapshot on the blocks of an old one" + s.evidence(),
+			repair:  s.rewrite("do not activate the snapshot; ") + "; if the snapshot is new and was never active, dmcow initialize --force instead",
+			command: s.rewriting(),
 		}
 	},
 }
@@ -123,23 +125,26 @@ var BadVersion = &Rule{
 	When:     "the version is not 1",
 	Kernel:   "refuses the store",
 	Fate:     Refuses,
-	Repair:   "make sure that nothing else is wrong; then write the header anew",
+	Repair:   "check that nothing else is wrong; then write the header again",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	header: func(s *scan) *Finding {
 		if !s.hasHeader() || s.id.Header.Version == format.Version {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("the version is %d, expected %d", s.id.Header.Version, format.Version)}
+		return &Finding{
+			detail:  fmt.Sprintf("the version is %d, not %d", s.id.Header.Version, format.Version),
+			command: headerOf(s.id.Header),
+		}
 	},
 }
 
 var BadChunkSize = &Rule{
 	Name:     "bad-chunk-size",
 	Severity: Error,
-	When:     "the chunk size is no power of 2, over 2097152 sectors, or no multiple of the device's logical block",
+	When:     "the chunk size is not a power of 2, is over 2097152 sectors, or is not a multiple of the logical block",
 	Kernel:   "refuses the store",
 	Fate:     Refuses,
-	Repair:   "write the header anew, with the chunk size that the evidence speaks for; where it is the device's logical block that is too large, use one with smaller blocks",
+	Repair:   "write the header again with the chunk size that the list shows; if the device's logical block is too large, copy the store to a device with smaller blocks",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	header: func(s *scan) *Finding {
 		if !s.hasHeader() {
@@ -151,11 +156,11 @@ var BadChunkSize = &Rule{
 		case err == nil:
 			return nil
 		case errors.Is(err, format.ErrNotBlockSized):
-			return &Finding{detail: fmt.Sprintf("the chunk size is %d sectors: %v, %d bytes", s.id.Header.ChunkSectors, err, block)}
+			return &Finding{detail: fmt.Sprintf("the chunk size is %d sectors: %v, %d bytes", s.id.Header.ChunkSectors, err, block), command: new("")}
 		}
 		return &Finding{
 			detail: fmt.Sprintf("the chunk size is %d sectors: %v%s", s.id.Header.ChunkSectors, err, s.evidence()),
-			repair: s.rewrite(""),
+			repair: s.rewrite(""), command: s.rewriting(),
 		}
 	},
 }
@@ -163,7 +168,7 @@ var BadChunkSize = &Rule{
 var TooSmall = &Rule{
 	Name:     "too-small",
 	Severity: Error,
-	When:     "the device is shorter than two chunks, header and area 0",
+	When:     "the device is smaller than two chunks (header and area 0)",
 	Kernel:   "refuses the store",
 	Fate:     Refuses,
 	Repair:   "extend the device",
@@ -171,7 +176,7 @@ var TooSmall = &Rule{
 		g := s.id.Geometry
 		switch {
 		case s.size < format.SectorSize:
-			return &Finding{detail: fmt.Sprintf("the device has %d bytes, too short for a header", s.size)}
+			return &Finding{detail: fmt.Sprintf("the device has %d bytes, too few for a header", s.size)}
 		case (s.id.Blank || s.id.Unfinished) && s.id.Fresh.IsZero():
 			g = look.FreshGeometry(s.device)
 		case !s.hasHeader() || g.IsZero():
@@ -188,15 +193,15 @@ var ValidNotOne = &Rule{
 	Name:     "valid-not-one",
 	Severity: Warning,
 	Means:    harmless,
-	When:     "the field valid is neither 0 nor 1",
-	Kernel:   "takes it for 1",
-	Repair:   "write 1; other programs refuse the store",
+	When:     "the valid field is neither 0 nor 1",
+	Kernel:   "takes it as 1",
+	Repair:   "write 1: other programs refuse the store",
 	Command:  "repair --warnings",
 	header: func(s *scan) *Finding {
 		if !s.hasHeader() || s.id.Header.Valid <= 1 {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("valid is %d, expected 0 or 1", s.id.Header.Valid)}
+		return &Finding{detail: fmt.Sprintf("valid is %d, not 0 or 1", s.id.Header.Valid)}
 	},
 }
 
@@ -204,16 +209,15 @@ var UnfinishedStore = &Rule{
 	Name:     "unfinished-store",
 	Severity: Info,
 	Means:    harmless,
-	When:     "a creation of a store was cut off here",
-	Kernel:   "takes the device for a new one on loading it and writes an empty store over it",
+	When:     "dmcow create was interrupted here",
+	Kernel:   "takes it for a new device and writes an empty store over it",
 	Fate:     Formats,
-	Repair:   "run the same creation again",
-	Command:  "create --origin BASE --from IMAGE",
+	Repair:   "run the same dmcow create again",
 	header: func(s *scan) *Finding {
 		if !s.id.Unfinished {
 			return nil
 		}
-		return &Finding{detail: "a creation was cut off before the store was finished"}
+		return &Finding{detail: "dmcow create was interrupted before it finished the store"}
 	},
 }
 
@@ -221,13 +225,13 @@ var OddTail = &Rule{
 	Name:     "odd-tail",
 	Severity: Info,
 	Means:    harmless,
-	When:     "the device's size is no multiple of the chunk",
-	Kernel:   "does not use what is left over",
+	When:     "the device's size is not a multiple of the chunk size",
+	Kernel:   "does not use the rest",
 	header: func(s *scan) *Finding {
 		if !s.hasList() || s.size%s.geometry.ChunkBytes() == 0 {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("%d bytes behind the last whole chunk are not used", s.size%s.geometry.ChunkBytes())}
+		return &Finding{detail: fmt.Sprintf("the last %d bytes, less than a chunk, are not used", s.size%s.geometry.ChunkBytes())}
 	},
 }
 
@@ -237,15 +241,37 @@ func (s *scan) rewrite(first string) string {
 	e := s.probe()
 	switch {
 	case e == nil && s.hasHeader():
-		return "find out which chunk size the snapshot was made with, since no list was found at any; then write the header anew"
+		return "no list was found with any chunk size: find out which one the snapshot was made with, then write the header again"
 	case e == nil:
-		return "make sure that this is the device you mean: nothing on it speaks for a store"
+		return "check that this is the right device: nothing on it looks like a store"
 	}
-	valid := "; whether it was marked invalid is not known"
+	valid := "; nothing shows whether it was marked invalid"
 	if s.hasHeader() {
 		valid = fmt.Sprintf(", valid %d", min(s.id.Header.Valid, 1))
 	}
-	return fmt.Sprintf("%swrite the header anew, with chunks of %d sectors%s: --header %[2]ds", first, e.Geometry.ChunkSectors(), valid)
+	return fmt.Sprintf("%swrite the header again, with %d-sector chunks%s", first, e.Geometry.ChunkSectors(), valid)
+}
+
+// rewriting is the command of [scan.rewrite]. Where nothing shows whether the snapshot was marked invalid, it is
+// marked so: the kernel serves nothing wrong then, and revalidate can change it.
+func (s *scan) rewriting() *string {
+	e := s.probe()
+	if e == nil {
+		return new("")
+	}
+	h := format.Header{ChunkSectors: uint32(e.Geometry.ChunkSectors())}
+	if s.hasHeader() {
+		h.Valid = s.id.Header.Valid
+	}
+	return headerOf(h)
+}
+
+// headerOf is the command that writes a header.
+func headerOf(h format.Header) *string {
+	if format.CheckChunkSectors(h.ChunkSectors, format.SectorSize) != nil {
+		return new("")
+	}
+	return new(fmt.Sprintf("repair --header %ds --valid %d", h.ChunkSectors, min(h.Valid, 1)))
 }
 
 // hasList reports whether the header has a chunk size with which there can be a list.

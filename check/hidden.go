@@ -19,7 +19,7 @@ import (
 // Entries that are not void speak for a sector of the list that was lost in front of them, and so
 // may the gap do (see gap).
 
-// proof is what is known of the entries behind the list's end.
+// proof is what is known of the slots behind the end of the list.
 type proof struct {
 	open       uint64 // entries of which nothing shows that they are void
 	first      named  // of these
@@ -75,7 +75,7 @@ func (s *scan) lookBehind() (err error) {
 }
 
 // unknownData is why an entry may be missed as long as the origin is not known.
-const unknownData = "whether its data equals the origin's is not known"
+const unknownData = "it is not known whether its data equals the origin's"
 
 // isCopyOfEnd reports whether an entry begins a sector that holds what the one does in which the list
 // ends, which then is a copy of it: the list had others there.
@@ -98,9 +98,9 @@ func (s *scan) notVoid(x format.Exception, p *proof) string {
 		p.superseded = true
 		return ""
 	case !s.isPlausible(x):
-		return "it cannot be an exception"
+		return "it is not a possible exception"
 	case p.olds.add(uint64(x.Old))+p.news.add(uint64(x.New)) > 0:
-		return "another entry there has one of its chunks"
+		return "another slot there has one of its chunks"
 	case s.options.Content == nil:
 		return unknownData
 	}
@@ -108,7 +108,7 @@ func (s *scan) notVoid(x format.Exception, p *proof) string {
 	case err != nil:
 		return err.Error()
 	case !equal:
-		return "its data differs from what the origin has"
+		return "its data differs from the origin's"
 	}
 	return ""
 }
@@ -142,32 +142,32 @@ func (s *scan) equalsOrigin(x format.Exception) (bool, error) {
 var HiddenExceptions = &Rule{
 	Name:     "hidden-exceptions",
 	Severity: Error,
-	When:     "entries with a new chunk stand behind the end of the list, in its area: a commit that a power cut tore, or a lost sector or a damaged entry that hides good ones",
-	Kernel:   "has them come alive once the gap before them fills, though their chunks may have been given out again",
+	When:     "exceptions follow the end of the list in its area: a power cut tore a commit, or a lost sector or a damaged slot hides good ones",
+	Kernel:   "reads them once the gap before them fills, though their chunks may be in use again",
 	Fate:     Wrong,
-	Repair:   "where they are known to change nothing, clear them; else decide whether they are good: closing the gap brings them back, clearing them loses them",
+	Repair:   "clear them if they change nothing; else decide whether they are good: closing the gap brings them back, clearing loses them",
 	Command:  "repair",
 	list: func(s *scan) *Finding {
 		h := s.behind
 		if h.Count == 0 {
 			return nil
 		}
-		stand := "1 exception stands"
+		stand := "1 exception follows"
 		if h.Count > 1 {
-			stand = fmt.Sprintf("%d exceptions stand", h.Count)
+			stand = fmt.Sprintf("%d exceptions follow", h.Count)
 		}
 		f := &Finding{
 			Scope:    OfPlace,
 			Place:    format.Place{Area: h.Area, Index: h.First},
-			detail:   fmt.Sprintf("the list ends at exception %d of this area, and %s behind it, up to exception %d; %s", h.Index, stand, h.Last, s.explanation()),
-			repair:   "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing them loses them",
+			detail:   fmt.Sprintf("the list ends at slot %d of this area, and %s, up to slot %d; %s", h.Index, stand, h.Last, s.explanation()),
+			repair:   "decide whether they are good (dmcow dump --hidden shows them): closing the gap brings them back, clearing loses them",
 			Suggests: s.suggestGap(),
 		}
 		if f.Suggests == nil {
 			f.detail += s.unnamedInGap()
 		}
 		if s.isVoid() {
-			f.repair = "clear them: a write that was never finished has left them"
+			f.repair = "clear them: a write that never finished left them"
 			f.meaning = &Meaning{NamedCertain: true, UnlistedCertain: true, Merging: AnyMerge}
 		}
 		return f
@@ -178,14 +178,14 @@ func (s *scan) explanation() string {
 	p := s.proof
 	switch {
 	case s.behind.Why != "":
-		return "no torn commit explains them: " + s.behind.Why
+		return "a torn commit does not explain them: " + s.behind.Why
 	case p.lost != "":
 		return "a torn commit does not explain them: " + p.lost + "; a sector of the list was lost before them"
 	case p.open == 0:
-		return "a torn commit explains them, and the snapshot shows the same without them"
+		return "a torn commit explains them, and the snapshot reads the same without them"
 	case p.why == unknownData:
-		return fmt.Sprintf("a torn commit would explain them, if the data of %d of them equalled what the origin has; else a sector of the list was lost before them (--origin tells)", p.open)
+		return fmt.Sprintf("a torn commit explains them if the data of %d of them equals the origin's; else a sector of the list was lost before them (--origin shows which)", p.open)
 	}
-	return fmt.Sprintf("a torn commit does not explain %d of them: exception %d (old chunk %d, new chunk %d) is the first, %s; a sector of the list was lost before them, or a write to the snapshot was torn",
+	return fmt.Sprintf("a torn commit does not explain %d of them, first slot %d (%d -> %d): %s. A sector of the list was lost before them, or a write to the snapshot was torn",
 		p.open, p.first.Index, p.first.Old, p.first.New, p.why)
 }

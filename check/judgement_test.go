@@ -30,58 +30,58 @@ const gone = "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2560 00*512\
 var evidences = []evidence{
 	// What hides behind the list's end, and whether anybody misses it.
 	{"torn, and the origin is not known", run40 + "ex 64 300 66\nex 65 301 67", "", "hidden-exceptions", false,
-		"a torn commit would explain them, if the data of 2 of them equalled what the origin has; else a sector of the list was lost before them (--origin tells)"},
+		"a torn commit explains them if the data of 2 of them equals the origin's; else a sector of the list was lost before them (--origin shows which)"},
 	{"torn, of chunks that are there", run40 + "ex 64 3 66\nex 65 4 67", "", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, of data chunks that were given out again", run40 + "ex 64 300 5\nex 65 301 6", "", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, and one differs", run40 + "ex 64 30 66\nex 65 70 67", "raw 0 00", "hidden-exceptions", false,
-		"a torn commit does not explain 1 of them: exception 65 (old chunk 70, new chunk 67) is the first, its data differs from what the origin has"},
-	{"torn, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 67", "raw 0 00", "hidden-exceptions", true, "the snapshot shows the same without them"},
+		"a torn commit does not explain 1 of them, first slot 65 (70 -> 67): its data differs from the origin's"},
+	{"torn, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 67", "raw 0 00", "hidden-exceptions", true, "the snapshot reads the same without them"},
 	{"lost, and what is behind equals the origin", "device 2000\nheader chunk=4\nfill 96 0\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00", "hidden-exceptions", false,
-		"a torn commit does not explain them: 32 entries are missing before them, and the data of 32 unnamed data chunks there, as chunk 34, is not on the origin"},
-	{"lost, and the origin's last chunk is short", "device 1200\nheader chunk=32\nfill 8 0\nex 32 9 34\n" + halves(10, 34), "raw 0 00", "hidden-exceptions", false, "unnamed data chunks there, as chunk 10, is not on the origin"},
-	{"lost, and the list's entries are in parallel order", "device 2000\nheader chunk=4\nfill 96 0\nex 31 31 34\nex 32 32 33\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00", "hidden-exceptions", false, "is not on the origin"},
+		"a torn commit does not explain them: 32 exceptions are missing before them, and 32 data chunks without an exception, such as chunk 34, hold data that is not on the origin"},
+	{"lost, and the origin's last chunk is short", "device 1200\nheader chunk=32\nfill 8 0\nex 32 9 34\n" + halves(10, 34), "raw 0 00", "hidden-exceptions", false, "data chunks without an exception, such as chunk 10, hold data that is not on the origin"},
+	{"lost, and the list's entries are in parallel order", "device 2000\nheader chunk=4\nfill 96 0\nex 31 31 34\nex 32 32 33\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00", "hidden-exceptions", false, "that is not on the origin"},
 	{"torn, and copies ran in parallel", "device 2000\nheader chunk=4\nfill 96 0\nex 31 31 34\nex 32 32 33\nraw 2560 00*512", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, in any order", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048", "raw 0 00\nraw 20480 11*2048", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, and saved since", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048\nraw 4096 11*2048", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, of chunks of no order", run40 + "ex 64 30 300", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
 	{"a copy of the last sector", "device 2000\nheader chunk=4\nfill 72 0\ndata 9\nraw 2560 00*512\n" + run(32, 64, 8), "raw 0 00", "hidden-exceptions", false,
-		"exception 64 (old chunk 64, new chunk 66) is the first, its sector is a copy of the one where the list ends"},
+		"first slot 64 (64 -> 66): its sector is a copy of the one where the list ends"},
 	{"the same twice", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 66", "raw 0 00", "hidden-exceptions", false,
-		"exception 65 (old chunk 71, new chunk 66) is the first, another entry there has one of its chunks"},
-	{"a gap inside a sector, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 41 70 66", "raw 0 00", "hidden-exceptions", false, "exception 41 is in the sector where the list ends"},
-	{"past the origin's end", run40 + "ex 64 3000 66", "raw 0 00", "hidden-exceptions", false, "it cannot be an exception"},
-	{"the first sector", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2048 00*512\n", "", "hidden-exceptions", false, "the list ends at exception 0 of this area, and 64 exceptions stand behind it"},
+		"first slot 65 (71 -> 66): another slot there has one of its chunks"},
+	{"a gap inside a sector, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 41 70 66", "raw 0 00", "hidden-exceptions", false, "slot 41 is in the sector where the list ends"},
+	{"past the origin's end", run40 + "ex 64 3000 66", "raw 0 00", "hidden-exceptions", false, "it is not a possible exception"},
+	{"the first sector", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2048 00*512\n", "", "hidden-exceptions", false, "the list ends at slot 0 of this area, and 64 exceptions follow"},
 
 	// What the entries around say.
 	{"a lost sector in a run", gone, "", "hidden-exceptions", false,
-		"32 entries are lost here: by the entries around them old chunks 132 to 163, new chunks 34 to 65, which no exception names"},
+		"32 exceptions are lost here: by their neighbours, old chunks 132 to 163, new chunks 34 to 65, which no exception has"},
 	{"a lost sector where a run ended", "device 2000\nheader chunk=4\nfill 50 100\nfill 46 10\ndata 9\nraw 2560 00*512\n", "", "hidden-exceptions", false,
-		"32 entries are lost here: new chunks 34 to 65 fit between those around, and no exception names them"},
-	{"a lost entry", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0", "", "hidden-exceptions", false, "by the entries around it, exception 40 was old chunk 140, new chunk 42"},
-	{"a lost entry, whose data chunk another has", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0\nex 95 3 42", "", "hidden-exceptions", false, "!by the entries around it, exception 40"},
-	{"an old chunk in a run", run40 + "ex 20 19 22", "", "duplicate-old-chunk", false, "by the entries around it, exception 20 was old chunk 20, new chunk 22"},
-	{"a new chunk in a run", run40 + "ex 20 20 21", "", "duplicate-new-chunk", false, "by the entries around it, exception 20 was old chunk 20, new chunk 22"},
-	{"a new chunk out of any order", "device 2000\nheader chunk=4\nfill 40\ndata 9\nex 20 60 400", "", "new-chunk-out-of-place", false, "by the entries around it, exception 20 was old chunk 60, new chunk 22"},
+		"32 exceptions are lost here: new chunks 34 to 65 fit between their neighbours, and no exception has them"},
+	{"a lost entry", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0", "", "hidden-exceptions", false, "by its neighbours, slot 40 was 140 -> 42"},
+	{"a lost entry, whose data chunk another has", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0\nex 95 3 42", "", "hidden-exceptions", false, "!by its neighbours, slot 40"},
+	{"an old chunk in a run", run40 + "ex 20 19 22", "", "duplicate-old-chunk", false, "by its neighbours, slot 20 was 20 -> 22"},
+	{"a new chunk in a run", run40 + "ex 20 20 21", "", "duplicate-new-chunk", false, "by its neighbours, slot 20 was 20 -> 22"},
+	{"a new chunk out of any order", "device 2000\nheader chunk=4\nfill 40\ndata 9\nex 20 60 400", "", "new-chunk-out-of-place", false, "by its neighbours, slot 20 was 60 -> 22"},
 	{"a new chunk that moved on with those behind", "device 2000\nheader chunk=4\nfill 20\nex 20 60 60\nex 21 63 61\nex 22 66 62", "", "leaked-chunks", true, ""},
 	{"the last one, moved by a repair, and the list went on", "device 2000\nheader chunk=4\nfill 39\nex 20 117 41\nex 39 200 42\nex 40 203 43", "", "leaked-chunks", true, ""},
 	{"two, moved by a repair, and the list went on", "device 2000\nheader chunk=4\nfill 38\nex 20 117 41\nex 30 114 40\nex 38 200 42\nex 39 203 43", "", "leaked-chunks", true, ""},
-	{"out of place, and another moved by a repair", "device 2000\nheader chunk=4\nfill 39\ndata 9\nex 20 117 41\nex 30 90 400\nex 39 200 42\nex 40 203 43", "", "new-chunk-out-of-place", false, "exception 30 was old chunk 90, new chunk 32"},
+	{"out of place, and another moved by a repair", "device 2000\nheader chunk=4\nfill 39\ndata 9\nex 20 117 41\nex 30 90 400\nex 39 200 42\nex 40 203 43", "", "new-chunk-out-of-place", false, "slot 30 was 90 -> 32"},
 	{"a neighbour that was moved into a hole", "device 2000\nheader chunk=1\nex 0 10 2\nex 1 11 3\nex 2 500 40\nex 3 13 1\nex 4 14 6\nex 5 15 7", "", "new-chunk-is-metadata", false, "!lost here"},
-	{"the last lost its new chunk", run40 + "ex 40 77 0", "", "odd-terminator", false, "exception 40 was old chunk 77, new chunk 42"},
+	{"the last lost its new chunk", run40 + "ex 40 77 0", "", "odd-terminator", false, "slot 40 was 77 -> 42"},
 	{"the last lost its new chunk, and its old one is another's", run40 + "ex 40 7 0", "", "odd-terminator", false, "!new chunk 42"},
 
 	// What stands in the area behind.
 	{"cut off at a sector", "device 600\nheader chunk=1\nfill 96 100\ndata 9\nraw 17408 00*512", "", "cut-off-list", true,
-		"32 entries are lost here: by the entries around them old chunks 132 to 163, new chunks 35 to 66, which no exception names"},
+		"32 exceptions are lost here: by their neighbours, old chunks 132 to 163, new chunks 35 to 66, which no exception has"},
 	{"cut off, or an earlier life", "device 600\nheader chunk=1\nfill 96\ndata 9\nraw 17408 00*512", "", "cut-off-list", true,
 		"32 exceptions before them may be lost, or these are of an earlier life of the device"},
 	{"an earlier life, whose chunks are there", "device 600\nheader chunk=1\nfill 96 0\nraw 512 00*512\nfill 32 50\nraw 17408 00*512", "", "", true, ""},
 	{"swapped areas", "device 600\nheader chunk=1\nfill 33 0\ndata 9\n" + "raw 512 00*512\nex 0 32 35\nraw 17408 00*512\n" + rows(32, 32), "", "misplaced-area", false,
-		"32 exceptions that no earlier life of the device explains: 32 name data chunks that the list has given out and lost"},
+		"32 exceptions that no earlier life of the device explains: 32 name leaked data chunks of the list"},
 	{"an area that became a copy of the next", "device 600\nheader chunk=1\nfill 33 0\ndata 9\nraw 512 00*512\nex 0 32 35", "", "misplaced-area", false,
-		"it holds what stands in area 0, too, 1 exception: that was overwritten by a copy of this one"},
+		"which holds the same as area 0 (1 exception): that area was overwritten by a copy of this one"},
 	{"a sector that became a copy of the next area's", "device 900\nheader chunk=2\nfill 65 0\ndata 9\nraw 1536 00*512\nex 32 64 67", "", "misplaced-area", false,
-		"it holds what stands in area 0, too, 1 exception: that was overwritten by a copy of this one"},
+		"which holds the same as area 0 (1 exception): that area was overwritten by a copy of this one"},
 	{"a copy of the last area behind it", "device 600\nheader chunk=1\nfill 20 0\ndata 9\n" + rows(32, 20), "", "stale-areas", true, ""},
 }
 
@@ -93,7 +93,7 @@ func rows(slot, n int) (spec string) {
 	return spec
 }
 
-// halves has some chunks of 32 sectors hold nothing but zeros in their first half, and something else
+// halves has some 32-sector chunks hold nothing but zeros in their first half, and something else
 // behind.
 func halves(first, end int) (spec string) {
 	for c := first; c < end; c++ {

@@ -100,7 +100,7 @@ func TestGarbageLeavesNoTrace(t *testing.T) {
 		}
 		ex(138, 3, 900) // what area 0 has
 		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
-		if f := first(t, r, "implausible-area"); f.Area != 1 || !strings.HasPrefix(f.Message(), "54 of the 64 entries from exception 0 on") {
+		if f := first(t, r, "implausible-area"); f.Area != 1 || !strings.HasPrefix(f.Message(), "54 of the 64 slots from slot 0 on") {
 			t.Errorf("%v: %s", f.Place, f.Message())
 		}
 		if r.Count(check.Error) != 2 {
@@ -120,7 +120,7 @@ func TestPlaces(t *testing.T) {
 		place      format.Place
 		says       string
 	}{
-		{"ex 70 70 0x4000000000000000", "new-chunk-over-56-bits", format.Place{Area: 2, Index: 6}, "new chunk 0x4000000000000000 does not fit 56 bits"},
+		{"ex 70 70 0x4000000000000000", "new-chunk-over-56-bits", format.Place{Area: 2, Index: 6}, "new chunk 0x4000000000000000 does not fit in 56 bits"},
 		{"ex 64 0x170416e53 0x800000001", "header-in-area", format.Place{Area: 2}, "image of a header"},
 		{"ex 65 0x170416e53 0x800000001", "new-chunk-beyond-device", format.Place{Area: 2, Index: 1}, "new chunk 34359738369"},
 		{"ex 64 0x170416e53 0x800000003", "new-chunk-beyond-device", format.Place{Area: 2}, "new chunk 34359738371"},
@@ -128,8 +128,8 @@ func TestPlaces(t *testing.T) {
 		{"ex 65 65 67", "new-chunk-is-metadata", format.Place{Area: 2, Index: 1}, "new chunk 67 is metadata area 2"},
 		{"ex 64 64 66", "out-of-order", format.Place{Area: 2}, "in 1 places"},
 		{"ex 64 64 66\nex 70 70 66", "out-of-order", format.Place{Area: 2}, "in 2 places"},
-		{"ex 102 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 6}, "the list ends at exception 4 of this area, and 1 exception stands behind it, up to exception 6"},
-		{"ex 103 5 7\nex 105 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 7}, "2 exceptions stand behind it, up to exception 9; no torn commit explains them"},
+		{"ex 102 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 6}, "the list ends at slot 4 of this area, and 1 exception follows, up to slot 6"},
+		{"ex 103 5 7\nex 105 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 7}, "2 exceptions follow, up to slot 9; a torn commit does not explain them"},
 		{"ex 100 9 0", "odd-terminator", format.Place{Area: 3, Index: 4}, "old chunk 9"},
 		{"ex 128 5 7", "stale-areas", format.Place{Area: 4}, "or the list was cut off here"},
 	} {

@@ -14,16 +14,16 @@ var wholeRules = []*Rule{WrongChunkSize, AreaBeyondDevice}
 var WrongChunkSize = &Rule{
 	Name:     "wrong-chunk-size",
 	Severity: Error,
-	When:     "the list is empty or garbage, and inside chunk 0, where all should be zeros, there are the exceptions of a store with smaller chunks",
-	Kernel:   "reads the list at the wrong place, and serves the origin's data for chunks that have an exception",
+	When:     "the list is empty or garbage, and chunk 0, which should be zero behind the header, holds the exceptions of a store with smaller chunks",
+	Kernel:   "reads the list at the wrong place, and serves the origin's data for chunks with an exception",
 	Fate:     Wrong,
-	Repair:   "write the header anew, with the chunk size that the evidence speaks for",
+	Repair:   "write the header again with the chunk size that the list shows",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
 			return &Finding{
 				detail: fmt.Sprintf("the chunk size is %d sectors%s", s.geometry.ChunkSectors(), s.evidence()),
-				repair: s.rewrite("do not activate the snapshot; "),
+				repair: s.rewrite("do not activate the snapshot; "), command: s.rewriting(),
 			}
 		}
 		return nil
@@ -33,16 +33,16 @@ var WrongChunkSize = &Rule{
 var AreaBeyondDevice = &Rule{
 	Name:     "area-beyond-device",
 	Severity: Error,
-	When:     "the list leads to an area past the end of the device: that was shrunk, or its last area is full and has no room for the next",
+	When:     "the list leads to an area past the end of the device: the device was shrunk, or the last area is full and the next has no room",
 	Kernel:   "refuses the store",
 	Fate:     Refuses,
-	Repair:   "grow the device back; else cut the list at the device's end, which loses what is behind it",
+	Repair:   "grow the device back; else end the list at the device's end, which loses the exceptions behind it",
 	Command:  "repair --truncate-list",
 	list: func(s *scan) *Finding {
 		if s.cut == nil {
 			return nil
 		}
-		return ofArea(s.cut.Area, "the list leads to this area at chunk %d, and the device has %d chunks (%d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
+		return ofArea(s.cut.Area, "the list leads to this area at chunk %d, past the end of the device (%d chunks, %d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
 	},
 }
 
@@ -56,16 +56,16 @@ var HeaderPadding = &Rule{
 	Name:     "header-padding",
 	Severity: Warning,
 	Means:    harmless,
-	When:     "something stands behind the header's fields in chunk 0",
-	Kernel:   "ignores it, and writes zeros over it when it invalidates the snapshot",
-	Repair:   "look at what it is; clear it",
+	When:     "chunk 0 is not zero behind the header's fields",
+	Kernel:   "ignores it, and zeroes it when it invalidates the snapshot",
+	Repair:   "look at it, then clear it",
 	Command:  "repair --warnings",
 	list: func(s *scan) *Finding {
 		// It may be the list itself (wrong-chunk-size).
 		if e := s.elsewhere(); s.stray < 0 || e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("byte %d, in chunk 0 behind the header's fields, is not zero", s.stray)}
+		return &Finding{detail: fmt.Sprintf("byte %d, behind the header's fields, is not zero", s.stray)}
 	},
 }
 
@@ -73,10 +73,10 @@ var OddTerminator = &Rule{
 	Name:     "odd-terminator",
 	Severity: Error,
 	Means:    onlyNamed,
-	When:     "the entry that ends the list has an old chunk, which the kernel never writes: it is an exception that lost its new chunk",
-	Kernel:   "takes it for the end of the list, and serves the origin's data for its chunk",
+	When:     "the slot that ends the list has an old chunk, which the kernel never writes: an exception has lost its new chunk",
+	Kernel:   "ends the list there, and serves the origin's data for its chunk",
 	Fate:     Wrong,
-	Repair:   "give the exception its new chunk back, where the list shows which; else drop it: the snapshot then reads the origin's chunk",
+	Repair:   "write the new chunk again, if the list shows which; else drop the exception: the snapshot then reads the origin's chunk",
 	Command:  "repair",
 	list: func(s *scan) *Finding {
 		if s.behind.Old == 0 {
@@ -86,7 +86,7 @@ var OddTerminator = &Rule{
 			Scope:     OfException,
 			Place:     s.behind.Place,
 			Exception: format.Exception{Old: s.behind.Old},
-			detail:    fmt.Sprintf("the entry that ends the list has old chunk %d, expected 0: an exception lost its new chunk", s.behind.Old),
+			detail:    fmt.Sprintf("the slot that ends the list has old chunk %d, not 0: an exception has lost its new chunk", s.behind.Old),
 			Suggests:  s.suggestLast(),
 		}
 		if s.behind.Index == s.geometry.ExceptionsPerArea()-1 && s.next.entries > 0 {
@@ -101,14 +101,14 @@ var NextChunkIsMetadata = &Rule{
 	Severity: Warning,
 	Means:    harmless,
 	When:     "the chunk after the highest new chunk is a metadata area",
-	Kernel:   "skips it since 3.12; an older one takes it for data (CVE-2013-4299) and destroys the list",
-	Repair:   "do not load the store with a kernel before 3.12",
+	Kernel:   "skips it since 3.12; older kernels use it for data (CVE-2013-4299) and destroy the list",
+	Repair:   "do not load the store with a kernel older than 3.12",
 	list: func(s *scan) *Finding {
 		next := s.list.end.Highest + 1
 		if !s.whole || s.list.end.Exceptions == 0 || uint64(next) >= s.chunks || !s.geometry.IsMetadata(next) {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("the highest new chunk is %d, and the next is metadata area %d", s.list.end.Highest, uint64(next)/s.geometry.Stride())}
+		return &Finding{detail: fmt.Sprintf("the chunk after the highest new chunk, %d, is metadata area %d", s.list.end.Highest, uint64(next)/s.geometry.Stride())}
 	},
 }
 
@@ -116,10 +116,10 @@ var Full = &Rule{
 	Name:     "full",
 	Severity: Warning,
 	Means:    harmless,
-	When:     "there is no room for one more exception",
-	Kernel:   "drops the snapshot with the next new chunk",
+	When:     "no room for one more exception",
+	Kernel:   "loses the snapshot with the next new chunk (Invalid, or Overflow)",
 	Fate:     Loses,
-	Repair:   "extend the device (lvextend; truncate for an image file) before the next write to the origin",
+	Repair:   "extend the device before the next write to the origin (lvextend; truncate for an image file)",
 	list: func(s *scan) *Finding {
 		u := s.usage()
 		switch {
@@ -127,11 +127,11 @@ var Full = &Rule{
 			return nil
 		case u.End.Beyond != nil:
 			return &Finding{
-				detail: "the highest new chunk does not lie on the device: there is no room for one more exception",
-				repair: "see to the exceptions whose data lie past the end of the device",
+				detail: "the highest new chunk is past the end of the device: no room for one more exception",
+				repair: "first repair the exceptions whose data is past the end of the device",
 			}
 		}
-		return &Finding{detail: fmt.Sprintf("the next free chunk is %d, and the device has %d chunks: there is no room for one more exception", u.End.NextFree, s.chunks)}
+		return &Finding{detail: fmt.Sprintf("the next free chunk is %d, the device has %d chunks: no room for one more exception", u.End.NextFree, s.chunks)}
 	},
 }
 
@@ -139,8 +139,8 @@ var LeakedChunks = &Rule{
 	Name:     "leaked-chunks",
 	Severity: Info,
 	Means:    mentioned,
-	When:     "no exception names some of the data chunks below the next free one: a copy failed, or an exception was merged",
-	Kernel:   "does not use them any more",
+	When:     "some data chunks below the next free one have no exception: a copy failed, or an exception was merged",
+	Kernel:   "no longer uses them",
 	list: func(s *scan) *Finding {
 		if !s.isSound() {
 			return nil
@@ -149,7 +149,7 @@ var LeakedChunks = &Rule{
 		if below <= s.list.named {
 			return nil
 		}
-		return &Finding{detail: fmt.Sprintf("%d of the %d data chunks below chunk %d are not used by any exception", below-s.list.named, below, s.list.end.NextFree)}
+		return &Finding{detail: fmt.Sprintf("%d of the %d data chunks below chunk %d have no exception", below-s.list.named, below, s.list.end.NextFree)}
 	},
 }
 
@@ -158,12 +158,12 @@ var OutOfOrder = &Rule{
 	Severity: Info,
 	Means:    harmless,
 	When:     "new chunks do not rise",
-	Kernel:   "writes them so where copies run in parallel",
+	Kernel:   "writes them so when copies run in parallel",
 	list: func(s *scan) *Finding {
 		if s.list.falls == 0 || !s.isSound() {
 			return nil
 		}
-		detail := fmt.Sprintf("new chunks do not rise, in %d places, of which this is the first", s.list.falls)
+		detail := fmt.Sprintf("new chunks do not rise, in %d places; this is the first", s.list.falls)
 		return &Finding{Scope: OfPlace, Place: s.list.fall, detail: detail}
 	},
 }
@@ -172,13 +172,13 @@ var OlderStore = &Rule{
 	Name:     "older-store",
 	Severity: Warning,
 	Means:    mentioned,
-	When:     "the list is empty, and where a store with larger chunks has its first area there are exceptions: of an earlier life of the device, or the chunk size in the header is wrong",
+	When:     "the list is empty, but exceptions lie where a store with larger chunks has its first area: they are of an earlier life of the device, or the header has the wrong chunk size",
 	Kernel:   "does not read them",
-	Repair:   "make sure of the chunk size; where the header has a wrong one, write it anew",
+	Repair:   "check the chunk size; if the header has the wrong one, write it again",
 	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() > s.geometry.ChunkBytes() {
-			return &Finding{detail: "the list is empty, and the device held another store, or the chunk size is wrong" + s.evidence()}
+			return &Finding{detail: "the list is empty: the device held another store, or the chunk size is wrong" + s.evidence(), command: s.rewriting()}
 		}
 		return nil
 	},

@@ -149,19 +149,19 @@ var CutOffList = &Rule{
 	Name:     "cut-off-list",
 	Severity: Warning,
 	Means:    mentioned,
-	When:     "the list ends with a sector, and the area behind it holds exceptions that would go on with it: the list's last sector was lost, or they are of an earlier life of the device",
-	Kernel:   "ends the list there, and clears the area before use",
-	Repair:   "find out whether the snapshot had more exceptions: nothing on the device tells",
+	When:     "the list ends with a sector, and the next area holds exceptions that fit behind it: the last sector of the list was lost, or they are of an earlier life of the device",
+	Kernel:   "ends the list there, and clears the next area before it uses it",
+	Repair:   "find out whether the snapshot had more exceptions: nothing on the device shows it",
 	list: func(s *scan) *Finding {
 		if !s.mayGoOn() || s.isMisplaced() {
 			return nil
 		}
 		lost := s.geometry.ExceptionsPerArea() - s.list.end.Index
-		f := ofArea(s.next.area, "the list ends with a sector, before exception %d of area %d, and this area holds %s that would go on with it: "+
+		f := ofArea(s.next.area, "the list ends with a sector, before slot %d of area %d, and this area holds %s that fit behind it: "+
 			"%d exceptions before them may be lost, or these are of an earlier life of the device",
 			s.list.end.Index, s.list.end.Area, words.Count(s.next.entries, "exception"), lost)
 		if f.Suggests = s.suggestStretch(s.list.end.Place, lost); f.Suggests != nil {
-			f.repair = "find out whether the snapshot had more exceptions; if it had, repair --rebuild --warnings writes those that the entries around suggest"
+			f.repair = "find out whether the snapshot had more exceptions; if so, dmcow repair --rebuild --warnings writes those that their neighbours show"
 		}
 		return f
 	},
@@ -170,19 +170,19 @@ var CutOffList = &Rule{
 var MisplacedArea = &Rule{
 	Name:     "misplaced-area",
 	Severity: Error,
-	When:     "the area behind the one in which the list ends holds exceptions of this list: that one is a copy of it, or they name leaked chunks, or chunks of the areas before it",
+	When:     "the area after the end of the list holds exceptions of this list: the last area is a copy of it, or they name leaked chunks or chunks of earlier areas",
 	Kernel:   "ends the list before them, and serves the origin's data for their chunks",
 	Fate:     Wrong,
-	Repair:   "find out what became of the areas: two may have changed places, or an old one was written back",
+	Repair:   "find out what happened to the areas: two were swapped, or an old one was written back",
 	list: func(s *scan) *Finding {
 		if !s.isMisplaced() {
 			return nil
 		}
 		n, entries := s.next, words.Count(s.next.entries, "exception")
 		if n.copied {
-			return ofArea(n.area, "the list ends before this area, and it holds what stands in area %d, too, %s: that was overwritten by a copy of this one", s.list.end.Area, entries)
+			return ofArea(n.area, "the list ends before this area, which holds the same as area %d (%s): that area was overwritten by a copy of this one", s.list.end.Area, entries)
 		}
-		return ofArea(n.area, "the list ends before this area, and it holds %s that no earlier life of the device explains: %d name data chunks that the list has given out and lost, %d chunks that belong to the areas before it",
+		return ofArea(n.area, "the list ends before this area, which holds %s that no earlier life of the device explains: %d name leaked data chunks of the list, %d name chunks of the areas before it",
 			entries, n.leaked, n.early)
 	},
 }
@@ -191,12 +191,12 @@ var StaleAreas = &Rule{
 	Name:     "stale-areas",
 	Severity: Info,
 	Means:    harmless,
-	When:     "the area after the one in which the list ends holds exceptions: of an earlier life of the device, as is normal, or the list was cut off",
-	Kernel:   "does not read them, and clears the area before use",
+	When:     "the area after the end of the list holds exceptions: of an earlier life of the device (normal), or the list was cut off",
+	Kernel:   "does not read them, and clears the area before it uses it",
 	list: func(s *scan) *Finding {
 		if !s.isStale() || s.mayGoOn() || s.isMisplaced() {
 			return nil
 		}
-		return ofArea(s.next.area, "the list ends before this area, and it holds exceptions all the same: of an earlier life of the device, or the list was cut off here")
+		return ofArea(s.next.area, "the list ends before this area, but it holds exceptions: of an earlier life of the device, or the list was cut off here")
 	},
 }

@@ -18,13 +18,13 @@ var NewChunkOutOfPlace = &Rule{
 	Name:     "new-chunk-out-of-place",
 	Severity: Error,
 	Means:    Meaning{UnlistedCertain: true, Merging: ForcedMerge},
-	When:     "a new chunk is far from its neighbours', which leave just one data chunk between them, and no exception names that",
+	When:     "a new chunk is far from its neighbours', which leave exactly one data chunk between them, and no exception has that",
 	Kernel:   "serves wrong data for it",
 	Fate:     Wrong,
 	Repair:   "give the exception the chunk between its neighbours'",
 	Command:  "repair --rebuild",
 	say: func(f Finding) string {
-		return fmt.Sprintf("new chunk %d is out of place: the exceptions around it leave data chunk %d between them, which nobody names", f.New, f.expected)
+		return fmt.Sprintf("new chunk %d is out of place: its neighbours leave data chunk %d between them, and no exception has that", f.New, f.expected)
 	},
 }
 

@@ -25,7 +25,7 @@ func (s *scan) evidence() string {
 	if e == nil {
 		return ""
 	}
-	return fmt.Sprintf("; a store with chunks of %d sectors has left %s in %s",
+	return fmt.Sprintf("; a store with %d-sector chunks has left %s in %s",
 		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "plausible exception"), words.Count(e.Areas, "area"))
 }
 
@@ -56,7 +56,7 @@ func (s *scan) probe() *Evidence {
 		}
 		switch e, err := s.examine(g); {
 		case err != nil:
-			s.unread(fmt.Errorf("where a store with chunks of %d sectors has its list: %w", n, err))
+			s.unread(fmt.Errorf("the list of a store with %d-sector chunks: %w", n, err))
 		case e != nil && (s.best == nil || e.Exceptions > s.best.Exceptions):
 			s.best = e
 		}

@@ -61,7 +61,7 @@ func TestLostHeaders(t *testing.T) {
 					continue
 				}
 				told := r.Tallies[0].Findings[0].Message()
-				if !strings.Contains(told, fmt.Sprintf("with chunks of %d sectors has left %d plausible exception", chunk, n)) {
+				if !strings.Contains(told, fmt.Sprintf("with %d-sector chunks has left %d plausible exception", chunk, n)) {
 					t.Errorf("%s, without %s: %s", spec, name, told)
 				}
 			}
@@ -244,15 +244,15 @@ func TestSurvivingHeader(t *testing.T) {
 		}
 	}
 	r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nheader chunk=8 magic=0x50 valid=0\nfill 9"))})
-	if said := first(t, r, "bad-magic").Remedy(); !strings.Contains(said, "keeping the other fields") || !strings.Contains(said, "8 sectors, valid 0") {
+	if said := first(t, r, "bad-magic").Remedy(); !strings.Contains(said, "keep the other fields") || !strings.Contains(said, "8-sector chunks, valid 0") {
 		t.Error(said)
 	}
 	r = report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nheader chunk=9"))})
-	if said := first(t, r, "bad-chunk-size").Remedy(); !strings.Contains(said, "find out which chunk size") {
+	if said := first(t, r, "bad-chunk-size").Remedy(); !strings.Contains(said, "find out which one") {
 		t.Error(said)
 	}
 	r = report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nlayout chunk=8\nheader chunk=9 valid=0\nfill 9"))})
-	if said := first(t, r, "bad-chunk-size").Remedy(); !strings.Contains(said, "with chunks of 8 sectors, valid 0") {
+	if said := first(t, r, "bad-chunk-size").Remedy(); !strings.Contains(said, "with 8-sector chunks, valid 0") {
 		t.Error(said)
 	}
 }

@@ -78,6 +78,7 @@ type Finding struct {
 
 	detail  string
 	repair  string   // in place of the rule's, where it depends
+	command *string  // likewise; empty where nothing can be typed without knowing more
 	meaning *Meaning // likewise
 	facts   *facts
 	// expected is the new chunk that an exception should have, where that is what is wrong.
@@ -131,9 +132,17 @@ func (f Finding) Remedy() string {
 		text = f.repair
 	}
 	if f.Suggests != nil && f.Severity == Error {
-		return "write what the entries around suggest (--rebuild); or " + text
+		return "write what its neighbours show (--rebuild); or " + text
 	}
 	return text
+}
+
+// Fix is the command that repairs it, with its flags and without the device; it is empty where none does.
+func (f Finding) Fix() string {
+	if f.command != nil {
+		return *f.command
+	}
+	return f.Command
 }
 
 // Where names the place in words; it is empty for the store as a whole.
@@ -147,7 +156,7 @@ func (f Finding) Where() string {
 	return ""
 }
 
-func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d", at.Area, at.Index) }
+func where(at format.Place) string { return fmt.Sprintf("area %d slot %d", at.Area, at.Index) }
 
 // Told is the finding in words, with its place.
 func (f Finding) Told() string {

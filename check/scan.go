@@ -221,7 +221,7 @@ func (s *scan) account(err error) {
 		s.unread(err)
 	}
 	if !s.known {
-		s.result.Untested = append(s.result.Untested, "whether old chunks lie on the origin, whose size is not known")
+		s.result.Untested = append(s.result.Untested, "whether old chunks are on the origin (its size is not known)")
 	}
 	s.accountChunks("old", &s.list.olds)
 	s.accountChunks("new", &s.list.news)
@@ -229,7 +229,7 @@ func (s *scan) account(err error) {
 
 func (s *scan) accountChunks(which string, named *chunkSet) {
 	if named.overflowed {
-		s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether all %s chunks from %d on are named once: there are too many", which, uint64(lowChunks)))
+		s.result.Untested = append(s.result.Untested, fmt.Sprintf("whether each %s chunk from %d on is named only once (too many to remember)", which, uint64(lowChunks)))
 	}
 }
 

@@ -42,13 +42,13 @@ func (s *Suggestion) Slot(i int) format.Place {
 func (s *Suggestion) String() string {
 	last := s.At(s.Count - 1)
 	if s.Count == 1 {
-		return fmt.Sprintf("by the entries around it, exception %d was old chunk %d, new chunk %d", s.Index, last.Old, last.New)
+		return fmt.Sprintf("by its neighbours, slot %d was %d -> %d", s.Index, last.Old, last.New)
 	}
 	at := "here"
 	if s.elsewhere {
-		at = fmt.Sprintf("from exception %d of area %d on, which these repeat", s.Index, s.Area)
+		at = fmt.Sprintf("from slot %d of area %d on, which these repeat", s.Index, s.Area)
 	}
-	return fmt.Sprintf("%d entries are lost %s: by the entries around them old chunks %d to %d, new chunks %d to %d, which no exception names",
+	return fmt.Sprintf("%d exceptions are lost %s: by their neighbours, old chunks %d to %d, new chunks %d to %d, which no exception has",
 		s.Count, at, s.First.Old, last.Old, s.First.New, last.New)
 }
 
@@ -109,9 +109,9 @@ func (s *scan) unnamedInGap() string {
 		}
 	}
 	if n == 1 {
-		return fmt.Sprintf("; an entry is lost here: new chunk %d fits between those around, and no exception names it", after(s.geometry, left, 1))
+		return fmt.Sprintf("; an exception is lost here: new chunk %d fits between its neighbours, and no exception has it", after(s.geometry, left, 1))
 	}
-	return fmt.Sprintf("; %d entries are lost here: new chunks %d to %d fit between those around, and no exception names them",
+	return fmt.Sprintf("; %d exceptions are lost here: new chunks %d to %d fit between their neighbours, and no exception has them",
 		n, after(s.geometry, left, 1), after(s.geometry, left, n))
 }
 

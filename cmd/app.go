@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"dmcow/dump"
+	"dmcow/format"
+	"dmcow/internal/runlog"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -25,14 +29,18 @@ type app struct {
 	alarm    *dump.Alarm // what it exits with as a monitoring plugin
 	where    []string    // volumes of LVM are looked for
 	session  *snapshot.Session
+	evidence dump.Run      // for the log
+	log      *runlog.Log   // nil where there is none
+	named    []string      // devices and files, on the command line
 	often    time.Duration // how often progress is told without being asked for; 0 for never
 }
 
 // globals are the flags of every command.
 type globals struct {
-	NoColor bool `help:"No colours. So does a NO_COLOR in the environment."`
+	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
-	Yes     bool `help:"Answer yes to the question that a writing command asks. Taken and ignored by the others."`
+	Log     path `placeholder:"FILE" help:"Append a line to FILE, a run log, as JSON: the command line, when and where it ran, each device's identity, digests, findings and the exit status."`
+	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
 }
 
 // unable is the refusal of what cannot be done with a device.
@@ -45,18 +53,41 @@ func (a *app) begin(v volumes, host string) *snapshot.Session {
 	for _, p := range v.PV {
 		a.where = append(a.where, string(p))
 	}
+	where := a.where
+	if usual := os.Getenv("DMCOW_PV"); len(where) == 0 && usual != "" {
+		where = slices.DeleteFunc(filepath.SplitList(usual), func(p string) bool { return p == "" })
+	}
 	a.session = snapshot.Open(snapshot.Options{
-		Where: a.where, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
+		Where: where, Usual: len(a.where) == 0, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
 	})
 	return a.session
 }
 
-// plan plans what a command is to write, if the question can be answered that it then asks.
+// plan plans what a command is to write.
 func plan[R, P any](a *app, w writing, r R, of func(*snapshot.Session, R) (P, error)) (p P, err error) {
-	if err = a.checkAnswerable(w.DryRun); err == nil {
-		p, err = of(a.begin(w.volumes, w.ForeignHost), r)
-	}
+	p, err = of(a.begin(w.volumes, w.ForeignHost), r)
+	a.tell()
 	return p, err
+}
+
+// told tells what has come of a command, or would: programs in JSON, and people in words on standard output,
+// where there are any.
+func (a *app) told(r result, record any, words string) error {
+	if r.isJSON() {
+		return dump.ResultJSON(a.stdout, record)
+	}
+	if words == "" {
+		return nil
+	}
+	return a.print("%s\n", words)
+}
+
+// made says that a file was written, or a device, and how much it holds.
+func (a *app) made(name, what string, size format.Bytes) {
+	if size > 0 {
+		what += ", " + words.Size(size)
+	}
+	a.say(name, "wrote %s", what)
 }
 
 // lockPatience is how long a lock of LVM's is waited for: most of its commands take less.
@@ -77,7 +108,8 @@ func (a *app) tell() {
 	for _, n := range a.session.Notes() {
 		a.status |= a.ended(n.Code)
 		if n.Text != "" && (!n.Detail || a.flags.Verbose) {
-			a.say(n.Device, "%s", a.advised(n.Text, n.Device, n.Remedies))
+			a.say(n.Device, "%s", n.Text)
+			a.tellHints(a.hints(n.Device, n.Remedies)...)
 		}
 	}
 }
@@ -96,5 +128,5 @@ func (a *app) print(format string, args ...any) error {
 
 // say writes a line about a device on standard error.
 func (a *app) say(device, format string, args ...any) {
-	fmt.Fprintf(a.stderr, "dmcow: %s: %s\n", words.Printable(device), fmt.Sprintf(format, args...))
+	a.tellLine(words.Printable(device) + ": " + fmt.Sprintf(format, args...))
 }

@@ -3,12 +3,10 @@ package cmd
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -17,12 +15,12 @@ import (
 	"dmcow/internal/early"
 	"dmcow/internal/process"
 	"dmcow/internal/stdio"
-	"dmcow/internal/words"
+	"dmcow/internal/version"
 )
 
-const description = `Reads, checks, repairs and merges the copy-on-write stores of device-mapper persistent
-snapshots (the device behind an LVM classic snapshot), on the COW device or an
-image of it, without the kernel.
+const description = `Reads, checks, repairs and merges the copy-on-write (COW) stores of device-mapper persistent
+snapshots, such as LVM classic snapshots, on the COW device or an image of it, without the
+kernel.
 
 Exit status, a sum of:
 
@@ -36,26 +34,27 @@ type cli struct {
 // commands are all that there are, in the order of the help.
 func commands() []command {
 	return []command{
-		{"dump", new(dumpCmd), "Print header and exceptions."},
-		{"usage", new(usageCmd), "Print how full a store is, and what the kernel would say of it."},
-		{"check", new(checkCmd), "Look for every fault of a store."},
-		{"initialize", new(initializeCmd), "Write an empty store."},
-		{"invalidate", new(invalidateCmd), "Mark a snapshot invalid."},
-		{"revalidate", new(revalidateCmd), "Mark an invalid snapshot valid again."},
-		{"merge", new(mergeCmd), "Put a snapshot's chunks back into its origin."},
-		{"merge-step", new(mergeStepCmd), "Take single steps of a merge, as the kernel takes them."},
-		{"repair", new(repairCmd), "Mend what check finds."},
-		{"create", new(createCmd), "Write a store of what changed from one image to another."},
-		{"export", new(exportCmd), "Write what a snapshot holds as a raw image."},
-		{"diff", new(diffCmd), "Print where the origin differs from a snapshot."},
-		{"mount", new(mountCmd), "Show a snapshot as a file, through FUSE."},
-		{"list", new(listCmd), "List every COW store in sight: snapshots of LVM, active or not, and others that are active."},
+		{"list", toLook, new(listCmd), "List all COW stores: LVM snapshots, active or not, and other active snapshots."},
+		{"usage", toLook, new(usageCmd), "Show how full a store is, and the kernel's status of it."},
+		{"check", toLook, new(checkCmd), "Find all damage of a store."},
+		{"dump", toLook, new(dumpCmd), "Print the header and the exceptions."},
+		{"diff", toLook, new(diffCmd), "Show where a snapshot and its origin differ."},
+		{"export", toGet, new(exportCmd), "Write a snapshot to a raw image."},
+		{"mount", toGet, new(mountCmd), "Show a snapshot as a file, through FUSE."},
+		{"merge", toPut, new(mergeCmd), "Merge a snapshot back into its origin."},
+		{"merge-step", toPut, new(mergeStepCmd), "Merge step by step, exactly as the kernel does."},
+		{"repair", toMend, new(repairCmd), "Repair what check finds."},
+		{"revalidate", toMend, new(revalidateCmd), "Mark an invalid snapshot valid again (\"flip the fifth byte\"), if that is safe."},
+		{"invalidate", toMend, new(invalidateCmd), "Mark a snapshot invalid."},
+		{"create", toMake, new(createCmd), "Write the difference between two images as a store."},
+		{"initialize", toMake, new(initializeCmd), "Write an empty store."},
 	}
 }
 
 type command struct {
 	name  string
-	flags any // what kong fills in and runs
+	group string // what a person wants of it
+	flags any    // what kong fills in and runs
 	help  string
 }
 
@@ -68,19 +67,21 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	defer stop()
 	a := &app{ctx: ctx, tick: early.Signals, stdout: stdio.NewOutput(stdout, stdout == os.Stdout && early.OutputClosed()), stderr: stdio.NewErrors(stderr)}
 	defer a.end()
+	a.evidence.Command, a.evidence.Start = append([]string{"dmcow"}, args...), moment()
+	defer func() { code = a.writeLog(code) }()
 	defer func() {
 		switch x := recover().(type) {
 		case nil:
 		case exited:
-			code = a.printed(int(x))
+			code = a.printed(int(x) | int(a.status))
 		default: // what Go would exit with means something else
-			fmt.Fprintf(a.stderr, "dmcow: a fault of the program: %v\n%s", x, debug.Stack())
+			fmt.Fprintf(a.stderr, "dmcow: a bug in dmcow: %v\n%s", x, debug.Stack())
 			code = int(statusFailed)
 		}
 	}()
 	err := a.run(args)
 	a.tell()
-	if isMonitoring(args) {
+	if rules.Monitors(args) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)
@@ -99,7 +100,16 @@ func (a *app) printed(code int) int {
 // run parses the command line and runs the command. The error is of wrong use, a refusal, or of a write.
 func (a *app) run(args []string) error {
 	var c cli
-	k, err := newParser(&c, args, a.stdout, a.stderr).Parse(args)
+	help := io.Writer(a.stdout)
+	if len(args) == 0 { // all that dmcow can do is not what was asked for
+		args, help, a.status = []string{"--help"}, a.stderr, statusWrongUse
+	}
+	line, err := rules.Read(args)
+	if err != nil {
+		return usageError{fmt.Errorf("%s: %w", args[rules.Command(args)], err)}
+	}
+	parser := newParser(&c, line, help, a.stderr)
+	k, err := parser.Parse(rules.Gather(line, takesValue(parser)))
 	if err != nil {
 		return misuse(err)
 	}
@@ -107,39 +117,15 @@ func (a *app) run(args []string) error {
 		return err
 	}
 	a.flags = c.globals
+	if err := a.openLog(k); err != nil {
+		return err
+	}
 	o, known := exits[k.Selected().Name]
 	if !known {
 		panic(k.Selected().Name + " has no exit statuses")
 	}
 	a.outcomes = o
 	return k.Run(a)
-}
-
-// checkPV refuses to be told where to look for VG/LV, where nothing is one.
-func checkPV(k *kong.Context) error {
-	given, named := false, []path(nil)
-	for _, p := range k.Path {
-		given = given || p.Flag != nil && p.Flag.Name == "pv"
-		var v *kong.Value
-		switch {
-		case p.Positional != nil:
-			v = p.Positional
-		case p.Flag != nil && slices.Contains([]string{"origin", "into", "from", "against"}, p.Flag.Name):
-			v = p.Flag.Value
-		default:
-			continue
-		}
-		switch x := v.Target.Interface().(type) {
-		case path:
-			named = append(named, x)
-		case []path:
-			named = append(named, x...)
-		}
-	}
-	if !given || k.Selected().Name == "list" || slices.ContainsFunc(named, path.isVolume) {
-		return nil
-	}
-	return usageError{errors.New("--pv goes with VG/LV, the names of a volume group and of a volume in it: the command line has none")}
 }
 
 // monitored ends a run as a monitoring plugin, which has something to say whatever happens.
@@ -155,69 +141,22 @@ func (a *app) monitored(err error) dump.Alarm {
 	return dump.Unknown
 }
 
-// misuse is the error of a command line that cannot be parsed. What is no such
-// error comes from writing the help.
-func misuse(err error) error {
-	var p *kong.ParseError
-	if errors.As(err, new(*stdio.OutputError)) || !errors.As(err, &p) {
-		return err
-	}
-	command := "dmcow"
-	if p.Context != nil && p.Context.Selected() != nil {
-		command += " " + p.Context.Selected().Name
-	}
-	return usageError{fmt.Errorf("%s (see %s --help)", words.Printable(err.Error()), command)}
-}
-
-type usageError struct{ error }
-
 func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 	options := []kong.Option{
 		kong.Name("dmcow"),
 		kong.Description(description + statusTable()),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version.String()},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.PostBuild(addManual),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 90}),
+		kong.PostBuild(group),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
+		kong.Help(printHelp),
 	}
 	for _, command := range named(args) {
 		options = append(options, kong.DynamicCommand(command.name, command.help, "", command.flags))
 	}
 	return kong.Must(c, options...)
-}
-
-// named is the command that the arguments begin with, none for --version alone, and else all of them: to make kong
-// know them all takes half the time that the program takes to begin.
-func named(args []string) []command {
-	all := commands()
-	if slices.Equal(args, []string{"--version"}) {
-		return nil
-	}
-	first := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
-	if first < 0 {
-		return all
-	}
-	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[first] })
-	if i < 0 {
-		return all
-	}
-	return all[i : i+1]
-}
-
-// version is what the Go toolchain recorded when it built the program.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "dmcow, version unknown"
-	}
-	v := "dmcow " + info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
 }
 
 // manual has a text for each command.
@@ -231,7 +170,7 @@ func addManual(k *kong.Kong) error {
 		if err != nil {
 			return err
 		}
-		command.Detail = strings.TrimSpace(string(text))
+		command.Detail = helpText(string(text))
 		if strings.Contains(command.Detail, "{rules}") {
 			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", ruleNames())
 		}

@@ -2,25 +2,31 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
 
+	"dmcow/internal/record"
 	"dmcow/internal/units"
+	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
 
 type createCmd struct {
-	COW       path               `arg:"" help:"COW device to write, or an image file, which is made where there is none, or - for standard output."`
-	Origin    path               `required:"" placeholder:"BASE" help:"What the snapshot's origin holds."`
-	From      path               `required:"" placeholder:"IMAGE" help:"What the snapshot is to read as: as large as BASE."`
+	COW       path               `arg:"" help:"COW device or image file to write (a missing file is created), or - for standard output."`
+	Origin    path               `required:"" placeholder:"BASE" help:"Origin of the snapshot."`
+	From      path               `required:"" placeholder:"IMAGE" help:"What the snapshot should read as; same size as BASE."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
-	Force     bool               `help:"Write over a store or over whatever else the device holds."`
-	Live      bool               `help:"Read also images that somebody else is using: what is written meanwhile shows in part."`
+	Force     bool               `help:"Write even if the device holds a store or other data."`
+	Live      bool               `help:"Read images that are in use, too; writes during the run may show in part."`
 	writing   `embed:""`
 }
 
 // Validate tells wrong use that single flags do not show.
 func (c *createCmd) Validate() error {
-	if c.COW == "-" && c.isGiven() {
-		return errors.New("--offset and --size: expected a device or an image, not standard output")
+	switch {
+	case c.COW == "-" && c.isGiven():
+		return errors.New("--offset and --size need a device or an image, not standard output")
+	case c.COW == "-" && c.isJSON():
+		return errors.New("--output json needs a device or an image: standard output has the store")
 	}
 	return nil
 }
@@ -30,11 +36,9 @@ func (c *createCmd) Run(a *app) error {
 	r.ChunkSectors = uint32(c.ChunkSize)
 	if c.COW == "-" {
 		if isTerminal(a.stdout.File()) && !c.DryRun {
-			return usageError{errors.New("standard output is a terminal: expected COW, or a pipe")}
+			return misused("create", "refusing to write a store to a terminal: redirect standard output, or name a file")
 		}
 		r.Stream = a.stream()
-	} else if err := a.checkAnswerable(c.DryRun); err != nil {
-		return err
 	}
 	p, err := a.begin(c.volumes, c.ForeignHost).PlanCreate(r)
 	if err != nil {
@@ -42,13 +46,21 @@ func (c *createCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.print("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors\n",
-			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors())
+		return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), fmt.Sprintf("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors",
+			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors()))
 	}
-	if p.Asks {
-		if err := a.ask(p.COW.Text, "%swrite a store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
-			return err
-		}
+	switch {
+	case p.Asks:
+		err = a.ask(p.COW.Text, "%swrite a store here, with %d-sector chunks?", over(p.Loss), p.COW.Fresh.ChunkSectors())
+	case c.COW != "-":
+		err = a.checkAnswerable()
 	}
-	return p.Do()
+	if err != nil {
+		return err
+	}
+	if err := p.Do(); err != nil {
+		return err
+	}
+	a.made(p.COW.Text, fmt.Sprintf("a store with %s of %s", words.Count(p.Chunks, "chunk"), words.Size(uint64(p.COW.Fresh.ChunkSectors())*512)), p.Size)
+	return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), "")
 }

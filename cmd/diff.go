@@ -14,32 +14,32 @@ import (
 
 type diffCmd struct {
 	viewing `embed:""`
-	Against path   `placeholder:"COW2" help:"Another snapshot of the same origin, to compare with in place of the origin."`
-	Content bool   `help:"Compare the data, and leave out chunks that are equal after all."`
-	Summary bool   `help:"Print totals alone."`
-	Map     bool   `help:"Draw where the changes lie on the origin."`
-	SVG     path   `name:"svg" placeholder:"FILE" help:"Draw that to a file, too, as a picture (SVG); - draws it to standard output, in place of text."`
-	Force   bool   `help:"Replace the file of --svg, if it is there."`
-	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Against path   `placeholder:"COW2" help:"Compare with another snapshot of the same origin instead of the origin."`
+	Content bool   `help:"Compare the data, and leave out equal chunks."`
+	Summary bool   `help:"Print only the totals."`
+	Map     bool   `help:"Draw a map of the changes."`
+	SVG     path   `name:"svg" placeholder:"FILE" help:"Also draw the map as a picture (SVG) to a file, or with - to standard output instead of text."`
+	Force   bool   `help:"Replace an existing --svg file."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 }
 
 // Validate tells wrong use that single flags do not show.
 func (c *diffCmd) Validate() error {
 	switch {
 	case c.Map && (c.Summary || c.Output != "human"):
-		return errors.New("--map: cannot go with --summary or --output")
+		return errors.New("--map excludes --summary and --output")
 	case c.Summary && c.Output == "csv":
-		return errors.New("--summary: cannot go with --output csv, which has no totals")
+		return errors.New("--summary excludes --output csv, which has no totals")
 	case c.Against != "" && c.isGiven():
-		return errors.New("--offset and --size: cannot go with --against")
+		return errors.New("--against excludes --offset and --size")
 	case c.Force && c.SVG == "":
-		return errors.New("--force: expected --svg")
+		return errors.New("--force goes with --svg")
 	case c.SVG == "-" && (c.Map || c.Summary || c.Output != "human"):
-		return errors.New("--svg: standard output has something else: expected a file")
+		return errors.New("--svg needs a file: standard output has something else")
 	case c.Uncertain == "-":
-		return errors.New("--uncertain: standard output has something else: expected a file")
+		return errors.New("--uncertain needs a file: standard output has something else")
 	case c.Live && !c.Content:
-		return errors.New("--live: expected --content: the list alone is read in any case")
+		return errors.New("--live goes with --content: without it, only the list is read")
 	}
 	return c.viewing.check()
 }
@@ -106,7 +106,7 @@ func (c *diffCmd) openSibling(open func(snapshot.ViewRequest) (*snapshot.Snapsho
 	}
 	if t.COW.Device.Overlaps(n.COW.Device) {
 		t.Close()
-		return nil, unable(t.COW.Text, fmt.Errorf("is kept on the same bytes as %s, expected another snapshot", words.Printable(n.COW.Text)))
+		return nil, unable(t.COW.Text, fmt.Errorf("overlaps %s: name another snapshot", words.Printable(n.COW.Text)))
 	}
 	return t, nil
 }

@@ -14,22 +14,22 @@ import (
 )
 
 type dumpCmd struct {
-	COW       path               `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Output    dump.Format        `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
-	Ranges    bool               `help:"Join runs of exceptions in which old and new chunk both advance by one."`
-	Area      *units.Number      `placeholder:"N" help:"Only the exceptions of metadata area N."`
+	COW       path               `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
+	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Ranges    bool               `help:"Join runs in which old and new chunk both advance by one."`
+	Area      *units.Number      `placeholder:"N" help:"Only exceptions in metadata area N."`
 	Old       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the origin."`
 	New       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the COW device."`
-	Hidden    bool               `help:"Also what lies behind the end of the list in its area: entries that the kernel does not see, until the gap before them fills."`
-	Stale     bool               `help:"Also what earlier lives of the device have left in the areas behind the list, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
-	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"With --stale, where there is no list: the chunk size of the earlier life. Without it, that is found by its list."`
+	Hidden    bool               `help:"Also print exceptions behind the end of the list in its area, which the kernel reads only once the gap before them fills."`
+	Stale     bool               `help:"Also print what earlier lives of the device left in later areas, each with a grade: good, doubtful, reused (a live exception has its chunk), impossible."`
+	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"With --stale, if there is no list: the chunk size of the earlier life. Default: found by its list."`
 	section   `embed:""`
 }
 
 // Validate tells wrong use that single flags do not show.
 func (c *dumpCmd) Validate() error {
 	if c.ChunkSize != 0 && !c.Stale {
-		return errors.New("--chunk-size: expected --stale")
+		return errors.New("--chunk-size goes with --stale")
 	}
 	return nil
 }
@@ -41,17 +41,16 @@ func (c *dumpCmd) Run(a *app) error {
 		return err
 	}
 	defer w.Close()
-	w.Identity.Fault = a.fault(w)
 	s, err := c.write(a, session, w)
 	if err != nil {
 		return err
 	}
-	a.conclude(w.Text, s)
+	a.conclude(w.Text, w, s)
 	if c.Output == dump.CSV && (s.State() == look.Invalid || s.State() == look.Uninitialized) {
 		a.say(w.Text, "%s", describe(s)) // rows do not tell
 	}
 	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) && !c.Stale {
-		a.say(w.Text, "there is no area %d in the list, which ends in area %d", *c.Area, last)
+		a.say(w.Text, "the list has no area %d: it ends in area %d", *c.Area, last)
 	}
 	return nil
 }
@@ -71,7 +70,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (loo
 		if err != nil || s.Identity.State == look.Foreign && earlier.IsZero() {
 			return s, err // there is no store to show
 		}
-		if err := a.table(nil, a.summary(w, s)); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
+		if err := a.sheet(append(a.summary(w, s), [2]string{})); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
 			return s, err
 		}
 	}
@@ -88,7 +87,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (loo
 	}
 	p := a.newProgress(w.Text, string(snapshot.Areas), w.Areas())
 	if isTerminal(a.stdout.File()) {
-		p.bar = nil // it would disturb what is written
+		p.NoBar() // it would disturb what is written
 	}
 	defer p.End()
 	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), func(k format.AreaIndex) error { return p.Visit(uint64(k)) })
@@ -105,25 +104,25 @@ func (c *dumpCmd) selection() dump.Selection {
 }
 
 // summary is what there is to say of a store before its exceptions.
-func (a *app) summary(c *snapshot.COW, s look.Survey) [][]string {
-	rows := [][]string{
+func (a *app) summary(c *snapshot.COW, s look.Survey) [][2]string {
+	rows := [][2]string{
 		{"device", words.Printable(c.Text) + ", " + words.Sectors(c.Size().Sectors())},
 		{"state", a.paintState(s.State(), describe(s))},
 	}
 	u := s.Usage
 	if g := u.Geometry; !g.IsZero() {
-		rows = append(rows, []string{"chunk size", words.Sectors(g.ChunkSectors())})
+		rows = append(rows, [2]string{"chunk size", words.Sectors(g.ChunkSectors())})
 	}
 	switch exceptions := strconv.FormatUint(u.End.Exceptions, 10); {
 	case c.Identity.Geometry.IsZero():
 	case !s.Complete():
-		rows = append(rows, []string{"exceptions", exceptions + " can be read"})
+		rows = append(rows, [2]string{"exceptions", exceptions + " can be read"})
 	case u.End.Beyond != nil:
-		rows = append(rows, []string{"exceptions", exceptions})
+		rows = append(rows, [2]string{"exceptions", exceptions})
 	default:
 		rows = append(rows,
-			[]string{"areas", strconv.FormatUint(u.Areas(), 10)},
-			[]string{"exceptions", fmt.Sprintf("%s, the store is %.2f%% full", exceptions, u.Percent())})
+			[2]string{"areas", strconv.FormatUint(u.Areas(), 10)},
+			[2]string{"exceptions", fmt.Sprintf("%s, the store is %.2f%% full", exceptions, u.Percent())})
 	}
 	return append(rows, users(c)...)
 }

@@ -24,9 +24,9 @@ var statuses = []struct {
 	means string
 }{
 	{statusOK, "sound, or done"},
-	{statusMended, "faults were found and mended"},
+	{statusMended, "errors were found and repaired"},
 	{statusInvalid, "the store is sound, but the snapshot is marked invalid"},
-	{statusDamaged, "faults are left"},
+	{statusDamaged, "errors are left"},
 	{statusFailed, "dmcow could not do it: I/O error, device in use, no room, refused"},
 	{statusWrongUse, "wrong use"},
 	{statusInterrupted, "interrupted; can be resumed"},

@@ -8,26 +8,34 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
 
 type exportCmd struct {
 	viewing  `embed:""`
+	result   `embed:""`
 	File     path     `arg:"" optional:"" help:"File or block device to write, or - for standard output. Default: standard output."`
-	Force    bool     `help:"Replace a file that is there, or write over what a block device holds."`
+	Force    bool     `help:"Replace an existing file, or write over the data of a block device."`
 	Hash     []string `enum:"sha256,sha1,md5" placeholder:"NAME" help:"Print the digest of what was written: sha256, sha1 or md5. May be given several times."`
-	Progress bool     `help:"Show progress also where standard error is no terminal: a line every ten seconds."`
+	Progress bool     `help:"Show progress even if standard error is not a terminal: a line every ten seconds."`
 	DryRun   bool     `help:"Print what would be done, and write nothing."`
 }
 
 // Validate tells wrong use that single flags do not show.
 func (c *exportCmd) Validate() error {
-	if c.toStream() && c.Uncertain == "-" {
-		return errors.New("--uncertain: standard output has the image: expected a file")
+	switch {
+	case c.toStream() && c.Uncertain == "-":
+		return errors.New("--uncertain needs a file: standard output has the image")
+	case c.toStream() && c.isJSON():
+		return errors.New("--output json needs a file for the image, which standard output has")
+	case c.isJSON() && c.Uncertain == "-":
+		return errors.New("--uncertain needs a file: standard output has the result")
 	}
 	return c.viewing.check()
 }
@@ -41,7 +49,7 @@ func (c *exportCmd) Run(a *app) error {
 	r := snapshot.ExportRequest{ViewRequest: c.view(), Output: snapshot.OutputRequest{Name: string(c.File), Mode: snapshot.Private, Force: c.Force, DryRun: c.DryRun}}
 	if c.toStream() {
 		if isTerminal(a.stdout.File()) && !c.DryRun {
-			return usageError{errors.New("standard output is a terminal: expected FILE, or a pipe")}
+			return misused("export", "refusing to write an image to a terminal: redirect standard output, or name a file")
 		}
 		r.Output.Stream = a.stream()
 	}
@@ -55,34 +63,33 @@ func (c *exportCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.print("%s: would write %s of %s\n", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text))
-	}
-	if err := writeUncertain(list, p.Snapshot); err != nil {
-		return err
+		return a.told(c.result, record.Exported(p, c.DryRun, nil), fmt.Sprintf("%s: would write %s of %s", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text)))
 	}
 	if p.Output.Replaces {
-		if err := a.checkAnswerable(false); err != nil {
-			return err
-		}
 		if err := a.ask(p.Output.Name, "%swrite the snapshot over it?", over(p.Output.Loss)); err != nil {
 			return err
 		}
 	}
+	if err := writeUncertain(list, p.Snapshot); err != nil {
+		return err
+	}
 	if c.Progress {
 		a.often = 10 * time.Second
 	}
-	var sums []hash.Hash
-	for i, name := range c.Hash {
-		if !slices.Contains(c.Hash[:i], name) {
-			sums = append(sums, digests[name]())
-		}
+	sums := map[string]hash.Hash{}
+	for _, name := range c.Hash {
+		sums[name] = digests[name]()
 	}
 	start := time.Now()
-	if err := p.Do(sums...); err != nil {
+	if err := p.Do(slices.Collect(maps.Values(sums))...); err != nil {
 		return err
 	}
 	c.report(a, p, time.Since(start))
-	return a.printSums(p.Output, sums)
+	a.evidence.Digests = record.Exported(p, false, sums).Digests
+	if c.isJSON() {
+		return a.told(c.result, record.Exported(p, c.DryRun, sums), "")
+	}
+	return c.printSums(a, p.Output, sums)
 }
 
 // report says what was done, and how fast.
@@ -97,14 +104,16 @@ func (c *exportCmd) report(a *app, p *snapshot.Export, took time.Duration) {
 }
 
 // printSums prints digests, as sha256sum does; where the image went to standard output, on standard error.
-func (a *app) printSums(o *snapshot.Output, sums []hash.Hash) error {
+func (c *exportCmd) printSums(a *app, o *snapshot.Output, sums map[string]hash.Hash) error {
 	var w io.Writer = a.stdout
 	if o.Name == "-" {
 		w = a.stderr
 	}
-	text := &lines{w: w}
-	for _, d := range sums {
-		text.line("%x  %s", d.Sum(nil), words.Printable(o.Name))
+	text := &lines{w: w} // not wrapped: programs read it
+	for i, name := range c.Hash {
+		if !slices.Contains(c.Hash[:i], name) {
+			text.line("%x  %s", sums[name].Sum(nil), words.Printable(o.Name))
+		}
 	}
 	return text.err
 }

@@ -195,7 +195,7 @@ func TestExportCutOff(t *testing.T) {
 		if got := e.ProcessState.ExitCode(); got != want {
 			t.Errorf("%v: exit status %d: %s", signal, got, said)
 		}
-		if signal == syscall.SIGTERM && !strings.Contains(string(said), "interrupted: nothing is left of it; run the same command again") {
+		if signal == syscall.SIGTERM && !strings.Contains(string(said), "interrupted: no part of it is kept; run the same command again") {
 			t.Errorf("it said %s", said)
 		}
 		files, err := filepath.Glob(filepath.Join(e.dir, "*"))

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"github.com/fatih/color"
 
 	"dmcow/check"
-	"dmcow/dump"
+	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -22,8 +23,7 @@ type checked struct {
 }
 
 // human writes the verdict first, in a line, and the next command last.
-func (v *checked) human() error {
-	w := &lines{w: v.app.stdout}
+func (v *checked) human(w *lines) error {
 	w.line("%s: %s", words.Printable(v.COW.Text), v.app.headline(&v.Report))
 	for _, t := range v.Report.Tallies { // by severity
 		if err := v.group(w, t); err != nil {
@@ -34,7 +34,7 @@ func (v *checked) human() error {
 		w.line("\n%s", strings.Join(notes, "\n"))
 	}
 	if next := v.next(); next != "" {
-		w.line("\nnext: %s", next)
+		w.plain("\n" + words.Command(v.app.paint(color.Bold, "next:")+" "+next, w.columns))
 	}
 	return w.err
 }
@@ -45,13 +45,13 @@ func (v *checked) notes() (all []string) {
 		all = append(all, "not tested: "+what)
 	}
 	if len(v.Report.Untested) > 0 && v.Options.Origin == 0 {
-		all = append(all, "            (--origin or --origin-size tells)")
+		all = append(all, "            (name it with --origin or --origin-size)")
 	}
 	if len(v.Report.Unread) > 0 {
-		all = append(all, "not checked: what could not be read")
+		all = append(all, "not checked: the parts that cannot be read")
 	}
 	if len(v.COW.Holders) > 0 {
-		all = append(all, "in use by "+strings.Join(v.COW.Holders, ", ")+": figures may move")
+		all = append(all, "in use by "+strings.Join(v.COW.Holders, ", ")+": figures may change")
 	}
 	return all
 }
@@ -63,18 +63,18 @@ func (a *app) headline(r *check.Report) string {
 	case check.Damaged:
 		fate := fates[r.Fate()]
 		if r.Identity.State == look.Invalid {
-			fate = "the snapshot is marked invalid, and the kernel serves nothing of it"
+			fate = "the snapshot is marked invalid, and the kernel does not serve it"
 		}
 		return fmt.Sprintf("%s: %s; %s", a.paint(color.FgRed, "damaged"), words.Count(r.Count(check.Error), "error"), fate)
 	case check.Invalid:
-		text = a.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel serves nothing of it"
+		text = a.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel does not serve it"
 	case check.Uninitialized:
-		text = "uninitialized: the kernel would make a new store here"
+		text = "uninitialized: the kernel would write a new store here"
 	case check.Sound:
-		text = fmt.Sprintf("sound: %s in %s", words.Count(r.Exceptions, "exception"), words.Count(r.Areas, "area"))
+		text = fmt.Sprintf("%s: %s in %s", a.paint(color.FgGreen, "sound"), words.Count(r.Exceptions, "exception"), words.Count(r.Areas, "area"))
 	}
 	if len(r.Unread) > 0 {
-		text = fmt.Sprintf("%s, and in what was, %s, there are no errors", a.paint(color.FgRed, "not all could be read"), words.Count(r.Exceptions, "exception"))
+		text = fmt.Sprintf("%s; what was read (%s) has no errors", a.paint(color.FgRed, "not everything could be read"), words.Count(r.Exceptions, "exception"))
 	}
 	if n := r.Count(check.Warning); n > 0 {
 		text += "; " + a.paint(color.FgYellow, words.Count(n, "warning"))
@@ -85,7 +85,7 @@ func (a *app) headline(r *check.Report) string {
 // fates say what the kernel would do with a store that has errors.
 var fates = map[check.Fate]string{
 	check.Serves:  "the kernel would load it and serve it",
-	check.Loses:   "the kernel would load it, and lose the snapshot later",
+	check.Loses:   "the kernel would load it and lose the snapshot later",
 	check.Wrong:   "the kernel would load it and serve wrong data",
 	check.Refuses: "the kernel would refuse it",
 	check.Formats: "the kernel would write an empty store over it",
@@ -110,7 +110,10 @@ func (v *checked) group(w *lines, t check.Tally) error {
 	}
 	w.line("  kernel: %s", t.Kernel)
 	if first := t.Findings[0]; first.Remedy() != "" {
-		w.line("  repair: %s", v.remedy(first))
+		w.line("  repair: %s", first.Remedy())
+		if c := v.app.command(first, v.target(), v.origin()); c != "" && c != v.next() && first.Remedy() != v.next() {
+			w.plain("          " + words.Command(c, w.columns))
+		}
 	}
 	return w.err
 }
@@ -118,26 +121,48 @@ func (v *checked) group(w *lines, t check.Tally) error {
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *checked) next() string {
 	if v.Report.Outcome() == check.Invalid {
-		return "dmcow revalidate --dry-run " + v.target() + " (tells what it costs to take that back)"
+		return "dmcow revalidate --dry-run " + v.target()
 	}
 	for _, t := range v.Report.Tallies {
 		first := t.Findings[0]
 		if t.Severity == check.Info || first.Remedy() == "" {
 			continue
 		}
-		return v.remedy(first)
+		return cmp.Or(v.app.command(first, v.target(), v.origin()), first.Remedy())
 	}
 	return ""
 }
 
-// remedy is what mends a finding, with the command that does.
-func (v *checked) remedy(f check.Finding) string { return v.app.remedy(f, v.target()) }
+// remedy is what repairs a finding, with the command that does.
+func (v *checked) remedy(f check.Finding) string { return v.app.remedy(f, v.target(), v.origin()) }
 
-func (a *app) remedy(f check.Finding, target string) string {
-	if f.Command == "" {
-		return f.Remedy()
+func (a *app) remedy(f check.Finding, target, origin string) string {
+	if command := a.command(f, target, origin); command != "" {
+		return f.Remedy() + " (" + command + ")"
 	}
-	return f.Remedy() + " (dmcow " + f.Command + " " + target + ")"
+	return f.Remedy()
+}
+
+// command is the command line that repairs a finding; it is empty where none does. The origin is the flag that
+// names it, and empty where the command knows it.
+func (a *app) command(f check.Finding, target, origin string) string {
+	if f.Fix() == "" {
+		return ""
+	}
+	return "dmcow " + strings.Replace(f.Fix(), " --origin ORIGIN", origin, 1) + " " + target
+}
+
+// origin is the flag that names the origin, as it was given.
+func (v *checked) origin() string {
+	switch {
+	case v.flags.Origin != "":
+		return " --origin " + words.Shell(string(v.flags.Origin))
+	case v.flags.OriginSize != nil:
+		return fmt.Sprintf(" --origin-size %ds", format.Bytes(*v.flags.OriginSize).Sectors())
+	case snapshot.IsVolume(v.COW.Text):
+		return ""
+	}
+	return " --origin ORIGIN"
 }
 
 // target is the store as a command line names it.
@@ -152,18 +177,31 @@ func (v *checked) target() string {
 	return word
 }
 
-// lines writes text until that fails.
+// lines writes text for people until that fails.
 type lines struct {
-	w   io.Writer
-	err error
+	w       io.Writer
+	columns int // that it is wrapped to; 0 for never
+	n       int // how many
+	err     error
+}
+
+// linesTo writes to a stream; what knows its width is wrapped to that.
+func linesTo(w io.Writer) *lines {
+	l := &lines{w: w}
+	if x, ok := w.(interface{ Width() int }); ok {
+		l.columns = x.Width()
+	}
+	return l
 }
 
 func (l *lines) line(format string, args ...any) {
-	if l.err == nil {
-		_, l.err = fmt.Fprintf(l.w, format+"\n", args...)
-	}
+	l.plain(words.Wrap(fmt.Sprintf(format, args...), l.columns, "  "))
 }
 
-func (v *checked) json() error {
-	return dump.CheckJSON(v.app.stdout, dump.Check{Device: v.COW.Text, Report: &v.Report, Each: v.Each, Remedy: v.remedy})
+// plain writes what is wrapped already.
+func (l *lines) plain(text string) {
+	l.n++
+	if l.err == nil {
+		_, l.err = fmt.Fprintln(l.w, text)
+	}
 }

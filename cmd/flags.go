@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/alecthomas/kong"
 
@@ -13,13 +12,13 @@ import (
 
 // volumes says where to look for volume groups of LVM.
 type volumes struct {
-	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where VG/LV is looked for: a physical volume, or a disk or an image with one in a partition. May be given several times. Default: all block devices."`
+	PV []path `name:"pv" sep:"none" placeholder:"PATH" help:"Where to look for VG/LV: a physical volume, a disk or image with one in a partition, a directory with such files, or a pattern like 'disk*.img'. Can be repeated. Default: DMCOW_PV in the environment (paths with colons between them), or all block devices."`
 }
 
 // section names a COW store inside a larger image.
 type section struct {
-	Offset  units.Size  `placeholder:"SIZE" help:"The store begins at this offset of the device or image."`
-	Size    *units.Size `placeholder:"SIZE" help:"The store is this large, not all that follows the offset."`
+	Offset  units.Size  `placeholder:"SIZE" help:"The store starts at this offset of the device or image."`
+	Size    *units.Size `placeholder:"SIZE" help:"Size of the store. Default: to the end of the device."`
 	volumes `embed:""`
 }
 
@@ -34,8 +33,17 @@ func (s section) request(cow path) snapshot.Request {
 	return snapshot.Request{COW: string(cow), Part: s.part()}
 }
 
+// result is the flag of a command that says in the end what it has done.
+type result struct {
+	Output string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
+}
+
+// isJSON reports whether standard output is to have an object, and no words.
+func (r result) isJSON() bool { return r.Output == "json" }
+
 // writing is the flags of every command that writes.
 type writing struct {
+	result     `embed:""`
 	section    `embed:""`
 	writingLVM `embed:""`
 	DryRun     bool `help:"Print what would be done, and write nothing."`
@@ -43,22 +51,22 @@ type writing struct {
 
 // writingLVM is the flags of what writes to a volume group of LVM.
 type writingLVM struct {
-	ForeignHost string `placeholder:"NAME" help:"Write also to a volume group that belongs to the host with this system ID."`
+	ForeignHost string `placeholder:"NAME" help:"Allow writing to a volume group of the host with this system ID."`
 }
 
 // theOrigin names the snapshot's origin, or tells its size.
 type theOrigin struct {
-	Origin     path        `placeholder:"DEV" help:"The snapshot's origin: its size and its data tell what the list does not. It is only read."`
-	OriginSize *units.Size `placeholder:"SIZE" help:"The origin's size, in place of the origin."`
+	Origin     path        `placeholder:"DEV" help:"The snapshot's origin. It is only read; its size and data show more than the list does."`
+	OriginSize *units.Size `placeholder:"SIZE" help:"Size of the origin, instead of --origin."`
 }
 
 // check says what is wrong with the flags.
 func (o theOrigin) check() error {
 	switch {
 	case o.Origin != "" && o.OriginSize != nil:
-		return errors.New("--origin and --origin-size: expected one of them")
+		return errors.New("--origin and --origin-size exclude each other")
 	case o.OriginSize != nil && *o.OriginSize == 0:
-		return errors.New("--origin-size 0: expected the size of an origin")
+		return errors.New("--origin-size: an origin of size 0")
 	}
 	return nil
 }
@@ -69,12 +77,12 @@ func (o theOrigin) base() snapshot.BaseRequest {
 
 // viewing is the flags of the commands that show what a snapshot holds.
 type viewing struct {
-	COW       path `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
-	Origin    path `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it. Of VG/LV it is known."`
-	InvalidOK bool `name:"invalid-ok" help:"Show a snapshot that is marked invalid, too: what was written to the origin since it was lost shows in it."`
-	DamagedOK bool `name:"damaged-ok" help:"Show also what is not certain, for the store is damaged or the origin does not fit: as the list has it, and else as the origin does. The exit status is 4."`
-	Uncertain path `placeholder:"FILE" help:"Write a list of the stretches that are not certain, as CSV."`
-	Live      bool `help:"Read also what somebody else is using: what is written meanwhile shows in part."`
+	COW       path `arg:"" help:"COW device, an image of it, VG/LV (an LVM snapshot), or an undo log."`
+	Origin    path `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it. Not needed for VG/LV."`
+	InvalidOK bool `name:"invalid-ok" help:"Read a snapshot that is marked invalid; it shows data written to the origin after that."`
+	DamagedOK bool `name:"damaged-ok" help:"Read uncertain data, too (the store is damaged, or the origin does not fit): as the list has it, else from the origin. The exit status is 4."`
+	Uncertain path `placeholder:"FILE" help:"Write a list of the uncertain ranges, as CSV."`
+	Live      bool `help:"Read devices that are in use, too; writes during the run may show in part."`
 	section   `embed:""`
 }
 
@@ -87,7 +95,7 @@ func (v viewing) view() snapshot.ViewRequest {
 // check says which flag is missing.
 func (v viewing) check() error {
 	if v.Origin == "" && !v.COW.isVolume() {
-		return errors.New("missing flags: --origin=ORIGIN (of VG/LV, in place of a path, it is known)")
+		return errors.New("missing --origin (only VG/LV needs none)")
 	}
 	return nil
 }
@@ -102,10 +110,10 @@ func (p path) isVolume() bool { return snapshot.IsVolume(string(p)) }
 func (p *path) Decode(ctx *kong.DecodeContext) error {
 	word, ok := ctx.Scan.Pop().Value.(string)
 	if !ok {
-		return fmt.Errorf("expected a device or an image")
+		return errors.New("missing a device or an image")
 	}
 	if word == "" {
-		return errors.New("an empty name, expected a device or an image")
+		return errors.New("empty name of a device or an image")
 	}
 	*p = path(word)
 	return nil

@@ -1,15 +1,18 @@
 package cmd
 
 import (
+	"fmt"
+
+	"dmcow/dump"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
 
 type initializeCmd struct {
-	COW       path               `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
+	COW       path               `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store. Default: 32 sectors, or the logical block if that is larger."`
-	Force     bool               `help:"Write over a store or over whatever else the device holds."`
+	Force     bool               `help:"Write even if the device holds a store or other data."`
 	writing   `embed:""`
 }
 
@@ -21,11 +24,17 @@ func (c *initializeCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
+	chunk := p.COW.Fresh.ChunkSectors()
+	record := dump.Initialized{Device: p.COW.Text, DryRun: c.DryRun, ChunkSectors: uint64(chunk), SizeSectors: uint64(p.COW.Size().Sectors())}
 	if c.DryRun {
-		return a.print("%s: would write an empty store with chunks of %d sectors\n", words.Printable(p.COW.Text), p.COW.Fresh.ChunkSectors())
+		return a.told(c.result, record, fmt.Sprintf("%s: would write an empty store with %d-sector chunks", words.Printable(p.COW.Text), chunk))
 	}
-	if err := a.ask(p.COW.Text, "%swrite an empty store here, with chunks of %d sectors?", over(p.Loss), p.COW.Fresh.ChunkSectors()); err != nil {
+	if err := a.ask(p.COW.Text, "%swrite an empty store here, with %d-sector chunks?", over(p.Loss), chunk); err != nil {
 		return err
 	}
-	return p.Do()
+	if err := p.Do(); err != nil {
+		return err
+	}
+	a.made(p.COW.Text, fmt.Sprintf("an empty store with %d-sector chunks", chunk), p.COW.Size())
+	return a.told(c.result, record, "")
 }

@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"dmcow/dump"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
+	"dmcow/store/look"
 )
 
 type invalidateCmd struct {
-	COW     path `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
+	COW     path `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
 	writing `embed:""`
 }
 
@@ -18,20 +20,21 @@ func (c *invalidateCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	name := p.COW.Text
+	record := dump.Marked{Device: name, DryRun: c.DryRun, State: look.Invalid.String(), Changed: !p.Marked}
 	switch {
 	case p.Marked:
-		a.say(name, "the snapshot is marked invalid already: nothing to do")
+		a.say(name, "already marked invalid: nothing to do")
 		a.status |= a.outcomes.invalid
-		return nil
+		return a.told(c.result, record, "")
 	case c.DryRun:
-		return a.print("%s: would mark the snapshot invalid\n", words.Printable(name))
+		return a.told(c.result, record, words.Printable(name)+": would mark the snapshot invalid")
 	}
-	if err := a.ask(name, "mark the snapshot invalid, so that the kernel serves nothing of it?"); err != nil {
+	if err := a.ask(name, "mark the snapshot invalid, so that the kernel no longer serves it?"); err != nil {
 		return err
 	}
 	if err := p.Do(); err != nil {
 		return err
 	}
 	a.say(name, "the snapshot is marked invalid")
-	return nil
+	return a.told(c.result, record, "")
 }

@@ -106,7 +106,7 @@ func TestKernelCheckOfABadDisk(t *testing.T) {
 	cow := kernellab.Create(t, "bad", fmt.Sprintf("0 %d linear %s 0\n%d 8 error\n%d %d linear %s %d",
 		bad, disk, bad, bad+8, 8192-bad-8, disk, bad+8), false)
 	stdout, stderr := expect(t, 12, "check", cow.Path)
-	for _, want := range []string{": damaged: 1 error; ", "duplicate-old-chunk", "not checked: what could not be read"} {
+	for _, want := range []string{": damaged: 1 error; ", "duplicate-old-chunk", "not checked: the parts that cannot be read"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q: %s", want, stdout)
 		}

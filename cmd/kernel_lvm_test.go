@@ -51,7 +51,7 @@ func (l *lvmLab) mapped(volume, layer string) string {
 	return path
 }
 
-// write writes chunks of 8 sectors to a volume.
+// write writes 8-sector chunks to a volume.
 func (l *lvmLab) write(volume string, version uint64, chunks ...uint64) {
 	l.Helper()
 	if failed, err := kernellab.WritePattern(l.mapped(volume, ""), 8, chunks, version); failed > 0 || err != nil {

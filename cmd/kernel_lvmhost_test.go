@@ -45,7 +45,7 @@ func TestKernelLVMForeign(t *testing.T) {
 		{"beta", "alpha", ""},
 		{"beta", "", "this host is beta: --foreign-host alpha writes to it all the same"},
 		{"beta", "gamma", "this host is beta: "},
-		{"", "", `this host has no system ID (local/system_id: "" cannot be one): --foreign-host alpha writes`},
+		{"", "", `this host has no system ID (local/system_id: invalid system ID ""): --foreign-host alpha writes`},
 		{"", "alpha", "this host has no system ID ("},
 		{"localhost", "alpha", "this host has no system ID ("},
 	} {

@@ -40,8 +40,8 @@ func TestKernelMergeRefused(t *testing.T) {
 	refusesMerge(t, cow, origin, "dmcow: "+cow+": in use by "+s.View.Name+" (dm-")
 	refusesMerge(t, cow, free, "dmcow: "+cow+": in use by "+s.View.Name+" (dm-")
 	refusesMerge(t, freeCOW, origin, "dmcow: "+origin+": in use by ")
-	refusesMerge(t, freeCOW, s.View.Path, "is a device of the snapshot target, expected the snapshot's origin")
-	refusesMerge(t, s.View.Path, free, "is the snapshot's view, not its store: the COW device is "+cow)
+	refusesMerge(t, freeCOW, s.View.Path, "is a snapshot device, not the origin")
+	refusesMerge(t, s.View.Path, free, "shows the snapshot; its COW device is "+cow)
 	s.Down(t)
 
 	table := fmt.Sprintf("0 %d snapshot-merge %s %s P 8", sectors, origin, cow)
@@ -53,17 +53,17 @@ func TestKernelMergeRefused(t *testing.T) {
 	file := kernellab.File(t, "both", uint64(2*sectors))
 	put(t, file, u.cow)
 	first, second := kernellab.Loop(t, file), kernellab.Loop(t, file)
-	refusesMerge(t, first, second, "is kept on the same bytes as "+first)
+	refusesMerge(t, first, second, "overlaps "+first)
 	kernellab.Detach(t, first)
 	linear := kernellab.Create(t, "linear", fmt.Sprintf("0 %d linear %s %d", sectors, second, sectors), false)
-	refusesMerge(t, file, linear.Path, "is kept on the same bytes as "+file)
-	refusesMerge(t, second, linear.Path, "is kept on the same bytes as "+second)
+	refusesMerge(t, file, linear.Path, "overlaps "+file)
+	refusesMerge(t, second, linear.Path, "overlaps "+second)
 
 	// Two devices on one, of which one begins within the other.
 	table = fmt.Sprintf("0 %d linear %s 0", len(u.cow)/kernellab.SectorSize, second)
 	front := kernellab.Create(t, "front", table, false)
 	inside := kernellab.Create(t, "inside", fmt.Sprintf("0 %d linear %s 64", sectors, second), false)
-	refusesMerge(t, front.Path, inside.Path, "is kept on the same bytes as "+front.Path)
+	refusesMerge(t, front.Path, inside.Path, "overlaps "+front.Path)
 
 	dir := t.TempDir()
 	kernellab.Run(t, "mkfs.ext4", "-q", free)

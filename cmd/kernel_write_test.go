@@ -153,7 +153,7 @@ func TestKernelDeviceInUse(t *testing.T) {
 	before := kernellab.MustDigest(t, cow)
 	for path, want := range map[string]string{
 		cow:           "dmcow: " + cow + ": in use by " + s.View.Name + " (dm-",
-		s.View.Path:   "is the snapshot's view, not its store: the COW device is " + cow,
+		s.View.Path:   "shows the snapshot; its COW device is " + cow,
 		s.Origin.Path: "is the origin of snapshots, not the store of one",
 	} {
 		for _, command := range [][]string{
@@ -200,7 +200,7 @@ func TestKernelCreateOfLargeBlocks(t *testing.T) {
 	large := kernellab.Loop(t, kernellab.File(t, "large", 8192), kernellab.BlockSize(4096))
 	for _, args := range [][]string{{"initialize", "--yes"}, {"initialize", "--dry-run"}, {"invalidate", "--yes"}} {
 		_, stderr := expect(t, 16, append(args, "--offset", "512", large)...)
-		if !strings.Contains(stderr, "offset 512 is no multiple of the logical block, 4096 bytes") {
+		if !strings.Contains(stderr, "offset 512 is not a multiple of the logical block (4096 bytes)") {
 			t.Errorf("%v: %s", args, stderr)
 		}
 	}

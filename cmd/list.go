@@ -4,21 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
+	"time"
 
 	"dmcow/dump"
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
 )
 
 type listCmd struct {
-	Output  string `default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Disk    []path `arg:"" optional:"" help:"Where to look, as with --pv."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
 	volumes `embed:""`
 }
 
 func (c *listCmd) Run(a *app) error {
+	c.PV = append(c.PV, c.Disk...)
 	session := a.begin(c.volumes, "")
 	i, err := session.Inventory()
 	if err != nil {
@@ -37,42 +40,52 @@ func (c *listCmd) Run(a *app) error {
 			a.fail(l.Err)
 			continue
 		}
-		l.Survey.Identity.Fault = a.fault(l.COW)
-		a.conclude(l.Name, l.Survey)
+		a.conclude(l.Name, l.COW, l.Survey)
 	}
 	switch c.Output {
 	case "json":
-		return dump.ListJSON(a.stdout, listRecords(i.All))
+		return dump.ListJSON(a.stdout, record.Listed(i.All))
 	case "csv":
-		return dump.ListCSV(a.stdout, listRecords(i.All))
+		return dump.ListCSV(a.stdout, record.Listed(i.All))
 	}
 	if len(i.All) == 0 {
-		a.say("list", "there is no COW store in sight")
+		a.say("list", "no COW store found")
 		return nil
 	}
-	return a.table([]string{"name", "state", "active", "full", "size", "chunk", "origin"}, a.listRows(i.All))
+	head := listHead
+	if slices.ContainsFunc(i.All, func(l *snapshot.Listed) bool { return !l.Created().IsZero() }) {
+		head = append(slices.Clone(head), column{Head: "created"})
+	}
+	return a.rows(head, func(cells int) [][]string {
+		rows := a.listRows(i.All, cells)
+		for n := range rows {
+			rows[n] = rows[n][:len(head)]
+		}
+		return rows
+	})
+}
+
+// when is a moment for people, by their clock.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04")
 }
 
 // unseen says why no block device was looked at: a list of nothing would say too much then.
 func unseen(i *snapshot.Inventory) error {
 	if len(i.Closed) == 0 {
-		return fmt.Errorf("the kernel shows no block device: is /sys mounted? (%s)", lookHint())
+		return words.Hinted("the kernel shows no block device", "mount /sys, or "+lookHint())
 	}
-	return fmt.Errorf("%s could not be looked at, and there is no other: %w (%s)", words.Count(len(i.Closed), "block device"), i.Closed[0], lookHint())
-}
-
-// lookHint says what to do about devices that cannot be looked at.
-func lookHint() string {
-	if os.Geteuid() != 0 {
-		return "root may, and --pv says where to look"
-	}
-	return "--pv says where to look"
+	return words.Hint(fmt.Errorf("cannot read %s, and there are no others: %w", words.Count(len(i.Closed), "block device"), i.Closed[0]), "%s", lookHint())
 }
 
 // tellUnseen tells what could not be seen. Where the metadata has no other copy, the list may lack something.
 func (a *app) tellUnseen(i *snapshot.Inventory) {
 	if len(i.Closed) > 0 {
-		a.say("list", "%s could not be looked at: %v (%s)", words.Count(len(i.Closed), "block device"), i.Closed[0], lookHint())
+		a.say("list", "cannot read %s: %v", words.Count(len(i.Closed), "block device"), i.Closed[0])
+		a.tellHints(lookHint())
 		if errors.Is(errors.Join(i.Closed...), fs.ErrPermission) {
 			a.status |= a.outcomes.unreadable
 		}
@@ -88,63 +101,33 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 	}
 }
 
-// recorded is what is known of a store that cannot be read: LVM's record of it.
-func recorded(l *snapshot.Listed) dump.Usage {
-	u := dump.Usage{Device: l.Name, State: dump.Unreadable}
-	var r *snapshot.Refusal
-	if errors.As(l.Err, &r) {
-		u.Error = new(r.Err.Error())
-	}
-	if size, chunk := l.Recorded(); size > 0 {
-		u.TotalSectors, u.ChunkSectors = new(uint64(size.Sectors())), &chunk
-	}
-	return u
-}
+var listHead = []column{{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}}
 
-func listRecords(all []*snapshot.Listed) (records []dump.Listed) {
-	for _, l := range all {
-		r := dump.Listed{Name: l.Name, Active: l.Active, Merging: l.Merging}
-		if l.Origin != "" {
-			r.Origin = &l.Origin
-		}
-		if l.COWDevice != "" {
-			r.COWDevice = &l.COWDevice
-		}
-		if l.Sectors > 0 {
-			r.OriginSectors = new(uint64(l.Sectors))
-		}
-		r.Usage = recorded(l)
-		if u := l.Used(); u != nil {
-			r.Usage = record(u)
-		}
-		records = append(records, r)
-	}
-	return records
-}
-
-func (a *app) listRows(all []*snapshot.Listed) (rows [][]string) {
-	for i, u := range listRecords(all) {
+// listRows are the rows under listHead, and when each snapshot was made.
+func (a *app) listRows(all []*snapshot.Listed, cells int) (rows [][]string) {
+	for i, u := range record.Listed(all) {
 		l := all[i]
 		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin)}
 		if u.Active {
 			row[2] = "yes"
 		}
 		if u.TotalSectors != nil {
-			row[4] = fmt.Sprintf("%ds", *u.TotalSectors)
+			row[4] = words.Size(*u.TotalSectors * 512)
 		}
 		if u.ChunkSectors != nil {
-			row[5] = fmt.Sprintf("%ds", *u.ChunkSectors)
+			row[5] = words.Size(uint64(*u.ChunkSectors) * 512)
 		}
 		if l.COW != nil {
 			state := l.Survey.State()
 			row[1] = a.paintState(state, state.String())
 			if l.Survey.Complete() && state != look.Damaged {
-				row[3] = a.bar(l.Used(), 10)
+				row[3] = a.bar(l.Used(), cells, inTable)
 			}
 		}
 		if l.Merging {
 			row[1] += ", merging"
 		}
+		row = append(row, when(l.Created()))
 		rows = append(rows, row)
 	}
 	return rows

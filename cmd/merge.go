@@ -16,12 +16,12 @@ import (
 
 type mergeCmd struct {
 	merging       `embed:""`
-	Memory        units.Size `default:"64M" placeholder:"SIZE" help:"Memory for exceptions and data, at least 1M: more makes larger batches. Default: ${default}."`
-	Keep          bool       `help:"Copy and compare, and leave the list as it is: the snapshot stays."`
-	Verify        bool       `help:"Read back what was written, past the cache, before exceptions are cleared."`
-	SkipIdentical bool       `help:"Do not write chunks that ORIGIN holds already."`
-	Sparse        bool       `help:"Where the data is zero, make holes in ORIGIN, an image file."`
-	Rescue        bool       `help:"Leave chunks that cannot be read in the store, and merge all others."`
+	Memory        units.Size `default:"64M" placeholder:"SIZE" help:"Memory for exceptions and data, at least 1M; more makes larger batches. Default: ${default}."`
+	Keep          bool       `help:"Copy, but keep the list: the snapshot stays, too."`
+	Verify        bool       `help:"Read back what was written, past the cache, before clearing exceptions."`
+	SkipIdentical bool       `help:"Do not write chunks that ORIGIN already holds."`
+	Sparse        bool       `help:"Punch holes in ORIGIN (an image file) where the data is zero."`
+	Rescue        bool       `help:"Merge what can be read, and leave the other chunks in the store."`
 	Failed        path       `placeholder:"FILE" help:"Write a list of the chunks that could not be read, as CSV."`
 }
 
@@ -29,9 +29,9 @@ type mergeCmd struct {
 func (c *mergeCmd) Validate() error {
 	switch {
 	case format.Bytes(c.Memory) < merge.MinMemory:
-		return fmt.Errorf("--memory: expected at least %s", words.Size(merge.MinMemory))
+		return fmt.Errorf("--memory must be at least %s", words.Size(merge.MinMemory))
 	case c.Failed != "" && !c.Rescue:
-		return errors.New("--failed: expected --rescue")
+		return errors.New("--failed goes with --rescue")
 	}
 	return c.merging.check()
 }
@@ -50,10 +50,9 @@ func (c *mergeCmd) Run(a *app) error {
 	if err := failed.Check(string(c.Undo), string(c.COW), m.Origin.Text); err != nil {
 		return err
 	}
-	a.tell()
 	if m.IsEmpty() {
 		a.say(m.COW.Text, emptyStore)
-		return nil
+		return a.told(c.result, t.record(merge.Result{}), "")
 	}
 	what := fmt.Sprintf("%s in %s", words.Size(m.Bytes), words.Count(m.Chunks, "chunk"))
 	if c.DryRun {
@@ -70,7 +69,10 @@ func (c *mergeCmd) Run(a *app) error {
 		return err
 	}
 	c.report(t, result, time.Since(start))
-	return listed
+	if listed != nil {
+		return listed
+	}
+	return a.told(c.result, t.record(result), "")
 }
 
 // report says what was done, how fast, and what comes next.
@@ -101,20 +103,21 @@ func (c *mergeCmd) next(t *mergeText, r merge.Result) (all []string) {
 	switch {
 	case len(r.Failed) > 0:
 		t.app.status |= statusDamaged
-		all = append(all, fmt.Sprintf("%s cannot be read, and stay in the store: keep the snapshot", words.Count(len(r.Failed), "chunk")))
+		all = append(all, fmt.Sprintf("%s cannot be read and stay in the store: keep the snapshot", words.Count(len(r.Failed), "chunk")))
 	case r.Beyond > 0:
 		t.app.status |= statusDamaged
-		all = append(all, fmt.Sprintf("left in the store: %s past the end of the snapshot; keep it until it is known what that is", words.Count(r.Beyond, "exception")))
+		all = append(all, fmt.Sprintf("left in the store: %s past the end of the snapshot; keep the snapshot until you know what they are", words.Count(r.Beyond, "exception")))
 	case c.Keep:
-		all = append(all, "the list is as it was: the snapshot stays, and shows what the origin holds now")
+		all = append(all, "the list is unchanged: the snapshot stays, and the origin now holds the same")
 	case t.merge.IsUndo:
-		all = append(all, "the undo log is empty now: it can be removed")
+		all = append(all, "the undo log is empty now; you can remove it")
 	case cow.Volume != nil && cow.Volume.Group != nil:
 		all = append(all, removal(cow.Volume))
 	default:
-		all = append(all, "the store is empty now: the snapshot can be removed (LVM: lvremove VG/SNAPSHOT), and the origin be used")
+		all = append(all, "the store is empty now; you can remove the snapshot (LVM: lvremove VG/SNAPSHOT) and use the origin")
 	}
 	if c.Undo != "" {
+		t.app.made(string(c.Undo), "an undo log", format.Bytes(undoOf(string(c.Undo)).Bytes))
 		all = append(all, t.takingBack())
 	}
 	return all
@@ -125,7 +128,7 @@ func (c *mergeCmd) next(t *mergeText, r merge.Result) (all []string) {
 func removal(v *volume.Volume) string {
 	where := ""
 	if !v.OnBlocks() {
-		where = " where these physical volumes are in use"
+		where = " on the machine that uses these physical volumes"
 	}
-	return fmt.Sprintf("LVM still lists it, and it is empty now: lvremove %s/%s ends it%s, and the origin can be used", v.Group.Name, v.Logical.Name, where)
+	return fmt.Sprintf("the store is empty now, but LVM still lists it; end it with lvremove %s/%s%s, and use the origin", v.Group.Name, v.Logical.Name, where)
 }

@@ -35,7 +35,7 @@ func TestMergeInterrupted(t *testing.T) {
 			args := append(command, "--yes", "cow", "--into", "origin")
 			status, stderr := signalAtFirstWrite(t, s, "cow", args) // of asynchronous writes, as those to the origin are, nobody is told
 			t.Logf("%v, %v: exit status %d", args, s, status)
-			if s == syscall.SIGTERM && (status != 32 || !strings.Contains(stderr, "cow: interrupted: run the same command again, and it goes on")) {
+			if s == syscall.SIGTERM && (status != 32 || !strings.Contains(stderr, "cow: interrupted: run the same command again to go on")) {
 				t.Errorf("%v: exit status %d: %s", args, status, stderr)
 			}
 			expect(t, 0, args...)

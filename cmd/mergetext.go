@@ -7,6 +7,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/record"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -15,11 +16,11 @@ import (
 
 // merging is the flags of the commands that merge.
 type merging struct {
-	COW     path     `arg:"" help:"COW device of the snapshot, an image of one, or VG/LV; or an undo log."`
-	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it: what is written to. Of VG/LV it is known."`
-	Undo    path     `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN takes the merge back."`
-	Force   bool     `help:"Merge an undo log also into a device that has changed since, or is another one; into an origin that begins, or then would, as a COW store does, that loses a partition table or a label by it, or has not the origin's size; and what is left of a store with exceptions past the origin's end."`
-	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin, where both are logical volumes: it is marked invalid. May be given several times."`
+	COW     path     `arg:"" help:"COW device, an image of it, VG/LV (an LVM snapshot), or an undo log."`
+	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it, to write to. Not needed for VG/LV."`
+	Undo    path     `placeholder:"FILE" help:"Save what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN undoes the merge."`
+	Force   bool     `help:"Skip these checks: the undo log does not match the device; the origin starts with a COW header, or would; the origin loses a partition table or a label; the origin's size is not the one on record; the store has exceptions past the end of the origin."`
+	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin (both are logical volumes): mark it invalid. Can be repeated."`
 	writing `embed:""`
 }
 
@@ -31,7 +32,7 @@ func (m *merging) mergeRequest() snapshot.MergeRequest {
 // check says which flag is missing.
 func (m *merging) check() error {
 	if m.Into == "" && !m.COW.isVolume() {
-		return errors.New("missing flags: --into=ORIGIN (of VG/LV, in place of a path, it is known)")
+		return errors.New("missing --into (only VG/LV needs none)")
 	}
 	return nil
 }
@@ -45,7 +46,7 @@ type mergeText struct {
 }
 
 // emptyStore is what is to be said where there is nothing to merge.
-const emptyStore = "the store is empty: there is nothing to merge"
+const emptyStore = "the store is empty: nothing to merge"
 
 // ask says what will be written to what, and what that means for others, and asks. What is said of
 // what the origin bears stands in the question, unless nobody is asked.
@@ -55,22 +56,22 @@ func (t *mergeText) ask(what string) error {
 	if bears := t.bears(); bears != "" && t.app.flags.Yes {
 		t.app.say(into, "%s", bears)
 	}
-	others := "Other snapshots of this origin, which cannot be seen from here, would lose what they kept"
+	others := "Other snapshots of this origin, which dmcow cannot see from here, lose what they kept"
 	if x, ok := m.Origin.Device.Target(); ok && x.Type == "snapshot-origin" {
-		others = "Of its other snapshots, those that are active keep what they show, as with any write to this device; others would lose it"
+		others = "Its other snapshots keep their data if they are active, as with any write to this device, and else lose it"
 	}
 	switch {
 	case m.IsUndo:
-		t.app.say(into, "%s will be again what it was before the change that %s was kept of", what, cow)
+		t.app.say(into, "%s will be what it was before the change that %s recorded", what, cow)
 	case m.Seen:
-		t.app.say(into, "%s will be replaced by what the snapshot %s holds; the file system gets back the UUID that it had", what, cow)
+		t.app.say(into, "%s will be replaced by the data of the snapshot %s; the file system gets its old UUID back", what, cow)
 	default:
-		t.app.say(into, "%s will be replaced by what the snapshot on %s holds. %s; the file system gets back the UUID that it had", what, cow, others)
+		t.app.say(into, "%s will be replaced by the data of the snapshot on %s. %s; the file system gets its old UUID back", what, cow, others)
 	}
 	t.tellSiblings()
-	back := "this cannot be taken back, without --undo FILE, which keeps what is overwritten: "
+	back := "this cannot be undone without --undo FILE: "
 	if t.flags.Undo != "" {
-		back = fmt.Sprintf("this can be taken back, for %s keeps what is overwritten: ", words.Printable(string(t.flags.Undo)))
+		back = fmt.Sprintf("this can be undone: %s keeps what is overwritten: ", words.Printable(string(t.flags.Undo)))
 	}
 	return t.app.ask(into, "%s%smerge %s into it?", over(t.bears()), back, cow)
 }
@@ -79,9 +80,9 @@ func (t *mergeText) ask(what string) error {
 func (t *mergeText) bears() string {
 	switch m := t.merge; {
 	case m.Replaced != "":
-		return fmt.Sprintf("it bears %s, which the merge removes or replaces", m.Replaced)
+		return fmt.Sprintf("the merge removes or replaces its %s", m.Replaced)
 	case m.Bears != "":
-		return "it bears " + m.Bears
+		return "it holds " + m.Bears
 	}
 	return ""
 }
@@ -89,11 +90,11 @@ func (t *mergeText) bears() string {
 // tellRest says what stays in the store, and what is cleared without being merged.
 func (t *mergeText) tellRest() {
 	if n := t.merge.Hidden; n > 0 && !t.keeps {
-		entries := fmt.Sprintf("%d entries", n)
+		entries := fmt.Sprintf("%d slots", n)
 		if n == 1 {
-			entries = "1 entry"
+			entries = "1 slot"
 		}
-		t.app.say(t.merge.COW.Text, "%s behind the list's end, which a torn commit has left and which change nothing, will be cleared", entries)
+		t.app.say(t.merge.COW.Text, "%s behind the end of the list, left by a torn commit and without effect, will be cleared", entries)
 	}
 	if n := t.merge.Beyond; n > 0 {
 		t.app.say(t.merge.COW.Text, "%s past the end of the snapshot will be left in the store", words.Count(n, "exception"))
@@ -104,11 +105,11 @@ func (t *mergeText) tellSiblings() {
 	for _, o := range t.merge.Siblings {
 		switch name := o.COW.Text; {
 		case o.Lost && o.COW.Identity.State == look.Damaged:
-			t.app.say(name, "is given up: the kernel refuses to load it as it is")
+			t.app.say(name, "given up: the kernel already refuses to load it")
 		case o.Lost:
-			t.app.say(name, "is given up: it will be marked invalid")
+			t.app.say(name, "given up: it will be marked invalid")
 		case o.Saving.Chunks > 0:
-			t.app.say(name, "gets %s first, and goes on showing what it shows", words.Count(o.Saving.Chunks, "exception"))
+			t.app.say(name, "first gets %s, and keeps its data", words.Count(o.Saving.Chunks, "exception"))
 		}
 	}
 }
@@ -118,16 +119,24 @@ func (t *mergeText) foretell(what string) error {
 	if bears := t.bears(); bears != "" {
 		t.app.say(t.merge.Origin.Text, "%s", bears)
 	}
-	w := &lines{w: t.app.stdout}
-	w.line("%s: would replace %s by what %s holds", words.Printable(t.merge.Origin.Text), what, words.Printable(t.merge.COW.Text))
+	if t.flags.isJSON() {
+		return t.app.told(t.flags.result, t.record(merge.Result{}), "")
+	}
+	w := linesTo(t.app.stdout)
+	w.line("%s: would replace %s by the data of %s", words.Printable(t.merge.Origin.Text), what, words.Printable(t.merge.COW.Text))
 	for _, o := range t.merge.Siblings {
 		if o.Lost {
 			w.line("%s: would be given up", words.Printable(o.COW.Text))
 		} else {
-			w.line("%s: would get %s first", words.Printable(o.COW.Text), words.Count(o.Saving.Chunks, "exception"))
+			w.line("%s: would first get %s", words.Printable(o.COW.Text), words.Count(o.Saving.Chunks, "exception"))
 		}
 	}
 	return w.err
+}
+
+// record is the merge as programs are told it.
+func (t *mergeText) record(r merge.Result) dump.Merged {
+	return record.Merged(t.merge, r, t.flags.DryRun, t.keeps, undoOf(string(t.flags.Undo)))
 }
 
 // takingBack says how a merge with an undo log is taken back.
@@ -141,9 +150,9 @@ func (t *mergeText) takingBack() string {
 	case t.merge.UndoKept():
 		return text + ", and nothing is lost"
 	case t.merge.Seen:
-		return text + "; the snapshot gets back what it held"
+		return text + "; the snapshot gets its data back"
 	}
-	return text + "; what the snapshot held is gone then, unless that has an --undo of its own"
+	return text + "; that restores the origin, not the snapshot (to keep both, merge with --keep)"
 }
 
 // mostShown is how many chunks that cannot be read are named on standard error.
@@ -155,7 +164,7 @@ func (t *mergeText) tellFailed(r merge.Result, list snapshot.ListFile) error {
 	sectorOf := func(old format.OldChunk) format.Sectors { return format.Sectors(old) * chunk }
 	for i, x := range r.Failed {
 		if i == mostShown {
-			t.app.say(t.merge.COW.Text, "and %d chunks more cannot be read", len(r.Failed)-i)
+			t.app.say(t.merge.COW.Text, "and %d more chunks cannot be read", len(r.Failed)-i)
 			break
 		}
 		t.app.say(t.merge.COW.Text, "chunk %d cannot be read: sectors %d to %d of the origin are not merged",

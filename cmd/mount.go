@@ -20,11 +20,11 @@ import (
 type mountCmd struct {
 	viewing    `embed:""`
 	Dir        path `arg:"" help:"Directory to mount on. The snapshot is the file 'snapshot' in it."`
-	Writable   bool `help:"Open the store for writing, too: what is written to the file becomes part of the snapshot."`
-	Daemon     bool `help:"Go to the background when it is mounted."`
-	AllowOther bool `help:"Other users may use it, too (without root, /etc/fuse.conf has to allow that)."`
+	Writable   bool `help:"Allow writing: what is written to the file goes to the store, as part of the snapshot."`
+	Daemon     bool `help:"Go to the background once mounted."`
+	AllowOther bool `help:"Let other users read it (without root, /etc/fuse.conf must allow that)."`
 	writingLVM `embed:""`
-	DryRun     bool `help:"Print what would be mounted, and do not."`
+	DryRun     bool `help:"Print what would be mounted, and mount nothing."`
 }
 
 // Validate tells wrong use that single flags do not show.
@@ -42,6 +42,7 @@ func (c *mountCmd) Run(a *app) error {
 				return unable("daemon", err)
 			}
 			a.status |= status(end)
+			a.log = nil // the one in the background writes it
 			return nil
 		}
 	}
@@ -74,7 +75,7 @@ func (c *mountCmd) Run(a *app) error {
 	}
 	if e := n.Close(); e != nil {
 		a.fail(err)
-		err = unable(name, fmt.Errorf("some of what was written may be lost: %w", e))
+		err = unable(name, fmt.Errorf("some writes may be lost: %w", e))
 	}
 	return err
 }
@@ -83,10 +84,10 @@ func (c *mountCmd) Run(a *app) error {
 func (c *mountCmd) check() error {
 	info, err := os.Stat(string(c.Dir))
 	if errors.Is(err, syscall.ENOTCONN) {
-		err = errors.New("is still mounted by a process that is gone; umount it first")
+		err = errors.New("a dead process still has it mounted: umount it first")
 	}
 	if err == nil && !info.IsDir() {
-		err = errors.New("is no directory")
+		err = errors.New("not a directory")
 	}
 	if err == nil && !c.DryRun {
 		err = fuse.Check()
@@ -116,7 +117,7 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 		Name: n.COW.Text, File: "snapshot", Writable: c.Writable, AllowOther: c.AllowOther, Log: detailLog{a, n.COW.Text},
 	})
 	if err != nil {
-		return unable(string(c.Dir), fmt.Errorf("cannot be mounted on: %w", err))
+		return unable(string(c.Dir), fmt.Errorf("cannot mount: %w", err))
 	}
 	a.tell()
 	if background != nil {
@@ -128,7 +129,7 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 		close(ended)
 	}()
 	if a.flags.Verbose || isTerminal(a.stderr.File()) {
-		a.say(n.COW.Text, "mounted on %s; umount, or Ctrl-C, ends it", words.Printable(dir))
+		a.say(n.COW.Text, "mounted on %s; umount or Ctrl-C ends it", words.Printable(dir))
 	}
 	commit := time.NewTicker(commitEvery)
 	defer commit.Stop()
@@ -166,10 +167,10 @@ func (c *mountCmd) unmount(a *app, name string, m fuse.Server, dir string) {
 		return
 	}
 	if err := fuse.Detach(dir); err != nil {
-		a.say(name, "%s cannot be unmounted: %v; a second signal ends it at once", words.Printable(dir), err)
+		a.say(name, "cannot unmount %s: %v; Ctrl-C again stops now", words.Printable(dir), err)
 		return
 	}
-	a.say(name, "%s is unmounted; who has the snapshot open can go on until it is closed, and a second signal ends that at once", words.Printable(dir))
+	a.say(name, "%s is unmounted; programs that have the snapshot open can go on until they close it (Ctrl-C again stops now)", words.Printable(dir))
 }
 
 // detailLog takes what only -v asks for.

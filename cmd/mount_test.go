@@ -248,7 +248,7 @@ func TestKernelMountDaemon(t *testing.T) {
 	if got := fileDigest(t, filepath.Join(dir, "snapshot")); got != s.ViewSHA256 {
 		t.Errorf("digest %s", got)
 	}
-	if out, status := mount(origin, "--origin", cow, dir); status != 8 || !strings.Contains(out, "no COW store") {
+	if out, status := mount(origin, "--origin", cow, dir); status != 8 || !strings.Contains(out, "not a COW store") {
 		t.Errorf("exit status %d: %s", status, out)
 	}
 	if err := fuse.Detach(dir); err != nil {
@@ -317,8 +317,8 @@ func TestKernelMountDamaged(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	for _, want := range []string{
-		"is not certain: area 0, exception 5: old chunk 12 has an exception already, area 0, exception 4 (duplicate-old-chunk)",
-		"chunk 27 of the snapshot, at byte 110592, is not certain: area 0, exception 9: new chunk 90000 does not lie on the device",
+		"is uncertain: area 0 slot 5: old chunk 12 already has an exception, area 0 slot 4 (duplicate-old-chunk)",
+		"chunk 27 of the snapshot (byte 110592) is uncertain: area 0 slot 9: new chunk 90000 does not lie on the device",
 	} {
 		if n := strings.Count(m.said.String(), want); n != 1 {
 			t.Errorf("%d times %q in %s", n, want, &m.said)

@@ -179,7 +179,7 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 	return all
 }
 
-// The damage that no evidence shows, as the README has it.
+// The damage that no evidence shows, as dmcow-rules(7) has it.
 const (
 	endsEarlier = "the list ends earlier, as it did some time ago"
 	otherOld    = "an old chunk became another one of the origin that has no exception"
@@ -339,7 +339,7 @@ func (p *property) mounts() string {
 }
 
 // TestProperty: any single damage to a sound store ends in the undamaged view, or in a refusal
-// that leaves nothing; but for what no evidence shows, which the README lists.
+// that leaves nothing; but for what no evidence shows, which dmcow-rules(7) lists.
 func TestProperty(t *testing.T) { anyDamage(t, 4) }
 
 // TestLongProperty takes twice as many damages of each kind.
@@ -366,7 +366,7 @@ func anyDamage(t *testing.T, most int) {
 				continue // 2 or 3 such areas are 30 MiB
 			}
 			for _, run := range []int{1, 40} {
-				stores[fmt.Sprintf("chunks of %d sectors, %d exceptions in runs of %d", sectors, n, run)] = func() plainStore { return grown(rng, sectors, n, run) }
+				stores[fmt.Sprintf("%d-sector chunks, %d exceptions in runs of %d", sectors, n, run)] = func() plainStore { return grown(rng, sectors, n, run) }
 			}
 		}
 	}
@@ -393,13 +393,13 @@ func anyDamage(t *testing.T, most int) {
 		commands += p.commands
 	}
 	t.Logf("%d damages to %d stores, %d commands; what no evidence shows: %v", damages, len(stores), commands, met)
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../internal/manual/pages/dmcow-rules.7.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for class := range met {
-		if class != "" && !strings.Contains(strings.Join(strings.Fields(string(readme)), " "), class) {
-			t.Errorf("the README does not list: %s", class)
+		if class != "" && !strings.Contains(strings.ToLower(strings.Join(strings.Fields(string(page)), " ")), class) {
+			t.Errorf("dmcow-rules(7) does not list: %s", class)
 		}
 	}
 }

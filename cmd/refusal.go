@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"dmcow/internal/words"
@@ -31,34 +32,30 @@ func (a *app) ended(c snapshot.Code) status {
 	return statusFailed
 }
 
-// refusal is a refusal in words, with what can be done about it.
-func (a *app) refusal(r *snapshot.Refusal) string {
-	return a.advised(words.Printable(r.Device)+": "+inputs[r.Input]+r.Err.Error(), r.Device, r.Remedies)
+// refusal is a refusal in words, and what can be done about it.
+func (a *app) refusal(r *snapshot.Refusal) (text string, hints []string) {
+	return words.Printable(r.Device) + ": " + inputs[r.Input] + r.Err.Error(), a.hints(r.Device, r.Remedies)
 }
 
-// fault is what is wrong with the beginning of a COW device, with what can be done about it; it is empty for
-// nothing.
-func (a *app) fault(c *snapshot.COW) string { return a.advised(c.Identity.Fault, c.Text, c.Remedies) }
-
-// advised is a text about a device with what can be done about it.
-func (a *app) advised(text, device string, remedies []snapshot.Remedy) string {
+// hints are what can be done about a device.
+func (a *app) hints(device string, remedies []snapshot.Remedy) (all []string) {
 	for _, x := range remedies {
-		advice := a.advice(device, x)
-		separator, special := separators[x.Do]
-		switch {
-		case special:
-		case strings.HasPrefix(advice, "(") || strings.HasSuffix(text, "?"):
-			separator = " "
-		default:
-			separator = "; "
-		}
-		text += separator + advice
+		all = append(all, a.hint(device, x))
 	}
-	return text
+	return all
 }
 
-// separators stand before remedies that are part of the sentence.
-var separators = map[snapshot.Deed]string{snapshot.WriteHeader: ", ", snapshot.ListVolumes: ": "}
+// tellHints writes what can be done: a line for all, under the message that it belongs to.
+func (a *app) tellHints(hints ...string) {
+	if len(hints) > 0 {
+		a.tellLine("hint: " + strings.Join(hints, ", or "))
+	}
+}
+
+// tellLine writes a line on standard error, which on a terminal is wrapped.
+func (a *app) tellLine(text string) {
+	fmt.Fprintln(a.stderr, words.Wrap("dmcow: "+text, a.stderr.Width(), "  "))
+}
 
 // inputs are the flags that a refusal is about.
 var inputs = map[snapshot.Input]string{
@@ -66,53 +63,68 @@ var inputs = map[snapshot.Input]string{
 	snapshot.TheLost: "--lose-snapshot: ", snapshot.TheSparse: "--sparse: ", snapshot.TheRescue: "--rescue: ",
 }
 
-// advices say what remedies are on the command line.
-var advices = map[snapshot.Deed]string{
-	snapshot.AllowLive:     "--live reads it all the same",
-	snapshot.AllowInvalid:  "--invalid-ok shows it all the same, old and new mixed",
-	snapshot.AllowDamaged:  "--damaged-ok shows it all the same",
-	snapshot.Keep:          "expected --keep, too",
-	snapshot.Assume:        "if you know that it was not, say so with --assume-origin-unchanged",
-	snapshot.NameOrigin:    "--origin, or --into, names it",
-	snapshot.Force:         "--force merges it all the same",
-	snapshot.ForceOver:     "--force writes over it",
-	snapshot.ForceReplace:  "--force replaces it",
-	snapshot.ForceBeyond:   "--force merges all that lies on the snapshot, and leaves the rest in the store",
-	snapshot.Rescue:        "if an interrupted merge --rescue has left it so, --rescue goes on with that",
-	snapshot.RescueRest:    "merge --rescue merges the others",
-	snapshot.EndMerge:      "(if a merge of it was cut off, end that first)",
-	snapshot.LookElsewhere: "(--pv says where else to look)",
-	snapshot.NoUndo:        "expected --undo FILE, in a directory that can be written, or --no-undo",
-	snapshot.MountRest:     "dmcow mount shows the rest",
-	snapshot.RepairCopy:    "dmcow repair --copy-to COPY mends a copy",
-	snapshot.RunRevalidate: "dmcow revalidate tells more",
-	snapshot.StartAnew: "or, which is rarer, this is a new LVM snapshot that was never active, over the blocks of an old one " +
-		"(dmcow initialize --force makes it that)",
+// fixedHints say what remedies are on the command line.
+var fixedHints = map[snapshot.Deed]string{
+	snapshot.AllowLive:    "--live to read it anyway",
+	snapshot.AllowInvalid: "--invalid-ok to read it anyway, old and new data mixed",
+	snapshot.AllowDamaged: "--damaged-ok to read it anyway",
+	snapshot.Keep:         "add --keep",
+	snapshot.Assume:       "--assume-origin-unchanged, if you know that it was not",
+	snapshot.NameOrigin:   "name it with --origin, or with --into where it is written to",
+	snapshot.Force:        "--force to merge anyway",
+	snapshot.ForceOver:    "--force to write over it",
+	snapshot.ForceReplace: "--force to replace it",
+	snapshot.ForceBeyond:  "--force to merge all that lies on the snapshot and leave the rest in the store",
+	snapshot.Rescue:       "--rescue, if an interrupted merge --rescue left it so",
+	snapshot.RescueRest:   "merge --rescue to merge all other chunks",
+	snapshot.EndMerge:     "if a merge of it was interrupted, finish that first",
+	snapshot.NoUndo:       "--undo FILE, in a directory that can be written, or --no-undo",
+	snapshot.MountRest:    "dmcow mount to read the rest",
+	snapshot.RepairCopy:   "dmcow repair --copy-to COPY to repair a copy",
 }
 
-// advice says what a remedy is on the command line.
-func (a *app) advice(device string, x snapshot.Remedy) string {
+// hint says what a remedy is on the command line.
+func (a *app) hint(device string, x snapshot.Remedy) string {
 	name := a.again(device)
 	switch x.Do {
 	case snapshot.Mend:
-		return "to be done: " + a.remedy(*x.Finding, name)
+		return a.remedy(*x.Finding, name, originFlag(x.Origin))
 	case snapshot.Extend:
-		return fmt.Sprintf("extend it to %d sectors (lvextend -L%[1]ds %s)", x.Sectors, x.Name)
+		return fmt.Sprintf("extend it: lvextend -L%ds %s", x.Sectors, x.Name)
 	case snapshot.GiveUp:
-		return "mend that first, or give it up: --lose-snapshot " + x.Name
+		return "--lose-snapshot " + words.Shell(x.Name) + " to give it up, or repair it first"
+	case snapshot.LookElsewhere:
+		return lookHint()
 	case snapshot.RunCheck:
-		if x.Origin != "" {
-			name = "--origin " + words.Printable(x.Origin) + " " + name
-		}
-		return "dmcow check " + name + " tells more"
+		return "dmcow check" + originFlag(x.Origin) + " " + name + " to see more"
 	case snapshot.RunRepair:
 		return "dmcow repair " + name + " first"
+	case snapshot.RunRevalidate:
+		return "dmcow revalidate --dry-run " + name + " to see what it costs to mark it valid again"
 	case snapshot.WriteHeader:
-		return fmt.Sprintf("dmcow repair --header %ds --valid 0|1 writes the header anew", x.Sectors)
+		return fmt.Sprintf("dmcow repair --header %ds --valid 0|1 %s to write the header again", x.Sectors, name)
+	case snapshot.StartAnew:
+		return "if this is a new LVM snapshot that was never active, dmcow initialize --force " + name
 	case snapshot.ListVolumes:
-		return "dmcow list --pv " + words.Shell(device) + " shows its snapshots"
+		return "dmcow list --pv " + words.Shell(device) + " to list its snapshots"
 	}
-	return advices[x.Do]
+	return fixedHints[x.Do]
+}
+
+// originFlag is the flag that names an origin; it is empty for none, which then is known.
+func originFlag(origin string) string {
+	if origin == "" {
+		return ""
+	}
+	return " --origin " + words.Shell(origin)
+}
+
+// lookHint says what to do where devices cannot be looked at.
+func lookHint() string {
+	if os.Geteuid() != 0 {
+		return "run as root, or name the disks with --pv"
+	}
+	return "name the disks with --pv"
 }
 
 // again is a name as a shell takes it on a command line that the user is told, with where it was looked for.

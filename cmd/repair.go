@@ -14,20 +14,19 @@ import (
 )
 
 type repairCmd struct {
-	COW          path                `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Hidden       repair.Hidden       `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the list's end: keep closes the gap and brings them back, drop clears them. Without it, those that are known to change nothing are cleared, and others wait."`
-	Rebuild      bool                `help:"Write lost and damaged exceptions anew, where the entries around them say what they were."`
-	Drop         bool                `help:"Drop what cannot be an exception: what points off the device, at metadata or beyond the origin, lost its new chunk, or is garbage. The snapshot then reads the origin's chunks there."`
-	Keep         repair.Keep         `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of one old chunk, keep the first or the last in the list."`
-	Unshare      bool                `help:"Give an exception that shares its chunk with another a copy of its own."`
-	TruncateList bool                `help:"End a list that leads past the end of the device on the device: what is behind that is lost."`
-	Header       *units.ChunkSectors `placeholder:"CHUNK-SIZE" help:"Write a damaged header anew, with this chunk size, like 4K or 8s (sectors); needs --valid."`
-	Valid        *int                `placeholder:"0|1" help:"What the new header says: 1 for a snapshot that the kernel serves, 0 for an invalid one."`
-	Warnings     bool                `help:"Mend warnings, too."`
-	Undo         path                `placeholder:"FILE" help:"Keep what is overwritten in FILE: dmcow merge FILE --into COW takes the repair back. Default: NAME.undo in the current directory, with all of the path for what is elsewhere."`
-	NoUndo       bool                `help:"Keep nothing of what is overwritten."`
-	CopyTo       path                `placeholder:"FILE" help:"Mend a copy, in FILE, or - for standard output, and leave the device as it is. Needs no undo log, and takes none."`
-	Output       string              `default:"human" enum:"human,json" help:"How to write: ${enum}."`
+	COW          path                `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
+	Hidden       repair.Hidden       `enum:",keep,drop" default:"" placeholder:"keep|drop" help:"Exceptions behind the end of the list: keep closes the gap and brings them back, drop clears them. Default: clear those that change nothing, leave the others."`
+	Rebuild      bool                `help:"Write lost and damaged exceptions again, if their neighbours show what they were."`
+	Drop         bool                `help:"Drop impossible exceptions: those that point past the device, at metadata or past the origin, lost their new chunk, or are garbage. The snapshot then reads the origin's chunks there."`
+	Keep         repair.Keep         `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of an old chunk, keep the first or the last in the list."`
+	Unshare      bool                `help:"Give exceptions that share a chunk their own copies."`
+	TruncateList bool                `help:"End a list that leads past the end of the device there; what follows is lost."`
+	Header       *units.ChunkSectors `placeholder:"CHUNK-SIZE" help:"Write a damaged header again, with this chunk size (like 4K, or 8s for sectors); needs --valid."`
+	Valid        *int                `placeholder:"0|1" help:"Mark of the new header: 1 for valid (the kernel serves the snapshot), 0 for invalid."`
+	Warnings     bool                `help:"Repair warnings, too."`
+	Undo         path                `placeholder:"FILE" help:"Save what is overwritten in FILE: dmcow merge FILE --into COW undoes the repair. Default: NAME.undo in the current directory; NAME has the whole path of a COW device elsewhere."`
+	NoUndo       bool                `help:"Do not save what is overwritten."`
+	CopyTo       path                `placeholder:"FILE" help:"Repair a copy in FILE, or - for standard output; the device stays as it is. Without an undo log."`
 	theOrigin    `embed:""`
 	writing      `embed:""`
 }
@@ -36,15 +35,15 @@ type repairCmd struct {
 func (c *repairCmd) Validate() error {
 	switch {
 	case (c.Header == nil) != (c.Valid == nil):
-		return errors.New("--header and --valid: expected both of them, or none")
+		return errors.New("--header and --valid go together")
 	case c.Valid != nil && *c.Valid != 0 && *c.Valid != 1:
-		return fmt.Errorf("--valid %d: expected 0 or 1", *c.Valid)
+		return fmt.Errorf("--valid must be 0 or 1, not %d", *c.Valid)
 	case c.Undo != "" && c.NoUndo:
-		return errors.New("--undo and --no-undo: expected one of them")
+		return errors.New("--undo and --no-undo exclude each other")
 	case c.Undo != "" && c.CopyTo != "":
-		return errors.New("--undo: cannot go with --copy-to, which leaves the device as it is")
-	case c.CopyTo == "-" && c.Output != "human":
-		return errors.New("--output: standard output has the copy: expected a file for --copy-to")
+		return errors.New("--copy-to excludes --undo: it leaves the device as it is")
+	case c.CopyTo == "-" && c.isJSON():
+		return errors.New("--output json needs a file for --copy-to: standard output has the copy")
 	}
 	return c.theOrigin.check()
 }
@@ -74,7 +73,7 @@ type repairing struct {
 
 func (c *repairCmd) Run(a *app) error {
 	if c.CopyTo == "-" && isTerminal(a.stdout.File()) && !c.DryRun {
-		return usageError{errors.New("standard output is a terminal: expected a file for --copy-to, or a pipe")}
+		return misused("repair", "refusing to write a store to a terminal: redirect standard output, or name a file for --copy-to")
 	}
 	r := snapshot.RepairRequest{
 		Request: c.request(c.COW), Base: c.base(), Choices: c.choices(), Undo: string(c.Undo), NoUndo: c.NoUndo, DryRun: c.DryRun,
@@ -89,7 +88,7 @@ func (c *repairCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
-	a.tell()
+	a.found(p.COW.Text, &p.Plan.Before)
 	m := &repairing{app: a, flags: c, repair: p, name: p.COW.Text}
 	if err := m.show(); err != nil {
 		return err
@@ -111,15 +110,16 @@ func (m *repairing) nothing() {
 	if left == m.app.outcomes.damaged {
 		none := ""
 		if m.flags.CopyTo != "" {
-			none = ", and no copy is made"
+			none = ", and no copy is written"
 		}
-		m.app.say(m.name, "nothing is mended%s: %s", none, m.firstFault())
+		m.app.say(m.name, "nothing is repaired%s: %s", none, m.firstFault())
+		m.app.tellHints(m.app.hints(m.repair.COW.Text, m.repair.COW.Remedies)...)
 	}
 }
 
 // firstFault says what is wrong before all else.
 func (m *repairing) firstFault() string {
-	if fault := m.app.fault(m.repair.COW); fault != "" {
+	if fault := m.repair.COW.Identity.Fault; fault != "" {
 		return fault
 	}
 	return m.repair.Plan.Before.Tallies[0].Findings[0].Told()
@@ -140,7 +140,7 @@ func (m *repairing) apply() error {
 		return err
 	}
 	if len(p.Plan.Steps) > 0 { // nothing is lost by a copy
-		if err := m.app.ask(m.name, "mend %s with %s?", words.Count(p.Faults(), "fault"), words.Count(p.Plan.Writes(), "write")); err != nil {
+		if err := m.app.ask(m.name, "repair %s with %s?", words.Count(p.Faults(), "fault"), words.Count(p.Plan.Writes(), "write")); err != nil {
 			return err
 		}
 	}
@@ -160,31 +160,35 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 	}
 	if done.Loses {
 		a.status |= statusDamaged
-		lost = ", by which something may be lost"
+		lost = ", which may have lost data"
 	}
-	w := &lines{w: m.text()}
+	if m.flags.CopyTo != "" && m.flags.CopyTo != "-" {
+		a.made(done.Written, "a copy", m.repair.COW.Size())
+	}
+	w := m.text()
 	if done.Faults > 0 {
-		w.line("%s: mended %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
+		w.line("%s: repaired %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
 	} else {
-		w.line("%s: a copy, with nothing to mend; %s", words.Printable(done.Written), a.headline(&done.Report))
+		w.line("%s: a copy; nothing to repair; %s", words.Printable(done.Written), a.headline(&done.Report))
 	}
 	if w.err != nil {
 		return w.err
 	}
 	if done.Report.Outcome() == check.Invalid {
-		a.say(done.Written, "it is marked invalid: dmcow revalidate tells what it costs to take that back")
+		a.say(done.Written, "the snapshot is marked invalid")
+		a.tellHints(a.hint(done.Written, snapshot.Remedy{Do: snapshot.RunRevalidate}))
 	}
 	if done.More {
-		a.say(done.Written, "there is more to mend than one plan holds: run the same command again")
+		a.say(done.Written, "one plan cannot hold all repairs: run the same command again")
 	}
 	return m.record(&done.Report, done)
 }
 
 func (m *repairing) record(r *check.Report, done snapshot.Repaired) error {
-	if m.flags.Output != "json" {
+	if !m.flags.isJSON() {
 		return nil
 	}
 	return dump.RepairJSON(m.app.stdout, dump.Repair{
-		Device: m.name, Plan: m.repair.Plan, Result: r.Outcome(), Written: done.Written, Undo: done.Undo, Loses: done.Loses,
+		Device: m.name, Plan: m.repair.Plan, Result: r.Outcome(), Written: done.Written, Undo: undoOf(done.Undo), Loses: done.Loses,
 	})
 }

@@ -15,24 +15,24 @@ import (
 )
 
 // text is where the words go: to standard error, where standard output has something else.
-func (m *repairing) text() io.Writer {
-	if m.flags.CopyTo == "-" {
-		return m.app.stderr
+func (m *repairing) text() *lines {
+	switch {
+	case m.flags.CopyTo == "-":
+		return linesTo(m.app.stderr)
+	case m.flags.isJSON():
+		return linesTo(io.Discard)
 	}
-	if m.flags.Output == "json" {
-		return io.Discard
-	}
-	return m.app.stdout
+	return linesTo(m.app.stdout)
 }
 
 // show writes what is wrong, what is mended, and how.
 func (m *repairing) show() error {
-	w := &lines{w: m.text()}
+	w := m.text()
 	w.line("%s: %s", words.Printable(m.name), m.app.headline(&m.repair.Plan.Before))
 	for _, x := range m.repair.Plan.Repaired {
-		what := "mended"
+		what := "repaired"
 		if x.Loses {
-			what = "mended, and something may be lost"
+			what = "repaired, with possible loss"
 		}
 		m.showResolution(w, what, x)
 	}
@@ -50,7 +50,7 @@ func (m *repairing) show() error {
 	m.showSteps(w)
 	w.line("\nthen: %s", m.app.headline(&m.repair.Plan.After))
 	if m.repair.Plan.More {
-		w.line("There is more to mend than one plan holds: then run the same command again.")
+		w.line("One plan cannot hold all repairs: then run the same command again.")
 	}
 	return w.err
 }
@@ -77,7 +77,7 @@ func (m *repairing) showLeft(w *lines) {
 		w.line("\nleft: %s", t.Name)
 		w.line("  %s", first.Told())
 		if len(plan.Undecided) > 0 {
-			w.line("  it waits for what is to be decided")
+			w.line("  it waits for the decisions above")
 		} else if first.Remedy() != "" {
 			w.line("  repair: %s", first.Remedy())
 		}
@@ -97,7 +97,7 @@ func (m *repairing) showList(w *lines) {
 			if rows++; rows > fewRows {
 				return errEnoughRows
 			}
-			w.line("  area %d, exception %d: old chunk %d, new chunk %d", at.Area, at.Index, x.Old, x.New)
+			w.line("  area %d slot %d: %d -> %d", at.Area, at.Index, x.Old, x.New)
 		}
 		return nil
 	})
@@ -117,7 +117,7 @@ const fewEdits = 20
 
 // showSteps shows what is written, byte for byte.
 func (m *repairing) showSteps(w *lines) {
-	w.line("\nwhat is written; each step is durable before the next:")
+	w.line("\nwhat will be written; each step is durable before the next:")
 	left := fewEdits
 	g := m.repair.Plan.Geometry()
 	for i, s := range m.repair.Plan.Steps {
@@ -126,7 +126,7 @@ func (m *repairing) showSteps(w *lines) {
 		}
 		w.line("  step %d", i+1)
 		for _, c := range s.Copies {
-			w.line("    byte %d: chunk %d is copied here from byte %d, chunk %d: %s", g.Offset(c.To), c.To, g.Offset(c.From), c.From, c.Why)
+			w.line("    byte %d: copy to chunk %d from byte %d, chunk %d: %s", g.Offset(c.To), c.To, g.Offset(c.From), c.From, c.Why)
 			left--
 		}
 		for _, e := range s.Edits {

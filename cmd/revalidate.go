@@ -1,15 +1,20 @@
 package cmd
 
 import (
+	"io"
+	"os"
+
+	"dmcow/dump"
+	"dmcow/format"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
 )
 
 type revalidateCmd struct {
-	COW       path `arg:"" help:"COW device, an image of one, or VG/LV, a snapshot of LVM."`
-	Unchanged bool `name:"assume-origin-unchanged" help:"You know that the origin was not written since the snapshot was lost: it was read-only or is zero, or the write that found no room went to the snapshot. Required."`
-	Undo      path `placeholder:"FILE" help:"Keep what is overwritten in FILE, an undo log. (dmcow invalidate takes it back as well.)"`
+	COW       path `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
+	Unchanged bool `name:"assume-origin-unchanged" help:"You know that the origin was not written after the snapshot was lost: it was read-only or is zero, or the write that found no room went to the snapshot (Overflow). Required."`
+	Undo      path `placeholder:"FILE" help:"Save what is overwritten in FILE, an undo log. (dmcow invalidate undoes it, too.)"`
 	theOrigin `embed:""`
 	writing   `embed:""`
 }
@@ -24,20 +29,23 @@ func (c *revalidateCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
-	a.tell()
 	name := p.COW.Text
+	record := dump.Marked{Device: name, DryRun: c.DryRun, State: look.Valid.String(), Changed: !p.Marked}
 	if p.Marked {
-		a.say(name, "the snapshot is marked valid: nothing to do")
-		return nil
+		a.say(name, "already marked valid: nothing to do")
+		return a.told(c.result, record, "")
 	}
-	if err := a.tellCost(name, p.Usage); err != nil {
+	if err := a.tellCost(a.words(c.result), name, p.Usage); err != nil {
 		return err
+	}
+	if c.DryRun && !c.Unchanged {
+		return a.preview(name)
 	}
 	if err := p.Check(); err != nil {
 		return err
 	}
 	if c.DryRun {
-		return a.print("%s: would mark the snapshot valid\n", words.Printable(name))
+		return a.told(c.result, record, words.Printable(name)+": would mark the snapshot valid")
 	}
 	if err := a.ask(name, "mark the snapshot valid, so that the kernel serves it?"); err != nil {
 		return err
@@ -48,32 +56,50 @@ func (c *revalidateCmd) Run(a *app) error {
 		return err
 	}
 	a.say(name, "the snapshot is marked valid")
-	return nil
+	record.Kept = undoOf(undo).Record()
+	return a.told(c.result, record, "")
+}
+
+// preview says what it takes to do what was only looked at.
+func (a *app) preview(name string) error {
+	err := a.print("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost\n", words.Printable(name))
+	a.tellHints("--assume-origin-unchanged, if you know that it was not")
+	return err
 }
 
 // tellUndo says how what was written to a device is taken back.
 func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
+		a.made(undo, "an undo log", format.Bytes(undoOf(undo).Bytes))
 		a.say(name, "dmcow merge %s --into %s takes this back", asPath(undo), a.again(name))
 	}
 }
 
+// undoOf is an undo log that was written; the size of one that is a block device is not known.
+func undoOf(name string) dump.Undo {
+	u := dump.Undo{Name: name}
+	if info, err := os.Stat(name); name != "" && err == nil && info.Mode().IsRegular() {
+		u.Bytes = uint64(info.Size())
+	}
+	return u
+}
+
 // tellCost tells, from what there is to see, what it may cost to take the snapshot back.
-func (a *app) tellCost(name string, u look.Usage) error {
-	w := &lines{w: a.stdout}
+func (a *app) tellCost(to io.Writer, name string, u look.Usage) error {
+	w := linesTo(to)
 	w.line("%s: invalid: %s in %s, the store is %.2f%% full", words.Printable(name),
 		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {
 		enough := u.Enough(1)
-		w.line("  There is no room for one more exception: most likely a write found none.")
-		w.line("  The next new chunk drops the snapshot again. First grow the device by %s at least, to %d", words.Count(uint64(enough-u.Total()), "sector"), enough)
+		w.line("  The store is full: most likely a write found no room, and the kernel dropped the snapshot.")
+		w.line("  The next new chunk would drop it again. First grow the device by at least %s, to %d sectors", words.Count(uint64(enough-u.Total()), "sector"), enough)
 		w.line("  (lvextend; truncate for an image file).")
 	} else {
-		w.line("  By the list there is room for %s. Chunks that were being copied when the snapshot", words.Count(free, "more exception"))
-		w.line("  was lost are not in it: it may have run full with them, or the device was grown since, or a read or")
-		w.line("  write of it failed, or somebody marked the snapshot invalid, as a merge does with one that it gives up.")
+		w.line("  The list has room for %s. The list lacks chunks that were being copied when the snapshot was lost.", words.Count(free, "more exception"))
+		w.line("  Possible causes: these chunks filled it, the device was grown later, a read or write of it failed,")
+		w.line("  or the snapshot was marked invalid on purpose, as a merge does with one that it gives up.")
 	}
-	w.line("  Chunks of the origin that were first written after the snapshot was lost have no copy: of those")
-	w.line("  it would show what was written then. Nothing here tells whether there are any.")
+	w.line("  The snapshot has no copy of origin chunks that were first written after it was lost: there it would")
+	w.line("  show the new data. Nothing on the COW device shows whether there are any.")
 	return w.err
 }

@@ -60,12 +60,13 @@ func (a *app) fail(err error) {
 		return
 	}
 	a.tell()
-	text := err.Error()
+	text, hints := err.Error(), words.Hints(err)
 	var r *snapshot.Refusal
 	switch {
 	case errors.As(err, &r):
 		a.status |= a.ended(r.Code)
-		text = a.refusal(r)
+		refused, remedies := a.refusal(r)
+		text, hints = refused, append(hints, remedies...)
 	case errors.As(err, new(usageError)):
 		a.status |= statusWrongUse
 	default:
@@ -77,15 +78,17 @@ func (a *app) fail(err error) {
 			return
 		}
 	}
-	fmt.Fprintf(a.stderr, "dmcow: %s\n", text)
+	a.tellLine(text)
+	a.tellHints(hints...)
 }
 
 // errNoYes is wrong use: there is nobody to ask.
-var errNoYes = usageError{errors.New("standard input is no terminal, to be asked there before anything is written: expected --yes (or --dry-run)")}
+var errNoYes = usageError{words.Hinted("refusing to write without confirmation: standard input is not a terminal", "--yes, or --dry-run to preview")}
 
-// checkAnswerable refuses, before anything is read, a writing command whose question nobody could answer.
-func (a *app) checkAnswerable(dryRun bool) error {
-	if dryRun || a.flags.Yes || isTerminal(os.Stdin) {
+// checkAnswerable refuses, when all else is well and before anything is written, a command whose question nobody
+// could answer.
+func (a *app) checkAnswerable() error {
+	if a.flags.Yes || isTerminal(os.Stdin) {
 		return nil
 	}
 	return errNoYes
@@ -95,6 +98,9 @@ func (a *app) checkAnswerable(dryRun bool) error {
 // of an answer that is not yes, or of an interruption.
 func (a *app) ask(path, question string, args ...any) error {
 	a.tell()
+	if err := a.checkAnswerable(); err != nil {
+		return err
+	}
 	answer := "yes"
 	if !a.flags.Yes {
 		fmt.Fprintf(a.stderr, "dmcow: %s: %s [y/N] ", words.Printable(path), fmt.Sprintf(question, args...))
@@ -125,6 +131,14 @@ func (a *app) answer() string {
 		fmt.Fprintln(a.stderr)
 		return ""
 	}
+}
+
+// words is where words go: to standard error, where standard output has an object.
+func (a *app) words(r result) io.Writer {
+	if r.isJSON() {
+		return a.stderr
+	}
+	return a.stdout
 }
 
 // over says what is written over, to begin a question with; it is empty for nothing.

@@ -7,58 +7,39 @@ import (
 	"strings"
 
 	"github.com/fatih/color"
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
 
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
 )
 
-// table writes rows, under a header where there is one, and a blank line behind them. It has no lines to be
-// drawn: it is read on the consoles of rescue systems too.
-func (a *app) table(header []string, rows [][]string) error {
-	var b strings.Builder
-	t := tablewriter.NewTable(&b,
-		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
-			Borders:  tw.BorderNone,
-			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
-		})),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithHeaderAlignment(tw.AlignLeft),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithPadding(tw.Padding{Right: "  ", Overwrite: true}))
-	t.Header(header)
-	if err := t.Bulk(rows); err != nil {
-		return err
-	}
-	if err := t.Render(); err != nil {
-		return err
-	}
-	w := &lines{w: a.stdout}
-	for line := range strings.Lines(b.String()) {
-		w.line("%s", strings.TrimRight(line, " \n"))
-	}
-	w.line("")
-	return w.err
+// sheet writes what there is to say of one thing.
+func (a *app) sheet(pairs [][2]string) error {
+	return a.print("%s", words.Sheet(pairs, a.stdout.Width()))
 }
 
+// size is a size for people, with the sectors that dmsetup and lvextend take.
+func size[N ~uint64](sectors N) string {
+	return fmt.Sprintf("%s (%ds)", words.Size(uint64(sectors)*512), uint64(sectors))
+}
+
+// usageHead is over what compares stores.
+var usageHead = []column{{Head: "device"}, {Head: "state"}, {Head: "full"}, {Head: "chunks left", Right: true}, {Head: "lost", Right: true}, {Head: "size", Right: true}, {Head: "shrink to", Right: true}, {Head: "at most", Right: true}}
+
 // usageRows compares stores, a row each.
-func (a *app) usageRows(all []*snapshot.Used) [][]string {
+func (a *app) usageRows(all []*snapshot.Used, cells int) [][]string {
 	var rows [][]string
 	for _, r := range all {
-		row := []string{words.Printable(r.COW.Text), a.paintState(r.Survey.State(), r.Survey.State().String()), "-", "-", "-", fmt.Sprintf("%ds", r.Survey.Usage.Total()), "-", "-"}
+		row := []string{words.Printable(r.COW.Text), a.paintState(r.Survey.State(), r.Survey.State().String()), "-", "-", "-", words.Size(uint64(r.Survey.Usage.Total()) * 512), "-", "-"}
 		if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 			u := r.Survey.Usage
-			row[2], row[3], row[4] = a.bar(r, 10), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
-			// Sizes are exact, in the form that LVM's commands take too: nobody is
-			// to shrink a device to a rounded one.
+			row[2], row[3], row[4] = a.bar(r, cells, inTable), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
+			// Sizes to be typed are exact, too: nobody is to shrink a device to a rounded one.
 			if least, ok := u.Minimum(); ok {
-				row[6] = fmt.Sprintf("%ds", least)
+				row[6] = size(least)
 			}
 			if most, ok := r.Survey.Maximum(r.Origin.Sectors); ok {
-				row[7] = fmt.Sprintf("%ds", most)
+				row[7] = size(most)
 			}
 		}
 		rows = append(rows, row)
@@ -68,9 +49,9 @@ func (a *app) usageRows(all []*snapshot.Used) [][]string {
 
 // usageSheet is all there is to say of one store. What is not known is left
 // out, and of a damaged store what is only an artefact of the damage.
-func (a *app) usageSheet(r *snapshot.Used) [][]string {
+func (a *app) usageSheet(r *snapshot.Used) [][2]string {
 	u := r.Survey.Usage
-	rows := [][]string{
+	rows := [][2]string{
 		{"device", words.Printable(r.COW.Text)},
 		{"state", a.paintState(r.Survey.State(), describe(r.Survey))},
 		{"kernel's status", statusText(r)},
@@ -78,11 +59,14 @@ func (a *app) usageSheet(r *snapshot.Used) [][]string {
 	}
 	if !u.Geometry.IsZero() {
 		rows = append(rows,
-			[]string{"chunk size", words.Sectors(u.Geometry.ChunkSectors())},
-			[]string{"exceptions", strconv.FormatUint(u.End.Exceptions, 10)})
+			[2]string{"chunk size", words.Sectors(u.Geometry.ChunkSectors())},
+			[2]string{"exceptions", strconv.FormatUint(u.End.Exceptions, 10)})
 	}
 	if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 		rows = append(rows, a.room(r)...)
+	}
+	if made := a.session.Created(r); !made.IsZero() {
+		rows = append(rows, [2]string{"created", when(made)})
 	}
 	return append(rows, users(r.COW)...)
 }
@@ -98,15 +82,15 @@ func statusText(r *snapshot.Used) string {
 	case !loads:
 		return "none: the kernel refuses it"
 	case !r.Survey.Identity.Fresh.IsZero():
-		return line + ", of the new store that the kernel would make here"
+		return line + " (of the new store that the kernel would write here)"
 	}
 	return line
 }
 
 // room is how the space of a store that can be read is used.
-func (a *app) room(r *snapshot.Used) [][]string {
+func (a *app) room(r *snapshot.Used) [][2]string {
 	u := r.Survey.Usage
-	rows := [][]string{{"full", a.bar(r, 20)}}
+	rows := [][2]string{{"full", a.bar(r, 20, 0)}}
 	if r.Survey.State() == look.Invalid {
 		rows[0][1] += fmt.Sprintf(", as lvs shows it; the list fills %.2f%%", u.Percent())
 		return rows // the snapshot is lost: nothing can be won or lost any more
@@ -116,27 +100,30 @@ func (a *app) room(r *snapshot.Used) [][]string {
 		left = "0: the next new chunk loses the snapshot"
 	}
 	rows = append(rows,
-		[]string{"chunks left", left},
-		[]string{"chunks lost", fmt.Sprintf("%d (data chunks that no exception uses)", u.Leaked())})
+		[2]string{"chunks left", left},
+		[2]string{"chunks lost", fmt.Sprintf("%d (data chunks without an exception)", u.Leaked())})
 	if least, ok := u.Minimum(); ok {
-		rows = append(rows, []string{"can shrink to", words.Sectors(least) + ", and is full then"})
+		rows = append(rows, [2]string{"can shrink to", words.Sectors(least) + "; then it is full"})
 	}
 	if most, ok := r.Survey.Maximum(r.Origin.Sectors); ok {
-		rows = append(rows, []string{"needs at most", words.Sectors(most) + ", when the whole origin has changed"})
+		rows = append(rows, [2]string{"needs at most", words.Sectors(most) + ", if the whole origin changes"})
 	}
 	return rows
 }
 
 // users is a row on who else has a device open, if somebody has.
-func users(c *snapshot.COW) [][]string {
+func users(c *snapshot.COW) [][2]string {
 	if len(c.Holders) == 0 {
 		return nil
 	}
-	return [][]string{{"in use by", strings.Join(c.Holders, ", ") + ": figures may move"}}
+	return [][2]string{{"in use by", strings.Join(c.Holders, ", ") + ": figures may change"}}
 }
 
-// bar is how full a store is, for the eye, in so many cells, and in figures.
-func (a *app) bar(r *snapshot.Used, cells int) string {
+// inTable is how wide figures are in a table, so that they end in one line: 100.00%.
+const inTable = 6
+
+// bar is how full a store is, for the eye, in so many cells, and in figures of at least so many characters.
+func (a *app) bar(r *snapshot.Used, cells, pad int) string {
 	p := r.Survey.Percent()
 	full := int(min(max(p, 0), 100) / 100 * float64(cells))
 	if p > 0 {
@@ -149,14 +136,19 @@ func (a *app) bar(r *snapshot.Used, cells int) string {
 	case p >= 70:
 		level = color.FgYellow
 	}
-	bar := a.paint(level, strings.Repeat("#", full)) + strings.Repeat(".", cells-full)
-	return fmt.Sprintf("[%s] %.2f%%", bar, p)
+	percent := fmt.Sprintf("%*.2f%%", pad, p)
+	if cells == 0 {
+		return a.paint(level, percent)
+	}
+	return fmt.Sprintf("[%s%s] %s", a.paint(level, strings.Repeat("#", full)), strings.Repeat(".", cells-full), percent)
 }
 
 // paintState colours a text that tells a state.
 func (a *app) paintState(s look.State, text string) string {
 	switch s {
-	case look.Valid, look.Uninitialized:
+	case look.Valid:
+		return a.paint(color.FgGreen, text)
+	case look.Uninitialized:
 		return text
 	}
 	return a.paint(color.FgRed, text)
@@ -174,10 +166,13 @@ func (a *app) paint(c color.Attribute, text string) string {
 }
 
 // conclude tells what is wrong with a store, and adds the status for what it is.
-func (a *app) conclude(name string, s look.Survey) {
+func (a *app) conclude(name string, c *snapshot.COW, s look.Survey) {
 	a.tell()
-	for _, fault := range s.Faults() {
+	for i, fault := range s.Faults() {
 		a.say(name, "%s", fault)
+		if i == 0 {
+			a.tellHints(a.hints(c.Text, c.Remedies)...)
+		}
 	}
 	if err := s.Unreadable(); err != nil {
 		a.fail(&snapshot.Refusal{Device: name, Code: snapshot.Unreadable, Err: err})
@@ -198,13 +193,13 @@ func interruptedBy(name string, err error) error {
 func describe(s look.Survey) string {
 	switch s.State() {
 	case look.Invalid:
-		return "the snapshot is marked invalid: the kernel serves nothing of it"
+		return "the snapshot is marked invalid: the kernel does not serve it"
 	case look.Uninitialized:
 		if s.Identity.Leftover {
-			return "uninitialized: the kernel would make a new store here. The first 4096 bytes are zero and what follows is not: " +
-				"a new LVM snapshot over old blocks, or a header that was wiped"
+			return "uninitialized: the kernel would write a new store here. The first 4096 bytes are zero, what follows is not: " +
+				"a new LVM snapshot on old blocks, or a lost header"
 		}
-		return "uninitialized: the device is blank, and the kernel would make a new store here"
+		return "uninitialized: the device is blank; the kernel would write a new store here"
 	}
 	return s.State().String()
 }

@@ -1,25 +1,26 @@
 package cmd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dmcow/dump"
+	"dmcow/internal/dmtable"
+	"dmcow/internal/record"
 	"dmcow/internal/units"
 	"dmcow/snapshot"
 	"dmcow/store/look"
 )
 
 type usageCmd struct {
-	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV, snapshots of LVM."`
-	Output    string             `default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
-	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"Chunk size of the store that the kernel would make on a blank device. Default: 32 sectors, or the logical block if that is larger."`
-	Table     bool               `help:"Print the device-mapper tables that load the store read-only and that merge it."`
-	Warn      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: WARNING when a store is this full."`
-	Crit      *units.Percent     `placeholder:"PCT" help:"Be a monitoring plugin: CRITICAL when a store is this full, or is lost."`
+	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
+	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
+	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
+	Table     bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
+	Script    bool               `help:"With --table: print a shell script in place of them, to show the snapshot read-only (up), and to take that down again (down)."`
+	Warn      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
+	Crit      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
 	theOrigin `embed:""`
 	section   `embed:""`
 }
@@ -31,17 +32,23 @@ func (c *usageCmd) Validate() error {
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case len(c.COW) > 1 && c.isGiven():
-		return errors.New("--offset and --size: expected a single COW device")
+		return errors.New("--offset and --size go with a single COW device")
 	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !p.isVolume() }):
-		return errors.New("--table: expected --origin as well, or --origin-size")
+		return errors.New("--table needs --origin or --origin-size")
+	case c.Script && !c.Table:
+		return errors.New("--script goes with --table")
+	case c.Script && len(c.COW) > 1:
+		return errors.New("--script goes with a single COW device")
+	case c.Script && (c.OriginSize != nil || c.Origin.isVolume()):
+		return errors.New("--script needs the origin: the path of it with --origin, or VG/LV for COW")
 	case c.Table && c.isGiven():
-		return errors.New("--table: expected a COW device of its own, without --offset and --size (losetup makes one)")
+		return errors.New("--table excludes --offset and --size: make a device of that part first (losetup)")
 	case c.Table && (plugin || c.Output != "human"):
-		return errors.New("--table: cannot go with --output, --warn or --crit")
+		return errors.New("--table excludes --output, --warn and --crit")
 	case plugin && c.Output != "human":
-		return errors.New("--warn and --crit: cannot go with --output")
+		return errors.New("--warn and --crit exclude --output")
 	case c.Warn != nil && c.Crit != nil && *c.Warn > *c.Crit:
-		return fmt.Errorf("--warn %v: expected no more than --crit %v", c.Warn, c.Crit)
+		return fmt.Errorf("--warn %v is above --crit %v", c.Warn, c.Crit)
 	}
 	return nil
 }
@@ -69,8 +76,7 @@ func (c *usageCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		u.Survey.Identity.Fault = a.fault(u.COW)
-		a.conclude(u.COW.Text, u.Survey)
+		a.conclude(u.COW.Text, u.COW, u.Survey)
 		if u.Survey.Identity.Leftover && u.Survey.State() == look.Uninitialized {
 			a.say(u.COW.Text, "%s", describe(u.Survey))
 		}
@@ -87,69 +93,63 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 	case c.Warn != nil || c.Crit != nil:
 		return c.plugin(a, all, unread)
 	case c.Table:
-		return a.tables(all)
+		return c.tables(a, all)
 	case c.Output == "json":
-		return dump.UsageJSON(a.stdout, c.inOrder(all, unread))
+		return dump.UsageJSON(a.stdout, record.InOrder(c.names(), a.usageRecords(all), unread))
 	case c.Output == "prometheus":
 		readable := slices.DeleteFunc(all, func(r *snapshot.Used) bool { return r.Survey.Unreadable() != nil })
 		var names []string
 		for _, u := range unread {
 			names = append(names, u.Name)
 		}
-		return dump.UsagePrometheus(a.stdout, records(readable), names)
+		return dump.UsagePrometheus(a.stdout, a.usageRecords(readable), names)
 	case len(c.COW) > 1:
-		return a.table([]string{"device", "state", "full", "chunks left", "lost", "size", "shrink to", "at most"}, a.usageRows(all))
+		return a.rows(usageHead, func(cells int) [][]string { return a.usageRows(all, cells) })
 	case len(all) == 1:
-		return a.table(nil, a.usageSheet(all[0]))
+		return a.sheet(a.usageSheet(all[0]))
 	}
 	return nil
 }
 
-func records(all []*snapshot.Used) []dump.Usage {
-	var records []dump.Usage
+// tables writes device-mapper tables for the stores that are fit to be loaded, or a script.
+func (c *usageCmd) tables(a *app, all []*snapshot.Used) error {
 	for _, u := range all {
-		records = append(records, record(u))
+		text, why := "", u.Unfit()
+		if u.Survey.State() != look.Valid {
+			why = describe(u.Survey)
+		}
+		if why == "" {
+			of := dmtable.Tables
+			if c.Script {
+				of = dmtable.Script
+			}
+			var err error
+			if text, err = of(u); err != nil {
+				why = err.Error()
+			}
+		}
+		if why != "" {
+			a.say(u.COW.Text, "no table: %s", why)
+		} else if err := a.print("%s", text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) usageRecords(all []*snapshot.Used) (records []dump.Usage) {
+	for _, u := range all {
+		records = append(records, record.Usage(u, a.session.Created(u)))
 	}
 	return records
 }
 
-// inOrder are the records of all stores, in the order in which they were named.
-func (c *usageCmd) inOrder(all []*snapshot.Used, unread []dump.Monitored) []dump.Usage {
-	list := records(all)
-	for _, u := range unread {
-		if !slices.ContainsFunc(all, func(r *snapshot.Used) bool { return r.COW.Text == u.Name }) {
-			list = append(list, dump.Usage{Device: u.Name, State: dump.Unreadable, Error: new(u.Err.Error())})
-		}
+// names are the stores, as they were named.
+func (c *usageCmd) names() (all []string) {
+	for _, p := range c.COW {
+		all = append(all, string(p))
 	}
-	place := func(u dump.Usage) int { return slices.Index(c.COW, path(u.Device)) }
-	slices.SortStableFunc(list, func(a, b dump.Usage) int { return cmp.Compare(place(a), place(b)) })
-	return list
-}
-
-// record is a store's usage as programs are told it.
-func record(r *snapshot.Used) dump.Usage {
-	return dump.UsageOf(r.COW.Text, r.Survey, r.Origin.Sectors, r.Unread())
-}
-
-// isMonitoring reports whether a command line asks for the monitoring plugin, also
-// where it cannot be parsed: the plugin's exit statuses hold then too.
-func isMonitoring(args []string) bool {
-	usage := false
-	for _, arg := range args {
-		name, _, _ := strings.Cut(arg, "=")
-		switch {
-		case arg == "--":
-			return false
-		case name == "--warn" || name == "--crit":
-			return usage
-		case !strings.HasPrefix(arg, "-") && !usage:
-			if arg != "usage" {
-				return false
-			}
-			usage = true
-		}
-	}
-	return false
+	return all
 }
 
 // plugin writes the monitoring plugin's line and raises the alarm that it tells of.

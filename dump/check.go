@@ -12,18 +12,17 @@ import (
 // finding is what programs are told of one: the fields are stable in name and
 // meaning. What a finding is not about is null.
 type finding struct {
-	Rule     string  `json:"rule"`
-	Severity string  `json:"severity"`
-	Area     *uint64 `json:"area"`
-	Index    *uint64 `json:"index"`
-	OldChunk *uint64 `json:"old_chunk"`
-	NewChunk *uint64 `json:"new_chunk"`
-	// Where the exception stands with which this one shares a chunk.
-	OtherArea  *uint64 `json:"other_area"`
-	OtherIndex *uint64 `json:"other_index"`
-	Message    string  `json:"message"`
-	Kernel     string  `json:"kernel"`
-	Repair     string  `json:"repair"`
+	Rule       string  `json:"rule" doc:"name of the rule"`
+	Severity   string  `json:"severity" doc:"error, warning or info: only an error makes a store damaged"`
+	Area       *uint64 `json:"area" doc:"metadata area that the finding is about"`
+	Index      *uint64 `json:"index" doc:"slot in the area"`
+	OldChunk   *uint64 `json:"old_chunk" doc:"chunk of the origin"`
+	NewChunk   *uint64 `json:"new_chunk" doc:"chunk of the COW device"`
+	OtherArea  *uint64 `json:"other_area" doc:"area of the exception with which this one shares a chunk"`
+	OtherIndex *uint64 `json:"other_index" doc:"slot of that exception"`
+	Message    string  `json:"message" doc:"what is wrong, for people"`
+	Kernel     string  `json:"kernel" doc:"what the kernel does with it, for people"`
+	Repair     string  `json:"repair" doc:"what repairs it, for people"`
 }
 
 // Check is a check for programs.
@@ -56,18 +55,74 @@ func (c Check) record(f check.Finding) finding {
 	return r
 }
 
-type summary struct {
-	Device     string            `json:"device"`
-	Result     check.Outcome     `json:"result"`
-	Exceptions uint64            `json:"exceptions"`
-	Areas      uint64            `json:"areas"`
-	Counts     map[string]uint64 `json:"counts"` // findings, by rule
-	Unread     []string          `json:"unread"`
-	Untested   []string          `json:"untested"`
+// checked is the check of a store, whole.
+type checked struct {
+	summary
+	Findings []finding `json:"findings" doc:"the first ten of each rule, or all with --all"`
 }
 
-// CheckJSON writes one object. Findings go out as they come: there may be many.
-func CheckJSON(w io.Writer, c Check) error {
+type summary struct {
+	Device     string            `json:"device" doc:"the COW device, as it was named"`
+	Result     check.Outcome     `json:"result" doc:"sound, invalid, damaged or uninitialized; of several stores also unreadable"`
+	Exceptions uint64            `json:"exceptions" doc:"exceptions in the list"`
+	Areas      uint64            `json:"areas" doc:"metadata areas in use"`
+	Counts     map[string]uint64 `json:"counts" doc:"how many findings there are of each rule, by its name"`
+	Unread     []string          `json:"unread" doc:"errors of reading, for people"`
+	Untested   []string          `json:"untested" doc:"what could not be tested, for people"`
+}
+
+// Checks are the checks of one store, an object, or of several, an array of objects.
+type Checks struct {
+	Several bool
+	any     bool
+}
+
+// Add writes the check of a store.
+func (s *Checks) Add(w io.Writer, c Check) error {
+	if err := s.begin(w); err != nil {
+		return err
+	}
+	return checkJSON(w, c)
+}
+
+// Unreadable writes that a store cannot be checked, and why.
+func (s *Checks) Unreadable(w io.Writer, device string, why error) error {
+	if err := s.begin(w); err != nil {
+		return err
+	}
+	none := summary{Device: device, Result: Unreadable, Counts: map[string]uint64{}, Unread: []string{why.Error()}, Untested: []string{}}
+	return writeJSON(w, checked{none, []finding{}})
+}
+
+// begin writes what stands before an object.
+func (s *Checks) begin(w io.Writer) error {
+	if !s.Several {
+		return nil
+	}
+	before := ",\n"
+	if !s.any {
+		before = "[\n"
+	}
+	s.any = true
+	_, err := io.WriteString(w, before)
+	return err
+}
+
+// End writes what stands behind the last object.
+func (s *Checks) End(w io.Writer) error {
+	if !s.Several {
+		return nil
+	}
+	text := "]\n"
+	if !s.any {
+		text = "[]\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// checkJSON writes one object. Findings go out as they come: there may be many.
+func checkJSON(w io.Writer, c Check) error {
 	s := summary{
 		Device: c.Device, Result: c.Report.Outcome(), Exceptions: c.Report.Exceptions, Areas: c.Report.Areas,
 		Counts: map[string]uint64{}, Unread: []string{}, Untested: append([]string{}, c.Report.Untested...),

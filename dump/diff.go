@@ -49,25 +49,42 @@ func (d Diff) eachRange(w *bufio.Writer, before, between, behind, separator stri
 	}
 }
 
+// differing is a diff, whole.
+type differing struct {
+	differingHead
+	Ranges []stretch `json:"ranges" doc:"where they differ; left out with --summary"`
+}
+
+type differingHead struct {
+	Device  string  `json:"device" doc:"the COW device, as it was named"`
+	State   string  `json:"state" doc:"valid, invalid or damaged"`
+	Origin  string  `json:"origin" doc:"the origin, as it was named"`
+	Against *string `json:"against" doc:"the other snapshot; null where the snapshot is compared with its origin"`
+	Size    uint64  `json:"origin_bytes" doc:"size of what is compared, in bytes"`
+	Chunk   uint64  `json:"chunk_bytes" doc:"size of a chunk, in bytes"`
+	Content bool    `json:"content" doc:"the data were compared, not the lists alone"`
+	Equal   *uint64 `json:"equal_chunks" doc:"chunks that were left out because their data are equal; null where the data were not compared"`
+	Chunks  uint64  `json:"chunks" doc:"chunks that differ"`
+	Bytes   uint64  `json:"bytes" doc:"bytes in all ranges together"`
+	Count   uint64  `json:"range_count" doc:"number of ranges"`
+}
+
+// stretch is a stretch of the volume.
+type stretch struct {
+	Offset uint64 `json:"offset" doc:"where it begins, in bytes"`
+	Length uint64 `json:"length" doc:"how long it is, in bytes"`
+}
+
 // DiffJSON writes one object; with summary, without the ranges.
 func DiffJSON(to io.Writer, d Diff, summary bool) error {
 	var ranges, bytes uint64
 	for r := range d.Changes.Ranges() {
 		ranges, bytes = ranges+1, bytes+uint64(r.Length)
 	}
-	head := struct {
-		Device  string  `json:"device"`
-		State   string  `json:"state"`
-		Origin  string  `json:"origin"`
-		Against *string `json:"against"`
-		Size    uint64  `json:"origin_bytes"`
-		Chunk   uint64  `json:"chunk_bytes"`
-		Content bool    `json:"content"`
-		Equal   *uint64 `json:"equal_chunks"`
-		Chunks  uint64  `json:"chunks"`
-		Bytes   uint64  `json:"bytes"`
-		Count   uint64  `json:"range_count"`
-	}{d.Device, d.State, d.Origin, nil, uint64(d.Changes.Size), uint64(d.Changes.Grain), d.Content, nil, d.Changes.Chunks(), bytes, ranges}
+	head := differingHead{
+		Device: d.Device, State: d.State, Origin: d.Origin, Size: uint64(d.Changes.Size), Chunk: uint64(d.Changes.Grain),
+		Content: d.Content, Chunks: d.Changes.Chunks(), Bytes: bytes, Count: ranges,
+	}
 	if d.Against != "" {
 		head.Against = &d.Against
 	}

@@ -19,3 +19,10 @@ func FailedCSV(w io.Writer, all []format.Exception, chunk format.Sectors) error 
 	}
 	return nil
 }
+
+type failedChunk struct {
+	OldChunk     uint64 `json:"old_chunk" doc:"chunk of the origin that was not merged"`
+	NewChunk     uint64 `json:"new_chunk" doc:"chunk of the COW device that cannot be read"`
+	OriginSector uint64 `json:"origin_sector" doc:"where the chunk begins on the origin, in sectors"`
+	Sectors      uint64 `json:"sectors" doc:"size of the chunk, in sectors"`
+}

@@ -11,12 +11,12 @@ import (
 // Listed is a store among others: what there is to say of where it is, and its usage. What
 // cannot be told is null. Of a store that cannot be read, the state is "unreadable".
 type Listed struct {
-	Name          string  `json:"name"`       // VG/LV, or the name of a device-mapper device
-	Active        bool    `json:"active"`     // its COW device is mapped here
-	Merging       bool    `json:"merging"`    // a merge into the origin was begun
-	Origin        *string `json:"origin"`     // VG/LV, or a path
-	COWDevice     *string `json:"cow_device"` // its path, while there is one
-	OriginSectors *uint64 `json:"origin_sectors"`
+	Name          string  `json:"name" doc:"VG/LV, or the name of a device-mapper device"`
+	Active        bool    `json:"active" doc:"the kernel has the snapshot"`
+	Merging       bool    `json:"merging" doc:"a merge into the origin was begun"`
+	Origin        *string `json:"origin" doc:"the origin, as VG/LV or as a path"`
+	COWDevice     *string `json:"cow_device" doc:"path of the COW device, while there is one"`
+	OriginSectors *uint64 `json:"origin_sectors" doc:"size of the snapshot itself, in sectors; the origin may be larger"`
 	Usage
 }
 

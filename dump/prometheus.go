@@ -15,6 +15,12 @@ type metric struct {
 	value      func(*Usage) string
 }
 
+// readable is the metric of every device; the others are of those that could be read.
+const (
+	readable     = "dmcow_device_readable"
+	readableHelp = "Whether the COW device could be read."
+)
+
 var metrics = []metric{
 	{"dmcow_snapshot_valid", "Whether the store is that of a valid snapshot, or blank, and not damaged.",
 		func(u *Usage) string { return flag(u.State == "valid" || u.State == "uninitialized") }},
@@ -39,12 +45,12 @@ var metrics = []metric{
 // usage.
 func UsagePrometheus(w io.Writer, all []Usage, unreadable []string) error {
 	var b strings.Builder
-	title(&b, "dmcow_device_readable", "Whether the COW device could be read.")
+	title(&b, readable, readableHelp)
 	for _, u := range all {
-		sample(&b, "dmcow_device_readable", u.Device, "1")
+		sample(&b, readable, u.Device, "1")
 	}
 	for _, device := range unreadable {
-		sample(&b, "dmcow_device_readable", device, "0")
+		sample(&b, readable, device, "0")
 	}
 	for _, m := range metrics {
 		titled := false

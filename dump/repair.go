@@ -9,35 +9,35 @@ import (
 
 // repaired is what programs are told of a repair: the fields are stable in name and meaning.
 type repaired struct {
-	Device string        `json:"device"`
-	Before check.Outcome `json:"before"`
-	// Result is what the store is now: mended, or as it was where nothing was written.
-	Result check.Outcome `json:"result"`
-	// Written names what was written, the device or a copy; null where nothing was.
-	Written     *string      `json:"written"`
-	Undo        *string      `json:"undo"`
-	MayHaveLost bool         `json:"may_have_lost"`
-	Mended      []resolution `json:"mended"`
-	Undecided   []resolution `json:"undecided"`
-	Writes      int          `json:"writes"`
-	More        bool         `json:"more"`
+	Device      string        `json:"device" doc:"the COW device, as it was named"`
+	Before      check.Outcome `json:"before" doc:"what check says of it before the repair: sound, invalid, damaged or uninitialized"`
+	Result      check.Outcome `json:"result" doc:"what check says of it now"`
+	Written     *string       `json:"written" doc:"what was written, the device or a copy; null where nothing was"`
+	Undo        *string       `json:"undo" doc:"the undo log that takes the repair back; null where there is none"`
+	UndoBytes   *uint64       `json:"undo_bytes" doc:"size of the undo log, in bytes; null where there is none, or it is a device"`
+	MayHaveLost bool          `json:"may_have_lost" doc:"something may be lost by what was written"`
+	Mended      []resolution  `json:"mended" doc:"faults that the plan mends"`
+	Undecided   []resolution  `json:"undecided" doc:"faults that wait for a choice"`
+	Writes      int           `json:"writes" doc:"writes of the plan"`
+	More        bool          `json:"more" doc:"there is more to mend than one plan holds: run the same command again"`
 }
 
 type resolution struct {
-	Rule   string   `json:"rule"`
-	Count  uint64   `json:"count"`
-	Loses  bool     `json:"may_lose"`
-	Lines  []string `json:"lines"`
-	Choose string   `json:"choose"`
+	Rule   string   `json:"rule" doc:"name of the rule"`
+	Count  uint64   `json:"count" doc:"faults"`
+	Loses  bool     `json:"may_lose" doc:"something may be lost by mending them"`
+	Lines  []string `json:"lines" doc:"what is done about the first of them, for people"`
+	Choose string   `json:"choose" doc:"the flags to choose from, for people; empty where there is no choice"`
 }
 
 // Repair is a repair for programs.
 type Repair struct {
-	Device        string
-	Plan          *repair.Plan
-	Result        check.Outcome // of what there is now
-	Written, Undo string        // what was written, and the undo log; empty for nothing
-	Loses         bool          // something may be lost by what was written
+	Device  string
+	Plan    *repair.Plan
+	Result  check.Outcome // of what there is now
+	Written string        // what was written; empty for nothing
+	Undo    Undo
+	Loses   bool // something may be lost by what was written
 }
 
 // RepairJSON writes one object.
@@ -49,9 +49,7 @@ func RepairJSON(w io.Writer, r Repair) error {
 	if r.Written != "" {
 		x.Written = &r.Written
 	}
-	if r.Undo != "" {
-		x.Undo = &r.Undo
-	}
+	x.Undo, x.UndoBytes = r.Undo.told()
 	return writeJSON(w, x)
 }
 

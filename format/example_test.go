@@ -31,7 +31,7 @@ func Example() {
 	end, err := format.Each(walk, nil, func(_ *struct{}, b format.Batch) error {
 		for at, x := range b.Exceptions() {
 			if at.Area == 0 && at.Index < 3 {
-				fmt.Printf("area %d, exception %d: origin's chunk %d is kept at byte %d\n", at.Area, at.Index, x.Old, g.Offset(x.New))
+				fmt.Printf("area %d slot %d: origin's chunk %d is kept at byte %d\n", at.Area, at.Index, x.Old, g.Offset(x.New))
 			}
 		}
 		return nil
@@ -42,9 +42,9 @@ func Example() {
 	fmt.Println("exceptions:", end.Exceptions)
 	// Output:
 	// sectors in a chunk: 8
-	// area 0, exception 0: origin's chunk 279 is kept at byte 8192
-	// area 0, exception 1: origin's chunk 287 is kept at byte 12288
-	// area 0, exception 2: origin's chunk 503 is kept at byte 16384
+	// area 0 slot 0: origin's chunk 279 is kept at byte 8192
+	// area 0 slot 1: origin's chunk 287 is kept at byte 12288
+	// area 0 slot 2: origin's chunk 503 is kept at byte 16384
 	// exceptions: 100
 }
 

@@ -45,6 +45,7 @@ type Logical struct {
 	ReadOnly   bool
 	Segments   []*Segment
 	Extents    uint64
+	Created    uint64 // when, in seconds since 1970; 0 where that is not known
 }
 
 // Segment is a stretch of a logical volume.
@@ -73,10 +74,10 @@ func parseGroup(text []byte) (*Group, error) {
 	err := p.all(func(key string) error {
 		switch {
 		case p.opened && g != nil:
-			return p.fails("a second section, %q, where there is one volume group", key)
+			return p.fails("a second section, %q, beside the volume group", key)
 		case p.opened:
 			if !isLVMName(key) {
-				return p.fails("%q is no name of a volume group", key)
+				return p.fails("invalid name of a volume group: %q", key)
 			}
 			g = &Group{Name: key, physical: map[string]*Physical{}, logical: map[string]*Logical{}}
 			return p.group(g)
@@ -167,7 +168,7 @@ func (p *parser) uuid(to *string) error {
 		return err
 	}
 	if !isUUID(*to) {
-		return p.fails("%q is no UUID", *to)
+		return p.fails("invalid UUID %q", *to)
 	}
 	return nil
 }
@@ -175,10 +176,10 @@ func (p *parser) uuid(to *string) error {
 func (p *parser) physical(g *Group, name string) error {
 	v := &Physical{Name: name}
 	if !isLVMName(name) {
-		return p.fails("%q is no name of a physical volume", name)
+		return p.fails("invalid name of a physical volume: %q", name)
 	}
 	if g.physical[name] != nil {
-		return p.fails("physical volume %s stands there twice", name)
+		return p.fails("physical volume %s is listed twice", name)
 	}
 	g.Physical, g.physical[name] = append(g.Physical, v), v
 	started := false
@@ -207,10 +208,10 @@ func (p *parser) physical(g *Group, name string) error {
 func (p *parser) logical(g *Group, name string) error {
 	v := &Logical{Name: name}
 	if !isLVMName(name) {
-		return p.fails("%q is no name of a logical volume", name)
+		return p.fails("invalid name of a logical volume: %q", name)
 	}
 	if g.logical[name] != nil {
-		return p.fails("logical volume %s stands there twice", name)
+		return p.fails("logical volume %s is listed twice", name)
 	}
 	g.Logical, g.logical[name] = append(g.Logical, v), v
 	segments := uint64(0)
@@ -224,6 +225,8 @@ func (p *parser) logical(g *Group, name string) error {
 			return p.flags(map[string]*bool{"WRITE": &may.write})
 		case key == "flags":
 			return p.flags(map[string]*bool{"WRITE_LOCKED": &may.locked})
+		case key == "creation_time":
+			return p.number(&v.Created)
 		case key == "segment_count":
 			return p.number(&segments)
 		case p.opened && strings.HasPrefix(key, "segment"):
@@ -361,7 +364,7 @@ func (p *parser) apart(g *Group) error {
 		slices.SortFunc(all, func(a, b use) int { return cmp.Compare(a.start, b.start) })
 		for i := 1; i < len(all); i++ {
 			if all[i].start < all[i-1].end {
-				return p.fails("extent %d of physical volume %s is one of %s and one of %s", all[i].start, v.Name, all[i-1].by, all[i].by)
+				return p.fails("extent %d of physical volume %s belongs to both %s and %s", all[i].start, v.Name, all[i-1].by, all[i].by)
 			}
 		}
 	}

@@ -48,7 +48,7 @@ type Area struct {
 }
 
 // ErrNoLabel says that a device has no label, and so is not a physical volume.
-var ErrNoLabel = errors.New("no physical volume: none of the first four sectors is a label")
+var ErrNoLabel = errors.New("not a physical volume: no label in the first four sectors")
 
 // DamageError says that something that LVM keeps is damaged.
 type DamageError struct {
@@ -90,7 +90,7 @@ func decodeLabel(b []byte, sector uint64) (*Label, error) {
 	}
 	u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
 	if got := u64(b[labelSector:]); got != sector {
-		return nil, damaged(labelSector, "it says that it is sector %d, and is sector %d", got, sector)
+		return nil, damaged(labelSector, "it says sector %d and lies in sector %d", got, sector)
 	}
 	if got, want := u32(b[labelCRC:]), checksum(b[labelHeader:]); got != want {
 		return nil, damaged(labelCRC, "the checksum is 0x%08x, expected 0x%08x", got, want)

@@ -75,7 +75,7 @@ func (g *Group) part(v *Logical, s *Segment) (Part, error) {
 		case g.logical[stripe.On] != nil:
 			return Part{}, &UnsupportedError{Volume: name, From: s.Start, To: s.Start + s.Count - 1, By: stripe.On, Type: g.logical[stripe.On].kind()}
 		default:
-			return Part{}, fmt.Errorf("%s: %v lie on %q, and there is no such volume", name, s, stripe.On)
+			return Part{}, fmt.Errorf("%s: %v lie on %q, which does not exist", name, s, stripe.On)
 		}
 	}
 	return p, nil

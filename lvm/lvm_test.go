@@ -241,8 +241,8 @@ func TestBadText(t *testing.T) {
 		{good, "", "byte 4608: line 1 of the text: expected the section of a volume group"},
 		{"seqno = 7", "seqno = x", "line 3 of the text: expected a number"},
 		{"seqno = 7", "seqno = }", "line 3 of the text: expected a name, got '}'"},
-		{"[\"pv0\", 25]", "[\"pv0\", 10]", "extent 10 of physical volume pv0 is one of snap and one of origin"},
-		{"seqno = 7", "seqno = 7x", `line 3 of the text: "7x" is no number`},
+		{"[\"pv0\", 25]", "[\"pv0\", 10]", "extent 10 of physical volume pv0 belongs to both snap and origin"},
+		{"seqno = 7", "seqno = 7x", `line 3 of the text: not a number: "7x"`},
 		{"seqno = 7", "seqno = -7", "-7 is out of range"},
 		{"seqno = 7", "seqno = 99999999999999999999", "expected a number"},
 		{"seqno = 7", "seqno = \"7\"", "expected a number"},
@@ -256,24 +256,24 @@ func TestBadText(t *testing.T) {
 		{"version = 1", "version = 1 a = \"b\\", "a zero byte in a string"},
 		{"extent_size = 8", "extent_size = 0", "expected id, seqno and extent_size"},
 		{"extent_size = 8", "extent_size = 18014398509481983", "extents of 18014398509481983 sectors"},
-		{id(1), "short", `"short" is no UUID`},
+		{id(1), "short", `invalid UUID "short"`},
 		{"}\n}\ncontents", "}\ncontents", "the text ends in a section"},
 		{"version = 1", "version = 2", "2, expected 1"},
-		{"vg0 {", "\"vg\n0\" {", `"vg\n0" is no name of a volume group`},
-		{"pv0 {", "\"p v\" {", `"p v" is no name of a physical volume`},
-		{"snap {", "\"\x1b[31m\" {", `"\x1b[31m" is no name of a logical volume`},
+		{"vg0 {", "\"vg\n0\" {", `invalid name of a volume group: "vg\n0"`},
+		{"pv0 {", "\"p v\" {", `invalid name of a physical volume: "p v"`},
+		{"snap {", "\"\x1b[31m\" {", `invalid name of a logical volume: "\x1b[31m"`},
 		{"\"striped\"", "\"str\nped\"", `a segment of type "str\nped"`},
 		{"version = 1", "vg1 { }", `a second section, "vg1"`},
 		{"physical_volumes", "format = \"lvm1\" physical_volumes", `format "lvm1", expected "lvm2"`},
-		{"snap {", "origin {", "logical volume origin stands there twice"},
-		{"pv0 {", "pv0 { id = \"" + uuid + "\" pe_start = 1 } pv0 {", "physical volume pv0 stands there twice"},
+		{"snap {", "origin {", "logical volume origin is listed twice"},
+		{"pv0 {", "pv0 { id = \"" + uuid + "\" pe_start = 1 } pv0 {", "physical volume pv0 is listed twice"},
 		{"pe_start = 2048", "", "physical volume pv0: expected id and pe_start"},
 		{"extent_count = 10", "extent_count = 0", "a segment of 0 extents begins at extent 0"},
 		{"start_extent = 0", "start_extent = 1", "begins at extent 1, expected 0"},
 		{"segment_count = 1", "segment_count = 2", "as many segments as segment_count says"},
 		{"[\"pv0\", 5]", "[\"pv0\"]", "expected an extent's number behind \"pv0\""},
 		{"[\"pv0\", 5]", "[5, \"pv0\"]", "expected pairs of a name and an extent's number"},
-		{"cow_store = \"snap\"", "cow_store = \"none\"", `no COW store "none"`},
+		{"cow_store = \"snap\"", "cow_store = \"none\"", `COW store "none" is missing`},
 		{"chunk_size = 16", "", "snapshot snapshot0: expected a chunk_size"},
 		{"type = \"striped\"", "", `a segment of type ""`},
 		{"version = 1", "version = 1 \x00 a = 1", "a zero byte in the text"},
@@ -296,7 +296,7 @@ func TestLayout(t *testing.T) {
 		{segment(`type = "raid1" raids = ["a", "b"]`), "extents 0 to 9 of vg0/v are a segment of type raid1, expected linear or striped ones"},
 		{segment(`type = "thin" thin_pool = "p"`), "segment of type thin"},
 		{segment(`type = "striped" stripes = ["origin", 0]`), "extents 0 to 9 of vg0/v lie on the volume origin, of type linear"},
-		{segment(`type = "striped" stripes = ["nowhere", 0]`), `lie on "nowhere", and there is no such volume`},
+		{segment(`type = "striped" stripes = ["nowhere", 0]`), `lie on "nowhere", which does not exist`},
 		{segment(`type = "striped" stripes = ["pv0", 991]`), "from 991 on of physical volume pv0, which has 1000"},
 		{segment(`type = "striped" stripes = []`), "vg0/v: extents 0 to 9 cannot be 0 stripes"},
 		{segment(`type = "striped" stripe_size = 16 stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 16 sectors in turn"},
@@ -326,12 +326,12 @@ func TestSnapshotOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"origin":    "is the origin of vg0/snap, expected a snapshot",
-		"stripes":   "is a volume of type striped, expected a snapshot",
-		"thin":      "is a thin snapshot, which has no COW store, expected a snapshot",
-		"plain":     "is a volume of type linear, expected a snapshot",
-		"snapshot0": "is LVM's name for the tie between vg0/snap and its origin, expected a snapshot",
-		"none":      "there is no none in volume group vg0; its snapshots are snap, of origin",
+		"origin":    "not a snapshot, but the origin of vg0/snap",
+		"stripes":   "not a snapshot, but a volume of type striped",
+		"thin":      "not a snapshot, but a thin snapshot, which has no COW store",
+		"plain":     "not a snapshot, but a volume of type linear",
+		"snapshot0": "not a snapshot, but LVM's internal name for vg0/snap",
+		"none":      "no none in volume group vg0; its snapshots are snap, of origin",
 	} {
 		if _, err := g.Snapshot(name); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", name, err, want)
@@ -373,7 +373,7 @@ func TestGroups(t *testing.T) {
 	if g, err := groups.Named(id(51)); err != nil || g.Seqno != 3 {
 		t.Errorf("%+v, %v", g, err)
 	}
-	if _, err := groups.Named("vg9"); err == nil || err.Error() != "there is no volume group vg9 on 2 physical volumes; groups seen: [vg0 vg0]" {
+	if _, err := groups.Named("vg9"); err == nil || err.Error() != "no volume group vg9 on the devices that could be read (found: vg0, vg0)" {
 		t.Errorf("%v", err)
 	}
 	if len(groups.Found(id(50))) != 1 || len(groups.Found(id(52))) != 0 {
@@ -389,7 +389,7 @@ func TestLabelThatIsOdd(t *testing.T) {
 		value byte
 		want  string
 	}{
-		{8, 2, "label is damaged at byte 520: it says that it is sector 2, and is sector 1"},
+		{8, 2, "label is damaged at byte 520: it says sector 2 and lies in sector 1"},
 		{31, '2', `label is damaged at byte 536: the type is "LVM2 002", expected "LVM2 001"`},
 		{20, 31, "label is damaged at byte 532: the header's offset is 31, expected 32"},
 		{21, 2, "the header's offset is 544, expected 32"},

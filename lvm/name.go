@@ -64,3 +64,14 @@ func Mapped(s string) bool { return strings.HasPrefix(s, "LVM-") }
 func MappedBy(s, group string) bool {
 	return isUUID(group) && strings.HasPrefix(s, "LVM-"+strings.ReplaceAll(group, "-", ""))
 }
+
+// MappedUUID is the UUID of the logical volume that a device-mapper UUID belongs to, or whose layer does, as LVM prints
+// it; empty where it is none.
+func MappedUUID(s string) string {
+	const group, both = 32, 64
+	rest, ok := strings.CutPrefix(s, "LVM-")
+	if !ok || len(rest) < both {
+		return ""
+	}
+	return dashed(rest[group:both])
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // BadCopy is a copy of a group's metadata that is damaged, or cannot be read.
@@ -104,11 +105,11 @@ func (e *NoGroupError) Error() string {
 	for _, g := range e.In.All {
 		names = append(names, g.Name)
 	}
-	seen := "none"
+	seen := ""
 	if len(names) > 0 {
-		seen = fmt.Sprint(names)
+		seen = " (found: " + strings.Join(names, ", ") + ")"
 	}
-	return fmt.Sprintf("there is no volume group %s on %d physical volumes; groups seen: %s", e.Name, len(e.In.found), seen)
+	return fmt.Sprintf("no volume group %s on the devices that could be read%s", e.Name, seen)
 }
 
 // AmbiguousError says that volume groups have the same name.

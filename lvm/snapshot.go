@@ -30,13 +30,13 @@ func (p *parser) ties(g *Group) error {
 			case len(v.Segments) > 1:
 				return p.fails("snapshot %s: %d segments, expected one", v.Name, len(v.Segments))
 			case g.logical[s.Origin] == nil || g.logical[s.COW] == nil:
-				return p.fails("snapshot %s: there is no origin %q or no COW store %q", v.Name, s.Origin, s.COW)
+				return p.fails("snapshot %s: origin %q or COW store %q is missing", v.Name, s.Origin, s.COW)
 			case s.ChunkSize == 0:
 				return p.fails("snapshot %s: expected a chunk_size", v.Name)
 			case s.Origin == s.COW:
-				return p.fails("snapshot %s: %q is its origin, and its COW store, too", v.Name, s.COW)
+				return p.fails("snapshot %s: %q is both its origin and its COW store", v.Name, s.COW)
 			case other != nil:
-				return p.fails("snapshot %s: its COW store %q is the one of %s, too", v.Name, s.COW, other.Name)
+				return p.fails("snapshot %s: its COW store %q also belongs to %s", v.Name, s.COW, other.Name)
 			}
 			ties[s.COW] = v
 		}
@@ -72,7 +72,7 @@ func (g *Group) Snapshot(name string) (Snapshot, error) {
 	if v == nil {
 		return Snapshot{}, &NoVolumeError{g, name}
 	}
-	return Snapshot{}, fmt.Errorf("is %s, expected a snapshot", g.describe(v))
+	return Snapshot{}, fmt.Errorf("not a snapshot, but %s", g.describe(v))
 }
 
 // Of are the snapshots of an origin.
@@ -98,7 +98,7 @@ func (g *Group) describe(v *Logical) string {
 	case s.Type == "thin" && s.Origin != "":
 		return "a thin snapshot, which has no COW store"
 	case s.Type == "snapshot":
-		return fmt.Sprintf("LVM's name for the tie between %s and its origin", g.Name+"/"+s.COW)
+		return fmt.Sprintf("LVM's internal name for %s", g.Name+"/"+s.COW)
 	}
 	return "a volume of type " + v.kind()
 }
@@ -118,7 +118,7 @@ func (e *NoVolumeError) Error() string {
 		}
 	}
 	if len(names) == 0 {
-		return fmt.Sprintf("there is no %s in volume group %s, nor any snapshot", e.Name, e.Group.Name)
+		return fmt.Sprintf("no %s in volume group %s, which has no snapshots", e.Name, e.Group.Name)
 	}
-	return fmt.Sprintf("there is no %s in volume group %s; its snapshots are %s, of %s", e.Name, e.Group.Name, strings.Join(names, ", "), strings.Join(origins, ", "))
+	return fmt.Sprintf("no %s in volume group %s; its snapshots are %s, of %s", e.Name, e.Group.Name, strings.Join(names, ", "), strings.Join(origins, ", "))
 }

@@ -16,9 +16,9 @@ func TestTies(t *testing.T) {
 	other := volume(5, "other", strings.Replace(plain, "5]", "45]", 1))
 	for _, c := range []struct{ more, want string }{
 		{tie(9, "snapshot1", "origin", "other"), ""},
-		{tie(9, "snapshot1", "origin", "snap"), `snapshot snapshot1: its COW store "snap" is the one of snapshot0, too`},
-		{tie(9, "snapshot1", "other", "snap"), `snapshot snapshot1: its COW store "snap" is the one of snapshot0, too`},
-		{tie(9, "snapshot1", "other", "other"), `snapshot snapshot1: "other" is its origin, and its COW store, too`},
+		{tie(9, "snapshot1", "origin", "snap"), `snapshot snapshot1: its COW store "snap" also belongs to snapshot0`},
+		{tie(9, "snapshot1", "other", "snap"), `snapshot snapshot1: its COW store "snap" also belongs to snapshot0`},
+		{tie(9, "snapshot1", "other", "other"), `snapshot snapshot1: "other" is both its origin and its COW store`},
 		{tie(9, "snapshot1", "snap", "other"), `snapshot snapshot1: its origin "snap" is the COW store of snapshot0`},
 		{tie(9, "snapshot1", "other", "origin"), `snapshot snapshot0: its origin "origin" is the COW store of snapshot1`},
 		{strings.Replace(tie(9, "snapshot1", "origin", "other"), "cow_store", `merging_store = "other" cow_store`, 1),

@@ -198,7 +198,7 @@ func (p *parser) scalar() (s scalar, err error) {
 		s.kind = isFloat
 		return s, nil
 	}
-	return s, p.failsAt(s.at, "%q is no number", word)
+	return s, p.failsAt(s.at, "not a number: %q", word)
 }
 
 // value reads the content of an entry that is a value, scalar by scalar.

@@ -50,7 +50,7 @@ func (p *Plan) checkUnmoved(d store.WriteDevice) error {
 	// What a repair that was killed has left in a page cache is on the disk before
 	// something is built on it.
 	if err := d.Sync(); err != nil {
-		return fmt.Errorf("the device cannot be synced: %w", err)
+		return fmt.Errorf("cannot sync the device: %w", err)
 	}
 	if err := p.image.checkSame(d); err != nil {
 		return err
@@ -160,7 +160,7 @@ func (a *applying) write(changes ...undo.Change) error {
 	}
 	for _, c := range changes {
 		if _, err := a.device.WriteAt(c.Data, int64(c.Offset)); err != nil {
-			return fmt.Errorf("byte %d cannot be written: %w", c.Offset, err)
+			return fmt.Errorf("cannot write byte %d: %w", c.Offset, err)
 		}
 	}
 	return nil
@@ -168,7 +168,7 @@ func (a *applying) write(changes ...undo.Change) error {
 
 func (a *applying) sync() error {
 	if err := a.device.Sync(); err != nil {
-		return fmt.Errorf("what was written cannot be synced: %w", err)
+		return fmt.Errorf("cannot sync what was written: %w", err)
 	}
 	return nil
 }

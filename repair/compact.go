@@ -25,7 +25,7 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 	// What stands behind the list's end must not look like more than a torn commit when
 	// the end comes forward.
 	if area := (end/p.slots() + 1) * p.slots(); end < p.capacity() {
-		if err := p.clear(end, area, "behind the list's end"); err != nil {
+		if err := p.clear(end, area, "behind the end of the list"); err != nil {
 			return err
 		}
 	}
@@ -36,7 +36,7 @@ func (p *planner) compact(end uint64, drops []uint64) error {
 		if err != nil {
 			return err
 		}
-		why := fmt.Sprintf("%s takes that of %s, old chunk %d, new chunk %d", where(p.geometry.PlaceAt(hole)), where(p.geometry.PlaceAt(mover)), x.Old, x.New)
+		why := fmt.Sprintf("move the exception %d -> %d from %s to %s", x.Old, x.New, where(p.geometry.PlaceAt(mover)), where(p.geometry.PlaceAt(hole)))
 		if err := p.put(&fill, hole, x, why); err != nil {
 			return err
 		}

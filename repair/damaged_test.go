@@ -136,7 +136,7 @@ func TestHeaders(t *testing.T) {
 						want = check.Invalid
 					}
 					if p.After.Outcome() != want || p.After.Exceptions == 0 {
-						t.Errorf("with chunks of %d sectors it is %v", n, findings(p.After))
+						t.Errorf("with %d-sector chunks it is %v", n, findings(p.After))
 					}
 				}
 				if right != 1 {

@@ -64,7 +64,7 @@ func (p *planner) tellDropped(all []check.Finding) {
 	for _, x := range all {
 		filler, ours := p.ours[p.geometry.Position(x.Place)]
 		if !ours || !filler && x.Rule != check.RepeatedException {
-			p.lost(x.Rule, x.Where(), x.Message()+": dropped")
+			p.lost(x.Rule, x.Where(), x.Message()+": drop it")
 		}
 	}
 	clear(p.ours) // what is left of them is elsewhere now
@@ -78,7 +78,7 @@ func holes(drops []uint64, end uint64) int {
 }
 
 func (p *planner) waits(x check.Finding, rule *check.Rule) {
-	p.ask(&x, x.Message(), "decide about "+rule.Name+" first: this one hangs on the order of the list")
+	p.ask(&x, x.Message(), "decide about "+rule.Name+" first: this one depends on the order of the list")
 }
 
 func (p *planner) dropped(f *findings, undecided map[format.OldChunk]*several, left map[uint64]bool) (all []check.Finding) {
@@ -88,7 +88,7 @@ func (p *planner) dropped(f *findings, undecided map[format.OldChunk]*several, l
 			farthest = max(farthest, x.New)
 		}
 	}
-	grow := fmt.Sprintf("if the device was larger, grow it back: to at least %d sectors, and nothing is lost. "+
+	grow := fmt.Sprintf("if the device was larger, grow it back to at least %d sectors, and nothing is lost. "+
 		"--drop drops the exceptions: the snapshot then reads the origin's chunks there", uint64(farthest+1)*uint64(p.geometry.ChunkSectors()))
 	seen := map[format.Exception]bool{}
 	for _, x := range f.singles {
@@ -159,13 +159,13 @@ func (p *planner) dropEnd(f *findings) (uint64, error) {
 }
 
 func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
-	what := cut.Message() + ": the list is ended on the device"
+	what := cut.Message() + ": end the list on the device"
 	if last := p.capacity() - 1; len(drops) == 1 && drops[0] == last {
 		x, err := p.at(last)
 		if err != nil {
 			return err
 		}
-		what += fmt.Sprintf(", and its last exception is dropped (old chunk %d, new chunk %d)", x.Old, x.New)
+		what += fmt.Sprintf(", and drop its last exception (%d -> %d)", x.Old, x.New)
 	}
 	p.lost(check.AreaBeyondDevice, cut.Where(), what)
 	return nil

@@ -67,7 +67,7 @@ func (r *replacing) one(x check.Finding) error {
 		return r.Visit(x.Area)
 	}
 	winner := r.winner(x, first)
-	r.lost(check.DuplicateOldChunk, x.Where(), fmt.Sprintf("%s: the one with new chunk %d is kept", x.Message(), winner.New))
+	r.lost(check.DuplicateOldChunk, x.Where(), fmt.Sprintf("%s: keep the one with new chunk %d", x.Message(), winner.New))
 	r.ours[r.geometry.Position(x.Place)] = true
 	for _, at := range []uint64{r.geometry.Position(*x.Other), r.geometry.Position(x.Place)} {
 		if err := r.become(at, winner); err != nil {
@@ -90,7 +90,7 @@ func (r *replacing) become(at uint64, winner format.Exception) error {
 	if err != nil || now == winner {
 		return err
 	}
-	why := fmt.Sprintf("%s becomes a copy of the one that is kept, old chunk %d, new chunk %d", where(r.geometry.PlaceAt(at)), winner.Old, winner.New)
+	why := fmt.Sprintf("copy the exception that is kept, %d -> %d, to %s", winner.Old, winner.New, where(r.geometry.PlaceAt(at)))
 	return r.put(&r.step, at, winner, why)
 }
 
@@ -108,7 +108,7 @@ func (p *planner) compare(first, other format.NewChunk) (digests string) {
 		}
 	}
 	if sums[0] == sums[1] {
-		return fmt.Sprintf("the data of the two is the same, with the SHA-256 %x", sums[0])
+		return fmt.Sprintf("both have the same data, SHA-256 %x", sums[0])
 	}
-	return fmt.Sprintf("the data of new chunk %d has the SHA-256 %x, that of %d %x", first, sums[0], other, sums[1])
+	return fmt.Sprintf("SHA-256 of new chunk %d: %x; of new chunk %d: %x", first, sums[0], other, sums[1])
 }

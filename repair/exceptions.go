@@ -80,9 +80,9 @@ const leastGarbage = 3
 // tooShort says of a list that leads past the device's end what would be best.
 func (p *planner) tooShort(found *check.Finding) {
 	least := p.geometry.Offset(p.geometry.AreaLocation(found.Area)) + p.geometry.ChunkBytes()
-	advice := fmt.Sprintf("grow the device back to what it was, at least %d sectors: then nothing is lost (lvextend; an image file that was cut short is to be copied again). "+
-		"--truncate-list ends the list on the device: it loses all exceptions in areas past its end, and, unless others are dropped, "+
-		"the last one of the last area on it, which is full", least.Sectors())
+	advice := fmt.Sprintf("grow the device back to its old size, at least %d sectors: then nothing is lost (lvextend; copy a truncated image file again). "+
+		"--truncate-list ends the list on the device. That loses all exceptions in areas past its end and, unless others are dropped, "+
+		"the last one of the last, full area", least.Sectors())
 	p.ask(found, found.Message(), advice)
 	p.blocked = true
 }

@@ -38,12 +38,12 @@ func (p *planner) clearGarbage(f *findings) (bool, error) {
 func (p *planner) clearArea(k format.AreaIndex) error {
 	start := uint64(k) * p.slots()
 	for _, part := range [][2]uint64{{start, start + perSector}, {start + perSector, start + p.slots()}} {
-		if err := p.clear(part[0], part[1], "what cannot be exceptions"); err != nil {
+		if err := p.clear(part[0], part[1], "slots with garbage"); err != nil {
 			return err
 		}
 	}
 	p.lost(check.ImplausibleArea, fmt.Sprintf("area %d", k),
-		"nothing in it or behind it can be an exception: it is cleared. The list ends with the full area before it")
+		"nothing in it or behind it is a possible exception: clear it. The list ends with the full area before it")
 	return nil
 }
 

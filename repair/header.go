@@ -42,7 +42,7 @@ func (p *planner) repairHeader(f *findings) (bool, error) {
 	}
 	switch {
 	case found != nil && p.Header != nil && p.Header.Valid && isMarked(f.Identity, p.image):
-		return false, &HeaderError{"the header says that the snapshot is invalid: write it with --valid 0, and see what dmcow revalidate says"}
+		return false, &HeaderError{"the header marks the snapshot invalid: use --valid 0, then see dmcow revalidate"}
 	case found != nil && p.Header != nil:
 		var err error
 		if p.evidence, err = check.Probe(p.image, p.Visit); err != nil {
@@ -55,13 +55,13 @@ func (p *planner) repairHeader(f *findings) (bool, error) {
 		p.undecided(found, found.Message())
 		p.blocked = true
 	case p.Header != nil && (p.geometry.IsZero() || f.Identity.State == look.Uninitialized):
-		return false, &HeaderError{"nothing speaks for a store here"}
+		return false, &HeaderError{"nothing here looks like a store"}
 	case p.geometry.IsZero(), f.Identity.State == look.Uninitialized, f.has(check.TooSmall) != nil:
 		p.blocked = true // there is no list
 	case p.Header != nil && p.geometry != p.Header.Geometry:
-		return false, &HeaderError{"the header is sound, and nothing speaks for another one"}
+		return false, &HeaderError{"the header is sound, and nothing shows that another one is right"}
 	case p.Header != nil && p.Header.Valid != (f.Identity.Header.Valid != 0):
-		return false, &HeaderError{"the header is sound: dmcow revalidate and invalidate change its mark"}
+		return false, &HeaderError{"the header is sound: to change its mark, use dmcow revalidate or invalidate"}
 	}
 	return false, nil
 }
@@ -88,12 +88,12 @@ func (p *planner) checkNewList(f *findings, found *check.Finding) error {
 	case found != nil:
 		return &HeaderError{fmt.Sprintf("with that header: %s: %s", join(found.Where(), found.Name), found.Message())}
 	case p.unproven && f.Exceptions == 0:
-		return &HeaderError{"with that header the list would be empty: nothing speaks for a store with chunks of this size"}
+		return &HeaderError{"with that header the list would be empty: nothing looks like a store with chunks of that size"}
 	case e != nil && e.Geometry != p.geometry && f.Count(check.Error) > 0:
-		return &HeaderError{fmt.Sprintf("with that header there are %d errors, and %d plausible exceptions speak for chunks of %d sectors",
+		return &HeaderError{fmt.Sprintf("with that header the store has %d errors; %d plausible exceptions show %d-sector chunks",
 			f.Count(check.Error), e.Exceptions, e.Geometry.ChunkSectors())}
 	case e == nil && uint64(len(f.singles)) > f.Exceptions/2:
-		return &HeaderError{fmt.Sprintf("with that header %d of the %d exceptions are faulty: nothing speaks for a store with chunks of this size",
+		return &HeaderError{fmt.Sprintf("with that header %d of the %d exceptions are damaged: nothing looks like a store with chunks of that size",
 			len(f.singles), f.Exceptions)}
 	}
 	return nil
@@ -101,7 +101,7 @@ func (p *planner) checkNewList(f *findings, found *check.Finding) error {
 
 func (p *planner) writeMagic(h format.Header) error {
 	h.Magic = format.Magic
-	p.repaired(check.LostHeader, "", "the magic is written, and the other fields are kept")
+	p.repaired(check.LostHeader, "", "write the magic, keep the other fields")
 	return p.writeHeader(h, "the header")
 }
 
@@ -113,7 +113,7 @@ func (p *planner) newHeader(found *check.Finding) error {
 	}
 	p.headed = true
 	p.unproven = found.Rule == check.BadMagic || found.Rule == check.LostHeader || found.Rule == check.ZeroedHeader
-	p.repaired(found.Rule, "", fmt.Sprintf("%s: the header is written anew, with chunks of %d sectors, %s", found.Message(), h.ChunkSectors, state))
+	p.repaired(found.Rule, "", fmt.Sprintf("%s: write the header again, with %d-sector chunks, %s", found.Message(), h.ChunkSectors, state))
 	return p.writeHeader(h, "the header")
 }
 
@@ -132,10 +132,10 @@ func (p *planner) repairWarnings(f *findings) (changed bool, err error) {
 	}
 	var s Step
 	if found := f.has(check.ValidNotOne); found != nil {
-		if err := p.edit(&s, 4, []byte{1, 0, 0, 0}, "the header's field valid"); err != nil {
+		if err := p.edit(&s, 4, []byte{1, 0, 0, 0}, "the valid field of the header"); err != nil {
 			return false, err
 		}
-		p.repaired(check.ValidNotOne, "", found.Message()+": 1 is written")
+		p.repaired(check.ValidNotOne, "", found.Message()+": write 1")
 	}
 	if found := f.has(check.HeaderPadding); found != nil {
 		if err := p.clearPadding(&s, found); err != nil {
@@ -169,6 +169,6 @@ func (p *planner) clearPadding(s *Step, found *check.Finding) error {
 		}
 		at = next
 	}
-	p.repaired(check.HeaderPadding, "", found.Message()+": zeros are written")
+	p.repaired(check.HeaderPadding, "", found.Message()+": write zeros")
 	return nil
 }

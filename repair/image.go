@@ -106,7 +106,7 @@ func (m *image) sector(at int64) (*sector, error) {
 type MovedError struct{ Offset format.Bytes }
 
 func (e *MovedError) Error() string {
-	return fmt.Sprintf("byte %d is not what it was when the plan was made: something else has written to the device", e.Offset)
+	return fmt.Sprintf("byte %d changed after the plan was made: something else writes to the device", e.Offset)
 }
 
 // checkSame wants each changed sector of a device to be what it was. The error is a

@@ -62,32 +62,32 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	note, why := p.repaired, "a commit that was torn has left them, and the snapshot shows the same without them"
+	note, why := p.repaired, "a torn commit left them, and the snapshot reads the same without them"
 	switch {
 	case p.Hidden == KeepHidden:
 		err := p.closeGap(found, h)
 		return !p.blocked, err
 	case found.Meaning().Certain():
 	case p.Hidden == DropHidden:
-		note, why = p.lost, "they are dropped, and the snapshot reads the origin's chunks there"
+		note, why = p.lost, "the snapshot then reads the origin's chunks there"
 	default:
 		p.undecided(found, found.Message())
 		p.blocked = true
 		return false, nil
 	}
-	what := fmt.Sprintf("%d entries behind the list's end are cleared: %s", h.Count, why)
+	what := fmt.Sprintf("clear %d slots behind the end of the list: %s", h.Count, why)
 	if h.Count == 1 {
-		what = "an entry behind the list's end is cleared: " + why
+		what = "clear a slot behind the end of the list: " + why
 	}
 	note(check.HiddenExceptions, found.Where(), what)
 	// What is left of an exception in the entry that ends the list goes with them, and before them: cut
 	// off, it would be a finding of its own (check.OddTerminator).
 	if first := p.geometry.Position(h.Place); h.Old != 0 {
-		if err := p.clear(first, first+1, "the entry that ends the list"); err != nil {
+		if err := p.clear(first, first+1, "the slot that ends the list"); err != nil {
 			return false, err
 		}
 	}
-	return true, p.clear(p.geometry.Position(h.Place), p.geometry.Position(format.Place{Area: h.Area, Index: h.Last})+1, "the entries behind the list's end")
+	return true, p.clear(p.geometry.Position(h.Place), p.geometry.Position(format.Place{Area: h.Area, Index: h.Last})+1, "the entries behind the end of the list")
 }
 
 // closeGap brings back what hides behind the list's end. The slots in between become
@@ -107,7 +107,7 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 		if copies, err := p.onlyCopies(h); err != nil || copies {
 			return err
 		}
-		p.undecided(found, "the gap cannot be closed: it is too long, or what stands on both sides of it has to be dropped, too (--drop)")
+		p.undecided(found, "the gap cannot be closed: it is too long, or the exceptions on both sides of it must be dropped, too (--drop)")
 		p.blocked = true
 		return nil
 	}
@@ -116,14 +116,14 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 	}
 	var s Step
 	for _, f := range c.fills {
-		why := fmt.Sprintf("%s becomes a copy of one next to it, old chunk %d, new chunk %d", where(p.geometry.PlaceAt(f.at)), f.x.Old, f.x.New)
+		why := fmt.Sprintf("copy the exception next to it, %d -> %d, to %s", f.x.Old, f.x.New, where(p.geometry.PlaceAt(f.at)))
 		if err := p.put(&s, f.at, f.x, why); err != nil {
 			return err
 		}
 		p.ours[f.at] = true
 	}
 	p.then(s)
-	p.lost(check.HiddenExceptions, where(h.Place), fmt.Sprintf("the gap is closed, and what stands behind it comes back, from exception %d on; what stood in the gap is lost", h.First))
+	p.lost(check.HiddenExceptions, where(h.Place), fmt.Sprintf("close the gap: the exceptions from slot %d on come back, those that were in the gap are lost", h.First))
 	return nil
 }
 
@@ -155,8 +155,8 @@ func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if err != nil || len(wanted) > 0 {
 		return false, err
 	}
-	p.repaired(check.HiddenExceptions, where(h.Place), "what stands behind the list's end stands in it as well, and is cleared")
-	return true, p.clear(first, end, "the entries behind the list's end")
+	p.repaired(check.HiddenExceptions, where(h.Place), "clear the exceptions behind the end of the list: the list has them, too")
+	return true, p.clear(first, end, "the entries behind the end of the list")
 }
 
 type closing struct {
@@ -172,7 +172,7 @@ type fill struct {
 }
 
 // errNoCopy says that there is no exception next to a gap that it could become a copy of.
-var errNoCopy = errors.New("no exception that could stand twice")
+var errNoCopy = errors.New("no repeated exception")
 
 // take takes the next slot behind the list's end. A gap becomes a copy of the exception
 // before it or behind it: nothing comes in between, whose order would change when the copy

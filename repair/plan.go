@@ -115,7 +115,7 @@ func (p *planner) repaired(rule *check.Rule, where, what string) {
 	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}})
 }
 
-// lost notes that a finding is repaired, by which something may be lost.
+// lost notes that a finding is repaired, which may have lost data.
 func (p *planner) lost(rule *check.Rule, where, what string) {
 	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}, Loses: true})
 }
@@ -172,7 +172,7 @@ func (p *planner) then(s Step) {
 	}
 }
 
-func where(at format.Place) string { return fmt.Sprintf("area %d, exception %d", at.Area, at.Index) }
+func where(at format.Place) string { return fmt.Sprintf("area %d slot %d", at.Area, at.Index) }
 
 type findings struct {
 	check.Report

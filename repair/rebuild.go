@@ -22,16 +22,16 @@ func (p *planner) rebuild(f *findings) (bool, error) {
 			continue // the next round
 		}
 		for i := range x.Count {
-			why := fmt.Sprintf("%s, by the entries around it: old chunk %d, new chunk %d", where(x.Slot(i)), x.At(i).Old, x.At(i).New)
+			why := fmt.Sprintf("write the exception %d -> %d, by its neighbours, to %s", x.At(i).Old, x.At(i).New, where(x.Slot(i)))
 			if err := p.put(&s, first+uint64(i), x.At(i), why); err != nil {
 				return false, err
 			}
 		}
 		written = append(written, first, first+uint64(x.Count))
 		if x.Unsure {
-			p.lost(found.Rule, found.Where(), x.String()+": rebuilt, though it may have been another one")
+			p.lost(found.Rule, found.Where(), x.String()+": rebuild it, though it may have been another one")
 		} else {
-			p.repaired(found.Rule, found.Where(), x.String()+": rebuilt")
+			p.repaired(found.Rule, found.Where(), x.String()+": rebuild it")
 		}
 	}
 	p.then(s)
@@ -77,9 +77,9 @@ func (p *planner) repairTerminator(f *findings) (bool, error) {
 		p.undecided(found, found.Message())
 		return false, nil
 	}
-	if err := p.editAlone(p.geometry.SlotOffset(found.Place), make([]byte, 8), "the entry that ends the list"); err != nil {
+	if err := p.editAlone(p.geometry.SlotOffset(found.Place), make([]byte, 8), "the slot that ends the list"); err != nil {
 		return false, err
 	}
-	p.lost(found.Rule, found.Where(), found.Message()+": dropped")
+	p.lost(found.Rule, found.Where(), found.Message()+": drop it")
 	return true, nil
 }

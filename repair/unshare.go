@@ -27,17 +27,17 @@ func (p *planner) unshare(f *findings) (bool, error) {
 			return false, err
 		}
 		if !ok {
-			advice := fmt.Sprintf("there is no free chunk for a copy: grow the device, by %d sectors for each", p.geometry.ChunkSectors())
+			advice := fmt.Sprintf("no free chunk for a copy: grow the device by %d sectors for each", p.geometry.ChunkSectors())
 			p.ask(&x, x.Message(), advice)
 			continue
 		}
-		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("the data of %s, a copy of its own", x.Where())}
+		c := Copy{From: x.New, To: to, Why: fmt.Sprintf("own copy of the data of %s", x.Where())}
 		if c.from, err = digest(p.image.Device, p.geometry, c.From); err == nil {
 			c.to, err = digest(p.image.Device, p.geometry, to)
 		}
 		if err != nil {
 			p.free = to // for another one
-			p.undecided(&x, fmt.Sprintf("%s; there can be no copy: %v", x.Message(), err))
+			p.undecided(&x, fmt.Sprintf("%s; cannot copy it: %v", x.Message(), err))
 			continue
 		}
 		// One step each: cut off, the next chunk behind all that are named is the next
@@ -45,11 +45,11 @@ func (p *planner) unshare(f *findings) (bool, error) {
 		changed = true
 		s := Step{Copies: []Copy{c}}
 		p.copied[to] = x.New
-		if err := p.put(&s, p.geometry.Position(x.Place), format.Exception{Old: x.Old, New: to}, x.Where()+" names the copy"); err != nil {
+		if err := p.put(&s, p.geometry.Position(x.Place), format.Exception{Old: x.Old, New: to}, x.Where()+" gets the copy"); err != nil {
 			return false, err
 		}
 		p.then(s)
-		p.lost(check.DuplicateNewChunk, x.Where(), fmt.Sprintf("%s: it gets a copy in chunk %d", x.Message(), to))
+		p.lost(check.DuplicateNewChunk, x.Where(), fmt.Sprintf("%s: copy its data to chunk %d", x.Message(), to))
 	}
 	return changed, nil
 }

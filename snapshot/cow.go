@@ -75,7 +75,7 @@ func (s *Session) look(n Name, r Request) (*COW, error) {
 		return orClose(c, err)
 	}
 	if !d.AccessTimeKept() {
-		s.detail(n.Text, "its access time may change: only its owner and root can prevent that")
+		s.detail(n.Text, "its access time may change: only its owner or root can prevent that")
 	}
 	how := "read through the page cache"
 	if d.Direct() {
@@ -83,7 +83,7 @@ func (s *Session) look(n Name, r Request) (*COW, error) {
 	}
 	s.detail(n.Text, "%d bytes, logical blocks of %d bytes, %s", d.Size(), d.LogicalBlockSize(), how)
 	if len(c.Holders) > 0 {
-		s.detail(n.Text, "in use by %s: figures may move", strings.Join(c.Holders, ", "))
+		s.detail(n.Text, "in use by %s: figures may change", strings.Join(c.Holders, ", "))
 	}
 	return c, nil
 }
@@ -139,7 +139,7 @@ func checkCOWName(n Name, p Part) error {
 	case n.Volume == nil:
 		return nil
 	case p.IsGiven():
-		return refusef(n.Text, WrongUse, "expected a device or an image, not VG/LV").about(ThePart)
+		return refusef(n.Text, WrongUse, "they need a device or an image, not VG/LV").about(ThePart)
 	}
 	return ofVolume(n.Text, n.Volume.NoSnapshot())
 }
@@ -150,7 +150,7 @@ func (s *Session) noteLVM(c *COW) {
 		return
 	}
 	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
-		s.notes = append(s.notes, Note{Device: c.Text, Text: "there is a physical volume of LVM on it", Remedies: []Remedy{{Do: ListVolumes}}})
+		s.notes = append(s.notes, Note{Device: c.Text, Text: "holds an LVM physical volume", Remedies: []Remedy{{Do: ListVolumes}}})
 	}
 }
 
@@ -163,7 +163,7 @@ func (s *Session) noteMerging(c *COW) error {
 	if err != nil {
 		return err
 	}
-	left := "how far it has come cannot be read"
+	left := "the number of exceptions left cannot be read"
 	if survey.Complete() {
 		left = "left to merge: " + words.Count(survey.Usage.End.Exceptions, "exception")
 	}
@@ -202,7 +202,7 @@ func (s *Session) identify(c *COW, chunk uint32) (err error) {
 	}
 	c.Device = part
 	if c.Part.IsGiven() && c.Size() == 0 {
-		return refusef(c.Text, WrongUse, "nothing is left of it at offset %d", c.Part.Offset)
+		return refusef(c.Text, WrongUse, "offset %d is at or past its end", c.Part.Offset)
 	}
 	if c.Identity, err = look.Identify(c.Device, c.Fresh); err != nil {
 		return refuse(c.Text, Unreadable, err)
@@ -238,8 +238,8 @@ func (s *Session) probeWiped(c *COW) error {
 		return nil
 	}
 	c.Identity.State, c.Identity.Fresh = look.Damaged, format.Geometry{}
-	c.Identity.Fault = fmt.Sprintf("the first 4096 bytes are zero, and behind them stands the list of a store with chunks of %d sectors, with %s: "+
-		"its header was wiped, and the kernel would write an empty store over it: do not activate it",
+	c.Identity.Fault = fmt.Sprintf("the header is lost: the first 4096 bytes are zero, and a list with %d-sector chunks and %s follows. "+
+		"Do not activate it: the kernel would write an empty store over it",
 		e.Geometry.ChunkSectors(), words.Count(e.Exceptions, "exception"))
 	c.Remedies = []Remedy{{Do: WriteHeader, Sectors: e.Geometry.ChunkSectors()}, {Do: StartAnew}}
 	return nil
@@ -271,11 +271,11 @@ func freshGeometry(d *device.Device, name string, chunk uint32) (format.Geometry
 func (c *COW) checkNoView() error {
 	switch t, ok := c.Device.Target(); {
 	case ok && t.Type == "snapshot" && len(t.Args) > 1:
-		return refusef(c.Text, Unable, "is the snapshot's view, not its store: the COW device is %s", deviceName(t.Args[1]))
+		return refusef(c.Text, Unable, "shows the snapshot; its COW device is %s", deviceName(t.Args[1]))
 	case ok && t.Type == "snapshot-merge" && len(t.Args) > 1:
-		return refusef(c.Text, Unable, "is an origin that a snapshot is being merged into: the snapshot's COW device is %s", deviceName(t.Args[1]))
+		return refusef(c.Text, Unable, "is an origin that the kernel is merging a snapshot into; the COW device of that snapshot is %s", deviceName(t.Args[1]))
 	case ok && t.Type == "snapshot-origin":
-		return refusef(c.Text, Unable, "is the origin of snapshots, not the store of one: the COW device of an LVM snapshot is its -cow device in /dev/mapper")
+		return refusef(c.Text, Unable, "is an origin, not a COW device; the COW device of an LVM snapshot is /dev/mapper/VG-LV-cow")
 	}
 	return nil
 }
@@ -302,7 +302,7 @@ func (c *COW) Areas() uint64 {
 func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	switch now := c.Identity.Geometry; {
 	case !now.IsZero() && chunk != 0 && format.Sectors(chunk) != now.ChunkSectors():
-		return g, refusef(c.Text, WrongUse, "holds a store with chunks of %d sectors, and what is behind its list is read with those", now.ChunkSectors()).about(TheChunkSize)
+		return g, refusef(c.Text, WrongUse, "the store on it has %d-sector chunks, and what follows its list is read with the same", now.ChunkSectors()).about(TheChunkSize)
 	case !now.IsZero():
 		return g, nil
 	case chunk != 0:
@@ -313,9 +313,9 @@ func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	case err != nil:
 		return g, failed(c.Text, Unreadable, err)
 	case e == nil:
-		s.note(c.Text, Fine, "there is no list, and nothing speaks for one of an earlier life, whose chunk size would have to be told")
+		s.note(c.Text, Fine, "no list found, of an earlier life neither: --chunk-size would have to name its chunk size")
 		return g, nil
 	}
-	s.note(c.Text, Fine, "there is no list: what an earlier life has left is read with chunks of %d sectors", e.Geometry.ChunkSectors())
+	s.note(c.Text, Fine, "no list: what an earlier life left is read with %d-sector chunks", e.Geometry.ChunkSectors())
 	return e.Geometry, nil
 }

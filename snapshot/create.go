@@ -37,7 +37,7 @@ type Create struct {
 	request     CreateRequest
 	base, image *Origin
 	growable    bool // an image file that may become as large as it has to, or a stream
-	made        bool // an image file that this session made
+	made        bool // an image file that this session made, and that has no store yet
 	job         create.Creation
 }
 
@@ -48,9 +48,6 @@ func (s *Session) PlanCreate(r CreateRequest) (*Create, error) {
 	err := inTurn(c.openImages, c.openTarget, c.checkTarget)
 	if err == nil && (r.DryRun || !c.growable) {
 		err = c.measure()
-	}
-	if err != nil {
-		c.abandon()
 	}
 	return orClose(c, err)
 }
@@ -164,7 +161,7 @@ func (c *Create) measure() (err error) {
 	if c.request.DryRun || c.Size <= c.COW.Size() {
 		return nil
 	}
-	return refusef(c.COW.Text, Unable, "too small: it has %d sectors, and the store takes %d (%d chunks differ)",
+	return refusef(c.COW.Text, Unable, "too small: %d sectors; the store needs %d (%d chunks differ)",
 		c.COW.Size().Sectors(), c.Size.Sectors(), c.Chunks)
 }
 
@@ -187,10 +184,9 @@ func (c *Create) Do() (err error) {
 	}
 	c.Size = c.job.Size(c.Chunks)
 	if err != nil {
-		c.abandon()
 		return c.failed(err, noStore)
 	}
-	c.session.detail(c.COW.Text, "%d chunks of %d sectors differ; the store takes %d bytes", c.Chunks, c.COW.Fresh.ChunkSectors(), c.Size)
+	c.made = false
 	return nil
 }
 
@@ -210,15 +206,11 @@ func (c *Create) failed(err error, then string) error {
 	return written(c.COW.Text, err, then)
 }
 
-// abandon takes away an image file that was made, and does not hold a store.
-func (c *Create) abandon() {
+// Close closes all of it, and takes away an image file that was made and does not hold a store.
+func (c *Create) Close() {
 	if c.made {
 		_ = c.out.Abandon()
 	}
-}
-
-// Close closes all of it.
-func (c *Create) Close() {
 	if c.Target != nil {
 		c.Target.Close()
 	}

@@ -70,7 +70,7 @@ func TestDryRunsAreNotDone(t *testing.T) {
 		},
 	} {
 		t.Run(device, func(t *testing.T) {
-			rig{t, r.Session}.refused(do(), wanted{WrongUse, device, "was planned as a dry run", nil})
+			rig{t, r.Session}.refused(do(), wanted{WrongUse, device, "planned as a dry run", nil})
 		})
 	}
 	for name, content := range before {
@@ -97,7 +97,7 @@ func TestDoChecks(t *testing.T) {
 	}
 	_, err = v.Do()
 	v.Close()
-	r.refused(err, wanted{Unable, "lost", "nothing on the COW device tells", []Deed{Assume}})
+	r.refused(err, wanted{Unable, "lost", "the COW device does not show", []Deed{Assume}})
 	if !bytes.Equal(r.read("lost"), before) {
 		t.Error("it was marked")
 	}
@@ -109,7 +109,7 @@ func TestDoChecks(t *testing.T) {
 	}
 	_, err = p.Do()
 	p.Close()
-	r.refused(err, wanted{Unable, "text", "is no undo log", nil})
+	r.refused(err, wanted{Unable, "text", "not an undo log", nil})
 	if !bytes.Equal(r.read("cow"), before) {
 		t.Error("it was repaired without an undo log")
 	}

@@ -81,5 +81,5 @@ func ExampleRefusal() {
 	}
 	// Output:
 	// was true
-	// no COW store: magic is 0x6f666562, expected 0x70416e53 (SnAp)
+	// not a COW store: the magic is 0x6f666562, not 0x70416e53 (SnAp)
 }

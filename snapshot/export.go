@@ -93,7 +93,7 @@ func (x *Export) Do(digests ...hash.Hash) error {
 func (n *Snapshot) Output(r OutputRequest) (*Output, error) {
 	o, err := n.session.lookAt(r)
 	if err == nil && o.kind == blockDevice {
-		err = refusef(o.Name, Unable, "is a block device, expected a file")
+		err = refusef(o.Name, Unable, "is a block device, not a file")
 	}
 	if err == nil {
 		err = o.check(0, n.COW.Device, n.Origin.Device)
@@ -124,7 +124,7 @@ func (s *Stream) checkApart(read ...*device.Device) error {
 	defer d.Close()
 	for _, r := range read {
 		if d.Overlaps(r) {
-			return refusef(r.Path(), Unable, "is to be read, and standard output goes to it")
+			return refusef(r.Path(), Unable, "standard output goes to it, and the command reads it")
 		}
 	}
 	return nil
@@ -177,11 +177,11 @@ func (s *Session) lookAt(r OutputRequest) (*Output, error) {
 	case err != nil:
 		return nil, refuse(r.Name, Unable, words.Pathless(err))
 	case info.IsDir():
-		return nil, refusef(r.Name, Unable, "is a directory, expected a file or a block device")
+		return nil, refusef(r.Name, Unable, "is a directory, not a file or a block device")
 	case info.Mode().IsRegular():
 		o.kind = oldFile
 		if info.Size() > 0 {
-			o.Loss, o.Replaces = fmt.Sprintf("it is there, with %d bytes", info.Size()), true
+			o.Loss, o.Replaces = fmt.Sprintf("the file exists (%d bytes)", info.Size()), true
 		}
 	case info.Mode().Type() == fs.ModeDevice:
 		o.kind, o.Replaces = blockDevice, true
@@ -248,10 +248,10 @@ func (o *Output) checkBlock(size int64) (err error) {
 		defer d.Close()
 	}
 	if d.Size() < size {
-		return refusef(o.Name, Unable, "too small: it has %d bytes, and the snapshot has %d", d.Size(), size)
+		return refusef(o.Name, Unable, "too small: %d bytes; the snapshot has %d", d.Size(), size)
 	}
 	if block := d.LogicalBlockSize(); size%block != 0 {
-		return refusef(o.Name, Unable, "the snapshot has %d bytes, which are no whole logical blocks of %d bytes", size, block)
+		return refusef(o.Name, Unable, "the snapshot has %d bytes, not a multiple of the logical block (%d bytes)", size, block)
 	}
 	t := &Target{COW: &COW{Name: Name{Text: o.Name}, Device: d, Fresh: look.FreshGeometry(d)}}
 	if t.COW.Identity, err = look.Identify(d, t.COW.Fresh); err != nil && !o.request.Force {
@@ -279,7 +279,7 @@ func (o *Output) Open(size int64) error {
 func (o *Output) openStream() error {
 	f, err := draft.OpenStream(o.Name, o.session.options.Interrupted)
 	if err != nil {
-		return failed(o.Name, Unable, words.Pathless(err), "nobody has opened it to read, and nothing was written")
+		return failed(o.Name, Unable, words.Pathless(err), "no program opened it for reading; nothing was written")
 	}
 	o.request.Stream, o.closer = &Stream{Writer: f, File: f}, f
 	return nil
@@ -325,9 +325,9 @@ func (o *Output) cutOff() string {
 	case o.block != nil:
 		return words.Printable(o.Name) + " holds a part of the snapshot; run the same command again"
 	case o.kind == stream:
-		return "a part was written"
+		return "part of it was written"
 	}
-	return "nothing is left of it; run the same command again"
+	return "no part of it is kept; run the same command again"
 }
 
 // Close gives up what was not finished.

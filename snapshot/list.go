@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"dmcow/format"
 	"dmcow/internal/device"
@@ -37,6 +38,9 @@ func (l *Listed) Recorded() (size format.Bytes, chunk uint64) {
 	}
 	return 0, 0
 }
+
+// Created is when LVM made a snapshot, zero where that is not known.
+func (l *Listed) Created() time.Time { return created(l.volume) }
 
 // Inventory is every COW store in sight, and what could not be seen.
 type Inventory struct {

@@ -31,7 +31,7 @@ func (l ListFile) Check(others ...string) error {
 	}
 	for _, o := range others {
 		if o != "" && place(o) == place(l.Name) {
-			return refuse(l.Name, Unable, errors.New("is needed for something else: expected a file for the list alone"))
+			return refuse(l.Name, Unable, errors.New("already used for something else: name a file for the list alone"))
 		}
 	}
 	return failed(l.Name, Unable, words.Pathless(l.checkContent()))
@@ -48,9 +48,9 @@ func (l ListFile) checkContent() error {
 	case isStream(info.Mode()):
 		return nil
 	case l.isOutput(info):
-		return errors.New("is where standard output or standard error goes")
+		return errors.New("standard output or standard error goes to it")
 	case !info.Mode().IsRegular():
-		return errors.New("is no file, expected one for the list")
+		return errors.New("not a regular file")
 	case info.Size() == 0:
 		return nil
 	}
@@ -61,7 +61,7 @@ func (l ListFile) checkContent() error {
 	defer f.Close()
 	head := make([]byte, len(l.Head))
 	if n, _ := io.ReadFull(f, head); string(head[:n]) != l.Head {
-		return errors.New("holds something else than such a list, and is not written over")
+		return errors.New("holds something other than such a list, and dmcow does not write over it")
 	}
 	return nil
 }

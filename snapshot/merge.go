@@ -10,6 +10,7 @@ import (
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
 	"dmcow/internal/volume"
+	"dmcow/internal/words"
 	"dmcow/store"
 	"dmcow/store/merge"
 	"dmcow/store/undo"
@@ -98,7 +99,10 @@ func checkInactive(v *volume.Volume) error {
 	if by := v.Active.Holders(); len(by) > 0 {
 		err = &inuse.BusyError{By: by}
 	}
-	return refusef(v.Name, Unable, "%w: first deactivate the snapshot's origin (lvchange -an)", err)
+	if v.Snapshot == nil {
+		return refuse(v.Name, Unable, words.Hint(err, "first deactivate the snapshot's origin"))
+	}
+	return refuse(v.Name, Unable, words.Hint(err, "first deactivate the snapshot's origin: lvchange -an %s", words.Shell(v.InGroup(v.Snapshot.Origin))))
 }
 
 // checkNotSame refuses two devices of which one would be changed with the other.
@@ -130,7 +134,7 @@ func (m *Merge) openInto() (err error) {
 		return err
 	}
 	if m.request.Sparse && m.Origin.Device.IsBlock() {
-		return refusef(name.Text, WrongUse, "is a block device, expected an image file").about(TheSparse)
+		return refusef(name.Text, WrongUse, "is a block device, not an image file").about(TheSparse)
 	}
 	return m.Origin.checkTarget()
 }
@@ -258,7 +262,7 @@ func (m *Merge) failed(err error) error {
 	case errors.As(err, &x):
 		return x.error
 	case errors.Is(err, ErrInterrupted):
-		return refusef(m.COW.Text, Interrupted, "%w: run the same command again, and it goes on", err)
+		return refusef(m.COW.Text, Interrupted, "%w: run the same command again to go on", err)
 	case errors.As(err, &t) && !t.Origin:
 		return refuse(m.COW.Text, Unable, fmt.Errorf("%w; the snapshot shows what it did", err), RescueRest)
 	case errors.As(err, &t), errors.As(err, new(*merge.SyncError)), errors.As(err, new(*merge.DifferenceError)):

@@ -48,11 +48,11 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"blank": {
 			func(r rig) { r.file("cow", make([]byte, 1<<20)) }, nil,
-			wanted{Blank, "cow", "there is nothing to merge", nil},
+			wanted{Blank, "cow", "nothing to merge", nil},
 		},
 		"something else": {
 			func(r rig) { r.file("cow", bytes.Repeat([]byte("text"), 4096)) }, nil,
-			wanted{Foreign, "cow", "no COW store", nil},
+			wanted{Foreign, "cow", "not a COW store", nil},
 		},
 		"damaged": {
 			func(r rig) { r.store("cow", sound+"\nex 5 15 190000") }, nil,
@@ -76,11 +76,11 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"into itself": {
 			nil, func(m *MergeRequest) { m.Into = "cow" },
-			wanted{Unable, "cow", "is kept on the same bytes as cow", nil},
+			wanted{Unable, "cow", "overlaps cow", nil},
 		},
 		"swapped": {
 			func(r rig) { r.store("origin", sound) }, nil,
-			wanted{Unable, "origin", "holds a COW store", nil},
+			wanted{Unable, "origin", "starts with a COW header", nil},
 		},
 		"a store within the store": {
 			func(r rig) {
@@ -89,23 +89,23 @@ func TestMergeRefusals(t *testing.T) {
 				copy(image[2*512:], nested[:512]) // the data of chunk 0
 				r.file("cow", image)
 			}, nil,
-			wanted{Unable, "origin", "begins as a COW store does", []Deed{Force}},
+			wanted{Unable, "origin", "chunk 0 of the snapshot starts with a COW header", []Deed{Force}},
 		},
 		"over a partition table": {
 			func(r rig) { r.file("origin", partitioned()) }, nil,
-			wanted{Unable, "origin", "which the merge would remove or replace", []Deed{Force}},
+			wanted{Unable, "origin", "the merge would remove or replace its", []Deed{Force}},
 		},
 		"other snapshots of a path": {
 			nil, func(m *MergeRequest) { m.Lost = []string{"other"} },
-			wanted{WrongUse, "other", "is no other snapshot of origin; known are: none", nil},
+			wanted{WrongUse, "other", "not another snapshot of origin; those are: none", nil},
 		},
 		"an undo log that is the origin": {
 			nil, func(m *MergeRequest) { m.Undo = "origin" },
-			wanted{Unable, "origin", "is kept on the same bytes as origin", nil},
+			wanted{Unable, "origin", "overlaps origin", nil},
 		},
 		"an undo log over a file": {
 			func(r rig) { r.file("log", bytes.Repeat([]byte("text"), 4096)) }, func(m *MergeRequest) { m.Undo = "log" },
-			wanted{Unable, "log", "is no undo log, and not to be written over", nil},
+			wanted{Unable, "log", "not an undo log, and dmcow does not write over it", nil},
 		},
 		"an undo log that cannot be made": {
 			nil, func(m *MergeRequest) { m.Undo = "none/log" },
@@ -127,7 +127,7 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"some of an undo log": {
 			log, func(m *MergeRequest) { m.COW, m.Rescue = "log", true },
-			wanted{WrongUse, "log", "an undo log cannot be told from others", []Deed{Keep}},
+			wanted{WrongUse, "log", "a partly merged undo log", []Deed{Keep}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestMergeInterrupted(t *testing.T) {
 	r.options.Watch = func(string, Unit, uint64) Watcher { return ended }
 	_, err = m.Do()
 	m.Close()
-	r.refused(err, wanted{Interrupted, "cow", "run the same command again, and it goes on", nil})
+	r.refused(err, wanted{Interrupted, "cow", "run the same command again to go on", nil})
 	if !ended.told || !ended.ended {
 		t.Errorf("nobody was told: %+v", ended)
 	}
@@ -281,33 +281,33 @@ func TestVolumes(t *testing.T) {
 			func() error {
 				return done(r.PlanMerge(MergeRequest{Request: Request{COW: "cow"}, Into: "vg0/snap", DryRun: true}))
 			},
-			wanted{Unable, "vg0/snap", "is a snapshot, expected an origin", nil},
+			wanted{Unable, "vg0/snap", "this is a snapshot, not an origin", nil},
 		},
 		"a snapshot as another's origin, to read": {
 			func() error {
 				return done2(r.Read(ViewRequest{Request: Request{COW: "cow"}, Origin: "vg0/snap"}))
 			},
-			wanted{Unable, "vg0/snap", "is a snapshot, expected an origin", nil},
+			wanted{Unable, "vg0/snap", "this is a snapshot, not an origin", nil},
 		},
 		"another origin": {
 			func() error { return done(r.PlanMerge(MergeRequest{Request: name, Into: "vg0/snap", DryRun: true})) },
-			wanted{Unable, "vg0/snap", "is not the origin of vg0/snap, which is vg0/origin", nil},
+			wanted{Unable, "vg0/snap", "not the origin of vg0/snap; that is vg0/origin", nil},
 		},
 		"another origin, to read": {
 			func() error { return done2(r.Read(ViewRequest{Request: name, Origin: "vg0/snap"})) },
-			wanted{Unable, "vg0/snap", "is not the origin of vg0/snap, which is vg0/origin", nil},
+			wanted{Unable, "vg0/snap", "not the origin of vg0/snap; that is vg0/origin", nil},
 		},
 		"an origin of another size": {
 			func() error { return done(r.PlanMerge(MergeRequest{Request: name, Into: "origin", DryRun: true})) },
-			wanted{Unable, "origin", "refused: it has 131072 bytes, and the origin of vg0/snap has", []Deed{Force}},
+			wanted{Unable, "origin", "refused: it has 131072 bytes; the origin of vg0/snap has", []Deed{Force}},
 		},
 		"an origin of another size, to read": {
 			func() error { return done2(r.Read(ViewRequest{Request: name, Origin: "origin"})) },
-			wanted{Unable, "origin", "refused: it has 131072 bytes, and the origin of vg0/snap has", nil},
+			wanted{Unable, "origin", "refused: it has 131072 bytes; the origin of vg0/snap has", nil},
 		},
 		"a part of a volume": {
 			func() error { return done(r.Look(Request{COW: "vg0/snap", Part: Part{Offset: format.SectorSize}})) },
-			wanted{WrongUse, "vg0/snap", "expected a device or an image", nil},
+			wanted{WrongUse, "vg0/snap", "they need a device or an image", nil},
 		},
 		"no such volume": {
 			func() error { return done(r.Look(Request{COW: "vg0/none"})) },
@@ -321,7 +321,7 @@ func TestVolumes(t *testing.T) {
 			func() error {
 				return done(r.PlanMerge(MergeRequest{Request: name, Lost: []string{"other"}, DryRun: true}))
 			},
-			wanted{WrongUse, "other", "is no other snapshot of vg0/origin", nil},
+			wanted{WrongUse, "other", "not another snapshot of vg0/origin", nil},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { rig{t, r.Session}.refused(x.run(), x.wanted) })
@@ -369,7 +369,7 @@ func TestReadUndoLog(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.refused(done2(r.Write(of("log"))), wanted{Unable, "log", "is an undo log, which can only be read", nil})
+	r.refused(done2(r.Write(of("log"))), wanted{Unable, "log", "an undo log can only be read", nil})
 	r.file("origin", bytes.Repeat([]byte{7}, originLength))
 	r.refused(done2(r.Read(of("log"))), wanted{Unable, "origin", "refused: ", nil})
 }

@@ -32,7 +32,7 @@ func (m *Merge) check() error {
 		geometry: g, chunks: uint64(m.Bytes/g.ChunkBytes()) + 1,
 	}
 	if m.request.Rescue && !m.request.Keep && m.IsUndo {
-		return refuse(m.COW.Text, WrongUse, errors.New("an undo log cannot be told from others any more when some of it is left"), Keep).about(TheRescue)
+		return refuse(m.COW.Text, WrongUse, errors.New("a partly merged undo log can no longer be told from a snapshot"), Keep).about(TheRescue)
 	}
 	return m.undoing.check()
 }
@@ -40,10 +40,10 @@ func (m *Merge) check() error {
 // checkValid refuses a device without a store, and a snapshot that is marked invalid.
 func (m *Merge) checkValid() error {
 	if m.COW.Identity.State != look.Invalid {
-		return m.COW.checkStore("there is nothing to merge")
+		return m.COW.checkStore("nothing to merge")
 	}
-	return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy, "+
-		"so that a merge would mix old and new. Only if the origin was not written since is it good"), RunRevalidate)
+	return refuse(m.COW.Text, Invalid, errors.New("refused: the snapshot is marked invalid. Most often it ran full: later writes to the origin have no copy, "+
+		"and a merge would mix old and new data"), RunRevalidate)
 }
 
 // look opens the merge itself, or in a dry run looks at what it would be.
@@ -77,7 +77,7 @@ func (m *Merge) checkNested() error {
 	if !beginsAsStore(m.COW.Device, m.COW.Identity.Geometry.Offset(m.Beginning)) { // what cannot be read, the merge will tell
 		return nil
 	}
-	return refuse(m.Origin.Text, Unable, errors.New("refused: what the snapshot shows begins as a COW store does, as if the two were swapped"), Force)
+	return refuse(m.Origin.Text, Unable, errors.New("refused: chunk 0 of the snapshot starts with a COW header: are COW and ORIGIN swapped?"), Force)
 }
 
 // checkOrigin refuses an origin that is none, or to which an undo log does not belong. An undo log
@@ -93,7 +93,7 @@ func (m *Merge) checkOrigin() (err error) {
 		return m.session.checkBelongs(m.COW, m.Origin.Device, false, Force)
 	}
 	if v := m.Origin.Volume; v != nil && (v.Snapshot != nil || v.Active != nil) {
-		return refusef(m.Origin.Text, Unable, "refused: is a snapshot, expected an origin")
+		return refusef(m.Origin.Text, Unable, "refused: this is a snapshot, not an origin")
 	}
 	err = m.Origin.check()
 	if err != nil && !(m.request.Force && errors.Is(err, errSwapped)) {
@@ -121,7 +121,7 @@ func (m *Merge) checkSound() (err error) {
 	case merging == check.ForcedMerge && m.request.Steps == 0:
 		r.with(ForceBeyond)
 	}
-	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0]}, Remedy{Do: RunCheck, Origin: m.Origin.Text})
+	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0], Origin: m.Origin.Text}, Remedy{Do: RunCheck, Origin: m.Origin.Text})
 	return r
 }
 
@@ -166,8 +166,8 @@ func (m *Merge) checkBearing() error {
 	if m.Replaced == "" || m.request.Force {
 		return nil
 	}
-	return refuse(m.Origin.Text, Unable, fmt.Errorf("refused: it bears %s, which the merge would remove or replace: is it the snapshot's origin, "+
-		"and not the disk or the physical volume that has that?", m.Replaced), Force)
+	return refuse(m.Origin.Text, Unable, fmt.Errorf("refused: the merge would remove or replace its %s: "+
+		"is it the origin, or the disk or physical volume that holds the origin?", m.Replaced), Force)
 }
 
 // replaced are the bearings of which the snapshot holds something else.

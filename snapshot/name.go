@@ -17,6 +17,9 @@ type Name struct {
 	Volume *volume.Volume // nil where it is a path
 }
 
+// IsPhysical reports whether a file or block device has a physical volume of LVM.
+func IsPhysical(name string) bool { return volume.IsPhysical(name) }
+
 // IsVolume reports whether a name has the form VG/LV.
 func IsVolume(name string) bool {
 	_, _, ok := lvm.SplitName(name)
@@ -37,13 +40,13 @@ func (s *Session) sees() (*volume.Sight, error) {
 
 // find finds out what a name stands for:
 //   - a name that does not have the form VG/LV is a path;
-//   - so is the name of a file, where it was not said where to look for volumes.
+//   - so is the name of a file, where it was not said for this run where to look for volumes.
 //
 // writes is for what is going to be written to: LVM's lock of the group is taken then. The error is a refusal.
 func (s *Session) find(name string, writes bool) (n Name, err error) {
 	n.Text = name
 	group, logical, ok := lvm.SplitName(name)
-	if !ok || len(s.options.Where) == 0 && exists(name) {
+	if !ok || (len(s.options.Where) == 0 || s.options.Usual) && exists(name) {
 		return n, nil
 	}
 	if len(s.options.Where) == 0 {
@@ -81,11 +84,11 @@ func (s *Session) recorded(name, group, logical string, writes bool) (*volume.Vo
 func (s *Session) noSuch(name string, err error) error {
 	switch none := errors.As(err, new(*lvm.NoGroupError)); {
 	case none && exists(name):
-		return refusef(name, Unreadable, "%w; a file has that name, and is ./%s", err, name)
+		return refusef(name, Unreadable, "%w; the file of that name is ./%s", err, name)
 	case !none || len(s.options.Where) > 0:
 		return ofVolume(name, err)
 	}
-	return refuse(name, Unreadable, fmt.Errorf("no such file or directory, and no logical volume: %w", err), LookElsewhere)
+	return refuse(name, Unreadable, fmt.Errorf("not found: no such file, and %w", err), LookElsewhere)
 }
 
 // readRecord finds out what LVM has on record of a snapshot that is active, if its metadata can be read.
@@ -96,10 +99,10 @@ func (s *Session) readRecord(n Name) {
 	group, logical, _ := lvm.SplitName(n.Text)
 	v, err := s.recorded(n.Text, group, logical, false)
 	if err != nil {
-		s.detail(n.Text, "what LVM has on record of it is not known: %v", errors.Unwrap(err))
+		s.detail(n.Text, "LVM's metadata for it cannot be read: %v", errors.Unwrap(err))
 		return
 	}
-	n.Volume.ChunkSectors = v.ChunkSectors
+	n.Volume.ChunkSectors, n.Volume.Created = v.ChunkSectors, v.Created
 }
 
 func exists(path string) bool {

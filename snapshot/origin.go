@@ -36,13 +36,13 @@ func (s *Session) lookAtOrigin(n Name) (*Origin, error) {
 	return orClose(o, o.check())
 }
 
-var errSwapped = errors.New("holds a COW store, expected an origin: are the two swapped?")
+var errSwapped = errors.New("starts with a COW header, so it is not an origin: are COW and ORIGIN swapped?")
 
 // check refuses a device that cannot be an origin. One that cannot be read where a COW store has
 // its header may be one: the rest of it is as good as before.
 func (o *Origin) check() error {
 	if o.Device.Size() < format.SectorSize {
-		return refusef(o.Text, Unable, "has %d bytes, expected an origin", o.Device.Size())
+		return refusef(o.Text, Unable, "too small for an origin: %d bytes", o.Device.Size())
 	}
 	if beginsAsStore(o.Device, 0) {
 		return refuse(o.Text, Unable, errSwapped)
@@ -63,7 +63,7 @@ func beginsAsStore(d *device.Device, offset format.Bytes) bool {
 // checkTarget refuses a device that shows a snapshot, or an origin while one is merged into it.
 func (o *Origin) checkTarget() error {
 	if t, ok := o.Device.Target(); ok && (t.Type == "snapshot" || t.Type == "snapshot-merge") {
-		return refusef(o.Text, Unable, "is a device of the %s target, expected the snapshot's origin", t.Type)
+		return refusef(o.Text, Unable, "is a %s device, not the origin", t.Type)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (o *Origin) checkSize(c *COW, remedies ...Deed) error {
 	if v == nil || v.OriginSize == 0 || v.OriginSize == o.Device.Size() {
 		return nil
 	}
-	return refusef(o.Text, Unable, "refused: it has %d bytes, and the origin of %s has %d",
+	return refusef(o.Text, Unable, "refused: it has %d bytes; the origin of %s has %d",
 		o.Device.Size(), words.Printable(c.Text), v.OriginSize).with(remedies...)
 }
 
@@ -84,7 +84,7 @@ func checkOtherOrigin(cow, origin Name) error {
 	if v == nil || o == nil || v.Snapshot == nil || o.Group == nil || v.Group.UUID == o.Group.UUID && v.Snapshot.Origin.Name == o.Logical.Name {
 		return nil
 	}
-	return refusef(origin.Text, Unable, "refused: is not the origin of %s, which is %s", words.Printable(cow.Text), v.OriginName())
+	return refusef(origin.Text, Unable, "refused: not the origin of %s; that is %s", words.Printable(cow.Text), v.OriginName())
 }
 
 // originOf finds out which origin a snapshot has: the one that is named, or of a logical volume the
@@ -98,7 +98,7 @@ func (s *Session) originOf(cow Name, named string, writes bool) (Name, error) {
 		}
 		return origin, err
 	case cow.Volume == nil:
-		return Name{}, refuse(cow.Text, WrongUse, errors.New("its origin is not known: of VG/LV, in place of a path, it is"), NameOrigin)
+		return Name{}, refuse(cow.Text, WrongUse, errors.New("its origin is not known (only VG/LV needs none named)"), NameOrigin)
 	case cow.Volume.Active != nil:
 		return Name{Text: deviceName(cow.Volume.OriginNumber)}, nil
 	}
@@ -133,7 +133,7 @@ func (s *Session) baseOf(r BaseRequest, cow Name) (b Base, err error) {
 		if o, err = s.lookAtOrigin(cow.beside(v.Snapshot.Origin)); err == nil {
 			b.device = o.Device
 		} else {
-			s.detail(cow.Text, "what its origin holds is not known: %v", err)
+			s.detail(cow.Text, "its origin cannot be read: %v", err)
 		}
 	}
 	if v := cow.Volume; v != nil && (b.Size == 0 || b.Size == format.Bytes(v.OriginSize)) {
@@ -162,14 +162,14 @@ func (o *Origin) checkApart(cow Name, d *device.Device) error {
 	if !o.Device.Overlaps(d) {
 		return nil
 	}
-	return refusef(o.Text, Unable, "is kept on the same bytes as %s, expected the snapshot's origin", words.Printable(cow.Text))
+	return refusef(o.Text, Unable, "overlaps %s: name the snapshot's origin", words.Printable(cow.Text))
 }
 
 // checkApart refuses a device that is to be written and shares bytes with one of those that are read.
 func checkApart(name string, d *device.Device, read ...*device.Device) error {
 	for _, r := range read {
 		if d.Overlaps(r) {
-			return refusef(name, Unable, "lies on the same bytes as %s, which is to be read", words.Printable(r.Path()))
+			return refusef(name, Unable, "overlaps %s, which the command reads", words.Printable(r.Path()))
 		}
 	}
 	return nil

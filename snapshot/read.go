@@ -100,7 +100,7 @@ func (n *Snapshot) openCOW(name Name) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.COW.checkStore("there is no snapshot to be seen", RunCheck); err != nil {
+	if err := n.COW.checkStore("no snapshot to read", RunCheck); err != nil {
 		return err
 	}
 	switch valid := n.COW.Identity.State == look.Valid; {
@@ -109,11 +109,11 @@ func (n *Snapshot) openCOW(name Name) (err error) {
 	case valid:
 		return checkUnused(name.Text, n.COW.Holders)
 	case n.how.writes():
-		return refuse(name.Text, Invalid, errors.New("refused: the snapshot is marked invalid, and can only be read"), AllowInvalid)
+		return refuse(name.Text, Invalid, errors.New("refused: the snapshot is marked invalid and can only be read"), AllowInvalid)
 	case !r.InvalidOK:
-		return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid: mostly it ran full, and what was written to the origin after that has no copy"), AllowInvalid, RunRevalidate)
+		return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid. Most often it ran full: later writes to the origin have no copy"), AllowInvalid, RunRevalidate)
 	}
-	n.session.note(name.Text, Fine, "the snapshot is marked invalid: what was written to the origin since it was lost shows in it, and nobody can tell where")
+	n.session.note(name.Text, Fine, "the snapshot is marked invalid: data written to the origin after that shows in it, and nothing shows where")
 	return nil
 }
 
@@ -130,7 +130,7 @@ func (n *Snapshot) openOrigin(name Name) error {
 		return err
 	}
 	if name.Volume != nil && name.Volume.Snapshot != nil {
-		return refusef(name.Text, Unable, "is a snapshot, expected an origin")
+		return refusef(name.Text, Unable, "this is a snapshot, not an origin")
 	}
 	if n.IsUndo, err = undo.IsLog(n.COW.Device); err != nil {
 		return refuse(n.COW.Text, Unreadable, err)
@@ -147,7 +147,7 @@ func (n *Snapshot) openOrigin(name Name) error {
 // openView opens the snapshot itself, and notes what the check of its store has found.
 func (n *Snapshot) openView() (err error) {
 	if n.IsUndo && n.how.writes() {
-		return refusef(n.COW.Text, Unable, "refused: is an undo log, which can only be read")
+		return refusef(n.COW.Text, Unable, "refused: an undo log can only be read")
 	}
 	w := n.session.walking(n.COW)
 	defer w.End()
@@ -180,10 +180,10 @@ func (n *Snapshot) noteDamage() {
 		if t.Severity != check.Error {
 			continue
 		}
-		doubt, code := "; the snapshot shows the same", Fine
+		doubt, code := "; the snapshot reads the same", Fine
 		switch m := t.Meaning; {
 		case !m.UnlistedCertain:
-			doubt = "; an exception may be lost, and nobody knows of which chunk: none without an exception is certain"
+			doubt = "; an exception may be lost, so every chunk without one is uncertain"
 		case !m.NamedCertain:
 			doubt = ""
 		}
@@ -230,7 +230,7 @@ func (n *Snapshot) checkBearing() error {
 	if len(lost) == 0 {
 		return nil
 	}
-	what := fmt.Sprintf("it bears %s, which the snapshot does not: is it the snapshot's origin, and not the disk or the physical volume that has that?", bearingNames(lost))
+	what := fmt.Sprintf("it holds %s, which the snapshot does not: is it the origin, or the disk or physical volume that holds the origin?", bearingNames(lost))
 	if n.request.DamagedOK {
 		n.session.note(n.Origin.Text, Damaged, "%s", what)
 		return nil
@@ -302,8 +302,8 @@ func checkUnused(name string, by []string) error {
 	if len(by) == 0 {
 		return nil
 	}
-	return refusef(name, Unable, "in use by %s, who may write to it while it is read. "+
-		"If a snapshot is active, read its own device, or deactivate it first", strings.Join(by, ", ")).with(AllowLive)
+	err := fmt.Errorf("in use by %s, which may write to it while dmcow reads", strings.Join(by, ", "))
+	return refuse(name, Unable, words.Hint(err, "if a snapshot is active, read its own device or deactivate it"), AllowLive)
 }
 
 // claimToRead keeps others from writing to a device that is read, and refuses one that somebody may
@@ -385,7 +385,7 @@ func checkStillUnused(name string, by []string) error {
 	if len(by) == 0 {
 		return nil
 	}
-	return refusef(name, Unable, "came into use by %s while it was read", strings.Join(by, ", "))
+	return refusef(name, Unable, "came into use by %s while dmcow read it", strings.Join(by, ", "))
 }
 
 // isLive reports whether somebody may be writing to what is read.

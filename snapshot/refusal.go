@@ -167,7 +167,7 @@ func checkReal(device string, dryRun bool) error {
 	if !dryRun {
 		return nil
 	}
-	return refusef(device, WrongUse, "was planned as a dry run, which opens nothing for writing")
+	return refusef(device, WrongUse, "planned as a dry run, which cannot write")
 }
 
 // nothingWritten is what is to be known after most interruptions.

@@ -36,11 +36,11 @@ func TestRefusals(t *testing.T) {
 		},
 		"look: no volume either": {
 			func(r rig) error { return done(r.Look(Request{COW: "vg9/none"})) },
-			wanted{Unreadable, "vg9/none", "no such file or directory, and no logical volume", []Deed{LookElsewhere}},
+			wanted{Unreadable, "vg9/none", "not found: no such file, and no volume group", []Deed{LookElsewhere}},
 		},
 		"look: behind the end": {
 			func(r rig) error { return done(r.Look(Request{COW: "cow", Part: Part{Offset: 200 * 512}})) },
-			wanted{WrongUse, "cow", "nothing is left of it at offset 102400", nil},
+			wanted{WrongUse, "cow", "offset 102400 is at or past its end", nil},
 		},
 		"look: past the end": {
 			func(r rig) error { return done(r.Look(Request{COW: "cow", Part: Part{Offset: 1 << 30}})) },
@@ -69,7 +69,7 @@ func TestRefusals(t *testing.T) {
 				r.file("cow", make([]byte, 1<<20))
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Blank, "cow", "uninitialized: there is no snapshot to be seen", []Deed{RunCheck}},
+			wanted{Blank, "cow", "uninitialized: no snapshot to read", []Deed{RunCheck}},
 		},
 		"read: a wiped header": {
 			func(r rig) error {
@@ -79,14 +79,14 @@ func TestRefusals(t *testing.T) {
 				r.file("cow", cow)
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Damaged, "cow", "do not activate it", []Deed{WriteHeader, StartAnew, RunCheck}},
+			wanted{Damaged, "cow", "Do not activate it", []Deed{WriteHeader, StartAnew, RunCheck}},
 		},
 		"read: something else": {
 			func(r rig) error {
 				r.file("cow", bytes.Repeat([]byte("text"), 4096))
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Foreign, "cow", "no COW store", []Deed{RunCheck}},
+			wanted{Foreign, "cow", "not a COW store", []Deed{RunCheck}},
 		},
 		"read: a disk in another format": {
 			func(r rig) error {
@@ -105,14 +105,14 @@ func TestRefusals(t *testing.T) {
 				v.Origin = "cow"
 				return done2(r.Read(v))
 			},
-			wanted{Unable, "cow", "is kept on the same bytes as cow", nil},
+			wanted{Unable, "cow", "overlaps cow", nil},
 		},
 		"read: swapped": {
 			func(r rig) error {
 				r.store("origin", sound)
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Unable, "origin", "holds a COW store, expected an origin", nil},
+			wanted{Unable, "origin", "starts with a COW header, so it is not an origin", nil},
 		},
 		"read: the origin is a disk in another format": {
 			func(r rig) error {
@@ -126,7 +126,7 @@ func TestRefusals(t *testing.T) {
 				r.file("origin", make([]byte, 100))
 				return done2(r.Read(of("cow")))
 			},
-			wanted{Unable, "origin", "has 100 bytes, expected an origin", nil},
+			wanted{Unable, "origin", "too small for an origin: 100 bytes", nil},
 		},
 		"read: the origin has what the snapshot lacks": {
 			func(r rig) error {
@@ -154,20 +154,20 @@ func TestRefusals(t *testing.T) {
 				r.store("cow", damaged)
 				return done(r.PlanExport(ExportRequest{ViewRequest: of("cow"), Output: OutputRequest{Name: "out", Mode: Private}}))
 			},
-			wanted{Damaged, "cow", "is not certain", []Deed{AllowDamaged, MountRest, RepairCopy}},
+			wanted{Damaged, "cow", "is uncertain", []Deed{AllowDamaged, MountRest, RepairCopy}},
 		},
 		"export: over a file": {
 			func(r rig) error {
 				r.file("out", []byte("precious"))
 				return done(r.PlanExport(ExportRequest{ViewRequest: of("cow"), Output: OutputRequest{Name: "out", Mode: Private}}))
 			},
-			wanted{Unable, "out", "refused: it is there, with 8 bytes", []Deed{ForceReplace}},
+			wanted{Unable, "out", "refused: the file exists (8 bytes)", []Deed{ForceReplace}},
 		},
 		"export: over the origin": {
 			func(r rig) error {
 				return done(r.PlanExport(ExportRequest{ViewRequest: of("cow"), Output: OutputRequest{Name: "origin", Mode: Private, Force: true}}))
 			},
-			wanted{Unable, "origin", "lies on the same bytes as origin, which is to be read", nil},
+			wanted{Unable, "origin", "overlaps origin, which the command reads", nil},
 		},
 		"export: to a directory": {
 			func(r rig) error {
@@ -184,11 +184,11 @@ func TestRefusals(t *testing.T) {
 				defer f.Close()
 				return done(r.PlanExport(ExportRequest{ViewRequest: of("cow"), Output: OutputRequest{Stream: &Stream{Writer: f, File: f}}}))
 			},
-			wanted{Unable, "origin", "is to be read, and standard output goes to it", nil},
+			wanted{Unable, "origin", "standard output goes to it, and the command reads it", nil},
 		},
 		"initialize: over a store": {
 			func(r rig) error { return done(r.PlanInitialize(WriteRequest{Request: Request{COW: "cow"}})) },
-			wanted{Foreign, "cow", "refused: it holds a COW store, valid", []Deed{ForceOver}},
+			wanted{Foreign, "cow", "refused: it holds a COW store (valid)", []Deed{ForceOver}},
 		},
 		"initialize: no room": {
 			func(r rig) error {
@@ -202,18 +202,18 @@ func TestRefusals(t *testing.T) {
 				r.file("cow", make([]byte, 1<<20))
 				return done(r.PlanInvalidate(WriteRequest{Request: Request{COW: "cow"}}))
 			},
-			wanted{Blank, "cow", "there is no snapshot to mark", nil},
+			wanted{Blank, "cow", "no snapshot to mark", nil},
 		},
 		"invalidate: something else": {
 			func(r rig) error { return done(r.PlanInvalidate(WriteRequest{Request: Request{COW: "text"}})) },
-			wanted{Foreign, "text", "no COW store", nil},
+			wanted{Foreign, "text", "not a COW store", nil},
 		},
 		"revalidate: blank": {
 			func(r rig) error {
 				r.file("cow", make([]byte, 1<<20))
 				return done(r.PlanRevalidate(RevalidateRequest{Request: Request{COW: "cow"}}))
 			},
-			wanted{Blank, "cow", "there is no snapshot to mark", nil},
+			wanted{Blank, "cow", "no snapshot to mark", nil},
 		},
 		"revalidate: damaged": {
 			func(r rig) error {
@@ -232,7 +232,7 @@ func TestRefusals(t *testing.T) {
 				defer v.Close()
 				return v.Check()
 			},
-			wanted{Unable, "cow", "nothing on the COW device tells", []Deed{Assume}},
+			wanted{Unable, "cow", "the COW device does not show", []Deed{Assume}},
 		},
 		"repair: something else": {
 			func(r rig) error {
@@ -255,14 +255,14 @@ func TestRefusals(t *testing.T) {
 			func(r rig) error {
 				return done(r.PlanRepair(RepairRequest{Request: Request{COW: "cow"}, CopyTo: "origin"}))
 			},
-			wanted{Unable, "origin", "exists, expected the name of a new file", nil},
+			wanted{Unable, "origin", "already exists: name a new file", nil},
 		},
 		"create: of other sizes": {
 			func(r rig) error {
 				r.file("image", make([]byte, 4096))
 				return done(r.PlanCreate(CreateRequest{Request: Request{COW: "new"}, Base: "origin", Image: "image"}))
 			},
-			wanted{Unable, "image", "the image is not as large as the origin", nil},
+			wanted{Unable, "image", "the image and the origin differ in size", nil},
 		},
 		"create: over what is read": {
 			func(r rig) error {

@@ -70,7 +70,7 @@ func (p *Edits) write() error {
 	if err := p.undoing.open(p.whole); err != nil {
 		return err
 	}
-	return p.undoing.end(p.apply(p.out, "run the same command again, and it goes on"))
+	return p.undoing.end(p.apply(p.out, "run the same command again to go on"))
 }
 
 // apply applies the plan to a device. then says what is to be known when it was interrupted.
@@ -224,7 +224,7 @@ func (m *Repair) conclude(d look.Device, name string) (done Repaired, err error)
 	o := m.Options
 	o.Device, o.Live = d, false
 	done.Report, err = m.session.checkAll(m.COW, o)
-	return done, failed(name, Unreadable, err, "all of the plan is written, and what came of it was not checked to the end; run the same command again")
+	return done, failed(name, Unreadable, err, "the whole plan is written, but the final check did not finish; run the same command again")
 }
 
 // checkCopyName refuses a file in which no copy can be made.
@@ -234,7 +234,7 @@ func checkCopyName(name string) error {
 	}
 	err := device.CheckCreatable(name)
 	if errors.Is(err, fs.ErrExist) {
-		err = errors.New("exists, expected the name of a new file")
+		err = errors.New("already exists: name a new file")
 	}
 	return failed(name, Unable, err)
 }
@@ -243,7 +243,7 @@ func checkCopyName(name string) error {
 // plan alone.
 func (m *Repair) checkCopy() error {
 	if by := m.COW.Device.Writers(); len(by) > 0 {
-		return refuse(m.COW.Text, Unable, fmt.Errorf("in use by %s, who may write to it while it is copied", strings.Join(by, ", ")))
+		return refuse(m.COW.Text, Unable, fmt.Errorf("in use by %s, which may write to it during the copy", strings.Join(by, ", ")))
 	}
 	if _, err := m.COW.Device.Claim(); err != nil {
 		return refuse(m.COW.Text, Unable, err)
@@ -259,7 +259,7 @@ func (m *Repair) checkCopy() error {
 		return err
 	}
 	if m.Plan.More {
-		return refusef(m.COW.Text, Unable, "there is more to mend than one plan holds: expected a file for the copy")
+		return refusef(m.COW.Text, Unable, "one plan cannot hold all repairs: name a file for the copy")
 	}
 	return nil
 }
@@ -267,7 +267,7 @@ func (m *Repair) checkCopy() error {
 // Private is the mode of a file that holds what a volume did.
 const Private fs.FileMode = 0o600
 
-const nothingLeft = "nothing is left of the copy"
+const nothingLeft = "no part of the copy is kept"
 
 // repairCopy makes a copy of the store, and mends that. It gets its name when it is whole and durable;
 // cut off, nothing is left of it.

@@ -35,7 +35,7 @@ func (s *Session) PlanRevalidate(r RevalidateRequest) (*Revalidate, error) {
 		return nil, err
 	}
 	v := &Revalidate{Edits: p, request: r}
-	if err = v.COW.checkStore("there is no snapshot to mark"); err == nil {
+	if err = v.COW.checkStore("no snapshot to mark"); err == nil {
 		err = v.makePlan()
 	}
 	if err == nil && !v.Marked {
@@ -70,7 +70,7 @@ func (v *Revalidate) Check() error {
 	case v.checked:
 		return nil
 	case !v.request.OriginUnchanged:
-		return refuse(v.COW.Text, Unable, errors.New("refused: nothing on the COW device tells whether the origin was written after the snapshot was lost"), Assume)
+		return refuse(v.COW.Text, Unable, errors.New("refused: the COW device does not show whether the origin was written after the snapshot was lost"), Assume)
 	case v.request.Undo != "" && !v.request.DryRun:
 		if err := v.keep(v.request.Undo); err != nil {
 			return err

@@ -73,6 +73,12 @@ func of(cow string) ViewRequest {
 	return ViewRequest{Request: Request{COW: cow}, Origin: "origin"}
 }
 
+// asRefusal is the refusal that an error is, nil where it is none.
+func asRefusal(err error) (r *Refusal) {
+	errors.As(err, &r)
+	return r
+}
+
 // wanted is a refusal as it should be.
 type wanted struct {
 	code   Code

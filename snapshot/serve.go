@@ -83,7 +83,7 @@ func (v *Served) Sync() error {
 func (v *Served) Commit() {
 	if err := v.snapshot.View.Sync(); err != nil && v.unsynced == nil {
 		v.unsynced = err
-		v.tell(fmt.Errorf("cannot be written any more: %w", err))
+		v.tell(fmt.Errorf("no longer writable: %w", err))
 	}
 }
 
@@ -93,7 +93,7 @@ func (v *Served) Watch() {
 	var by *Refusal
 	if !v.live && !v.moving.Load() && errors.As(v.snapshot.CheckQuiet(), &by) {
 		v.moving.Store(true)
-		v.tell(fmt.Errorf("%s: %w; there are I/O errors from now on", words.Printable(by.Device), by.Err))
+		v.tell(fmt.Errorf("%s: %w; reads and writes fail from now on", words.Printable(by.Device), by.Err))
 	}
 }
 
@@ -113,7 +113,7 @@ func (v *Served) tell(err error) {
 	case v.told[key] || len(v.told) > mostTold:
 		return
 	case len(v.told) == mostTold:
-		n.Text = "there are more errors, which are not told"
+		n.Text = "more errors not shown"
 	}
 	v.told[key] = true
 	v.note(n)

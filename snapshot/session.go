@@ -10,9 +10,11 @@ import (
 
 // Options say where a session looks, and who is told how far it has come.
 type Options struct {
-	// Where has the physical volumes, disks or images on which volumes of LVM are looked for; all block
-	// devices of the machine if it is empty.
+	// Where has the physical volumes, disks or images on which volumes of LVM are looked for, directories that
+	// have some, or patterns of their names; all block devices of the machine if it is empty.
 	Where []string
+	// Usual says that Where holds for all runs, and was not named for this one: a name that a file has is a file's.
+	Usual bool
 	// Host is the system ID of another host, whose volume groups are written to, too.
 	Host string
 	// Patience is how long a lock of LVM's is waited for.

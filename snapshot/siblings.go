@@ -82,7 +82,7 @@ func (m *Merge) siblingSnapshots() (all []lvm.Snapshot, err error) {
 			for _, s := range all {
 				known = append(known, s.COW.Name)
 			}
-			return nil, refusef(name, WrongUse, "is no other snapshot of %s; known are: %s",
+			return nil, refusef(name, WrongUse, "not another snapshot of %s; those are: %s",
 				words.Printable(m.Origin.Text), cmp.Or(strings.Join(known, ", "), "none")).about(TheLost)
 		}
 	}
@@ -103,7 +103,7 @@ func calls(v *volume.Volume, s lvm.Snapshot, name string) bool {
 func (m *Merge) openSibling(sibling lvm.Snapshot) error {
 	t, err := m.session.target(m.Origin.beside(sibling.COW), Request{}, m.request.DryRun)
 	if r := (*Refusal)(nil); errors.As(err, &r) {
-		return refusef(r.Device, r.Code, "%w; it is another snapshot of the origin, and can be neither kept nor given up as it is: mend that, or remove it first (lvremove)", r.Err)
+		return refusef(r.Device, r.Code, "%w; this other snapshot of the origin can be neither kept nor given up: repair or remove it first (lvremove)", r.Err)
 	}
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (m *Merge) against(o *Sibling, err error, first ...Remedy) error {
 	if err == nil {
 		return nil
 	}
-	r := refusef(o.COW.Text, Unable, "refused: the merge would change what this other snapshot of the origin shows: %w", err)
+	r := refusef(o.COW.Text, Unable, "refused: the merge would change the data of this other snapshot of the origin: %w", err)
 	if m.IsUndo {
 		r.with(EndMerge)
 	}
@@ -201,7 +201,7 @@ func (m *Merge) checkRoomOf(o *Sibling) (err error) {
 		return m.against(o, err)
 	}
 	if n := o.Saving; n.Enough > 0 {
-		err := fmt.Errorf("it has room for %s more, and the merge takes %d", words.Count(n.Free, "exception"), n.Chunks)
+		err := fmt.Errorf("it has room for %s more; the merge needs %d", words.Count(n.Free, "exception"), n.Chunks)
 		v := o.COW.Volume
 		return m.against(o, err, Remedy{Do: Extend, Name: v.Group.Name + "/" + v.Logical.Name, Sectors: n.Enough})
 	}
@@ -231,14 +231,14 @@ func (m *Merge) keepSibling(o *Sibling) error {
 	w := m.session.watch(o.COW.Text, Chunks, o.Saving.Chunks)
 	defer w.End()
 	err := o.saver.Save(o.out, m.Origin.Device, w.visit)
-	return written(o.COW.Text, err, "nothing was merged yet; run the same command again")
+	return written(o.COW.Text, err, "nothing is merged yet; run the same command again")
 }
 
 // checkGivingUp refuses a snapshot that cannot be marked invalid, and that the kernel would take for
 // a new one: it would show what it never was.
 func (o *Sibling) checkGivingUp() error {
 	if o.COW.Identity.State != look.Uninitialized && o.COW.Identity.Header.Magic == 0 {
-		return refusef(o.COW.Text, Unable, "refused: it cannot be given up, for it has no header to be marked; remove it first, or mend it")
+		return refusef(o.COW.Text, Unable, "refused: it has no header to mark, so it cannot be given up: remove or repair it first")
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (t *Target) checkWorth(force bool) (err error) {
 	case err != nil && !force:
 		return refuse(t.COW.Text, Unreadable, err)
 	case err != nil:
-		t.Loss = "it cannot be read whole"
+		t.Loss = "it cannot be read to its end"
 	case t.Loss != "" && !force:
 		return refuse(t.COW.Text, Foreign, errors.New("refused: "+t.Loss), ForceOver)
 	}
@@ -99,7 +99,7 @@ func (t *Target) holds() (string, error) {
 	case id.Unfinished:
 		return "", nil // whatever the data that were written before look like
 	case id.State == look.Valid, id.State == look.Invalid:
-		return fmt.Sprintf("it holds a COW store, %s", id.State), nil
+		return fmt.Sprintf("it holds a COW store (%s)", id.State), nil
 	case id.State == look.Uninitialized:
 		blank = !id.Leftover
 	case id.State == look.Damaged && id.Header.Magic != 0:
@@ -113,9 +113,9 @@ func (t *Target) holds() (string, error) {
 	case err != nil:
 		return "", err
 	case bears != "":
-		return "it has the signature of " + bears, nil
+		return "it holds " + bears, nil
 	case t.COW.Identity.Leftover:
-		return "it is not blank behind the first 4096 bytes: a new LVM snapshot over old blocks, or a store whose header was wiped", nil
+		return "the first 4096 bytes are zero, what follows is not: a new LVM snapshot on old blocks, or a lost header", nil
 	case !blank:
 		return "it is not blank", nil
 	}
@@ -162,7 +162,7 @@ func (p *Initialize) Do() error {
 }
 
 // noStore is what an interruption leaves of a new store.
-const noStore = "there is no store; run the same command again"
+const noStore = "no store was written; run the same command again"
 
 // Invalidate is a snapshot that is to be marked invalid.
 type Invalidate struct {
@@ -176,7 +176,7 @@ func (s *Session) PlanInvalidate(r WriteRequest) (*Invalidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return orClose(&Invalidate{t, t.COW.Identity.State == look.Invalid}, t.COW.checkStore("there is no snapshot to mark"))
+	return orClose(&Invalidate{t, t.COW.Identity.State == look.Invalid}, t.COW.checkStore("no snapshot to mark"))
 }
 
 // Do marks the snapshot. The error is a [*Refusal].

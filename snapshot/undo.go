@@ -48,7 +48,7 @@ func (u *undoing) check() error {
 	defer c.Close()
 	for _, d := range append([]*device.Device{u.changed}, u.apart...) {
 		if c.Device.Overlaps(d) {
-			return refusef(u.name, Unable, "is kept on the same bytes as %s", words.Printable(d.Path()))
+			return refusef(u.name, Unable, "overlaps %s", words.Printable(d.Path()))
 		}
 	}
 	isUndo, err := undo.IsLog(c.Device)
@@ -64,10 +64,10 @@ func (u *undoing) check() error {
 	}
 	need := undo.Size(u.geometry, u.chunks)
 	if c.Device.IsBlock() && c.Size() < need {
-		return refusef(u.name, Unable, "too small for the undo log, which takes up to %d sectors: it has %d", need.Sectors(), c.Size().Sectors())
+		return refusef(u.name, Unable, "too small for the undo log: it needs up to %d sectors, the device has %d", need.Sectors(), c.Size().Sectors())
 	}
 	if err != nil {
-		err = fmt.Errorf("refused: is no undo log, and not to be written over: %w", err)
+		err = fmt.Errorf("refused: not an undo log, and dmcow does not write over it: %w", err)
 	}
 	return failed(u.name, Unable, err)
 }
@@ -88,7 +88,7 @@ func (u *undoing) nameIt(of *COW) error {
 		}
 		if err == nil {
 			if !u.missing {
-				u.session.note(of.Text, Fine, "goes on with %s, the undo log of an earlier change of it", words.Printable(u.name))
+				u.session.note(of.Text, Fine, "continues the undo log %s of an earlier change", words.Printable(u.name))
 			}
 			return nil
 		}
@@ -123,7 +123,7 @@ func (u *undoing) open(to *device.Writable) error {
 	}
 	if u.missing && !created {
 		d.Close()
-		return refusef(u.name, Unable, "was not there before, and is now: somebody else has made it")
+		return refusef(u.name, Unable, "another program has just made this file")
 	}
 	if u.log, err = u.session.targetOn(&COW{Name: Name{Text: u.name}}, d, 0); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (u *undoing) close() {
 	case u.log == nil:
 	case u.isUnused():
 		if err := u.log.out.Abandon(); err != nil {
-			u.session.note(u.name, Fine, "nothing was captured in it, and it cannot be removed: %v", err)
+			u.session.note(u.name, Fine, "it is empty and cannot be removed: %v", err)
 		}
 	default:
 		u.log.Close()

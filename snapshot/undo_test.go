@@ -15,7 +15,7 @@ func TestUndoMadeMeanwhile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "undo")
 	devicetest.WriteFile(t, file, []byte("mine"))
 	u := undoing{name: file, missing: true}
-	if err := u.open(nil); err == nil || !strings.Contains(err.Error(), "somebody else has made it") {
+	if err := u.open(nil); err == nil || !strings.Contains(err.Error(), "another program has just made") {
 		t.Errorf("%v", err)
 	}
 	if content, err := os.ReadFile(file); err != nil || string(content) != "mine" {

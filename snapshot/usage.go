@@ -3,8 +3,10 @@ package snapshot
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"dmcow/format"
+	"dmcow/internal/device"
 	"dmcow/internal/volume"
 	"dmcow/store/look"
 )
@@ -15,6 +17,7 @@ type OriginFacts struct {
 	Sectors format.Sectors // of the snapshot, which may be fewer than the origin has; 0 when not known
 	Whole   format.Sectors // of the origin itself; 0 when not known
 	Block   format.Bytes   // its logical block
+	Device  *device.Device // closed; nil where it is not known
 }
 
 // OriginFacts finds out about an origin. The error is a [*Refusal].
@@ -23,7 +26,7 @@ func (s *Session) OriginFacts(r BaseRequest) (OriginFacts, error) {
 	case r.Origin == "" && r.Size == nil:
 		return OriginFacts{Block: format.SectorSize}, nil
 	case r.Origin == "":
-		return OriginFacts{"", r.Size.Sectors(), r.Size.Sectors(), format.SectorSize}, nil
+		return OriginFacts{"", r.Size.Sectors(), r.Size.Sectors(), format.SectorSize, nil}, nil
 	}
 	o, err := s.LookAtOrigin(r.Origin)
 	if err != nil {
@@ -31,7 +34,7 @@ func (s *Session) OriginFacts(r BaseRequest) (OriginFacts, error) {
 	}
 	defer o.Close()
 	sectors := format.Bytes(o.Device.Size()).Sectors()
-	return OriginFacts{o.Device.TableName(), sectors, sectors, format.Bytes(o.Device.LogicalBlockSize())}, nil
+	return OriginFacts{o.Device.TableName(), sectors, sectors, format.Bytes(o.Device.LogicalBlockSize()), o.Device}, nil
 }
 
 // of are the facts of a snapshot of LVM, where nothing was said of its origin: the snapshot may be
@@ -56,6 +59,22 @@ type Used struct {
 	COW    *COW // closed
 	Survey look.Survey
 	Origin OriginFacts
+}
+
+// Created is when LVM made a snapshot, by its record of it; zero where that is not known. Of one that is active the
+// record is read for that.
+func (s *Session) Created(u *Used) time.Time {
+	if v := u.COW.Volume; v != nil && v.Created == 0 {
+		s.readRecord(u.COW.Name)
+	}
+	return created(u.COW.Volume)
+}
+
+func created(v *volume.Volume) time.Time {
+	if v == nil || v.Created == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(v.Created), 0)
 }
 
 // Usage finds out how a COW device is used. The error is a [*Refusal].
@@ -95,7 +114,7 @@ func (u *Used) Unfit() string {
 	case u.Survey.Unreadable() != nil:
 		return "the list cannot be read"
 	case u.COW.Volume != nil && u.COW.Volume.Gone != nil:
-		return "some of the volume is missing"
+		return "part of the volume is missing"
 	case u.Origin.Sectors == 0:
 		return "the origin is not known"
 	case g.ChunkBytes()%u.Origin.Block != 0:

@@ -128,7 +128,7 @@ func TestCreation(t *testing.T) {
 			visited = b
 			return nil
 		}}
-		what := fmt.Sprintf("round %d, chunks of %d sectors, %d bytes", round, sectors, size)
+		what := fmt.Sprintf("round %d, %d-sector chunks, %d bytes", round, sectors, size)
 		measured, err := c.Measure()
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)

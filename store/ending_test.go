@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"dmcow/format"
@@ -267,5 +268,24 @@ func TestInitializeStops(t *testing.T) {
 	}
 	if id, err := look.Identify(d, geometry(t, 8)); err != nil || id.Header.Magic != 0 {
 		t.Errorf("%+v, %v", id, err)
+	}
+}
+
+// TestOpenVisits: who opens a store is told how far it has come, and may end that; an old chunk that is there
+// twice is an error all the same.
+func TestOpenVisits(t *testing.T) {
+	var seen []format.AreaIndex
+	o := store.Options{Table: true, Visit: func(k format.AreaIndex) error {
+		if seen = append(seen, k); len(seen) == 2 {
+			return errBroken
+		}
+		return nil
+	}}
+	if _, err := store.Open(devicetest.Of(storespec.MustCompile(t, "device 400\nheader chunk=1\nfill 100")), o); err != errBroken || !slices.Equal(seen, []format.AreaIndex{0, 1}) {
+		t.Errorf("%v after areas %v", err, seen)
+	}
+	twice := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\nex 0 5 2\nex 1 5 3"))
+	if _, err := store.Open(twice, o); !errors.As(err, new(*store.ExistsError)) {
+		t.Errorf("old chunk 5 twice: %v", err)
 	}
 }

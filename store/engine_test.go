@@ -182,6 +182,12 @@ func TestCopyFailed(t *testing.T) {
 	if err := add(s, d, 2); err != nil {
 		t.Errorf("old chunk 2, whose copy had failed: %v", err)
 	}
+	alone, _ := s.PrepareException(4)
+	ops := len(d.Ops())
+	s.CommitException(alone, false, func(error) {})
+	if len(d.Ops()) > ops {
+		t.Errorf("its copy has failed, and no other is in flight, and %v is done", d.Ops()[ops:])
+	}
 }
 
 // TestNoRoom: each device takes as many exceptions as the kernel would commit,
@@ -251,8 +257,8 @@ func TestOpenRefuses(t *testing.T) {
 	for spec, want := range map[string]string{
 		"device 200\nheader chunk=1 valid=0": "the snapshot is marked invalid",
 		"device 200":                         "no store: the device is uninitialized",
-		"device 200\nraw 0 ff*512":           "no COW store: magic is 0xffffffff, expected 0x70416e53 (SnAp)",
-		"device 200\nheader version=2":       "header: version is 2, expected 1",
+		"device 200\nraw 0 ff*512":           "not a COW store: the magic is 0xffffffff, not 0x70416e53 (SnAp)",
+		"device 200\nheader version=2":       "header: version 2, not 1",
 		"device 34\nheader chunk=1\nfill 32": "area 1 at chunk 34, byte 17408: the list leads past the end of the device; 32 exceptions were read before it",
 	} {
 		_, err := store.Open(devicetest.Of(storespec.MustCompile(t, spec)), store.Options{})

@@ -11,11 +11,11 @@ import (
 var (
 	// ErrNoRoom: the next free chunk does not lie on the device (ENOSPC of
 	// persistent_prepare_exception).
-	ErrNoRoom = errors.New("there is no room for one more exception")
+	ErrNoRoom = errors.New("no room for one more exception")
 	// ErrNoNextArea: there is a chunk, but its exception would fill the last
 	// area that the device has room for. The kernel gives the chunk out, and
 	// drops the snapshot when it cannot clear the next area. It is an ErrNoRoom.
-	ErrNoNextArea = fmt.Errorf("%w: it would fill its area, and the next is not on the device", ErrNoRoom)
+	ErrNoNextArea = fmt.Errorf("%w: it would fill its area, and the next area is not on the device", ErrNoRoom)
 )
 
 // Why nothing can be done with a store.
@@ -46,11 +46,11 @@ type HiddenError struct {
 }
 
 func (e *HiddenError) Error() string {
-	why := "a torn commit may have left it, or a lost sector of the list hides it"
+	why := "a torn commit left it, or a lost sector of the list hides it"
 	if e.Why != "" {
-		why = "no torn commit explains it: " + e.Why
+		why = "a torn commit does not explain it: " + e.Why
 	}
-	return fmt.Sprintf("area %d: the list ends at exception %d, and exception %d stands behind it; %s", e.Area, e.Index, e.First, why)
+	return fmt.Sprintf("area %d: the list ends at slot %d, but slot %d holds an exception; %s", e.Area, e.Index, e.First, why)
 }
 
 // AreaWriteError says that an area could not be written. Exceptions that were

@@ -3,6 +3,7 @@ package store_test
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -34,20 +35,20 @@ func TestIdentify(t *testing.T) {
 		{name: "4096-byte blocks", spec: "device 40\nheader", block: 4096, state: look.Valid, geometry: 8},
 
 		{name: "other magic", spec: "device 40\nheader magic=snap", state: look.Foreign,
-			fault: "no COW store: magic is 0x70616e73, expected 0x70416e53 (SnAp)"},
+			fault: "not a COW store: the magic is 0x70616e73, not 0x70416e53 (SnAp)"},
 		{name: "all ones", spec: "device 40\nraw 0 ff*20480", state: look.Foreign, fault: "0xffffffff"},
 		{name: "version 2", spec: "device 40\nheader version=2", state: look.Damaged, geometry: 8,
-			fault: "header: version is 2, expected 1"},
+			fault: "header: version 2, not 1"},
 		{name: "version 0, invalid", spec: "device 40\nheader version=0 valid=0", state: look.Damaged, geometry: 8,
-			fault: "header: version is 0"},
+			fault: "header: version 0, not 1"},
 		{name: "chunk 0", spec: "device 40\nheader chunk=0", state: look.Damaged,
-			fault: "header: chunk size is 0 sectors: Chunk size is not a power of 2"},
+			fault: "header: chunk size of 0 sectors: Chunk size is not a power of 2"},
 		{name: "chunk 3, version 2", spec: "device 40\nheader chunk=3 version=2", state: look.Damaged,
-			fault: "chunk size is 3 sectors: Chunk size is not a power of 2"},
+			fault: "chunk size of 3 sectors: Chunk size is not a power of 2"},
 		{name: "chunk too high", spec: "device 40\nheader chunk=4194304", state: look.Damaged,
-			fault: "chunk size is 4194304 sectors: Chunk size is too high"},
+			fault: "chunk size of 4194304 sectors: Chunk size is too high"},
 		{name: "chunk smaller than a block", spec: "device 40\nheader chunk=4", block: 4096, state: look.Damaged, geometry: 4,
-			fault: "chunk size is 4 sectors: Chunk size is not a multiple of device blocksize"},
+			fault: "chunk size of 4 sectors: Chunk size is not a multiple of device blocksize"},
 
 		{name: "blank", spec: "device 16", state: look.Uninitialized, fresh: 8},
 		{name: "blank, chunk 1", spec: "device 2", chunk: 1, state: look.Uninitialized, fresh: 1},
@@ -57,17 +58,20 @@ func TestIdentify(t *testing.T) {
 		{name: "leftover behind 64 KiB", spec: "device 3000\nraw 0x5ffff 1", chunk: 512, state: look.Uninitialized, leftover: true, fresh: 512},
 		{name: "blank, chunk larger than 4 KiB", spec: "device 3000\nraw 0x80000 1", chunk: 512, state: look.Uninitialized, fresh: 512},
 		{name: "content that starts with zeros", spec: "device 40\nraw 4 1", state: look.Foreign, fresh: 8,
-			fault: "no COW store: magic is 0, and yet it is not blank"},
+			fault: "not a COW store: the magic is 0, but the device is not blank"},
 		{name: "content at the end of 4 KiB", spec: "device 40\nraw 4095 1", state: look.Foreign, fresh: 8,
 			fault: "magic is 0"},
 		{name: "blank, too small", spec: "device 15", state: look.Damaged,
-			fault: "blank, and too small for a store: 15 sectors, expected at least 16, two chunks"},
+			fault: "blank, and too small for a store: 15 sectors, and two chunks need 16"},
 		{name: "content, too small", spec: "device 15\nraw 9 1", state: look.Foreign, fault: "magic is 0"},
-		{name: "empty", spec: "device 0", state: look.Damaged, fault: "0 bytes, too short for a header"},
+		{name: "unfinished", spec: "device 40\nraw 16 MARK", state: look.Uninitialized, fresh: 8},
+		{name: "unfinished, too small", spec: "device 15\nraw 16 MARK", state: look.Damaged, fault: "dmcow create was interrupted here, and the device is too small"},
+		{name: "unfinished, and something else", spec: "device 40\nraw 15 1\nraw 16 MARK", state: look.Foreign, fresh: 8, fault: "magic is 0"},
+		{name: "empty", spec: "device 0", state: look.Damaged, fault: "0 bytes, too few for a header"},
 		{name: "less than a sector", spec: "device 511b\nheader", state: look.Damaged, fault: "511 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := devicetest.Of(storespec.MustCompile(t, c.spec))
+			d := devicetest.Of(storespec.MustCompile(t, strings.ReplaceAll(c.spec, "MARK", fmt.Sprintf("% x", look.UnfinishedMark))))
 			d.Block = c.block
 			id, err := look.Identify(d, geometry(t, cmp.Or(c.chunk, 8)))
 			if err != nil {
@@ -75,6 +79,9 @@ func TestIdentify(t *testing.T) {
 			}
 			if id.State != c.state || id.Leftover != c.leftover {
 				t.Errorf("state %q, leftover %v", string(id.State), id.Leftover)
+			}
+			if unfinished := strings.Contains(c.spec, "16 MARK") && c.state != look.Foreign; id.Unfinished != unfinished {
+				t.Errorf("unfinished: %v", id.Unfinished)
 			}
 			if id.Geometry.ChunkSectors() != c.geometry || id.Fresh.ChunkSectors() != c.fresh {
 				t.Errorf("geometry %+v, fresh %+v", id.Geometry, id.Fresh)

@@ -89,7 +89,7 @@ func (s *Store) stepBack() error {
 	for i := range s.slots() {
 		x, err := s.exception(i)
 		if err == nil && x.New == 0 {
-			err = fmt.Errorf("area %d at chunk %d: exception %d has become a terminator since the list was read",
+			err = fmt.Errorf("area %d at chunk %d: exception %d became a terminator after the list was read",
 				before, s.geometry.AreaLocation(before), i)
 		}
 		if err != nil {

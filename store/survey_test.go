@@ -38,14 +38,14 @@ func TestSurvey(t *testing.T) {
 		{"sound", "device 200\nheader chunk=1\nfill 40", look.Valid, nil, true, "43/200 3"},
 		{"invalid", "device 200\nheader chunk=1 valid=0\nfill 40", look.Invalid, nil, true, "Invalid"},
 		{"blank", "device 200", look.Uninitialized, nil, true, "16/200 16"},
-		{"foreign", "device 200\nraw 0 31 32 33 34", look.Foreign, []string{"no COW store"}, false, ""},
+		{"foreign", "device 200\nraw 0 31 32 33 34", look.Foreign, []string{"not a COW store"}, false, ""},
 		// The kernel makes a new store of it.
-		{"lost header", "device 200\nheader magic=0 chunk=1\nfill 40", look.Foreign, []string{"no COW store"}, false, "16/200 16"},
+		{"lost header", "device 200\nheader magic=0 chunk=1\nfill 40", look.Foreign, []string{"not a COW store"}, false, "16/200 16"},
 		{"version", "device 200\nheader chunk=1 version=2\nfill 40", look.Damaged, []string{"header: version"}, true, ""},
 		{"cut", "device 34\nheader chunk=1\nfill 32", look.Damaged, []string{"area 1"}, false, ""},
 		{"cut and invalid", "device 34\nheader chunk=1 valid=0\nfill 32", look.Damaged, []string{"area 1"}, false, "Invalid"},
-		{"data off the device", "device 200\nheader chunk=1\nex 0 1 5000", look.Damaged, []string{"area 0, exception 0"}, true, "5001/200 2"},
-		{"both", "device 34\nheader chunk=1\nfill 32\nex 4 1 77", look.Damaged, []string{"area 1", "area 0, exception 4"}, false, ""},
+		{"data off the device", "device 200\nheader chunk=1\nex 0 1 5000", look.Damaged, []string{"area 0 slot 0"}, true, "5001/200 2"},
+		{"both", "device 34\nheader chunk=1\nfill 32\nex 4 1 77", look.Damaged, []string{"area 1", "area 0 slot 4"}, false, ""},
 	} {
 		s := surveyed(t, devicetest.Of(storespec.MustCompile(t, c.spec)))
 		if s.State() != c.state || s.Complete() != c.complete || s.Unreadable() != nil {

@@ -226,6 +226,6 @@ func TestUndoHostile(t *testing.T) {
 	}
 	c := newChanged(t, 1, false)
 	if _, err := undo.New(c.log, c.device, geometry(t, 256), undo.Options{}); !errors.Is(err, undo.ErrChunk) {
-		t.Errorf("chunks of 256 sectors: %v", err)
+		t.Errorf("256-sector chunks: %v", err)
 	}
 }

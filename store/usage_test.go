@@ -290,7 +290,7 @@ func TestUsageOfDamage(t *testing.T) {
 	if u.Free() != 0 {
 		t.Errorf("%d free: the next exception goes to chunk 0, where its data destroys the header", u.Free())
 	}
-	if got, want := u.Fault(), "area 3, exception 7: its new chunk does not lie on the device, which has 800 chunks"; got != want {
+	if got, want := u.Fault(), "area 3 slot 7: its new chunk is past the end of the device (800 chunks)"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	u.End.NextFree, u.End.Highest = math.MaxUint64, math.MaxUint64-1

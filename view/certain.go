@@ -20,7 +20,7 @@ type UncertainError struct {
 }
 
 func (e *UncertainError) Error() string {
-	return fmt.Sprintf("chunk %d of the snapshot, at byte %d, is not certain: %s", e.Old, e.Offset, e.Why)
+	return fmt.Sprintf("chunk %d of the snapshot (byte %d) is uncertain: %s", e.Old, e.Offset, e.Why)
 }
 
 // doubts are what a check has found that leaves doubt about chunks.
@@ -85,7 +85,7 @@ func (d *doubts) noteSharers(b format.Batch) {
 	}
 	for at, x := range b.Exceptions() {
 		if d.shared.Has(uint64(x.New)) && !d.garbage.Has(uint64(at.Area)) {
-			d.doubt(x.Old, fmt.Sprintf("area %d, exception %d: its data chunk, %d, is one of another exception, too", at.Area, at.Index, x.New))
+			d.doubt(x.Old, fmt.Sprintf("area %d slot %d: another exception also has its data chunk %d", at.Area, at.Index, x.New))
 		}
 	}
 }
@@ -109,10 +109,10 @@ func (v *View) checkCertain(old format.OldChunk, listed bool) error {
 	switch {
 	case d.named.Has(uint64(old)):
 		if e.Why = d.reasons[old]; e.Why == "" {
-			e.Why = "its exception is damaged, as others are"
+			e.Why = "its exception is damaged, like others"
 		}
 	case !listed && d.unlisted != "":
-		e.Why = "it has no exception, and one may be lost: " + d.unlisted
+		e.Why = "its exception may be lost: " + d.unlisted
 	default:
 		return nil
 	}

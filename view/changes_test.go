@@ -122,9 +122,9 @@ func TestCompare(t *testing.T) {
 		spec        string
 		grain, size int
 	}{
-		{"device 3000\nheader chunk=2\nfill 400 20\ndata 9", 2 * sector, 430*2*sector + sector},
+		{"device 3000\nheader chunk=2\nfill 411 20\ndata 9", 2 * sector, 430*2*sector + sector},
 		{"device 4000\nheader chunk=8\nfill 300\ndata 9", 8 * sector, 1000 * 8 * sector},
-		{"device 40000\nheader chunk=4096\nfill 4\ndata 9", 4096 * sector, 12 * 4096 * sector},
+		{"device 40000\nheader chunk=4096\nfill 4\ndata 9", 4096 * sector, 9*4096*sector + 3000*sector},
 	} {
 		t.Run(fmt.Sprint(c.grain), func(t *testing.T) {
 			r := newRig(t, c.spec, c.size)

@@ -3,6 +3,8 @@ package view
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -30,24 +32,25 @@ type damage struct {
 // fill 40 has old chunks 3*i in new chunks 2+i, but for the one that is area 1, 34.
 var damages = []damage{
 	{name: "two exceptions of a chunk", spec: "fill 40\nex 5 12 7", uncertain: []uint64{12}, unlisted: true,
-		why: "area 0, exception 5: old chunk 12 has an exception already, area 0, exception 4", errors: 1},
+		why: "area 0 slot 5: old chunk 12 already has an exception, area 0 slot 4", errors: 1},
 	{name: "one data chunk of two", spec: "fill 40\nex 5 15 6", uncertain: []uint64{12, 15},
-		why: "area 0, exception 4: its data chunk, 6, is one of another exception, too", errors: 1},
-	{name: "both", spec: "fill 40\nex 5 12 8", uncertain: []uint64{12, 18}, unlisted: true, why: "area 0, exception 5: old chunk 12 has an exception already", errors: 2},
-	{name: "of one chunk, with another's data", spec: "fill 40\nex 20 12 10", uncertain: []uint64{12, 24}, unlisted: true, why: "old chunk 12 has an exception already", errors: 1},
-	{name: "twice the same", spec: "fill 40\nex 5 12 6", unlisted: true, why: "stands in the list before", errors: 1},
-	{name: "three times, once otherwise", spec: "fill 40\nex 5 12 6\nex 6 12 8", uncertain: []uint64{12}, unlisted: true, why: "area 0, exception", errors: 2},
-	{name: "metadata", spec: "fill 40\nex 5 15 34", uncertain: []uint64{15}, why: "area 0, exception 5: new chunk 34 is metadata area 1", errors: 1},
-	{name: "behind the device", spec: "fill 40\nex 5 15 200", uncertain: []uint64{15}, why: "area 0, exception 5: new chunk 200 does not lie on the device", errors: 1},
-	{name: "over 56 bits", spec: "fill 40\nex 5 15 0x100000000000007", uncertain: []uint64{15}, why: "area 0, exception 5: new chunk 0x100000000000007 does not fit", errors: 1},
-	{name: "all ones", spec: "fill 40\nex 5 15 max", uncertain: []uint64{15}, why: "area 0, exception 5", errors: 1},
-	{name: "an exception of ones", spec: "fill 40\nex 5 max max", unlisted: true, why: "area 0, exception 5", errors: 1},
-	{name: "two of a sector", spec: "fill 40\nex 5 15 max\nex 9 27 max", uncertain: []uint64{15, 27}, unlisted: true, why: "area 0, exception", errors: 2},
-	{name: "out of place", spec: "fill 40\nex 5 15 150", uncertain: []uint64{15}, why: "area 0, exception 5: new chunk 150 is out of place", errors: 1},
-	{name: "without its new chunk", spec: "fill 40\nex 40 7 0", uncertain: []uint64{7}, why: "area 1, exception 8", errors: 1},
-	{name: "behind the origin", spec: "fill 40\nex 5 256 7", unlisted: true, why: "old chunk 256 lies past the end of the origin", errors: 1},
-	{name: "list cut off", spec: "fill 400", unlisted: true, why: "area 2, exception 22: old chunk 258", errors: 1},
-	{name: "hidden", spec: "fill 40\nex 20 0 0", unlisted: true, why: "area 0, exception 21: the list ends at exception 20 of this area, and 11 exceptions stand behind it", errors: 1},
+		why: "area 0 slot 4: another exception also has its data chunk 6", errors: 1},
+	{name: "both", spec: "fill 40\nex 5 12 8", uncertain: []uint64{12, 18}, unlisted: true, why: "area 0 slot 5: old chunk 12 already has an exception", errors: 2},
+	{name: "of one chunk, with another's data", spec: "fill 40\nex 20 12 10", uncertain: []uint64{12, 24}, unlisted: true, why: "old chunk 12 already has an exception", errors: 1},
+	{name: "twice the same", spec: "fill 40\nex 5 12 6", unlisted: true, why: "is already in the list", errors: 1},
+	{name: "three times, once otherwise", spec: "fill 40\nex 5 12 6\nex 6 12 8", uncertain: []uint64{12}, unlisted: true, why: "area 0 slot", errors: 2},
+	{name: "metadata", spec: "fill 40\nex 5 15 34", uncertain: []uint64{15}, why: "area 0 slot 5: new chunk 34 is metadata area 1", errors: 1},
+	{name: "behind the device", spec: "fill 40\nex 5 15 200", uncertain: []uint64{15}, why: "area 0 slot 5: new chunk 200 is past the end of the device", errors: 1},
+	{name: "over 56 bits", spec: "fill 40\nex 5 15 0x100000000000007", uncertain: []uint64{15}, why: "area 0 slot 5: new chunk 0x100000000000007 does not fit", errors: 1},
+	{name: "all ones", spec: "fill 40\nex 5 15 max", uncertain: []uint64{15}, why: "area 0 slot 5", errors: 1},
+	{name: "an exception of ones", spec: "fill 40\nex 5 max max", unlisted: true, why: "area 0 slot 5", errors: 1},
+	{name: "two of a sector", spec: "fill 40\nex 5 15 max\nex 9 27 max", uncertain: []uint64{15, 27}, unlisted: true, why: "area 0 slot", errors: 2},
+	{name: "out of place", spec: "fill 40\nex 5 15 150", uncertain: []uint64{15}, why: "area 0 slot 5: new chunk 150 is out of place", errors: 1},
+	{name: "without its new chunk", spec: "fill 40\nex 40 7 0", uncertain: []uint64{7}, why: "area 1 slot 8", errors: 1},
+	{name: "behind the origin", spec: "fill 40\nex 5 256 7", unlisted: true, why: "old chunk 256 is past the end of the origin", errors: 1},
+	{name: "behind the origin, with another's data", spec: "fill 40\nex 5 256 6", uncertain: []uint64{12}, unlisted: true, errors: 1},
+	{name: "list cut off", spec: "fill 400", unlisted: true, why: "area 2 slot 22: old chunk 258", errors: 1},
+	{name: "hidden", spec: "fill 40\nex 20 0 0", unlisted: true, why: "area 0 slot 21: the list ends at slot 20 of this area, and 11 exceptions follow", errors: 1},
 	{name: "torn", spec: "fill 40\nraw 0x4600 00*0\nex 64 7 150\nex 65 8 151", errors: 0},
 }
 
@@ -84,7 +87,57 @@ func TestDamage(t *testing.T) {
 			for old := range uint64(256) {
 				d.chunk(t, r, v, old)
 			}
+			stretchesOf(t, r, v)
 		})
+	}
+}
+
+// stretchesOf wants the stretches that a view says are uncertain to be the chunks that it does not read,
+// and the first of them to be told; so also of a view of the list alone.
+func stretchesOf(t *testing.T, r *rig, v *View) {
+	t.Helper()
+	unread := make([]bool, v.Size()/sector)
+	for i := range unread {
+		_, err := v.ReadAt(make([]byte, sector), int64(i)*sector)
+		unread[i] = err != nil
+	}
+	want := marked(int(v.Size()), func(at int) bool { return unread[at/sector] })
+	for i, v := range lists(t, r) {
+		var got []Range
+		for r := range v.Uncertain() {
+			got = append(got, r)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("view %d: uncertain are %v, and %v cannot be read", i, got, want)
+		}
+		var first *UncertainError
+		switch told := errors.As(v.FirstUncertain(), &first); {
+		case told != (len(want) > 0):
+			t.Errorf("view %d: the first one is %v", i, v.FirstUncertain())
+		case told && (first.Offset != want[0].Offset || first.Old != format.OldChunk(want[0].Offset/sector)):
+			t.Errorf("view %d: the first one is %v, want byte %d", i, first, want[0].Offset)
+		}
+		if err := v.Close(); err != nil {
+			t.Errorf("view %d: %v", i, err)
+		}
+	}
+}
+
+// TestPastEnd: where each chunk has its exception, and one lies past the snapshot's end, all that can be
+// read is certain, and yet it may be that the snapshot is longer.
+func TestPastEnd(t *testing.T) {
+	const farthest = math.MaxInt64 / sector
+	for past, at := range map[uint64]format.Bytes{20: 20, 21: 21, 1 << 40: 1 << 40, 1<<63 + 7: farthest} {
+		r := newRig(t, fmt.Sprintf("device 200\nheader chunk=1\nfill 20 0\nex 20 %d 22\ndata 9", past), 20*sector)
+		for i, v := range lists(t, r) {
+			for r := range v.Uncertain() {
+				t.Errorf("past %d: view %d: %+v is uncertain", past, i, r)
+			}
+			var u *UncertainError
+			if !errors.As(v.FirstUncertain(), &u) || uint64(u.Old) != past || u.Offset != at*sector || !strings.Contains(u.Why, "past the end") {
+				t.Errorf("past %d: view %d: %v", past, i, v.FirstUncertain())
+			}
+		}
 	}
 }
 
@@ -155,7 +208,7 @@ func TestGarbageArea(t *testing.T) {
 		_, err := v.ReadAt(p, old*sector)
 		good := old%3 == 0 && (old < 96 || old >= 192 && old < 300)
 		var u *UncertainError
-		if good && err != nil || !good && (!errors.As(err, &u) || !strings.Contains(u.Why, "area 1: 30 of the 32 entries")) {
+		if good && err != nil || !good && (!errors.As(err, &u) || !strings.Contains(u.Why, "area 1: 30 of the 32 slots")) {
 			t.Errorf("chunk %d: %v", old, err)
 		}
 	}

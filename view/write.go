@@ -21,11 +21,11 @@ type WriteDevice interface {
 
 // Why a view cannot be written to.
 var (
-	ErrReadOnly = errors.New("the view is open for reading only")
+	ErrReadOnly = errors.New("opened for reading only")
 	// ErrDamaged: the check of the store has found errors.
-	ErrDamaged = errors.New("the store is damaged: it can only be read")
+	ErrDamaged = errors.New("the store is damaged and can only be read")
 	// ErrPastEnd: a write reaches past the snapshot's end. Nothing of it is written.
-	ErrPastEnd = errors.New("the write reaches past the end of the snapshot")
+	ErrPastEnd = errors.New("write past the end of the snapshot")
 )
 
 // WriteError says that the COW device could not be written.
@@ -43,7 +43,7 @@ func (e *WriteError) Unwrap() error { return e.Err }
 // writer is what a view is written through. Its fields belong to whoever holds the lock.
 type writer struct {
 	writing  sync.Mutex
-	store    *store.Store // nil where the view is open for reading only
+	store    *store.Store // nil where opened for reading only
 	to       WriteDevice
 	gathered []store.Pending // exceptions with their data written, not yet committed
 	out      output

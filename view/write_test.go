@@ -198,7 +198,7 @@ func TestWriteMany(t *testing.T) {
 	}
 	want := bytes.Repeat([]byte("many"), chunks*sector/4)
 	for at := 0; at < len(want); {
-		n, err := v.WriteAt(want[at:min(at+1000*sector, len(want))], int64(at))
+		n, err := v.WriteAt(want[at:min(at+1024*sector, len(want))], int64(at))
 		if err != nil {
 			t.Fatal(err)
 		}

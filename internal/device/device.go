@@ -103,7 +103,7 @@ func look(path string) (fs.FileInfo, error) {
 		return nil, words.Pathless(err)
 	}
 	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeDevice {
-		return nil, fmt.Errorf("%s, expected a block device or an image file", kind(info.Mode()))
+		return nil, fmt.Errorf("%s, not a block device or an image file", kind(info.Mode()))
 	}
 	if info.Mode().IsRegular() {
 		return info, nil
@@ -119,7 +119,7 @@ func (d *Device) measure() (err error) {
 		}
 	}
 	if d.size, err = d.file.Seek(0, io.SeekEnd); err != nil {
-		return fmt.Errorf("cannot tell its size: %w", words.Pathless(err))
+		return fmt.Errorf("its size cannot be read: %w", words.Pathless(err))
 	}
 	d.findLargest()
 	return nil
@@ -195,7 +195,7 @@ func (d *Device) Section(offset, size int64) (*Device, error) {
 // it cannot be written.
 func (d *Device) CheckStart() error {
 	if block := d.LogicalBlockSize(); d.base%block != 0 {
-		return fmt.Errorf("offset %d is no multiple of the logical block, %d bytes", d.base, block)
+		return fmt.Errorf("offset %d is not a multiple of the logical block (%d bytes)", d.base, block)
 	}
 	return nil
 }
@@ -203,11 +203,11 @@ func (d *Device) CheckStart() error {
 func (d *Device) checkWithin(offset, size int64) error {
 	switch {
 	case offset < 0 || offset > d.size:
-		return fmt.Errorf("offset %d lies past its end, at %d bytes", offset, d.size)
+		return fmt.Errorf("offset %d is past its end (%d bytes)", offset, d.size)
 	case size < 0:
-		return fmt.Errorf("%d bytes are no length", size)
+		return fmt.Errorf("invalid length of %d bytes", size)
 	case size > d.size-offset:
-		return fmt.Errorf("%d bytes at offset %d reach past its end, at %d bytes", size, offset, d.size)
+		return fmt.Errorf("%d bytes at offset %d reach past its end (%d bytes)", size, offset, d.size)
 	}
 	return nil
 }

@@ -111,9 +111,9 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		dir:                         "is a directory, expected a block device or an image file",
-		fifo:                        "is a pipe, expected",
-		"/dev/null":                 "is a character device, expected",
+		dir:                         "is a directory, not a block device or an image file",
+		fifo:                        "is a pipe, not a block device",
+		"/dev/null":                 "is a character device, not a block device",
 		filepath.Join(dir, "none"):  "no such file or directory",
 		filepath.Join(fifo, "none"): "not a directory",
 	} {

@@ -62,7 +62,7 @@ func (w *Writable) openImage(flags int) (err error) {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return errors.New("was an image file and is no longer")
+		return errors.New("is no longer an image file")
 	}
 	if by := inuse.ImageUsers(w.file, info); len(by) > 0 {
 		return &inuse.BusyError{By: by}

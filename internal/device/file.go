@@ -73,7 +73,7 @@ func (d *Device) IsImage() bool {
 // to nothing is no file when it is looked at, and one when it is to be made.
 func CreateError(path string, err error) error {
 	if info, lerr := os.Lstat(path); errors.Is(err, fs.ErrExist) && lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return errors.New("is a symbolic link that leads nowhere")
+		return errors.New("is a broken symbolic link")
 	}
 	return words.Pathless(err)
 }

@@ -52,7 +52,7 @@ func (d *Device) cut() error {
 		return words.Pathless(err)
 	}
 	if info.Size() < d.base+d.size {
-		return fmt.Errorf("%w: it was cut to %d bytes meanwhile", io.ErrUnexpectedEOF, info.Size())
+		return fmt.Errorf("%w: the file was truncated to %d bytes in between", io.ErrUnexpectedEOF, info.Size())
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func CreateWritable(path string) (w *Writable, created bool, err error) {
 	if err = SyncDirectory(filepath.Dir(path)); err != nil {
 		w.Close()
 		_ = os.Remove(path) // nothing is in it
-		return nil, false, fmt.Errorf("cannot make its name durable: %w", words.Pathless(err))
+		return nil, false, fmt.Errorf("cannot sync its directory: %w", words.Pathless(err))
 	}
 	w.created = true
 	return w, true, nil

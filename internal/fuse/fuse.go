@@ -14,13 +14,13 @@ import (
 // done.
 func Check() error {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return errors.New("cannot be mounted on: there is no /dev/fuse; this kernel has no FUSE, or it is not loaded (modprobe fuse)")
+		return errors.New("cannot mount: /dev/fuse is missing: FUSE is not loaded (modprobe fuse)")
 	}
 	if os.Geteuid() == 0 {
 		return nil
 	}
 	if _, err := fusermount(); err != nil {
-		return errors.New("cannot be mounted on: to mount through FUSE takes root, or fusermount3 (Debian: fuse3)")
+		return errors.New("cannot mount: FUSE needs root, or fusermount3 (Debian: fuse3)")
 	}
 	return nil
 }

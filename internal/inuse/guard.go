@@ -29,7 +29,7 @@ func Guard(name string) (release func(), err error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("LVM cannot be kept from activating %s: %w", name, words.Pathless(err))
+		return nil, fmt.Errorf("cannot keep LVM from activating %s: %w", name, words.Pathless(err))
 	}
 	return release, nil
 }

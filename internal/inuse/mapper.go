@@ -50,7 +50,7 @@ const (
 )
 
 // ErrNoMapper says that there is no device-mapper to ask.
-var ErrNoMapper = errors.New("/dev/mapper/control is missing: this kernel has no device-mapper, or it is not loaded (modprobe dm_mod)")
+var ErrNoMapper = errors.New("/dev/mapper/control is missing: device-mapper is not loaded (modprobe dm_mod)")
 
 // newMapperRequest is a request, with room for an answer of at most size bytes.
 func newMapperRequest(size int, flags uint32) []byte {

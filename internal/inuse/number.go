@@ -102,3 +102,11 @@ func NumberOf(info os.FileInfo) Number {
 	}
 	return n
 }
+
+// InodeOf is the inode of a file, and the number of the device that its file system is on.
+func InodeOf(info os.FileInfo) (on Number, inode uint64) {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return Number{unix.Major(uint64(s.Dev)), unix.Minor(uint64(s.Dev))}, s.Ino
+	}
+	return Number{}, 0
+}

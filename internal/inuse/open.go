@@ -28,7 +28,7 @@ func Reopen(f *os.File, flags int) (*os.File, error) {
 	}
 	if other, _, err = Open(f.Name(), flags); err == nil && inodeOf(other) != inodeOf(f) {
 		other.Close()
-		err = errors.New("its name is another's by now, and /proc is not mounted")
+		err = errors.New("the file was replaced, and /proc is not mounted")
 	}
 	return other, err
 }

@@ -39,8 +39,8 @@ var containers = []magic{
 
 // AboutContainer says what a file of a format is, and what to do about it.
 func AboutContainer(format string) string {
-	return "is a file of the format " + format + ", which holds a disk, but not as it is: convert or unpack it first " +
-		"(qemu-img convert -O raw, ewfmount, zcat); if it is a disk all the same, attach it as one (losetup)"
+	return "is a file of the format " + format + ", not a raw image: convert or unpack it first " +
+		"(qemu-img convert -O raw, ewfmount, zcat). If it is a raw disk after all, attach it with losetup"
 }
 
 // Image is what may be an image file.

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"dmcow/internal/words"
 )
@@ -58,6 +61,9 @@ func (o *Output) File() *os.File {
 	return fileOf(o.Writer)
 }
 
+// Width is how many columns text for people may have on standard output; 0 where it is no terminal.
+func (o *Output) Width() int { return width(o.File()) }
+
 // Errors is standard error: several goroutines write to it, and in the background it becomes
 // something else.
 type Errors struct {
@@ -87,6 +93,31 @@ func (e *Errors) File() *os.File {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return fileOf(e.w)
+}
+
+// Width is how many columns text for people may have on standard error; 0 where it is no terminal.
+func (e *Errors) Width() int { return width(e.File()) }
+
+// usual is how wide a terminal is that does not say.
+const usual = 80
+
+// width is how many columns text on a terminal may have: as COLUMNS says, or the terminal itself; 0 for other files.
+func width(f *os.File) int {
+	if f == nil {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	columns, err := strconv.Atoi(os.Getenv("COLUMNS"))
+	if err != nil || columns <= 0 {
+		columns = int(size.Col)
+	}
+	if columns == 0 {
+		columns = usual
+	}
+	return words.Columns(columns)
 }
 
 func fileOf(w io.Writer) *os.File {

@@ -34,11 +34,11 @@ func (s *Size) UnmarshalText(text []byte) error {
 	over, total := bits.Mul64(n, unit)
 	switch {
 	case errors.Is(err, strconv.ErrRange) || over != 0 || total > math.MaxInt64:
-		return fmt.Errorf("%s is too large", text)
+		return fmt.Errorf("size %s is too large", text)
 	case err != nil || !known:
-		return fmt.Errorf("%q is no size: expected one like 4K, 64KiB, 512M or 8s (sectors)", text)
+		return fmt.Errorf("invalid size %q: write it like 4K, 64KiB, 512M or 8s (sectors)", text)
 	case total%format.SectorSize != 0:
-		return fmt.Errorf("%s is no multiple of a sector, 512 bytes", text)
+		return fmt.Errorf("size %s is not a multiple of a sector (512 bytes)", text)
 	}
 	*s = Size(total)
 	return nil
@@ -75,7 +75,7 @@ func (r *ChunkRange) UnmarshalText(text []byte) error {
 	r.First, err1 = parseNumber(first)
 	r.Last, err2 = parseNumber(last)
 	if err1 != nil || err2 != nil || r.First > r.Last {
-		return fmt.Errorf("%q is no range of chunks: expected A or A-B, with A at most B", text)
+		return fmt.Errorf("invalid range of chunks %q: write A or A-B, with A at most B", text)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ type Number uint64
 func (n *Number) UnmarshalText(text []byte) error {
 	v, err := parseNumber(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is no number", text)
+		return fmt.Errorf("not a number: %q", text)
 	}
 	*n = Number(v)
 	return nil
@@ -108,7 +108,7 @@ type Percent float64
 func (p *Percent) UnmarshalText(text []byte) error {
 	v, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "%"), 64)
 	if err != nil || !(v >= 0 && v <= 100) {
-		return fmt.Errorf("%q is no per cent from 0 to 100", text)
+		return fmt.Errorf("not a percentage from 0 to 100: %q", text)
 	}
 	*p = Percent(v)
 	return nil

@@ -53,7 +53,7 @@ func (m machine) read() (*Host, error) {
 			err = c.Read(text)
 		}
 		if err != nil {
-			return nil, &Error{file, fmt.Errorf("LVM's configuration, which says where its locks are, and which groups are this host's: %w", words.Pathless(err))}
+			return nil, &Error{file, fmt.Errorf("cannot read LVM's configuration (locks, system ID): %w", words.Pathless(err))}
 		}
 	}
 	h := &Host{LockingDir: cmp.Or(c.LockingDir, "/run/lock/lvm"), extra: c.ExtraSystemIDs}
@@ -86,13 +86,13 @@ func (m machine) systemID(c lvm.Config) (string, error) {
 		}
 		return systemIDIn(c.SystemIDFile)
 	}
-	return "", fmt.Errorf("global/system_id_source: %q is not known", c.SystemIDSource)
+	return "", fmt.Errorf("global/system_id_source: unknown value %q", c.SystemIDSource)
 }
 
 func systemID(what, text string) (string, error) {
 	id := lvm.ParseSystemID(text)
 	if id == "" {
-		return "", fmt.Errorf("%s: %q cannot be one", what, text)
+		return "", fmt.Errorf("%s: invalid system ID %q", what, text)
 	}
 	return id, nil
 }
@@ -110,7 +110,7 @@ func systemIDIn(file string) (string, error) {
 			return id, nil
 		}
 	}
-	return "", fmt.Errorf("%s: no line of it can be one", file)
+	return "", fmt.Errorf("%s: no valid system ID in it", file)
 }
 
 // applicationID is what LVM derives its own ID from a machine's by (LVM_APPLICATION_ID).
@@ -125,7 +125,7 @@ func appMachineID(file string) (string, error) {
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) != 16 || !slices.ContainsFunc(key, func(b byte) bool { return b != 0 }) {
-		return "", fmt.Errorf("%s: expected a machine ID, 32 hexadecimal digits", file)
+		return "", fmt.Errorf("%s: not a machine ID (32 hexadecimal digits)", file)
 	}
 	mac := hmac.New(sha256.New, key)
 	mac.Write(applicationID)

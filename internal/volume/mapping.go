@@ -37,9 +37,18 @@ func (v *Volume) Mapping(all []inuse.Mapping) *inuse.Mapping {
 // Table is the device-mapper table of a volume of the group, a line for each segment; a
 // comment, where it cannot be told.
 func (v *Volume) Table(l *lvm.Logical) string {
-	layout, err := v.Group.Layout(l)
+	table, err := v.TableOn(l, (*device.Device).TableName)
 	if err != nil {
 		return fmt.Sprintf("# %v\n", err)
+	}
+	return table
+}
+
+// TableOn is that table with the names that its devices are given.
+func (v *Volume) TableOn(l *lvm.Logical, name func(*device.Device) string) (string, error) {
+	layout, err := v.Group.Layout(l)
+	if err != nil {
+		return "", err
 	}
 	var b strings.Builder
 	start := int64(0)
@@ -52,12 +61,12 @@ func (v *Volume) Table(l *lvm.Logical) string {
 		for _, at := range p.Places {
 			f, missing, err := v.physical(at.On)
 			if err != nil || missing != nil {
-				return fmt.Sprintf("# %v\n", errors.Join(err, missing))
+				return "", errors.Join(err, missing)
 			}
-			fmt.Fprintf(&b, " %s %d", diskOf(f).TableName(), (f.Start+at.Start)/lvm.SectorSize)
+			fmt.Fprintf(&b, " %s %d", name(diskOf(f).Device), (f.Start+at.Start)/lvm.SectorSize)
 		}
 		b.WriteString("\n")
 		start += p.Length
 	}
-	return b.String()
+	return b.String(), nil
 }

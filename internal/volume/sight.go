@@ -5,6 +5,7 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
 	"dmcow/internal/signature"
+	"dmcow/internal/words"
 	"dmcow/lvm"
 )
 
@@ -38,7 +40,7 @@ type Sight struct {
 
 // Options say what to look at, and how.
 type Options struct {
-	Given []string                 // devices; all block devices where none is given
+	Given []string                 // devices, directories that have some, or patterns; all block devices where none is given
 	Tell  func(about, text string) // is called with what the user should know, once with each text
 	// Foreign is the system ID of another host, whose groups are written to all the same.
 	Foreign string
@@ -69,10 +71,14 @@ func Look(o Options) (*Sight, error) {
 	if o.Visit == nil {
 		s.options.Visit = func() error { return nil }
 	}
-	for _, name := range s.candidates() {
-		if err := s.look(name); err != nil {
-			return s, err
+	names, err := s.candidates()
+	for _, name := range names {
+		if err == nil {
+			err = s.look(name)
 		}
+	}
+	if err != nil {
+		return s, err
 	}
 	s.dropHidden()
 	s.Groups = lvm.Read(s.found)
@@ -97,9 +103,16 @@ func (s *Sight) Close() {
 
 // candidates are the devices to look at. LVM's own volumes are none of them, unless they
 // were given: as for LVM, a group in a volume belongs to a virtual machine.
-func (s *Sight) candidates() (names []string) {
-	if len(s.options.Given) > 0 {
-		return s.options.Given
+func (s *Sight) candidates() (names []string, err error) {
+	for _, name := range s.options.Given {
+		all, err := places(name)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, all...)
+	}
+	if len(names) > 0 {
+		return names, nil
 	}
 	var own []string
 	for _, m := range inuse.Mappings() {
@@ -107,7 +120,7 @@ func (s *Sight) candidates() (names []string) {
 			own = append(own, m.Path())
 		}
 	}
-	return slices.DeleteFunc(inuse.Blocks(), func(name string) bool { return slices.Contains(own, name) })
+	return slices.DeleteFunc(inuse.Blocks(), func(name string) bool { return slices.Contains(own, name) }), nil
 }
 
 // look looks at a device, and at the partitions that the kernel shows of it. The error is
@@ -162,7 +175,7 @@ func empty(d *device.Device) string {
 	if format, err := signature.Container(d); err == nil && format != "" {
 		return signature.AboutContainer(format)
 	}
-	return "no physical volume of LVM is on it, or in a partition of it"
+	return "no LVM physical volume on it, or in a partition of it"
 }
 
 // dropHidden leaves a physical volume out where a device that is kept on it shows it, too,
@@ -214,12 +227,12 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 	}
 	if g.SystemID != "" {
 		if h, err := s.host(); err != nil || !h.mayUse(g) {
-			s.say(g.Name, "the volume group belongs to the host %s", g.SystemID)
+			s.say(g.Name, "the volume group belongs to host %s", g.SystemID)
 		}
 	}
 	s.tellCut(g)
 	if g.Exported {
-		return nil, fmt.Errorf("volume group %s is exported, and not to be used: vgimport takes it in", g.Name)
+		return nil, words.Hint(fmt.Errorf("volume group %s is exported", g.Name), "vgimport %s", g.Name)
 	}
 	return g, nil
 }
@@ -229,7 +242,7 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 func (s *Sight) tellCut(g *lvm.Group) {
 	for _, f := range s.on(g) {
 		if f.Length < int64(min(f.Size, math.MaxInt64)) {
-			s.say(f.String(), "is cut off: it has %d bytes, and the physical volume had %d", f.Length, f.Size)
+			s.say(f.String(), "is cut off: %d bytes of a physical volume of %d", f.Length, f.Size)
 		}
 	}
 }
@@ -249,7 +262,11 @@ func (s *Sight) withFaults(err error) error {
 	for _, c := range s.Groups.Unread() {
 		all = append(all, fmt.Errorf("%v: %w", c.On, c.Err))
 	}
-	all = append(all, s.Closed...)
+	for _, c := range s.Closed {
+		if !errors.Is(c, fs.ErrPermission) { // of those, the error speaks already
+			all = append(all, c)
+		}
+	}
 	for i, fault := range all {
 		if i == most {
 			return fmt.Errorf("%w; and %d more", err, len(all)-most)

@@ -2,12 +2,14 @@ package volume
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
+	"dmcow/internal/words"
 	"dmcow/lvm"
 )
 
@@ -17,6 +19,7 @@ type Volume struct {
 	SnapshotSize int64  // of a snapshot, its own, in bytes; 0 where it is none, or that is not known
 	OriginSize   int64  // of a snapshot's origin, in bytes, which may be larger; 0 as above
 	ChunkSectors uint64 // of a snapshot, as LVM has it on record; 0 as above
+	Created      uint64 // of a snapshot, when, in seconds since 1970; 0 as above
 	Merging      bool   // a snapshot that is being merged into its origin
 	Gone         error  // once it was opened: what of it is not there, and why; nil where all is
 
@@ -67,7 +70,7 @@ func (s *Sight) Volume(name string, g *lvm.Group, l *lvm.Logical) *Volume {
 	v := &Volume{Name: name, sight: s, Group: g, Logical: l}
 	if snapshot, err := g.Snapshot(l.Name); err == nil {
 		v.Snapshot, v.SnapshotSize, v.OriginSize = &snapshot, snapshot.Size, g.Size(snapshot.Origin)
-		v.ChunkSectors, v.Merging = snapshot.ChunkSize, snapshot.Merging
+		v.ChunkSectors, v.Merging, v.Created = snapshot.ChunkSize, snapshot.Merging, snapshot.COW.Created
 	}
 	return v
 }
@@ -93,7 +96,7 @@ func (v *Volume) RefuseWriting() error {
 		}
 	}
 	_, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
-		return fmt.Errorf("%w, and with it extents %d to %d of the volume", missing, from, to)
+		return fmt.Errorf("%w; extents %d to %d of the volume are on it", missing, from, to)
 	})
 	return err
 }
@@ -107,14 +110,14 @@ func (v *Volume) unreliable() error {
 		}
 	}
 	if damaged := v.sight.Groups.Damaged(v.Group); len(damaged) > 0 {
-		return fmt.Errorf("the metadata of volume group %s on %v cannot be relied on: %w; vgck --updatemetadata %[1]s writes it anew", v.Group.Name, damaged[0].On, damaged[0].Err)
+		return words.Hint(fmt.Errorf("the metadata of volume group %s on %v is damaged: %w", v.Group.Name, damaged[0].On, damaged[0].Err), "vgck --updatemetadata %s", v.Group.Name)
 	}
 	if stale := v.stale(); stale != nil {
-		return fmt.Errorf("%w; vgextend --restoremissing takes it back", stale)
+		return words.Hint(stale, "vgextend --restoremissing %s DEVICE", v.Group.Name)
 	}
 	for _, f := range v.sight.on(v.Group) {
 		if f.ArrayMember && v.isOn(f.UUID) {
-			return fmt.Errorf("%v is a part of an array of md: what is written to it alone is lost when the array is assembled", f)
+			return fmt.Errorf("%v is a member of an md array: writes to it alone are lost when the array is assembled", f)
 		}
 	}
 	return nil
@@ -124,13 +127,13 @@ func (v *Volume) unreliable() error {
 func (v *Volume) forbidden() error {
 	switch g := v.Group; {
 	case g.Shared():
-		return fmt.Errorf("volume group %s is shared by hosts (lock type %s)", g.Name, cmp.Or(g.LockType, "clvmd"))
+		return fmt.Errorf("volume group %s is shared between hosts (lock type %s)", g.Name, cmp.Or(g.LockType, "clvmd"))
 	case g.ReadOnly:
-		return fmt.Errorf("volume group %s is read-only, by its metadata", g.Name)
+		return fmt.Errorf("volume group %s is read-only", g.Name)
 	case v.Snapshot == nil && v.Logical.ReadOnly:
-		return fmt.Errorf("the volume is read-only: lvchange --permission rw %s/%s makes it writable", g.Name, v.Logical.Name)
+		return words.Hint(errors.New("the volume is read-only"), "lvchange --permission rw %s/%s", g.Name, v.Logical.Name)
 	case v.Merging:
-		return fmt.Errorf("LVM has begun to merge it into %s/%s, and the kernel goes on with that when the origin is activated", g.Name, v.Snapshot.Origin.Name)
+		return fmt.Errorf("LVM has begun to merge it into %s/%s; the kernel goes on when the origin is activated", g.Name, v.Snapshot.Origin.Name)
 	}
 	return nil
 }
@@ -146,7 +149,7 @@ func (v *Volume) foreign() error {
 	if err != nil || h.mayUse(g) {
 		return err
 	}
-	return fmt.Errorf("volume group %s belongs to the host %s, and %v: --foreign-host %[2]s writes to it all the same", g.Name, g.SystemID, h)
+	return words.Hint(fmt.Errorf("volume group %s belongs to host %s, and %v", g.Name, g.SystemID, h), "--foreign-host %s to write anyway", words.Shell(g.SystemID))
 }
 
 // claimed says that a physical volume that the volume is on is one of another group, too: it
@@ -155,7 +158,7 @@ func (v *Volume) claimed() error {
 	for _, other := range v.sight.Groups.All {
 		for _, p := range other.Physical {
 			if other.UUID != v.Group.UUID && v.isOn(p.UUID) {
-				return fmt.Errorf("physical volume %s is one of volume group %s, too (%s)", p.UUID, other.Name, other.UUID)
+				return fmt.Errorf("physical volume %s is also part of volume group %s (%s)", p.UUID, other.Name, other.UUID)
 			}
 		}
 	}
@@ -230,7 +233,7 @@ func (v *Volume) stripes(l lvm.Part, on func(*disk) (*device.Device, error)) (th
 			return 0, nil, gone, nil
 		}
 		if length := max(0, f.Length-at.Start); length < need {
-			missing = fmt.Errorf("%v is cut off: of physical volume %s it has no more than %d bytes of the %d from byte %d on", f, at.On.UUID, length, need, at.Start)
+			missing = fmt.Errorf("%v is cut off: it has %[3]d bytes of physical volume %[2]s, of the %[4]d from byte %[5]d on", f, at.On.UUID, length, need, at.Start)
 			if there = 0; len(l.Places) == 1 {
 				there = length / lvm.SectorSize * lvm.SectorSize
 			}
@@ -249,11 +252,11 @@ func (v *Volume) physical(p *lvm.Physical) (f *lvm.Found, missing, err error) {
 	all := v.sight.Groups.Found(p.UUID)
 	switch len(all) {
 	case 0:
-		return nil, fmt.Errorf("physical volume %s, which was %s, is missing", p.UUID, p.Device), nil
+		return nil, fmt.Errorf("physical volume %s is missing (it was %s)", p.UUID, p.Device), nil
 	case 1:
 		return all[0], nil, misplaced(p, all[0])
 	}
-	return nil, nil, fmt.Errorf("physical volume %s is there %d times: %v and %v; name one with --pv", p.UUID, len(all), all[0], all[1])
+	return nil, nil, words.Hint(fmt.Errorf("physical volume %s exists %d times: %v and %v", p.UUID, len(all), all[0], all[1]), "name one of them with --pv")
 }
 
 // misplaced refuses a physical volume whose extents cover its label or a metadata area.
@@ -261,7 +264,7 @@ func misplaced(p *lvm.Physical, f *lvm.Found) error {
 	start, end := p.Start*lvm.SectorSize, (p.Start+p.Count*p.ExtentSize)*lvm.SectorSize
 	for _, a := range append([]lvm.Area{f.LabelArea()}, f.Metadata...) {
 		if start < a.Offset+a.Size && a.Offset < end {
-			return fmt.Errorf("physical volume %s: its extents begin at byte %d, and LVM's own area at byte %d is among them", p.UUID, start, a.Offset)
+			return fmt.Errorf("physical volume %s: its extents start at byte %d and overlap LVM's own area at byte %d", p.UUID, start, a.Offset)
 		}
 	}
 	return nil
@@ -282,7 +285,7 @@ func (v *Volume) Open() (*device.Device, error) {
 		return OpenMapping(v.Active)
 	}
 	parts, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
-		v.Gone = fmt.Errorf("%w: extents %d to %d of it cannot be read; the rest is", missing, from, to)
+		v.Gone = fmt.Errorf("%w: extents %d to %d cannot be read; the rest can", missing, from, to)
 		v.sight.say(v.Name, "%v", v.Gone)
 		return nil
 	})
@@ -389,7 +392,7 @@ func (d *disk) writable() (*device.Device, error) {
 func (v *Volume) stale() error {
 	for _, p := range v.Group.Physical {
 		if p.Missing && v.isOn(p.UUID) {
-			return fmt.Errorf("physical volume %s was missing when the volume group was changed, and may be old", p.UUID)
+			return fmt.Errorf("physical volume %s may be outdated: it was missing when the volume group was changed", p.UUID)
 		}
 	}
 	return nil

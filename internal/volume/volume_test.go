@@ -70,7 +70,7 @@ func TestCutOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (v.Gone == nil) != (c.gone == "") || v.Gone != nil && !strings.Contains(v.Gone.Error(), c.gone+" of it cannot be read") {
+		if (v.Gone == nil) != (c.gone == "") || v.Gone != nil && !strings.Contains(v.Gone.Error(), c.gone+" cannot be read") {
 			t.Errorf("%s, cut to %d: %v, want %s", c.name, c.cut, v.Gone, c.gone)
 		}
 		if all := strings.Join(*told, "\n"); c.gone != "" && !strings.Contains(all, "is cut off: it has") {

@@ -60,15 +60,15 @@ func Pathless(err error) error {
 	return err
 }
 
-// Bytes is a size in bytes, exact and for people: "2048 bytes (2 KiB)".
+// Bytes is a size in bytes, for people and exact: "2 KiB (2048 bytes)".
 func Bytes[N ~int64 | ~uint64](n N) string {
 	if n < 1024 {
 		return Count(uint64(n), "byte")
 	}
-	return fmt.Sprintf("%s (%s)", Count(uint64(n), "byte"), Size(n))
+	return fmt.Sprintf("%s (%s)", Size(n), Count(uint64(n), "byte"))
 }
 
-// Sectors is a number of sectors, exact and for people: "8 sectors (4 KiB)".
+// Sectors is a number of sectors, for people and exact: "4 KiB (8 sectors)".
 func Sectors[N ~int64 | ~uint64](n N) string {
-	return fmt.Sprintf("%s (%s)", Count(uint64(n), "sector"), Size(uint64(n)*512))
+	return fmt.Sprintf("%s (%s)", Size(uint64(n)*512), Count(uint64(n), "sector"))
 }

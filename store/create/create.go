@@ -24,7 +24,7 @@ type Creation struct {
 
 // ErrOtherSize says that the images are not of one size: the snapshot is as
 // large as its origin.
-var ErrOtherSize = errors.New("the image is not as large as the origin")
+var ErrOtherSize = errors.New("the image and the origin differ in size")
 
 // Measure compares the images and returns the number of chunks in which they
 // differ. It writes nothing.

@@ -80,7 +80,7 @@ func (l *behind) add(index int, raw []byte) error {
 			l.gap = true
 		}
 		if x.New == 0 && x.Old != 0 {
-			l.because("entry %d has an old chunk and no new one", index)
+			l.because("slot %d has an old chunk but no new chunk", index)
 		}
 		index++
 	}
@@ -90,9 +90,9 @@ func (l *behind) add(index int, raw []byte) error {
 func (l *behind) exception(index int, x format.Exception) error {
 	switch {
 	case index/slotsPerSector == l.Index/slotsPerSector:
-		l.because("exception %d is in the sector where the list ends", index)
+		l.because("slot %d is in the sector where the list ends", index)
 	case l.gap, (l.Count == 0 || index != l.Last+1) && index%slotsPerSector != 0:
-		l.because("exception %d comes after a gap that does not end with a sector", index)
+		l.because("the gap before slot %d does not end at a sector", index)
 	}
 	if l.Count == 0 {
 		l.First = index
@@ -119,13 +119,13 @@ func unexplainedNext(d Device, g format.Geometry, h Hidden) string {
 	}
 	next := g.AreaLocation(h.Area + 1)
 	if uint64(next) >= g.Chunks(format.Bytes(d.Size())) {
-		return "the area is full, and the next is not on the device"
+		return "the area is full, and the next one is past the end of the device"
 	}
 	switch blank, err := blank(d, g.Offset(next), g.ChunkBytes()); {
 	case err != nil:
-		return fmt.Sprintf("the area is full, and the next cannot be read: %v", err)
+		return fmt.Sprintf("the area is full, and the next one cannot be read: %v", err)
 	case !blank:
-		return "the area is full, and the next is not blank"
+		return "the area is full, and the next one is not blank"
 	}
 	return ""
 }

@@ -98,7 +98,7 @@ func Identify(d Device, fresh format.Geometry) (Identity, error) {
 		return Identity{}, fmt.Errorf("header at byte 0: %w", err)
 	}
 	if d.Size() < format.SectorSize {
-		fault := fmt.Sprintf("the device has %d bytes, too short for a header", d.Size())
+		fault := fmt.Sprintf("the device has %d bytes, too few for a header", d.Size())
 		return Identity{State: Damaged, Fault: fault, Blank: raw.IsZero(head)}, nil
 	}
 	id := Identity{Header: format.DecodeHeader(head)}
@@ -159,7 +159,7 @@ func (id *Identity) judge(d Device) {
 	id.State = Damaged
 	if h.Magic != format.Magic {
 		id.State = Foreign
-		id.Fault = fmt.Sprintf("no COW store: magic is 0x%08x, expected 0x%08x (SnAp)", h.Magic, uint32(format.Magic))
+		id.Fault = fmt.Sprintf("not a COW store: the magic is 0x%08x, not 0x%08x (SnAp)", h.Magic, uint32(format.Magic))
 		return
 	}
 	g, err := format.NewGeometry(h.ChunkSectors)
@@ -169,9 +169,9 @@ func (id *Identity) judge(d Device) {
 	}
 	switch {
 	case err != nil:
-		id.Fault = fmt.Sprintf("header: chunk size is %d sectors: %v", h.ChunkSectors, err)
+		id.Fault = fmt.Sprintf("header: chunk size of %d sectors: %v", h.ChunkSectors, err)
 	case h.Version != format.Version:
-		id.Fault = fmt.Sprintf("header: version is %d, expected %d", h.Version, format.Version)
+		id.Fault = fmt.Sprintf("header: version %d, not %d", h.Version, format.Version)
 	case h.Valid == 0:
 		id.State = Invalid
 	default:
@@ -193,10 +193,10 @@ func (id Identity) unformatted(d Device, head []byte, g format.Geometry) (Identi
 		id.State = Uninitialized
 	case id.Unfinished:
 		id.State = Damaged
-		id.Fault = "a creation was cut off here, and the device is " + small.Error()
+		id.Fault = "dmcow create was interrupted here, and the device is " + small.Error()
 	case !id.Blank:
 		id.State = Foreign
-		id.Fault = "no COW store: magic is 0, and yet it is not blank. The kernel would make a new store over what there is"
+		id.Fault = "not a COW store: the magic is 0, but the device is not blank. The kernel would write a new store over it"
 	case small != nil:
 		id.State = Damaged
 		id.Fault = "blank, and " + small.Error()
@@ -268,5 +268,5 @@ func (e *StateError) Error() string {
 type TooSmallError struct{ Sectors, Least format.Sectors }
 
 func (e *TooSmallError) Error() string {
-	return fmt.Sprintf("too small for a store: %d sectors, expected at least %d, two chunks", e.Sectors, e.Least)
+	return fmt.Sprintf("too small for a store: %d sectors, and two chunks need %d", e.Sectors, e.Least)
 }

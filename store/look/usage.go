@@ -135,6 +135,6 @@ func (u Usage) Fault() string {
 	if at == nil {
 		return ""
 	}
-	return fmt.Sprintf("area %d, exception %d: its new chunk does not lie on the device, which has %d chunks",
+	return fmt.Sprintf("area %d slot %d: its new chunk is past the end of the device (%d chunks)",
 		at.Area, at.Index, u.Chunks())
 }

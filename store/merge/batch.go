@@ -43,7 +43,7 @@ func (m *merger) sortOnce(b *batch) error {
 	slices.SortFunc(b.all, compare)
 	b.all = slices.Compact(b.all)
 	if len(b.all) < n && !m.Rescue {
-		return fmt.Errorf("%d exceptions stand in the list twice, as an interrupted rescue leaves them", n-len(b.all))
+		return fmt.Errorf("%d exceptions are in the list twice, as an interrupted --rescue leaves them", n-len(b.all))
 	}
 	for i := 1; i < len(b.all); i++ {
 		if x, before := b.all[i], b.all[i-1]; x.Old == before.Old {
@@ -89,9 +89,9 @@ func (m *Prospect) checkException(at format.Place, x format.Exception) error {
 	case x.New < format.FirstData, m.geometry.IsMetadata(x.New):
 		why = "the new chunk is metadata"
 	case uint64(x.New) >= m.chunks:
-		why = fmt.Sprintf("the new chunk does not lie on the COW device, which has %d chunks", m.chunks)
+		why = fmt.Sprintf("the new chunk is past the end of the COW device (%d chunks)", m.chunks)
 	case m.isBeyond(x) && !m.opening.Beyond:
-		why = fmt.Sprintf("the old chunk does not lie on the snapshot, which has %d chunks", m.shown)
+		why = fmt.Sprintf("the old chunk is past the end of the snapshot (%d chunks)", m.shown)
 	default:
 		return nil
 	}

@@ -14,7 +14,7 @@ type BadExceptionError struct {
 }
 
 func (e *BadExceptionError) Error() string {
-	return fmt.Sprintf("area %d, exception %d (old chunk %d, new chunk %d): %s", e.Area, e.Index, e.Old, e.New, e.Why)
+	return fmt.Sprintf("area %d slot %d (%d -> %d): %s", e.Area, e.Index, e.Old, e.New, e.Why)
 }
 
 // TransferError says which chunk could not be read or written.
@@ -45,7 +45,7 @@ func (e *TransferError) Unwrap() error { return e.Err }
 type SyncError struct{ Err error }
 
 func (e *SyncError) Error() string {
-	return fmt.Sprintf("what was written cannot be synced: %v", e.Err)
+	return fmt.Sprintf("cannot sync what was written: %v", e.Err)
 }
 func (e *SyncError) Unwrap() error { return e.Err }
 
@@ -63,7 +63,7 @@ type DifferenceError struct {
 }
 
 func (e *DifferenceError) Error() string {
-	return fmt.Sprintf("sector %d, chunk %d: does not hold what was written there", e.Offset.Sectors(), e.Old)
+	return fmt.Sprintf("sector %d, chunk %d: reads back other data than was written", e.Offset.Sectors(), e.Old)
 }
 
 // TooManyError says that more exceptions would have to be left in the store than can be kept
@@ -71,5 +71,5 @@ func (e *DifferenceError) Error() string {
 type TooManyError struct{ Most int }
 
 func (e *TooManyError) Error() string {
-	return fmt.Sprintf("more than %d chunks cannot be merged, and with this memory no more can be left behind", e.Most)
+	return fmt.Sprintf("more than %d chunks cannot be merged: --memory is too small to leave more behind", e.Most)
 }

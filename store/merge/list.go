@@ -128,7 +128,7 @@ func (l *list) clearBackwards(first, end uint64) error {
 
 func (l *list) sync() error {
 	if err := l.cow.Sync(); err != nil {
-		return fmt.Errorf("the metadata cannot be synced: %w", err)
+		return fmt.Errorf("cannot sync the metadata: %w", err)
 	}
 	return nil
 }

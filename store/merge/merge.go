@@ -128,7 +128,7 @@ func foresee(cow COW, origin look.Device, o Opening) (*Prospect, error) {
 	}
 	g, block := id.Geometry, format.Bytes(origin.LogicalBlockSize())
 	if err := format.CheckChunkSectors(uint32(g.ChunkSectors()), block); err != nil {
-		return nil, fmt.Errorf("chunks of %d sectors on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
+		return nil, fmt.Errorf("%d-sector chunks on an origin with blocks of %d bytes: %w", g.ChunkSectors(), block, err)
 	}
 	p := &Prospect{
 		list:    newList(cow, g),

@@ -36,7 +36,7 @@ type Saver struct {
 type MemoryError struct{ Chunks uint64 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("there is no memory for a bit for each of the origin's %d chunks", e.Chunks)
+	return fmt.Sprintf("not enough memory: the origin has %d chunks, and each needs a bit", e.Chunks)
 }
 
 // lowChunks is of how many chunks the bits have memory also where it cannot be reserved.

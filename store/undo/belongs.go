@@ -23,10 +23,10 @@ type ForeignError struct {
 
 func (e *ForeignError) Error() string {
 	if e.Size != e.Actual {
-		return fmt.Sprintf("the undo log belongs to a device of %d bytes, and this one has %d", e.Size, e.Actual)
+		return fmt.Sprintf("the undo log belongs to a device of %d bytes; this one has %d", e.Size, e.Actual)
 	}
-	return fmt.Sprintf("the undo log does not belong to this device, or something else has been written to it since: "+
-		"byte %d holds neither what the log captured nor what the change wrote there", e.Offset)
+	return fmt.Sprintf("the undo log does not match the device: "+
+		"byte %d holds neither the data from before the change nor from after it", e.Offset)
 }
 
 // CutOffError says that the list of an undo log lost its end: its label says that there
@@ -37,7 +37,7 @@ type CutOffError struct {
 }
 
 func (e *CutOffError) Error() string {
-	return fmt.Sprintf("the undo log is damaged: its list ends at exception %d of area %d, and there were %d", e.Index, e.Area, e.Count)
+	return fmt.Sprintf("the undo log is damaged: its list ends at area %[2]d slot %[1]d; it had %[3]d exceptions", e.Index, e.Area, e.Count)
 }
 
 // IsLog reports whether the store on d is an undo log. The error is one of
@@ -221,7 +221,7 @@ func (c *comparison) area(k format.AreaIndex) error {
 
 func (c *comparison) chunk(l *label, i int, x format.Exception, captured, now []byte) error {
 	if uint64(x.Old) >= uint64((c.size-1)/c.geometry.ChunkBytes())+1 {
-		return fmt.Errorf("the undo log has captured chunk %d, and the device has %d bytes: it is damaged", x.Old, c.size)
+		return fmt.Errorf("the undo log is damaged: it has chunk %d of a device of %d bytes", x.Old, c.size)
 	}
 	at := format.Bytes(x.Old) * c.geometry.ChunkBytes()
 	n := min(c.geometry.ChunkBytes(), c.size-at)

@@ -62,7 +62,7 @@ func (u *Log) split(changes []Change) (all []captive, err error) {
 	for _, c := range changes {
 		length := format.Bytes(len(c.Data))
 		if c.Offset < end || c.Offset%format.SectorSize != 0 || length%format.SectorSize != 0 || c.Offset+length > u.size {
-			return nil, fmt.Errorf("a change of %d bytes at byte %d: expected whole sectors, in order, on a device of %d bytes",
+			return nil, fmt.Errorf("a change of %d bytes at byte %d: not whole sectors in order on a device of %d bytes",
 				length, c.Offset, u.size)
 		}
 		end = c.Offset + length
@@ -169,7 +169,7 @@ func (u *Log) copy(p store.Pending, c captive, i int) error {
 	at := format.Bytes(c.old) * u.geometry.ChunkBytes()
 	length := min(u.geometry.ChunkBytes(), u.size-at)
 	if err := raw.ReadFull(u.origin, data[:length], at); err != nil {
-		return fmt.Errorf("byte %d of the device to be captured: %w", at, err)
+		return fmt.Errorf("byte %d of the device: %w", at, err)
 	}
 	if _, err := u.device.WriteAt(data, int64(u.geometry.Offset(p.New))); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", u.geometry.Offset(p.New), err)

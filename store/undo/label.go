@@ -70,10 +70,10 @@ type labelHead struct {
 const MaxChunk = 128
 
 // ErrChunk says that an undo log was to be made with larger chunks.
-var ErrChunk = fmt.Errorf("the chunks of an undo log have %d sectors at most", MaxChunk)
+var ErrChunk = fmt.Errorf("an undo log has chunks of at most %d sectors", MaxChunk)
 
 // ErrNoLog says that a store is not an undo log.
-var ErrNoLog = errors.New("the store is no undo log: it lacks the label of one")
+var ErrNoLog = errors.New("the store is not an undo log: it has no label")
 
 // castagnoli is made where it is needed: a small store takes no longer than the start.
 var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
@@ -191,7 +191,7 @@ func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.Re
 	for _, c := range changes {
 		now := make([]byte, len(c.Data))
 		if err := raw.ReadFull(device, now, c.Offset); err != nil {
-			return changed, fmt.Errorf("byte %d of the device to be captured: %w", c.Offset, err)
+			return changed, fmt.Errorf("byte %d of the device: %w", c.Offset, err)
 		}
 		sector := int((c.Offset - format.Bytes(old)*l.geometry.ChunkBytes()).Sectors())
 		for at := 0; at < len(now); at += format.SectorSize {

@@ -120,11 +120,11 @@ func Size(g format.Geometry, chunks uint64) format.Bytes {
 // to both is durable then. Other errors are [store.Open]'s, and the device's.
 func Open(log store.WriteDevice, origin Changeable, o Options) (*Log, error) {
 	if err := origin.Sync(); err != nil {
-		return nil, fmt.Errorf("the device to be captured cannot be synced: %w", err)
+		return nil, fmt.Errorf("cannot sync the device: %w", err)
 	}
 	// A run that was killed may have left in the page cache what it never synced.
 	if err := log.Sync(); err != nil {
-		return nil, fmt.Errorf("the undo log cannot be synced: %w", err)
+		return nil, fmt.Errorf("cannot sync the undo log: %w", err)
 	}
 	u, end, err := open(log, origin, o)
 	if err != nil {
@@ -172,7 +172,7 @@ func open(log store.WriteDevice, origin Changeable, o Options) (*Log, format.End
 	return u, end, err
 }
 
-// hiddenVoid reports whether the entries behind the list's end change nothing: a chunk is captured
+// hiddenVoid reports whether the slots behind the end of the list change nothing: a chunk is captured
 // before it is written, so that behind a commit that was torn the device still holds what was
 // captured.
 func (u *Log) hiddenVoid(end format.End) (bool, error) {

@@ -77,7 +77,7 @@ func Valid(g format.Geometry) format.Header {
 
 func writeHeader(d Device, block []byte) error {
 	if err := d.WriteDurable(block, 0); err != nil {
-		return fmt.Errorf("header at byte 0 cannot be written: %w", err)
+		return fmt.Errorf("cannot write the header at byte 0: %w", err)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func Initialize(d Device, g format.Geometry, visit, data func() error) error {
 	block := format.Bytes(Block(d))
 	end := g.Offset(g.AreaLocation(0)) + g.ChunkBytes()
 	if err := WriteZeros(d, block, end-block, visit); err != nil {
-		return fmt.Errorf("area 0 cannot be cleared: %w", err)
+		return fmt.Errorf("cannot clear area 0: %w", err)
 	}
 	if data != nil {
 		if err := data(); err != nil {

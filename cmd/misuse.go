@@ -1,0 +1,40 @@
+package cmd
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"dmcow/internal/argline"
+	"dmcow/internal/stdio"
+	"dmcow/internal/words"
+)
+
+// usageError is wrong use of the command line.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+// misused is wrong use of a command, with where to read on; the command is empty where none was found.
+func misused(command, text string) error {
+	see := "see dmcow " + command + " --help"
+	if command == "" {
+		return usageError{words.Hinted(text, "see dmcow --help")}
+	}
+	return usageError{words.Hinted(command+": "+strings.TrimPrefix(text, command+": "), see)}
+}
+
+// misuse is the error of a command line that cannot be parsed. What is no such
+// error comes from writing the help.
+func misuse(err error) error {
+	var p *kong.ParseError
+	if errors.As(err, new(*stdio.OutputError)) || !errors.As(err, &p) {
+		return err
+	}
+	command := ""
+	if p.Context != nil && p.Context.Selected() != nil {
+		command = p.Context.Selected().Name
+	}
+	return misused(command, words.Printable(argline.Plain(err.Error())))
+}

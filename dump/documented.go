@@ -1,0 +1,109 @@
+package dump
+
+import (
+	"reflect"
+	"strings"
+)
+
+// Document is what a command writes for programs in a format: the manual's tables of fields are made of it.
+type Document struct {
+	Command string // "usage"; empty for a list that a flag of several commands writes
+	Flag    string // "--output json", or the flag that names the file
+	Shape   string // what there is of the type: "an object", "an array of one object a store", "a row a store"
+	Type    reflect.Type
+}
+
+// Documented are all documents. Each field of their types says in its tag doc what it is, and in which unit.
+func Documented() []Document {
+	const (
+		asJSON  = "--output json"
+		asCSV   = "--output csv"
+		object  = "an object"
+		objects = "an array of one object a store"
+		row     = "a row a store"
+	)
+	return []Document{
+		{"dump", asJSON, object, reflect.TypeFor[dumped]()},
+		{"dump", asCSV, "a row an exception, or a run of them", reflect.TypeFor[exceptionRow]()},
+		{"usage", asJSON, objects, reflect.TypeFor[Usage]()},
+		{"check", asJSON, "an object; of several stores an array of one object a store", reflect.TypeFor[checked]()},
+		{"list", asJSON, objects, reflect.TypeFor[Listed]()},
+		{"list", asCSV, row, reflect.TypeFor[Listed]()},
+		{"diff", asJSON, object, reflect.TypeFor[differing]()},
+		{"diff", asCSV, "a row a range", reflect.TypeFor[stretch]()},
+		{"initialize", asJSON, object, reflect.TypeFor[Initialized]()},
+		{"create", asJSON, object, reflect.TypeFor[Created]()},
+		{"invalidate", asJSON, object, reflect.TypeFor[Marked]()},
+		{"revalidate", asJSON, object, reflect.TypeFor[Marked]()},
+		{"merge", asJSON, object, reflect.TypeFor[Merged]()},
+		{"merge", "--failed", "a row a chunk", reflect.TypeFor[failedChunk]()},
+		{"merge-step", asJSON, object, reflect.TypeFor[Stepped]()},
+		{"repair", asJSON, object, reflect.TypeFor[repaired]()},
+		{"export", asJSON, object, reflect.TypeFor[Exported]()},
+		{"", "--log", "an object a line, one a run", reflect.TypeFor[Run]()},
+		{"", "--uncertain", "a row a stretch", reflect.TypeFor[stretch]()},
+	}
+}
+
+// Field is a field of a document.
+type Field struct {
+	Name string // "device"; of what stands in another field, "findings[].rule" or "header.magic"
+	Type string // text, number, true or false, object, or array of these
+	Null bool   // it is null where there is nothing to tell
+	Doc  string
+}
+
+// Fields are the fields of a type of [Documented], in their order, with those of what stands in them.
+func Fields(t reflect.Type) []Field { return fieldsOf(t, "") }
+
+func fieldsOf(t reflect.Type, prefix string) (all []Field) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			all = append(all, fieldsOf(f.Type, prefix)...)
+			continue
+		}
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inner, kind, behind := f.Type, "", ""
+		null := inner.Kind() == reflect.Pointer
+		if null {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Slice {
+			inner, kind, behind = inner.Elem(), "array of ", "[]"
+		}
+		x := Field{prefix + name, kind + kindName(inner), null, f.Tag.Get("doc")}
+		if strings.Contains(options, "omitempty") {
+			x.Doc += "; left out where there is nothing to tell"
+		}
+		all = append(all, x)
+		if inner.Kind() == reflect.Struct {
+			all = append(all, fieldsOf(inner, prefix+name+behind+".")...)
+		}
+	}
+	return all
+}
+
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Struct, reflect.Map:
+		return "object"
+	}
+	return "number"
+}
+
+// Metric is a metric of usage --output prometheus.
+type Metric struct{ Name, Help string }
+
+// Metrics are all metrics, each a gauge with the label device.
+func Metrics() []Metric {
+	all := []Metric{{readable, readableHelp}}
+	for _, m := range metrics {
+		all = append(all, Metric{m.name, m.help})
+	}
+	return all
+}
