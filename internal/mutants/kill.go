@@ -20,6 +20,7 @@ const (
 	timedOut   status = "timed out"
 	survived   status = "survived"
 	notCovered status = "not covered"
+	unknown    status = "" // tests may tell it
 )
 
 // quick is how long a test may take to be run together with others.
@@ -64,16 +65,12 @@ type hunt struct {
 // try runs the tests that could tell a mutant until one does.
 func (h *hunt) try(ctx context.Context, w *worker, m *mutant) error {
 	start := time.Now()
-	telling, reached := reaching(h.all, m)
-	m.Status = survived
-	switch {
-	case !reached:
-		m.Status = notCovered
-	case len(telling) == 0:
-		m.Same = true
-	}
+	telling := judge(h.all, m)
 	if err := w.setMutant(m.Number, false); err != nil {
 		return err
+	}
+	if m.Status == unknown {
+		m.Status = survived // until a test tells it
 	}
 	for _, group := range h.order(m, telling) {
 		var failed *exec.ExitError
@@ -95,6 +92,20 @@ func (h *hunt) try(ctx context.Context, w *worker, m *mutant) error {
 	m.Seconds = time.Since(start).Seconds()
 	h.progress(m)
 	return nil
+}
+
+// judge says what is known of a mutant as soon as the tests were traced, and which of them may tell it.
+func judge(all []*test, m *mutant) (telling []*test) {
+	telling, reached := reaching(all, m)
+	switch {
+	case !reached:
+		m.Status = notCovered
+	case len(telling) == 0:
+		m.Status, m.Same = survived, true
+	default:
+		m.Status = unknown
+	}
+	return telling
 }
 
 func names(group []*test) (all []string) {

@@ -1,6 +1,6 @@
 // Command mutants changes one operator of the code at a time, and sees whether a test notices.
 //
-//	go run ./internal/mutants [-since COMMIT] [-more] [-only REGEXP] [-again FILE] [-workers N] [-json FILE] [-n] [PACKAGE...]
+//	go run ./internal/mutants [-since COMMIT] [-more] [-only REGEXP] [-again FILE] [-workers N] [-json FILE] [-reach | -n] [PACKAGE...]
 //
 // It does not compile once for each mutant: all of them are in the instrumented code, each behind a number, and a
 // control file says which one is alive (package point). The instrumented sources lie over the true ones while the
@@ -48,6 +48,7 @@ type options struct {
 	workers int
 	json    string
 	dryRun  bool
+	reach   bool
 }
 
 func main() {
@@ -55,9 +56,10 @@ func main() {
 	flag.StringVar(&o.since, "since", "", "only mutants on lines that git says were changed since `COMMIT`; without PACKAGE, in "+strings.Join(usual, ", "))
 	flag.BoolVar(&o.more, "more", false, "INVERT_LOGICAL and REMOVE_STATEMENT, too")
 	flag.StringVar(&o.only, "only", "", "only mutants whose line in the list matches `REGEXP`")
-	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json")
+	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json, and are not explained")
 	flag.IntVar(&o.workers, "workers", 1, "how many run at once")
 	flag.StringVar(&o.json, "json", "", "write all that was found to `FILE`")
+	flag.BoolVar(&o.reach, "reach", false, "run each test once, and list the mutants that none of them tells for certain")
 	flag.BoolVar(&o.dryRun, "n", false, "only list the mutants")
 	flag.Parse()
 	patterns := flag.Args()
@@ -101,13 +103,17 @@ func run(ctx context.Context, o options, patterns []string) error {
 	if err := hunted(ctx, o, m, dir, found, mutants, points); err != nil {
 		return err
 	}
-	explained, err := readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
+	explained, err := m.explained()
 	if err != nil {
 		return err
 	}
 	stale := explain(mutants, explained)
-	if o.since != "" || o.only != "" || o.again != "" {
+	if o.since != "" || o.only != "" || o.again != "" || o.reach {
 		stale = nil // not all of a file was looked at
+	}
+	list(os.Stdout, mutants)
+	if o.reach {
+		return nil // who else lives is not known
 	}
 	report(os.Stdout, mutants)
 	for _, e := range stale {
@@ -153,6 +159,12 @@ func hunted(ctx context.Context, o options, m module, dir string, found []*finde
 	if err != nil {
 		return err
 	}
+	if o.reach {
+		for _, x := range mutants {
+			judge(all, x)
+		}
+		return nil
+	}
 	return killAll(ctx, workers, all, mutants)
 }
 
@@ -168,7 +180,7 @@ func (o options) choice(m module) (func(*mutant) bool, error) {
 			return nil, err
 		}
 	}
-	lived, err := o.lived()
+	lived, err := o.lived(m)
 	if err != nil {
 		return nil, err
 	}
@@ -186,8 +198,8 @@ func isIn(line int, all []lines) bool {
 	return false
 }
 
-// lived are the survivors of an earlier run.
-func (o options) lived() (map[string]bool, error) {
+// lived are the survivors of an earlier run that are not explained.
+func (o options) lived(m module) (map[string]bool, error) {
 	if o.again == "" {
 		return nil, nil
 	}
@@ -199,11 +211,22 @@ func (o options) lived() (map[string]bool, error) {
 	if err := json.Unmarshal(content, &before); err != nil {
 		return nil, errors.Join(errors.New(o.again), err)
 	}
+	explained, err := m.explained()
+	if err != nil {
+		return nil, err
+	}
 	lived := map[string]bool{}
 	for _, x := range before {
 		if x.Status == survived || x.Status == notCovered {
 			lived[x.what()] = true
 		}
 	}
+	for _, e := range explained {
+		delete(lived, e.what)
+	}
 	return lived, nil
+}
+
+func (m module) explained() ([]explanation, error) {
+	return readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
 }
