@@ -153,3 +153,61 @@ func TestUndoSyncsWhatItAmends(t *testing.T) {
 		}
 	}
 }
+
+// TestUndoSampleLast: the last area that has exceptions is in each sample, also where it is full and the list ends
+// in the next.
+func TestUndoSampleLast(t *testing.T) {
+	for chunks, last := range map[int64]int64{224: 192, 223: 192, 225: 224} { // area 6 is full, not full, and not the last
+		c := newChanged(t, 1, false)
+		u, err := undo.New(c.log, c.device, c.g, undo.Options{})
+		if err == nil {
+			err = u.Capture(write{0, chunks, 1}.change())
+		}
+		if err == nil {
+			err = u.Close()
+		}
+		if err == nil {
+			err = undo.CheckBelongs(c.log, c.device, true, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.both.Put(last*512, version(last, 9))
+		if err := undo.CheckBelongs(c.log, c.device, true, nil); !errors.As(err, new(*undo.ForeignError)) {
+			t.Errorf("%d chunks, one of the last area was written: %v", chunks, err)
+		}
+	}
+}
+
+// TestUndoCountsAsItGoes: also while a change goes on, a log says how many exceptions were durable when the last ones
+// were begun: a list that loses its end then is noticed.
+func TestUndoCountsAsItGoes(t *testing.T) {
+	for _, x := range []struct {
+		chunk         uint32
+		before, again int64 // chunks that are captured, and then some more
+	}{{2, 59, 1}, {2, 60, 1}, {2, 61, 1}, {2, 62, 2}, {4, 31, 1}, {4, 62, 1}, {4, 72, 3}} {
+		c := newChanged(t, x.chunk, false)
+		u, err := undo.New(c.log, c.device, c.g, undo.Options{})
+		size := int64(x.chunk)
+		if err == nil {
+			err = u.Capture(write{0, x.before * size, 1}.change())
+		}
+		if err == nil {
+			err = u.Capture(write{x.before * size, (x.before + x.again) * size, 1}.change())
+		}
+		if err == nil {
+			err = undo.CheckBelongs(c.log, c.device, false, nil)
+		}
+		if err != nil {
+			t.Fatalf("%+v: %v", x, err)
+		}
+		full := x.before+x.again == int64(c.g.ExceptionsPerArea())
+		for i := x.before / 2; i < x.before+x.again && !full; i++ {
+			c.clear(uint64(i))
+		}
+		var cut *undo.CutOffError
+		if err := undo.CheckBelongs(c.log, c.device, false, nil); !full && (!errors.As(err, &cut) || cut.Count != uint64(x.before)) {
+			t.Errorf("%+v, cut off: %v", x, err)
+		}
+	}
+}
