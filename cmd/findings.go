@@ -121,7 +121,7 @@ func (v *checked) group(w *lines, t check.Tally) error {
 // next is what the user does next: the remedy of what is to be seen to first.
 func (v *checked) next() string {
 	if v.Report.Outcome() == check.Invalid {
-		return "dmcow revalidate --dry-run " + v.target()
+		return "dmcow revalidate --dry-run --assume-origin-unchanged " + v.target()
 	}
 	for _, t := range v.Report.Tallies {
 		first := t.Findings[0]

@@ -100,7 +100,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	case snapshot.RunRepair:
 		return "dmcow repair " + name + " first"
 	case snapshot.RunRevalidate:
-		return "dmcow revalidate --dry-run " + name + " to see what it costs to mark it valid again"
+		return "dmcow revalidate --dry-run --assume-origin-unchanged " + name + " to see what it costs to mark it valid again"
 	case snapshot.WriteHeader:
 		return fmt.Sprintf("dmcow repair --header %ds --valid 0|1 %s to write the header again", x.Sectors, name)
 	case snapshot.StartAnew:

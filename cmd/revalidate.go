@@ -60,8 +60,9 @@ func (c *revalidateCmd) Run(a *app) error {
 	return a.told(c.result, record, "")
 }
 
-// preview says what it takes to do what was only looked at.
+// preview says what it takes to do what was only looked at. Its status is of a command that was refused for that.
 func (a *app) preview(name string) error {
+	a.status |= statusFailed
 	w := linesTo(a.stdout)
 	w.line("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost", words.Printable(name))
 	a.tellHints("--assume-origin-unchanged, if you know that it was not")
