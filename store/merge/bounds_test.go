@@ -3,6 +3,7 @@ package merge
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,5 +217,18 @@ func TestStepsStop(t *testing.T) {
 	told = 0
 	if result, err := r.step(Options{}, 10, stop); err != errPlace || told != 2 || result.Chunks != 2 || len(mustList(t, r)) != 1 {
 		t.Errorf("%+v, %v after %d", result, err, told)
+	}
+}
+
+// TestTwice: of exceptions that stand in the list twice, as only an interrupted rescue leaves them, it is said how
+// many there are.
+func TestTwice(t *testing.T) {
+	r := newRig(t, "device 99\nheader chunk=1\nfill 3 0\nex 3 0 2\nex 4 1 3\ndata 9", 50)
+	m, err := Open(r.cow, r.origin, Opening{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Run(small(100, 1024)); err == nil || !strings.HasPrefix(err.Error(), "2 exceptions") {
+		t.Errorf("%v", err)
 	}
 }
