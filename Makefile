@@ -26,7 +26,7 @@ build:
 # The pages of the manual (man build/man/man8/dmcow.8) and the completions of bash, zsh and fish, from the command
 # line's own model. Pages bear the date of SOURCE_DATE_EPOCH, or of the last commit.
 man:
-	$(GO) run ./internal/manual man build/man
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(packaging/version | cut -d' ' -f3)} $(GO) run ./internal/manual man build/man
 
 completions:
 	$(GO) run ./internal/manual completions build/completions

@@ -244,7 +244,7 @@ func TestSurvivingHeader(t *testing.T) {
 		}
 	}
 	r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nheader chunk=8 magic=0x50 valid=0\nfill 9"))})
-	if said := first(t, r, "bad-magic").Remedy(); !strings.Contains(said, "keep the other fields") || !strings.Contains(said, "8 sectors, valid 0") {
+	if said := first(t, r, "bad-magic").Remedy(); !strings.Contains(said, "keep the other fields") || !strings.Contains(said, "8-sector chunks, valid 0") {
 		t.Error(said)
 	}
 	r = report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 4000\nheader chunk=9"))})

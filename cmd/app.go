@@ -39,7 +39,7 @@ type app struct {
 type globals struct {
 	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
-	Log     path `placeholder:"FILE" help:"Append a line to FILE, a run log, as JSON: the command line, when and where it ran, each device's identity, digests, findings and the exit status."`
+	Log     path `placeholder:"FILE" help:"Append a JSON line to FILE, a run log for evidence: command line, time, host, each device's identity, digests, findings, exit status."`
 	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
 }
 
@@ -79,7 +79,9 @@ func (a *app) told(r result, record any, words string) error {
 	if words == "" {
 		return nil
 	}
-	return a.print("%s\n", words)
+	w := linesTo(a.stdout)
+	w.line("%s", words)
+	return w.err
 }
 
 // made says that a file was written, or a device, and how much it holds.

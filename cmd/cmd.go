@@ -2,7 +2,6 @@
 package cmd
 
 import (
-	"embed"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"dmcow/cmd/manual"
 	"dmcow/dump"
 	"dmcow/internal/early"
 	"dmcow/internal/process"
@@ -159,18 +159,9 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 	return kong.Must(c, options...)
 }
 
-// manual has a text for each command.
-//
-//go:embed manual/*.txt
-var manual embed.FS
-
 func addManual(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
-		text, err := manual.ReadFile("manual/" + command.Name + ".txt")
-		if err != nil {
-			return err
-		}
-		command.Detail = helpText(string(text))
+		command.Detail = manual.Help(command.Name)
 		if strings.Contains(command.Detail, "{rules}") {
 			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", ruleNames())
 		}

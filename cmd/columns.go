@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
@@ -16,17 +17,23 @@ type column struct {
 	Right bool // its cells end in one line, as numbers should
 }
 
-// rows writes a table. On a terminal that is too narrow for it, it goes without bars, and where that does not help,
-// each row becomes a sheet, so that a long name breaks no row. A cell of "-" does not apply.
+// rows writes a table, of rows with bars of so many cells.
 func (a *app) rows(head []column, of func(cells int) [][]string) error {
-	width := a.stdout.Width()
+	text, err := fitted(head, of, a.stdout.Width())
+	if err != nil {
+		return err
+	}
+	return a.print("%s", text)
+}
+
+// fitted is a table for a terminal of a width, 0 for any. Where that is too narrow, it goes without bars, and where that does not help,
+// each row becomes a sheet, so that a long name breaks no row. A cell of "-" does not apply; a column that has no
+// others is left out.
+func fitted(head []column, of func(cells int) [][]string, width int) (string, error) {
 	for _, cells := range []int{10, 0} {
-		text, err := table(head, of(cells))
-		if err != nil {
-			return err
-		}
-		if width == 0 || widest(text) <= width {
-			return a.print("%s", text)
+		text, err := table(used(head, of(cells)))
+		if err != nil || width == 0 || widest(text) <= width {
+			return text, err
 		}
 	}
 	var all []string
@@ -39,7 +46,23 @@ func (a *app) rows(head []column, of func(cells int) [][]string) error {
 		}
 		all = append(all, words.Sheet(pairs, width))
 	}
-	return a.print("%s", strings.Join(all, "\n"))
+	return strings.Join(all, "\n"), nil
+}
+
+// used are the columns in which some row has more than a dash.
+func used(head []column, rows [][]string) ([]column, [][]string) {
+	var names []column
+	cut := make([][]string, len(rows))
+	for i, c := range head {
+		if !slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "-" }) {
+			continue
+		}
+		names = append(names, c)
+		for n, row := range rows {
+			cut[n] = append(cut[n], row[i])
+		}
+	}
+	return names, cut
 }
 
 func widest(text string) (n int) {
@@ -52,13 +75,10 @@ func widest(text string) (n int) {
 // table is rows under a head. It has no lines to be drawn: it is read on the consoles of rescue systems, too.
 func table(head []column, rows [][]string) (string, error) {
 	var names []string
-	var align []tw.Align
-	for _, c := range head {
+	for i, c := range head {
 		names = append(names, c.Head)
 		if c.Right {
-			align = append(align, tw.AlignRight)
-		} else {
-			align = append(align, tw.AlignLeft)
+			alignRight(names, rows, i)
 		}
 	}
 	var b, trimmed strings.Builder
@@ -68,8 +88,8 @@ func table(head []column, rows [][]string) (string, error) {
 			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone},
 		})),
 		tablewriter.WithHeaderAutoFormat(tw.Off),
-		tablewriter.WithHeaderAlignmentConfig(tw.CellAlignment{PerColumn: align}),
-		tablewriter.WithRowAlignmentConfig(tw.CellAlignment{PerColumn: align}),
+		tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithTrimSpace(tw.Off),
 		tablewriter.WithRowAutoWrap(tw.WrapNone),
 		tablewriter.WithPadding(tw.Padding{Right: "  ", Overwrite: true}))
 	t.Header(names)
@@ -83,4 +103,17 @@ func table(head []column, rows [][]string) (string, error) {
 		trimmed.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
 	return trimmed.String(), nil
+}
+
+// alignRight has the cells of a column end in one line. (The library's own alignment adds nothing where a column has
+// no padding on its left.)
+func alignRight(head []string, rows [][]string, column int) {
+	rows = append(slices.Clone(rows), head)
+	wide := 0
+	for _, row := range rows {
+		wide = max(wide, words.Width(row[column]))
+	}
+	for _, row := range rows {
+		row[column] = strings.Repeat(" ", wide-words.Width(row[column])) + row[column]
+	}
 }

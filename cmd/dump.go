@@ -87,7 +87,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (loo
 	}
 	p := a.newProgress(w.Text, string(snapshot.Areas), w.Areas())
 	if isTerminal(a.stdout.File()) {
-		p.bar = nil // it would disturb what is written
+		p.NoBar() // it would disturb what is written
 	}
 	defer p.End()
 	end, err := dump.Exceptions(a.stdout, d, c.Output, c.selection(), func(k format.AreaIndex) error { return p.Visit(uint64(k)) })

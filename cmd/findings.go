@@ -112,7 +112,7 @@ func (v *checked) group(w *lines, t check.Tally) error {
 	if first := t.Findings[0]; first.Remedy() != "" {
 		w.line("  repair: %s", first.Remedy())
 		if c := v.app.command(first, v.target(), v.origin()); c != "" && c != v.next() && first.Remedy() != v.next() {
-			w.plain("          " + words.Command(c, w.columns))
+			w.plain(words.Command("          "+c, w.columns))
 		}
 	}
 	return w.err

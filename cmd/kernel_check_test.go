@@ -41,7 +41,7 @@ func TestKernelCheckOfALiveDevice(t *testing.T) {
 		default:
 		}
 		status, stdout, stderr := dmcow("check", "--origin", origin, cow)
-		if status != 0 || stderr != "" || !strings.Contains(stdout, "figures may move") {
+		if status != 0 || stderr != "" || !strings.Contains(stdout, "figures may change") {
 			t.Fatalf("exit status %d: %s%s", status, stdout, stderr)
 		}
 	}

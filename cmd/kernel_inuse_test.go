@@ -40,7 +40,7 @@ func TestKernelReadersSeeWho(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"check", cowFile}, {"usage", cowFile}} {
-		if stdout, _ := expect(t, 0, args...); !strings.Contains(stdout, "figures may move") {
+		if stdout, _ := expect(t, 0, args...); !strings.Contains(stdout, "figures may change") {
 			t.Errorf("%q: %s", args, stdout)
 		}
 	}

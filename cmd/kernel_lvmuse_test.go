@@ -349,7 +349,7 @@ func TestKernelLVMAway(t *testing.T) {
 		},
 	}.start(t)
 	l.lvm("vgexport", "vg0")
-	refusedWith(t, "volume group vg0 is exported, and not to be used", "dump", "vg0/here")
+	refusedWith(t, "volume group vg0 is exported", "dump", "vg0/here")
 	if got := list(t, 0); len(got) != 2 {
 		t.Errorf("%+v", got)
 	}

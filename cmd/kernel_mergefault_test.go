@@ -46,7 +46,7 @@ func TestKernelMergeRefused(t *testing.T) {
 
 	table := fmt.Sprintf("0 %d snapshot-merge %s %s P 8", sectors, origin, cow)
 	merging := kernellab.Create(t, "merging", table, false)
-	refusesMerge(t, freeCOW, merging.Path, "expected the snapshot's origin")
+	refusesMerge(t, freeCOW, merging.Path, "device, not the origin")
 	merging.Remove(t)
 
 	// Two loop devices on one file; the file, or its loop device, and a part of it.

@@ -57,7 +57,7 @@ func TestKernelViewOfActiveSnapshots(t *testing.T) {
 			t.Errorf("%q: %s", args, stderr)
 		}
 	}
-	if _, stderr := expect(t, 8, "export", snap, "--origin", origin); !strings.Contains(stderr, "is the snapshot's view") {
+	if _, stderr := expect(t, 8, "export", snap, "--origin", origin); !strings.Contains(stderr, "shows the snapshot; its COW device is") {
 		t.Error(stderr)
 	}
 
@@ -73,7 +73,7 @@ func TestKernelViewOfActiveSnapshots(t *testing.T) {
 	}
 	kernellab.Run(t, "mkfs.ext4", "-q", copied)
 	before := kernellab.MustDigest(t, copied)
-	if _, stderr := expect(t, 8, "export", "--yes", "vg0/snap", "--pv", disk, copied); !strings.Contains(stderr, "the signature of ext4") {
+	if _, stderr := expect(t, 8, "export", "--yes", "vg0/snap", "--pv", disk, copied); !strings.Contains(stderr, "it holds ext4") {
 		t.Error(stderr)
 	}
 	dir := t.TempDir()

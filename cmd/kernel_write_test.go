@@ -216,7 +216,7 @@ func TestKernelCreateOverItsOwnBase(t *testing.T) {
 	refuse := func(cow, base string) {
 		t.Helper()
 		_, stderr := expect(t, 8, "create", "--yes", "--force", "--live", cow, "--origin", base, "--from", image)
-		if !strings.Contains(stderr, "which is to be read") {
+		if !strings.Contains(stderr, "which the command reads") {
 			t.Errorf("%s over %s: %s", cow, base, stderr)
 		}
 	}

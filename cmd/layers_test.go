@@ -19,7 +19,8 @@ import (
 // LVM has its configuration in internal/volume.
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                       {own: []string{"dmcow/cmd"}},
-	"dmcow/cmd":                   {own: []string{"dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/argline", "dmcow/internal/device", "dmcow/internal/dmtable", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/volume", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "github.com/cheggaaa/pb/v3", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
+	"dmcow/cmd/manual":            {},
+	"dmcow/cmd":                   {own: []string{"dmcow/cmd/manual", "dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/argline", "dmcow/internal/device", "dmcow/internal/dmtable", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/volume", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
 	"dmcow/snapshot":              {own: []string{"dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/signature", "dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
 	"dmcow/check":                 {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/repair":                {own: []string{"dmcow/store/look", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
@@ -36,6 +37,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/argline":      {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/bitmap":       {},
 	"dmcow/internal/words":        {},
+	"dmcow/internal/progress":     {own: []string{"dmcow/internal/words"}, others: []string{"github.com/cheggaaa/pb/v3"}},
 	"dmcow/internal/raw":          {},
 	"dmcow/internal/runlog":       {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/record":       {own: []string{"dmcow/dump", "dmcow/snapshot", "dmcow/store/merge"}},
@@ -59,7 +61,7 @@ var layers = map[string]struct{ own, others []string }{
 
 // fenced are the packages of the standard library that only some may import.
 var fenced = map[string][]string{
-	"os":        {"dmcow", "dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/runlog", "dmcow/internal/stdio", "dmcow/internal/volume"},
+	"os":        {"dmcow", "dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/runlog", "dmcow/internal/stdio", "dmcow/internal/volume"},
 	"os/exec":   {"dmcow/internal/signature", "dmcow/internal/fuse"},
 	"os/signal": {"dmcow/internal/process", "dmcow/internal/early"},
 	"syscall":   {"dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/raw", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio"},

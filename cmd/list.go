@@ -52,17 +52,7 @@ func (c *listCmd) Run(a *app) error {
 		a.say("list", "no COW store found")
 		return nil
 	}
-	head := listHead
-	if slices.ContainsFunc(i.All, func(l *snapshot.Listed) bool { return !l.Created().IsZero() }) {
-		head = append(slices.Clone(head), column{Head: "created"})
-	}
-	return a.rows(head, func(cells int) [][]string {
-		rows := a.listRows(i.All, cells)
-		for n := range rows {
-			rows[n] = rows[n][:len(head)]
-		}
-		return rows
-	})
+	return a.rows(listHead, func(cells int) [][]string { return a.listRows(i.All, cells) })
 }
 
 // when is a moment for people, by their clock.
@@ -101,13 +91,14 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 	}
 }
 
-var listHead = []column{{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}}
+var listHead = []column{
+	{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}, {Head: "created"},
+}
 
-// listRows are the rows under listHead, and when each snapshot was made.
 func (a *app) listRows(all []*snapshot.Listed, cells int) (rows [][]string) {
 	for i, u := range record.Listed(all) {
 		l := all[i]
-		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin)}
+		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin), when(l.Created())}
 		if u.Active {
 			row[2] = "yes"
 		}
@@ -127,7 +118,6 @@ func (a *app) listRows(all []*snapshot.Listed, cells int) (rows [][]string) {
 		if l.Merging {
 			row[1] += ", merging"
 		}
-		row = append(row, when(l.Created()))
 		rows = append(rows, row)
 	}
 	return rows

@@ -2,11 +2,11 @@ package cmd
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
+	"dmcow/internal/argline"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
 )
@@ -36,35 +36,5 @@ func misuse(err error) error {
 	if p.Context != nil && p.Context.Selected() != nil {
 		command = p.Context.Selected().Name
 	}
-	return misused(command, words.Printable(plain(err.Error())))
+	return misused(command, words.Printable(argline.Plain(err.Error())))
 }
-
-// phrases are what kong says, and how it is said here.
-var phrases = []struct {
-	kong  *regexp.Regexp
-	plain string
-}{
-	{regexp.MustCompile(`^(--\S+?)(=\S+)? must be one of (.*) but got "(.*)"$`), `$1: invalid value "$4": expected one of $3`},
-	{regexp.MustCompile(`^(--\S+): expected .* but got "EOL" .*$`), `$1: missing value`},
-	{regexp.MustCompile(`^(--\S+): bool value must be .* but got "?(.*?)"?$`), `$1 takes no value, got "$2"`},
-	{regexp.MustCompile(`^expected one of .*$`), `missing command`},
-}
-
-// plain is an error of kong's in the program's own words.
-func plain(text string) string {
-	for _, x := range phrases {
-		if x.kong.MatchString(text) {
-			return strings.ReplaceAll(x.kong.ReplaceAllString(text, x.plain), `"",`, "")
-		}
-	}
-	if flags, ok := strings.CutPrefix(text, "missing flags: "); ok {
-		return "missing " + flagValues.ReplaceAllString(flags, "")
-	}
-	if names, ok := strings.CutPrefix(text, `expected "<`); ok {
-		return "missing " + strings.ToUpper(strings.NewReplacer("<", "", ">", "", `"`, "", " ...", "").Replace(names))
-	}
-	return text
-}
-
-// flagValues are the values of flags, as kong names them.
-var flagValues = regexp.MustCompile(`=\S+?\b`)

@@ -2,8 +2,6 @@ package cmd
 
 import (
 	"io"
-	"regexp"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -12,32 +10,6 @@ import (
 
 // Model is the command line.
 func Model() *kong.Application { return newParser(&cli{}, nil, io.Discard, io.Discard).Model }
-
-// heading begins a section in a text of the manual: a line of capitals.
-var heading = regexp.MustCompile(`(?m)^[A-Z][A-Z0-9 ,/-]+$`)
-
-// helpText is the part of a command's text that --help prints: what stands before the first heading.
-func helpText(text string) string {
-	help, _ := cutHelp(text)
-	return strings.TrimSpace(help)
-}
-
-func cutHelp(text string) (help, rest string) {
-	if at := heading.FindStringIndex(text); at != nil {
-		return text[:at[0]], text[at[0]:]
-	}
-	return text, ""
-}
-
-// Manual is the rest of a command's text: sections for its page.
-func Manual(command string) string {
-	text, err := manual.ReadFile("manual/" + command + ".txt")
-	if err != nil {
-		return ""
-	}
-	_, rest := cutHelp(string(text))
-	return strings.TrimSpace(rest)
-}
 
 // ExitStatus is an exit status of dmcow, one of a sum.
 type ExitStatus struct {

@@ -210,7 +210,7 @@ func TestKernelMountEnds(t *testing.T) {
 	if err := m.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if !m.until("is unmounted; who has the snapshot open can go on") {
+	if !m.until("is unmounted; programs that have the snapshot open can go on") {
 		t.Fatalf("it said %s", &m.said)
 	}
 	if files, err := os.ReadDir(m.dir); err != nil || len(files) > 0 {

@@ -140,7 +140,7 @@ func (m *repairing) apply() error {
 		return err
 	}
 	if len(p.Plan.Steps) > 0 { // nothing is lost by a copy
-		if err := m.app.ask(m.name, "repair %s with %s?", words.Count(p.Faults(), "fault"), words.Count(p.Plan.Writes(), "write")); err != nil {
+		if err := m.app.ask(m.name, "repair %s with %s?", words.Count(p.Faults(), "finding"), words.Count(p.Plan.Writes(), "write")); err != nil {
 			return err
 		}
 	}
@@ -167,7 +167,7 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 	}
 	w := m.text()
 	if done.Faults > 0 {
-		w.line("%s: repaired %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "fault"), lost, a.headline(&done.Report))
+		w.line("%s: repaired %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "finding"), lost, a.headline(&done.Report))
 	} else {
 		w.line("%s: a copy; nothing to repair; %s", words.Printable(done.Written), a.headline(&done.Report))
 	}

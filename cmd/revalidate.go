@@ -62,9 +62,10 @@ func (c *revalidateCmd) Run(a *app) error {
 
 // preview says what it takes to do what was only looked at.
 func (a *app) preview(name string) error {
-	err := a.print("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost\n", words.Printable(name))
+	w := linesTo(a.stdout)
+	w.line("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost", words.Printable(name))
 	a.tellHints("--assume-origin-unchanged, if you know that it was not")
-	return err
+	return w.err
 }
 
 // tellUndo says how what was written to a device is taken back.

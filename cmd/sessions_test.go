@@ -316,7 +316,7 @@ func (b *bench) run(t *testing.T, line string) string {
 		pv, line = "disk1.img:disk2.img", other.Replace(line)
 	}
 	c := exec.Command("sh", "-c", places.Replace(line))
-	c.Env = append(os.Environ(), "DMCOW_PV="+pv)
+	c.Env = append(os.Environ(), "DMCOW_PV="+pv, "TZ=UTC")
 	c.Dir, c.Stdin, c.Stdout, c.Stderr = b.dir, screen, &output, &output
 	_ = c.Run()
 	switch status := c.ProcessState.ExitCode(); {

@@ -103,7 +103,8 @@ func (a *app) ask(path, question string, args ...any) error {
 	}
 	answer := "yes"
 	if !a.flags.Yes {
-		fmt.Fprintf(a.stderr, "dmcow: %s: %s [y/N] ", words.Printable(path), fmt.Sprintf(question, args...))
+		text := fmt.Sprintf("dmcow: %s: %s [y/N]", words.Printable(path), fmt.Sprintf(question, args...))
+		fmt.Fprint(a.stderr, words.Wrap(text, a.stderr.Width(), "  ")+" ")
 		answer = a.answer()
 	}
 	if a.ctx.Err() != nil {

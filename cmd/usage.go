@@ -18,7 +18,7 @@ type usageCmd struct {
 	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
 	Table     bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
-	Script    bool               `help:"With --table: print a shell script in place of them, to show the snapshot read-only (up), and to take that down again (down)."`
+	Script    bool               `help:"With --table: print a shell script that shows the snapshot read-only (up) and takes it down again (down)."`
 	Warn      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
 	Crit      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
 	theOrigin `embed:""`

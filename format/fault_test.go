@@ -266,6 +266,27 @@ func TestAllocation(t *testing.T) {
 	}
 }
 
+// TestHiddenPieces: what is hidden in a large area comes in parts of 64 KiB, the last one as long as the area goes.
+func TestHiddenPieces(t *testing.T) {
+	d := makeStore(512, 3) // areas of 16384 slots
+	for _, size := range []format.Bytes{format.Bytes(d.Size()), 512*512 + 9000*format.ExceptionSize} {
+		w := walkOf(t, d, 512)
+		w.Size, w.Hidden = size, true
+		var got []int
+		end, err := format.Each(w, nil, func(_ *struct{}, b format.Batch) error {
+			got = append(got, b.Len())
+			return nil
+		})
+		want := []int{4096, 4096, 4096, 4096}
+		if size < format.Bytes(d.Size()) {
+			want = []int{4096, 4096, 9000 - 8192}
+		}
+		if !slices.Equal(got, want) || end.Exceptions != 3 || errors.Is(err, format.ErrBeyondDevice) != (len(want) == 3) {
+			t.Errorf("%d bytes: %v slots, %d exceptions, %v", size, got, end.Exceptions, err)
+		}
+	}
+}
+
 // TestAllocationsPerException: there are none, only some for each batch in
 // flight.
 func TestAllocationsPerException(t *testing.T) {

@@ -116,6 +116,27 @@ func TestGeometryCount(t *testing.T) {
 	}
 }
 
+// TestChunksFor has stores of one sector a chunk: 32 exceptions an area, areas at chunks 1, 34 and 67.
+func TestChunksFor(t *testing.T) {
+	g := geometry(t, 1)
+	for _, c := range []struct{ exceptions, data, want uint64 }{
+		{0, 0, 2},    // header and area 0
+		{0, 1, 3},    // chunk 2
+		{1, 1, 3},    //
+		{31, 31, 33}, // chunk 32
+		{32, 31, 35}, // area 1
+		{32, 32, 35}, // area 1, behind chunk 33
+		{33, 33, 36}, // chunk 35
+		{31, 33, 36}, // and one more data chunk than area 0 names
+		{64, 64, 68}, // area 2, behind chunk 66
+		{65, 70, 74},
+	} {
+		if got := g.ChunksFor(c.exceptions, c.data); got != c.want {
+			t.Errorf("%d exceptions, %d data chunks: %d chunks, want %d", c.exceptions, c.data, got, c.want)
+		}
+	}
+}
+
 func TestUnits(t *testing.T) {
 	if format.Sectors(3).Bytes() != 1536 || format.Bytes(1536).Sectors() != 3 || format.Bytes(1535).Sectors() != 2 {
 		t.Error("sectors and bytes do not convert")

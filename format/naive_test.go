@@ -112,6 +112,9 @@ func walked(t testing.TB, w format.Walk, prepared bool) (reading, error) {
 
 func takeApart(list []entry, b format.Batch) []entry {
 	for p := range b.Pieces() {
+		if p.Len() == 0 {
+			panic("a piece without slots")
+		}
 		for i := range p.Len() {
 			x := p.At(i)
 			list = append(list, entry{uint64(p.Area), p.Index + i, uint64(x.Old), uint64(x.New), p.Hidden})

@@ -37,10 +37,7 @@ type job struct {
 // present is the number of area k's slots that are on the device.
 func (l layout) present(k AreaIndex) int {
 	start := l.geometry.Offset(l.geometry.AreaLocation(k))
-	if start >= l.size {
-		return 0
-	}
-	return int(min((l.size-start)/ExceptionSize, Bytes(l.slots)))
+	return int(min((l.size-min(start, l.size))/ExceptionSize, Bytes(l.slots)))
 }
 
 // spans are the parts of areas that make up a job, as offsets and lengths in
@@ -63,7 +60,7 @@ func (l layout) batch(j job, raw []byte) (b Batch, highest NewChunk) {
 	b = Batch{Place: j.Place, slots: l.slots, raw: raw}
 	b.live, highest = scan(raw)
 	end := b.live
-	if l.hidden && end*ExceptionSize < len(raw) {
+	if l.hidden {
 		end += l.slots - b.at(b.live).Index
 	}
 	b.raw = raw[:min(end*ExceptionSize, len(raw))]

@@ -59,7 +59,7 @@ func TestParseSystemID(t *testing.T) {
 	for text, want := range map[string]string{
 		"alpha": "alpha", "  .b e,ta\n": "beta", "Host-1.example+x_y": "Host-1.example+x_y", "-._+": "", "": "", "  \n": "", "._h.": "h.",
 		"localhost": "", "localhost.localdomain": "", "localhost2": "", ".local host": "", "my-localhost": "my-localhost",
-		"Localhost": "Localhost", "höst": "hst", "ä": "", long: long, long + "y": long, "a\x00b": "ab",
+		"Localhost": "Localhost", "höst": "hst", "ä": "", long: long, long + "y": long, "a\x00b": "ab", "09azAZ": "09azAZ", "9/:@[`{Z": "9Z",
 	} {
 		if got := lvm.ParseSystemID(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)

@@ -83,6 +83,15 @@ func TestMBR(t *testing.T) {
 	}
 }
 
+// TestMBRPrimary has a physical volume in the first partition.
+func TestMBRPrimary(t *testing.T) {
+	b := mbrDisk()
+	copy(b[64*512:], pvimage.Volume{UUID: id(3), Size: 100 * 512, Label: 1}.Image())
+	if all := found(t, b); len(all) != 3 || all[0].Partition != 1 || all[0].Start != 64*512 || all[0].Length != 100*512 {
+		t.Errorf("%+v", all)
+	}
+}
+
 // TestMBRCut: a partition that goes on behind the end of an image ends there.
 func TestMBRCut(t *testing.T) {
 	b := mbrDisk()[:2100*512]
@@ -99,6 +108,12 @@ func TestMBRThatIsOdd(t *testing.T) {
 		"itself":    func(b image) { entry(b[2000*512:], 1, 0x05, 1000, 1000) },
 		"away":      func(b image) { entry(b[2000*512:], 1, 0x05, 0xffffff00, 1000) },
 		"too far":   func(b image) { entry(b, 1, 0x8e, 0xffffff00, 10) },
+		"the whole": func(b image) { entry(b, 1, 0x8e, 0, 4096); copy(b[512:1024], b[1009*512:]) },
+		"at its end": func(b image) {
+			entry(b[2000*512:], 1, 0x05, 3000, 96)
+			entry(b[4000*512:], 0, 0x8e, 8, 64)
+			copy(b[4008*512:], pvimage.Volume{UUID: id(3), Size: 64 * 512, Label: 1}.Image())
+		},
 		"not there": func(b image) { entry(b, 1, 0x8e, 100, 0) },
 	} {
 		b := mbrDisk()
@@ -171,6 +186,7 @@ func TestGPTOfLargeBlocks(t *testing.T) {
 	}
 	table := &gpt.Table{LogicalSectorSize: 4096, PhysicalSectorSize: 4096, ProtectiveMBR: true, Partitions: []*gpt.Partition{
 		{Index: 1, Start: 64, Size: 16 * 4096, Type: gpt.LinuxFilesystem}, {Index: 2, Start: 100, Size: 32 * 4096, Type: gpt.LinuxLVM},
+		{Index: 3, Start: 200, Size: 4096, Type: gpt.LinuxLVM},
 	}}
 	if err := table.Write(disk, 4<<20); err != nil {
 		t.Fatal(err)
@@ -180,7 +196,9 @@ func TestGPTOfLargeBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	copy(b[100*4096:], pvimage.Volume{UUID: uuid, Size: 32 * 4096, Label: 1}.Image())
-	if all := found(t, b); len(all) != 1 || all[0].Partition != 2 || all[0].Start != 100*4096 || all[0].Length != 32*4096 {
+	copy(b[200*4096:], pvimage.Volume{UUID: id(3), Size: 4096, Label: 1}.Image()) // one block
+	if all := found(t, b); len(all) != 2 || all[0].Partition != 2 || all[0].Start != 100*4096 || all[0].Length != 32*4096 ||
+		all[1].Partition != 3 || all[1].Start != 200*4096 || all[1].Length != 4096 {
 		t.Errorf("%+v", all)
 	}
 }

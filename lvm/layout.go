@@ -84,7 +84,7 @@ func (g *Group) part(v *Logical, s *Segment) (Part, error) {
 // kind is the type of a volume's first segment, in the words of lvs.
 func (v *Logical) kind() string {
 	s := v.Segments[0]
-	if (s.Type == "striped" || s.Type == "linear") && len(s.Stripes) < 2 {
+	if s.Type == "striped" && len(s.Stripes) < 2 {
 		return "linear"
 	}
 	return s.Type

@@ -298,7 +298,9 @@ func TestLayout(t *testing.T) {
 		{segment(`type = "striped" stripes = ["origin", 0]`), "extents 0 to 9 of vg0/v lie on the volume origin, of type linear"},
 		{segment(`type = "striped" stripes = ["nowhere", 0]`), `lie on "nowhere", which does not exist`},
 		{segment(`type = "striped" stripes = ["pv0", 991]`), "from 991 on of physical volume pv0, which has 1000"},
-		{segment(`type = "striped" stripes = []`), "cannot be 0 stripes"},
+		{segment(`type = "striped" stripes = []`), "vg0/v: extents 0 to 9 cannot be 0 stripes"},
+		{segment(`type = "striped" stripe_size = 16 stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 16 sectors in turn"},
+		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 100, "origin", 110]`), "extents 0 to 9 of vg0/v lie on the volume origin, of type linear"},
 		{segment(`type = "striped" stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 0 sectors in turn"},
 		{segment(`type = "striped" stripe_size = 7 stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 7 sectors in turn"},
 		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 100, "pv0", 110, "pv0", 120]`), "cannot be 3 stripes"},
@@ -318,12 +320,14 @@ func TestLayout(t *testing.T) {
 // TestSnapshotOf says what a volume is that is no snapshot.
 func TestSnapshotOf(t *testing.T) {
 	thin := volume(5, "thin", `segment1 { start_extent = 0 extent_count = 1 type = "thin" thin_pool = "p" origin = "o" }`)
-	g, err := read(t, text("vg0", 1, whole()+thin+volume(6, "plain", strings.Replace(plain, "5]", "45]", 1))))
+	stripes := volume(7, "stripes", `segment1 { start_extent = 0 extent_count = 2 type = "striped" stripe_size = 8 stripes = ["pv0", 60, "pv0", 70] }`)
+	g, err := read(t, text("vg0", 1, whole()+thin+stripes+volume(6, "plain", strings.Replace(plain, "5]", "45]", 1))))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		"origin":    "not a snapshot, but the origin of vg0/snap",
+		"stripes":   "not a snapshot, but a volume of type striped",
 		"thin":      "not a snapshot, but a thin snapshot, which has no COW store",
 		"plain":     "not a snapshot, but a volume of type linear",
 		"snapshot0": "not a snapshot, but LVM's internal name for vg0/snap",
@@ -435,6 +439,9 @@ func TestNames(t *testing.T) {
 		group, volume, layer, ok := lvm.MappedName(name)
 		if got := group + "|" + volume + "|" + layer; ok != (want != "") || ok && got != want {
 			t.Errorf("%s: %q, %v, want %q", name, got, ok, want)
+		}
+		if ok && lvm.MapName(group, volume, layer) != name {
+			t.Errorf("%s: made again it is %s", name, lvm.MapName(group, volume, layer))
 		}
 	}
 }

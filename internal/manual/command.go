@@ -7,6 +7,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"dmcow/cmd"
+	"dmcow/cmd/manual"
 )
 
 // commandPage is the page of a command: its help, the rest of its text, its flags and exit statuses.
@@ -19,7 +20,7 @@ func commandPage(node *kong.Node, all []string, date string) *page {
 	more := map[string][]block{}
 	p.macro("SH", "DESCRIPTION")
 	p.blocks(help)
-	for _, s := range parse(cmd.Manual(node.Name))[1:] {
+	for _, s := range parse(manual.Sections(node.Name))[1:] {
 		switch s.heading {
 		case "EXAMPLES", "EXIT STATUS", "SEE ALSO":
 			more[s.heading] = s.blocks

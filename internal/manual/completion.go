@@ -152,7 +152,7 @@ func (c completion) bash() string {
 	var values, flags, arguments strings.Builder
 	var valued []string
 	for _, one := range c.commands {
-		for _, f := range one.flags {
+		for _, f := range append(slices.Clone(one.flags), c.flags...) {
 			if f.takes != nothing {
 				valued = append(valued, one.name+":--"+f.name)
 				values.WriteString("\t" + one.name + ":--" + f.name + ") " + bashAction(f) + " ;;\n")
@@ -231,7 +231,7 @@ func (c completion) fish() string {
 	var b strings.Builder
 	line := func(parts ...string) { b.WriteString("complete -c dmcow " + strings.Join(parts, " ") + "\n") }
 	for _, f := range c.flags {
-		line("-l", f.name, "-d", quoted(f.help))
+		line("-l", f.name, strings.TrimSpace(fishAction(f)+" -d"), quoted(f.help))
 	}
 	for _, one := range c.commands {
 		line("-n __dmcow_no_command -a", one.name, "-d", quoted(one.help))

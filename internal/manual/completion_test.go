@@ -61,6 +61,7 @@ var completions = []completionCase{
 	{"dmcow check --pv disk.img v", "vg0/snap vg0/origin", "disk.img"},
 	{"dmcow merge --pv disk.img --into v", "vg0/origin", "disk.img"},
 	{"dmcow merge --pv disk.img --lose-snapshot v", "vg0/snap", "disk.img"},
+	{"dmcow check --log d", "disk.img", "vg0/snap"},
 	{"dmcow mount cow.img ", "dir", "disk.img"},
 	{"dmcow help me", "merge merge-step", "mount"},
 }

@@ -19,7 +19,7 @@ func newPage(name string, number int, date, about string) *page {
 	p.line(fmt.Sprintf(`.TH %s %d %s dmcow "%s"`, strings.ToUpper(name), number, date, map[int]string{
 		5: "File Formats", 7: "Miscellaneous Information", 8: "System Administration"}[number]))
 	p.macro("SH", "NAME")
-	p.line(escape(name) + ` \- ` + escape(about))
+	p.fill(escape(name) + ` \- ` + escape(about))
 	return p
 }
 
@@ -37,10 +37,13 @@ func (p *page) macro(name string, args ...string) {
 	p.line(line)
 }
 
-// prose writes text, with flags, commands and pages in bold, in lines of the source that are not too long.
-func (p *page) prose(text string) {
+// prose writes text, with flags and pages in bold.
+func (p *page) prose(text string) { p.fill(bold(text)) }
+
+// fill writes what is roff already in lines that are not too long.
+func (p *page) fill(text string) {
 	line := ""
-	for word := range strings.FieldsSeq(bold(text)) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len(line)+1+len(word) > 78 {
 			p.line(shielded(line))
 			line = ""

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"regexp"
 	"strings"
+
+	"dmcow/cmd/manual"
 )
 
 // A text of the manual is plain: paragraphs, with an empty line between them, of these kinds.
@@ -34,13 +35,11 @@ type section struct {
 	blocks  []block
 }
 
-var heading = regexp.MustCompile(`^[A-Z][A-Z0-9 ,/-]+$`)
-
 // parse reads a text. What stands before the first heading is a section without one.
 func parse(text string) []section {
 	sections := []section{{}}
 	for _, paragraph := range paragraphs(text) {
-		if len(paragraph) == 1 && heading.MatchString(paragraph[0]) {
+		if len(paragraph) == 1 && manual.IsHeading(paragraph[0]) {
 			sections = append(sections, section{heading: paragraph[0]})
 			continue
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,7 @@ const (
 	timedOut   status = "timed out"
 	survived   status = "survived"
 	notCovered status = "not covered"
+	unknown    status = "" // tests may tell it
 )
 
 // quick is how long a test may take to be run together with others.
@@ -28,7 +30,7 @@ const quick = 50 * time.Millisecond
 var grace = 5 * time.Second
 
 // killAll finds out which mutants live.
-func killAll(workers []*worker, all []*test, mutants []*mutant) error {
+func killAll(ctx context.Context, workers []*worker, all []*test, mutants []*mutant) error {
 	queue := make(chan *mutant)
 	errs := make([]error, len(workers))
 	h := &hunt{all: all, mutants: len(mutants), last: time.Now()}
@@ -37,7 +39,7 @@ func killAll(workers []*worker, all []*test, mutants []*mutant) error {
 		group.Go(func() {
 			for m := range queue {
 				if errs[i] == nil {
-					errs[i] = h.try(w, m)
+					errs[i] = h.try(ctx, w, m)
 				}
 			}
 		})
@@ -61,22 +63,18 @@ type hunt struct {
 }
 
 // try runs the tests that could tell a mutant until one does.
-func (h *hunt) try(w *worker, m *mutant) error {
+func (h *hunt) try(ctx context.Context, w *worker, m *mutant) error {
 	start := time.Now()
-	telling, reached := reaching(h.all, m)
-	m.Status = survived
-	switch {
-	case !reached:
-		m.Status = notCovered
-	case len(telling) == 0:
-		m.Same = true
-	}
+	telling := judge(h.all, m)
 	if err := w.setMutant(m.Number, false); err != nil {
 		return err
 	}
+	if m.Status == unknown {
+		m.Status = survived // until a test tells it
+	}
 	for _, group := range h.order(m, telling) {
 		var failed *exec.ExitError
-		_, err := w.run(group[0].program, names(group), limit(group))
+		_, err := w.run(ctx, group[0].program, names(group), limit(group))
 		switch {
 		case err == nil:
 			continue
@@ -94,6 +92,20 @@ func (h *hunt) try(w *worker, m *mutant) error {
 	m.Seconds = time.Since(start).Seconds()
 	h.progress(m)
 	return nil
+}
+
+// judge says what is known of a mutant as soon as the tests were traced, and which of them may tell it.
+func judge(all []*test, m *mutant) (telling []*test) {
+	telling, reached := reaching(all, m)
+	switch {
+	case !reached:
+		m.Status = notCovered
+	case len(telling) == 0:
+		m.Status, m.Same = survived, true
+	default:
+		m.Status = unknown
+	}
+	return telling
 }
 
 func names(group []*test) (all []string) {
@@ -152,6 +164,7 @@ func (h *hunt) progress(m *mutant) {
 	h.done++
 	if m.Status == survived || m.Status == notCovered {
 		h.lived++
+		fmt.Fprintf(os.Stderr, "%s: %s\n", m.Status, m)
 	}
 	if h.done == h.mutants || time.Since(h.last) > 10*time.Second {
 		h.last = time.Now()

@@ -1,6 +1,6 @@
 // Command mutants changes one operator of the code at a time, and sees whether a test notices.
 //
-//	go run ./internal/mutants [-since COMMIT] [-more] [-only REGEXP] [-again FILE] [-workers N] [-json FILE] [-n] [PACKAGE...]
+//	go run ./internal/mutants [-since COMMIT] [-more] [-only REGEXP] [-again FILE] [-workers N] [-json FILE] [-reach | -n] [PACKAGE...]
 //
 // It does not compile once for each mutant: all of them are in the instrumented code, each behind a number, and a
 // control file says which one is alive (package point). The instrumented sources lie over the true ones while the
@@ -8,7 +8,7 @@
 //
 // First each test is run alone, to see how long it takes and which mutants it tells, that is, for which it comes
 // by a point where the mutant has another value. Then each mutant has the tests that tell it, the quickest first,
-// until one fails, or takes longer than five times its own time and five seconds. Tests are run with -short.
+// until one fails, or takes longer than five times its own time and five seconds (on a busy machine, of a processor's time). Tests are run with -short.
 //
 // The operators that count are those that gremlins has on by default, so that figures can be compared:
 //
@@ -27,14 +27,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 )
 
 type options struct {
@@ -45,6 +48,7 @@ type options struct {
 	workers int
 	json    string
 	dryRun  bool
+	reach   bool
 }
 
 func main() {
@@ -52,9 +56,10 @@ func main() {
 	flag.StringVar(&o.since, "since", "", "only mutants on lines that git says were changed since `COMMIT`; without PACKAGE, in "+strings.Join(usual, ", "))
 	flag.BoolVar(&o.more, "more", false, "INVERT_LOGICAL and REMOVE_STATEMENT, too")
 	flag.StringVar(&o.only, "only", "", "only mutants whose line in the list matches `REGEXP`")
-	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json")
+	flag.StringVar(&o.again, "again", "", "only those that live in `FILE`, written by -json, and are not explained")
 	flag.IntVar(&o.workers, "workers", 1, "how many run at once")
 	flag.StringVar(&o.json, "json", "", "write all that was found to `FILE`")
+	flag.BoolVar(&o.reach, "reach", false, "run each test once, and list the mutants that none of them tells for certain")
 	flag.BoolVar(&o.dryRun, "n", false, "only list the mutants")
 	flag.Parse()
 	patterns := flag.Args()
@@ -65,13 +70,15 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(o, patterns); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, patterns); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(o options, patterns []string) error {
+func run(ctx context.Context, o options, patterns []string) error {
 	m, sources, err := load(patterns)
 	if err != nil {
 		return err
@@ -93,16 +100,20 @@ func run(o options, patterns []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := hunted(o, m, dir, found, mutants, points); err != nil {
+	if err := hunted(ctx, o, m, dir, found, mutants, points); err != nil {
 		return err
 	}
-	explained, err := readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
+	explained, err := m.explained()
 	if err != nil {
 		return err
 	}
 	stale := explain(mutants, explained)
-	if o.since != "" || o.only != "" || o.again != "" {
+	if o.since != "" || o.only != "" || o.again != "" || o.reach {
 		stale = nil // not all of a file was looked at
+	}
+	list(os.Stdout, mutants)
+	if o.reach {
+		return nil // who else lives is not known
 	}
 	report(os.Stdout, mutants)
 	for _, e := range stale {
@@ -129,7 +140,7 @@ func find(sources []*source, more bool, wanted func(*mutant) bool) (found []*fin
 }
 
 // hunted has each mutant's status found out.
-func hunted(o options, m module, dir string, found []*finder, mutants []*mutant, points int) error {
+func hunted(ctx context.Context, o options, m module, dir string, found []*finder, mutants []*mutant, points int) error {
 	overlay, err := instrument(dir, found)
 	if err != nil {
 		return err
@@ -144,11 +155,17 @@ func hunted(o options, m module, dir string, found []*finder, mutants []*mutant,
 			return err
 		}
 	}
-	all, err := traceAll(workers[0], programs)
+	all, err := traceAll(ctx, workers[0], programs)
 	if err != nil {
 		return err
 	}
-	return killAll(workers, all, mutants)
+	if o.reach {
+		for _, x := range mutants {
+			judge(all, x)
+		}
+		return nil
+	}
+	return killAll(ctx, workers, all, mutants)
 }
 
 // choice is which mutants are wanted.
@@ -163,7 +180,7 @@ func (o options) choice(m module) (func(*mutant) bool, error) {
 			return nil, err
 		}
 	}
-	lived, err := o.lived()
+	lived, err := o.lived(m)
 	if err != nil {
 		return nil, err
 	}
@@ -181,8 +198,8 @@ func isIn(line int, all []lines) bool {
 	return false
 }
 
-// lived are the survivors of an earlier run.
-func (o options) lived() (map[string]bool, error) {
+// lived are the survivors of an earlier run that are not explained.
+func (o options) lived(m module) (map[string]bool, error) {
 	if o.again == "" {
 		return nil, nil
 	}
@@ -194,11 +211,22 @@ func (o options) lived() (map[string]bool, error) {
 	if err := json.Unmarshal(content, &before); err != nil {
 		return nil, errors.Join(errors.New(o.again), err)
 	}
+	explained, err := m.explained()
+	if err != nil {
+		return nil, err
+	}
 	lived := map[string]bool{}
 	for _, x := range before {
 		if x.Status == survived || x.Status == notCovered {
 			lived[x.what()] = true
 		}
 	}
+	for _, e := range explained {
+		delete(lived, e.what)
+	}
 	return lived, nil
+}
+
+func (m module) explained() ([]explanation, error) {
+	return readExplained(filepath.Join(m.dir, "internal/mutants/explained.txt"))
 }

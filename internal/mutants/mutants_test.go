@@ -21,7 +21,7 @@ func TestSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, mutants, points := find(sources, true, func(*mutant) bool { return true })
-	if err := hunted(options{workers: 2}, m, t.TempDir(), found, mutants, points); err != nil {
+	if err := hunted(t.Context(), options{workers: 2}, m, t.TempDir(), found, mutants, points); err != nil {
 		t.Fatal(err)
 	}
 	got := map[int][]status{}

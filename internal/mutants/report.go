@@ -75,10 +75,10 @@ func printTable(out io.Writer, table []*tally) {
 	w.Flush()
 }
 
-// report prints those that live and are not explained, then the table.
-func report(out io.Writer, mutants []*mutant) {
+// list prints those that live and are not explained.
+func list(out io.Writer, mutants []*mutant) {
 	for _, m := range mutants {
-		if m.Reason != "" || m.Status == killed || m.Status == timedOut {
+		if m.Reason != "" || m.Status != survived && m.Status != notCovered {
 			continue
 		}
 		note := string(m.Status)
@@ -87,6 +87,10 @@ func report(out io.Writer, mutants []*mutant) {
 		}
 		fmt.Fprintf(out, "%s (%s)\n", m, note)
 	}
+}
+
+// report prints the table.
+func report(out io.Writer, mutants []*mutant) {
 	printTable(out, count(mutants, true))
 	if others := count(mutants, false); len(others) > 0 {
 		fmt.Fprintln(out, "of other operators:")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -23,7 +24,7 @@ func (t *test) String() string { return t.program.suite.dir + " " + t.name }
 
 // traceAll runs each test alone, and sees how long it takes and what it reaches. A test that fails without a
 // mutant, or cannot be run alone, is left out.
-func traceAll(w *worker, programs []*program) ([]*test, error) {
+func traceAll(ctx context.Context, w *worker, programs []*program) ([]*test, error) {
 	var all []*test
 	for _, p := range programs {
 		names, err := w.tests(p)
@@ -35,7 +36,9 @@ func traceAll(w *worker, programs []*program) ([]*test, error) {
 			if err := w.setMutant(0, true); err != nil {
 				return nil, err
 			}
-			if t.took, err = w.run(p, []string{name}, 0); err != nil {
+			if t.took, err = w.run(ctx, p, []string{name}, 0); ctx.Err() != nil {
+				return nil, err
+			} else if err != nil {
 				fmt.Fprintf(os.Stderr, "%s: left out, it fails without a mutant: %v\n", t, err)
 				continue
 			}

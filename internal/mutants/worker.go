@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -8,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"time"
 
 	"dmcow/internal/mutants/point"
@@ -56,10 +56,8 @@ func (w *worker) trace() ([]byte, error) {
 	return content[point.Head:], nil
 }
 
-var errTimedOut = errors.New("the tests take too long")
-
 // run runs tests of one program. Its error is a *exec.ExitError when they fail, or errTimedOut. No limit is 0.
-func (w *worker) run(p *program, names []string, limit time.Duration) (took time.Duration, err error) {
+func (w *worker) run(ctx context.Context, p *program, names []string, limit time.Duration) (took time.Duration, err error) {
 	tmp, err := os.MkdirTemp(w.dir, "tmp")
 	if err != nil {
 		return 0, err
@@ -69,22 +67,7 @@ func (w *worker) run(p *program, names []string, limit time.Duration) (took time
 	command := exec.Command(w.program(p), arguments...)
 	command.Dir = p.dir
 	command.Env = append(os.Environ(), "TMPDIR="+tmp)
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	start := time.Now()
-	if err := command.Start(); err != nil {
-		return 0, err
-	}
-	end := func() { _ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
-	if limit > 0 {
-		defer time.AfterFunc(limit, end).Stop()
-	}
-	err = command.Wait()
-	took = time.Since(start)
-	if err != nil && limit > 0 && took >= limit {
-		err = errTimedOut
-	}
-	end() // whatever a test left behind
-	return took, err
+	return runGroup(ctx, command, limit)
 }
 
 // pattern is the -test.run that runs just these: tests, or one subtest.

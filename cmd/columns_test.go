@@ -1,0 +1,20 @@
+package cmd
+
+import "testing"
+
+// TestTable: columns are aligned, numbers end in one line, and what is too wide becomes a sheet for each row.
+func TestTable(t *testing.T) {
+	head := []column{{Head: "name"}, {Head: "full", Right: true}, {Head: "none"}, {Head: "origin"}}
+	rows := func(int) [][]string {
+		return [][]string{{"a", "4.30%", "-", "x"}, {"a-long-name", "100.00%", "-", "-"}}
+	}
+	for width, want := range map[int]string{
+		0:  "name            full  origin\na              4.30%  x\na-long-name  100.00%  -\n",
+		28: "name            full  origin\na              4.30%  x\na-long-name  100.00%  -\n",
+		27: "name    a\nfull    4.30%\norigin  x\n\nname  a-long-name\nfull  100.00%\n",
+	} {
+		if got, err := fitted(head, rows, width); err != nil || got != want {
+			t.Errorf("%d: %v\n%s, want\n%s", width, err, got, want)
+		}
+	}
+}
