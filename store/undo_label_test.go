@@ -84,6 +84,9 @@ func TestUndoLogCutOff(t *testing.T) {
 	// To go on with the change makes it a log like any other again, of what is left and what comes.
 	u, err := undo.Open(c.log, c.device, undo.Options{})
 	if err == nil {
+		err = undo.CheckBelongs(c.log, c.device, false, nil) // a power cut may come now
+	}
+	if err == nil {
 		err = c.captureMore(u, 0)
 	}
 	if err == nil {

@@ -211,3 +211,23 @@ func TestUndoCountsAsItGoes(t *testing.T) {
 		}
 	}
 }
+
+// TestUndoCloseIsDurable: what a log says of itself when it is closed is durable, or its caller is told.
+func TestUndoCloseIsDurable(t *testing.T) {
+	for _, kind := range []devicetest.Kind{0, devicetest.Write, devicetest.Sync} {
+		c, u := begun(t)
+		if kind != 0 {
+			c.both.Fault = (&devicetest.NthOp{Kinds: kind, Err: errBroken}).Fault
+		}
+		ops := len(c.both.Ops())
+		err := u.Close()
+		if kind == 0 {
+			all := c.both.Ops()[ops:]
+			if err != nil || len(all) != 2 || all[0].Kind != devicetest.Write || all[1].Kind != devicetest.Sync {
+				t.Errorf("%v: %v", all, err)
+			}
+		} else if !errors.Is(err, errBroken) {
+			t.Errorf("a fault of kind %v: %v", kind, err)
+		}
+	}
+}

@@ -116,13 +116,16 @@ func TestReadParts(t *testing.T) {
 			t.Errorf("%d bytes are read at once", x.Length)
 		}
 	}
-	bad := int64(3*8*sector*40 + 8*sector + 100) // behind chunk 120, which has an exception, in the second part
-	r.all.Fault = devicetest.BadByte(r.cow.Size()+bad, errBroken)
-	p := make([]byte, 3*parallel)
-	n, err := v.ReadAt(p, 700*sector)
-	var e *ReadError
-	if !errors.As(err, &e) || !e.Origin || int64(e.Offset) != bad/(8*sector)*8*sector || int64(n) != int64(e.Offset)-700*sector || !bytes.Equal(p[:n], want[700*sector:][:n]) {
-		t.Errorf("%d bytes, %v", n, err)
+	// Two sectors of the origin are bad, behind chunks that have exceptions: one in the first part, one in the second.
+	for _, chunk := range []int64{121, 271} {
+		bad := chunk*8*sector + 100
+		r.all.Fault = devicetest.BadByte(r.cow.Size()+bad, errBroken)
+		p := make([]byte, 3*parallel)
+		n, err := v.ReadAt(p, 700)
+		var e *ReadError
+		if !errors.As(err, &e) || !e.Origin || int64(e.Offset) != chunk*8*sector || int64(n) != chunk*8*sector-700 || !bytes.Equal(p[:n], want[700:][:n]) {
+			t.Errorf("chunk %d is bad: %d bytes, %v", chunk, n, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package merge
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,5 +217,38 @@ func TestStepsStop(t *testing.T) {
 	told = 0
 	if result, err := r.step(Options{}, 10, stop); err != errPlace || told != 2 || result.Chunks != 2 || len(mustList(t, r)) != 1 {
 		t.Errorf("%+v, %v after %d", result, err, told)
+	}
+}
+
+// TestTwice: of exceptions that stand in the list twice, as only an interrupted rescue leaves them, it is said how
+// many there are.
+func TestTwice(t *testing.T) {
+	r := newRig(t, "device 99\nheader chunk=1\nfill 3 0\nex 3 0 2\nex 4 1 3\ndata 9", 50)
+	m, err := Open(r.cow, r.origin, Opening{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Run(small(100, 1024)); err == nil || !strings.HasPrefix(err.Error(), "2 exceptions") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestLongList merges a list that is read in several pieces, many areas at once.
+func TestLongList(t *testing.T) {
+	r := newRig(t, "device 21000\nheader chunk=1\nfill 20000 0\ndata 9", 20_000)
+	want, cow := r.mustView(t), cleared(r.cow.Image(), 0, 20_000)
+	if result, err := r.run(Options{}); err != nil || result.Chunks != 20_000 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	r.wants(t, want, cow)
+}
+
+// TestBeginning: a plan says which new chunk the origin's first one gets, if it gets one.
+func TestBeginning(t *testing.T) {
+	for spec, want := range map[string]format.NewChunk{"fill 3 0": 2, "fill 3 1": 0, "fill 3 5\nex 3 0 9\nex 4 77 10": 9, "": 0} {
+		r := newRig(t, "device 99\nheader chunk=1\n"+spec, 90)
+		if m, err := Look(r.cow, r.origin, Opening{}); err != nil || m.Beginning != want {
+			t.Errorf("%q: %+v, %v; want %d", spec, m, err, want)
+		}
 	}
 }

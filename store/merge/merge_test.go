@@ -381,13 +381,13 @@ func TestRefused(t *testing.T) {
 	}{
 		"metadata":          {"ex 3 1 34", new(*BadExceptionError)},
 		"the header":        {"ex 3 1 1", new(*BadExceptionError)},
-		"beyond the device": {"ex 3 1 100", new(*BadExceptionError)},
+		"beyond the device": {"ex 3 1 99", new(*BadExceptionError)},
 		"beyond the origin": {"ex 3 50 10", new(*BadExceptionError)},
 		"far beyond it":     {"ex 3 max 10", new(*BadExceptionError)},
 		"old chunk twice":   {"ex 3 6 10", nil},
 		"hidden":            {"raw 584 07", new(*store.HiddenError)},
 	} {
-		r := newRig(t, "device 100\nheader chunk=1\nfill 3\nfill 3\n"+c.spec, 50)
+		r := newRig(t, "device 99\nheader chunk=1\nfill 3\nfill 3\n"+c.spec, 50)
 		if name == "hidden" {
 			r = newRig(t, "device 100\nheader chunk=1\nfill 10\nraw 544 00*16", 50)
 		}
