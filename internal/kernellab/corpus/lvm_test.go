@@ -144,7 +144,7 @@ func TestKernelLVMOverAnOldSnapshot(t *testing.T) {
 		t.Fatalf("%s: %+v", r.Outcome(), r.Tallies)
 	}
 	said := r.Tallies[0].Findings[0].Message()
-	for _, reading := range []string{"this is a new LVM snapshot that was never active, over the blocks of an old one", "the header was wiped", "chunks of 8 sectors has left 6 plausible exceptions"} {
+	for _, reading := range []string{"this is a new, never active LVM snapshot on the blocks of an old one", "the header was wiped", "8-sector chunks has left 6 plausible exceptions"} {
 		if !strings.Contains(said, reading) {
 			t.Errorf("%q does not say %q", said, reading)
 		}
