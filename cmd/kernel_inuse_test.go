@@ -76,7 +76,7 @@ func TestKernelMountSeesWho(t *testing.T) {
 			origin, cow := u.files(t)
 			m := mountSnapshot(t, append(flags, cow, "--origin", origin)...)
 			kernellab.Loop(t, origin)
-			if !m.until("I/O errors from now on") {
+			if !m.until("reads and writes fail from now on") {
 				t.Fatalf("nothing is said: %s", &m.said)
 			}
 			f, err := os.OpenFile(m.file, os.O_RDWR|syscall.O_DIRECT, 0)

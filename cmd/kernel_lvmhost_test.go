@@ -80,8 +80,8 @@ func TestKernelListNothing(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	for dir, want := range map[string]string{
-		"/sys": "dmcow: list: the kernel shows no block device: is /sys mounted? (--pv says where to look)\n",
-		"/dev": " could not be looked at, and there is no other: /dev/",
+		"/sys": "dmcow: list: the kernel shows no block device\ndmcow: hint: mount /sys, or name the disks with --pv\n",
+		"/dev": ", and there are no others: ",
 	} {
 		if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
 			t.Fatal(err)
@@ -90,7 +90,7 @@ func TestKernelListNothing(t *testing.T) {
 		if err := unix.Unmount(dir, 0); err != nil {
 			t.Fatal(err)
 		}
-		if stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
+		if stdout != "" || strings.Count(stderr, "\n") != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("without %s: %s%s, want %s", dir, stdout, stderr, want)
 		}
 	}

@@ -164,8 +164,8 @@ func TestKernelMisdirectedDevices(t *testing.T) {
 	overwrite(t, s.Origin.Path, chunk, span(3, 9))
 	linear := kernellab.Create(t, "linear", "0 800 linear "+cow+" 0", true)
 	for _, command := range []string{"dump", "usage"} {
-		refused(t, command, s.View.Path, "the COW device is "+cow+"\n")
-		refused(t, command, s.Origin.Path, "is the origin of snapshots")
+		refused(t, command, s.View.Path, "shows the snapshot; its COW device is "+cow+"\n")
+		refused(t, command, s.Origin.Path, "is an origin, not a COW device")
 		direct, _ := expect(t, 0, command, cow)
 		through, _ := expect(t, 0, command, linear.Path)
 		if !strings.Contains(through, linear.Path) || columns(through, linear.Path) != columns(direct, cow) {
@@ -176,7 +176,7 @@ func TestKernelMisdirectedDevices(t *testing.T) {
 	// The COW device is a device-mapper device now, and is named as one.
 	named := kernellab.Create(t, "named", "0 800 linear "+cow+" 0", false)
 	merge := kernellab.Create(t, "merging", fmt.Sprintf("0 %d snapshot-merge %s %s P %d", sectors, origin, named.Path, chunk), false)
-	refused(t, "dump", merge.Path, "the snapshot's COW device is "+named.Path+"\n")
+	refused(t, "dump", merge.Path, "the COW device of that snapshot is "+named.Path+"\n")
 }
 
 func refused(t *testing.T, command, path, why string) {

@@ -154,7 +154,7 @@ func TestKernelDeviceInUse(t *testing.T) {
 	for path, want := range map[string]string{
 		cow:           "dmcow: " + cow + ": in use by " + s.View.Name + " (dm-",
 		s.View.Path:   "shows the snapshot; its COW device is " + cow,
-		s.Origin.Path: "is the origin of snapshots, not the store of one",
+		s.Origin.Path: "is an origin, not a COW device",
 	} {
 		for _, command := range [][]string{
 			{"initialize", "--yes", "--force"}, {"invalidate", "--yes"},
