@@ -38,14 +38,14 @@ func TestKernelLVMForeign(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "copy")
 	kernellab.Run(t, "cp", l.files[0], copied)
 
-	const refusal = "vg0/snap: refused: volume group vg0 belongs to the host alpha, and "
+	const refusal = "vg0/snap: refused: volume group vg0 belongs to host alpha, and "
 	for _, c := range []struct{ id, extra, says string }{
 		{"alpha", "", ""},
 		{"al, pha", "", ""},
 		{"beta", "alpha", ""},
-		{"beta", "", "this host is beta: --foreign-host alpha writes to it all the same"},
-		{"beta", "gamma", "this host is beta: "},
-		{"", "", `this host has no system ID (local/system_id: invalid system ID ""): --foreign-host alpha writes`},
+		{"beta", "", "this host is beta\ndmcow: hint: --foreign-host alpha to write anyway\n"},
+		{"beta", "gamma", "this host is beta\n"},
+		{"", "", `this host has no system ID (local/system_id: invalid system ID "")`},
 		{"", "alpha", "this host has no system ID ("},
 		{"localhost", "alpha", "this host has no system ID ("},
 	} {
