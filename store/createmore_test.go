@@ -58,6 +58,8 @@ func TestCreationEnds(t *testing.T) {
 			t.Errorf("%+v: %v", c, err)
 		} else if err := reads(full, base.plain, image.plain); err != nil {
 			t.Errorf("%+v, over something else: %v", c, err)
+		} else if h := behind(t, full); !h.Blank {
+			t.Errorf("%+v, over something else: that stands behind the list: %+v", c, h)
 		}
 	}
 }
