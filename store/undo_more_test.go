@@ -231,3 +231,31 @@ func TestUndoCloseIsDurable(t *testing.T) {
 		}
 	}
 }
+
+// TestUndoFlagsOfFullArea: also a log whose list ends with an area, or has nothing yet, notes durably that a change
+// did not leave the store that it merges.
+func TestUndoFlagsOfFullArea(t *testing.T) {
+	for _, chunks := range []int64{0, 31, 32, 64} {
+		c := newChanged(t, 1, false)
+		for i, kept := range []bool{true, true, false, true} {
+			var u *undo.Log
+			var err error
+			if i == 0 {
+				if u, err = undo.New(c.log, c.device, c.g, undo.Options{Kept: kept}); err == nil && chunks > 0 {
+					err = u.Capture(write{0, chunks, 1}.change())
+				}
+			} else {
+				u, err = undo.Open(c.log, c.device, undo.Options{Kept: kept})
+			}
+			if err == nil {
+				err = u.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := i < 2; u.Kept() != want {
+				t.Errorf("%d chunks, opened %d times: kept %v", chunks, i+1, u.Kept())
+			}
+		}
+	}
+}

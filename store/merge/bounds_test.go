@@ -252,3 +252,50 @@ func TestBeginning(t *testing.T) {
 		}
 	}
 }
+
+// TestEndBeforeTheRest: of a batch of many areas, the end of the second is cleared first, and durably: then the list
+// ends there, whatever a power cut leaves of the areas behind. Without that, exceptions up to the end of an area may
+// be left, and others in the next, as no torn commit leaves them.
+func TestEndBeforeTheRest(t *testing.T) {
+	const areas = 5 // of 64 exceptions, in two sectors
+	r := newRig(t, "device 1000\nheader chunk=2\nfill 320 0\ndata 9", 700)
+	m, err := Open(r.cow, r.origin, Opening{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(r.all.Ops())
+	if _, err := m.Run(small(areas*64, 64<<10)); err != nil {
+		t.Fatal(err)
+	}
+	at := func(area int64) int64 { return (1 + 65*area) * 1024 }
+	var steps []string // what is done to the COW device, behind the sync of the origin
+	for _, op := range r.all.Ops()[before:] {
+		switch {
+		case op.Offset >= r.cow.Size(), op.Kind == devicetest.Read:
+		case op.Kind == devicetest.Sync:
+			steps = append(steps, "sync")
+		case op.Length == sector && op.Offset == at(1)+sector:
+			steps = append(steps, "end")
+		case op.Length == 1024:
+			steps = append(steps, fmt.Sprint("clear ", (op.Offset/1024-1)/65))
+		}
+	}
+	want := "sync, end, sync, clear 4, clear 3, clear 2, sync, clear 1, sync, clear 0, sync"
+	if got := strings.Join(steps, ", "); got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+}
+
+// TestHoleInside: a hole between data is as long as the zeros are: nothing behind them is lost.
+func TestHoleInside(t *testing.T) {
+	r := newRig(t, "device 400\nheader chunk=8\nfill 16 50\ndata 9\nraw 24576 00*4096\nraw 36864 00*8192", 1000)
+	want := r.mustView(t)
+	o := small(100, 64<<10)
+	o.Hole = func(offset, length int64) error {
+		_, err := r.origin.WriteAt(make([]byte, length), offset)
+		return err
+	}
+	if result, err := r.run(o); err != nil || result.Holes != 3*4096 || result.Written != 13*4096 || !r.origin.Holds(want) {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
