@@ -358,7 +358,7 @@ func TestKernelLVMAway(t *testing.T) {
 	one := pv(l.loops[:1])
 	expect(t, 0, append([]string{"check", "vg0/here"}, one...)...)
 	stdout, stderr := expect(t, 8, append([]string{"dump", "--output", "csv", "vg0/there"}, one...)...)
-	if strings.Count(stdout, "\n") != 6 || !strings.Contains(stderr, uuid+", which was "+l.loops[1]+", is missing: extents 2 to 3 cannot be read; the rest can") {
+	if strings.Count(stdout, "\n") != 6 || !strings.Contains(stderr, uuid+" is missing (it was "+l.loops[1]+"): extents 2 to 3 cannot be read; the rest can") {
 		t.Errorf("%s%s", stdout, stderr)
 	}
 	refusedWith(t, uuid, append([]string{"invalidate", "--yes", "vg0/there"}, one...)...)
