@@ -172,7 +172,7 @@ func startEndless(t *testing.T) *endless {
 	e.stderr = bufio.NewReader(pipe)
 	// What it says first tells that it minds signals; what it says when it is asked, that it has
 	// come somewhere.
-	for line := ""; !strings.Contains(line, " of at most ") || strings.Contains(line, ": 0 bytes of "); {
+	for line := ""; !strings.Contains(line, "iB of at most "); {
 		if line, err = e.stderr.ReadString('\n'); err != nil {
 			t.Fatal(err)
 		}
