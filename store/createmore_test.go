@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"dmcow/format"
@@ -123,15 +124,12 @@ func TestCreationOfLargeChunkFails(t *testing.T) {
 type second struct {
 	*holey
 	at   int64
-	read bool
+	read atomic.Bool
 }
 
 func (s *second) ReadAt(p []byte, offset int64) (int, error) {
-	if offset <= s.at && s.at < offset+int64(len(p)) {
-		if s.read {
-			return 0, errBroken
-		}
-		s.read = true
+	if offset <= s.at && s.at < offset+int64(len(p)) && s.read.Swap(true) {
+		return 0, errBroken
 	}
 	return s.holey.ReadAt(p, offset)
 }
