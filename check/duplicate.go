@@ -82,7 +82,7 @@ type chunkSet struct {
 // up to twice as much.
 func (s *chunkSet) reserve(n uint64) {
 	var words []uint64
-	words, s.unmap = memory.Words(int(min(n, lowChunks)/64 + 1))
+	words, s.unmap = memory.Words(min(n, lowChunks)/64 + 1)
 	s.low = bitmap.On(words)
 }
 

@@ -3,6 +3,7 @@
 package memory
 
 import (
+	"math"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -11,9 +12,13 @@ import (
 const wordSize = 8
 
 // Words reserves n 64-bit words, all of them zero, of which the system gives out
-// what is touched, until free is called. Where it does not do that, there are none.
-func Words(n int) (words []uint64, free func()) {
-	b, err := unix.Mmap(-1, 0, n*wordSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
+// what is touched, until free is called. Where it does not do that, or so many cannot be counted on
+// this processor, there are none.
+func Words(n uint64) (words []uint64, free func()) {
+	if n > math.MaxInt/wordSize {
+		return nil, func() {}
+	}
+	b, err := unix.Mmap(-1, 0, int(n)*wordSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, func() {}
 	}
@@ -23,10 +28,10 @@ func Words(n int) (words []uint64, free func()) {
 // LargePages is Words for memory of which all is going to be used, in any order: the
 // processor finds its way in it faster.
 func LargePages(n int) (words []uint64, free func()) {
-	words, free = Words(n)
+	words, free = Words(uint64(n))
 	if len(words) > 0 {
 		// Where the kernel has no large pages, small ones do.
-		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n*wordSize), unix.MADV_HUGEPAGE)
+		_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), len(words)*wordSize), unix.MADV_HUGEPAGE)
 	}
 	return words, free
 }

@@ -9,7 +9,7 @@ import (
 
 // TestWords: there are as many as were asked for, all zero, and all can be used.
 func TestWords(t *testing.T) {
-	for _, reserve := range []func(int) ([]uint64, func()){Words, LargePages} {
+	for _, reserve := range []func(int) ([]uint64, func()){func(n int) ([]uint64, func()) { return Words(uint64(n)) }, LargePages} {
 		words, free := reserve(1 << 20)
 		if len(words) != 1<<20 {
 			t.Fatalf("%d words", len(words))
@@ -24,6 +24,10 @@ func TestWords(t *testing.T) {
 	}
 	words, free := Words(math.MaxInt / wordSize)
 	if words != nil && strconv.IntSize == 64 { // more than any processor addresses
+		t.Errorf("%d words", len(words))
+	}
+	free()
+	if words, free = Words(1 << 61); words != nil { // whose bytes no int counts
 		t.Errorf("%d words", len(words))
 	}
 	free()

@@ -60,7 +60,7 @@ func New(d look.Device, fresh format.Geometry, origin format.Bytes, hiddenVoid b
 		s.geometry = id.Fresh
 	}
 	chunks := uint64(origin / s.geometry.ChunkBytes())
-	words, free := memory.Words(int(chunks/64 + 1))
+	words, free := memory.Words(chunks/64 + 1)
 	if words == nil && chunks > lowChunks {
 		return nil, &MemoryError{chunks}
 	}
