@@ -30,7 +30,7 @@ type app struct {
 	where    []string    // volumes of LVM are looked for
 	session  *snapshot.Session
 	evidence dump.Run      // for the log
-	log      *runlog.Log   // nil where there is none
+	log      *runlog.Log   // nil without --log
 	named    []string      // devices and files, on the command line
 	often    time.Duration // how often progress is told without being asked for; 0 for never
 }

@@ -71,7 +71,7 @@ func (a *app) openLog(k *kong.Context) (err error) {
 	return nil
 }
 
-// writeLog writes the line of a run that ends with a code. The code is that, or says that there is no line.
+// writeLog writes the line of a run that ends with a code. What it returns also says if the line could not be written.
 func (a *app) writeLog(code int) int {
 	if a.log == nil {
 		return code

@@ -25,8 +25,8 @@ func misused(command, text string) error {
 	return usageError{words.Hinted(command+": "+strings.TrimPrefix(text, command+": "), see)}
 }
 
-// misuse is the error of a command line that cannot be parsed. What is no such
-// error comes from writing the help.
+// misuse is the error of a command line that cannot be parsed. Other errors come from
+// writing the help.
 func misuse(err error) error {
 	var p *kong.ParseError
 	if errors.As(err, new(*stdio.OutputError)) || !errors.As(err, &p) {

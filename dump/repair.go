@@ -13,8 +13,8 @@ type repaired struct {
 	Before      check.Outcome `json:"before" doc:"what check says of it before the repair: sound, invalid, damaged or uninitialized"`
 	Result      check.Outcome `json:"result" doc:"what check says of it now"`
 	Written     *string       `json:"written" doc:"what was written, the device or a copy; null where nothing was"`
-	Undo        *string       `json:"undo" doc:"the undo log that takes the repair back; null where there is none"`
-	UndoBytes   *uint64       `json:"undo_bytes" doc:"size of the undo log, in bytes; null where there is none, or it is a device"`
+	Undo        *string       `json:"undo" doc:"the undo log that takes the repair back; null without one"`
+	UndoBytes   *uint64       `json:"undo_bytes" doc:"size of the undo log, in bytes; null without one, and for a device"`
 	MayHaveLost bool          `json:"may_have_lost" doc:"something may be lost by what was written"`
 	Mended      []resolution  `json:"mended" doc:"faults that the plan mends"`
 	Undecided   []resolution  `json:"undecided" doc:"faults that wait for a choice"`

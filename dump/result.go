@@ -22,7 +22,7 @@ func (u Undo) told() (name *string, bytes *uint64) {
 // Kept is the undo log of a change, as programs are told it.
 type Kept struct {
 	Undo      *string `json:"undo" doc:"the undo log that takes the change back; null where there is none"`
-	UndoBytes *uint64 `json:"undo_bytes" doc:"size of the undo log, in bytes; null where there is none, or it is a device"`
+	UndoBytes *uint64 `json:"undo_bytes" doc:"size of the undo log, in bytes; null without one, and for a device"`
 }
 
 // Record is the log as programs are told it.
