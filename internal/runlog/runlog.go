@@ -76,9 +76,19 @@ func checkHead(f io.ReaderAt) error {
 	return nil
 }
 
-// Append appends a line, makes it durable, and closes the log.
+// Append appends a line, makes it durable, and closes the log. A line before it that was cut off stays a line of its own.
 func (l *Log) Append(line []byte) error {
-	_, err := l.file.Write(line)
+	info, err := l.file.Stat()
+	last := []byte{'\n'}
+	if err == nil && info.Size() > 0 {
+		_, err = l.file.ReadAt(last, info.Size()-1)
+	}
+	if last[0] != '\n' {
+		line = append([]byte{'\n'}, line...)
+	}
+	if err == nil {
+		_, err = l.file.Write(line)
+	}
 	if err == nil {
 		err = l.file.Sync()
 	}

@@ -70,3 +70,19 @@ func TestRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCutOff: behind a line that was cut off, as by a power cut, the next one begins anew.
+func TestCutOff(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "log")
+	const torn, line = `{"version":"dmcow 1, and then`, `{"version":"dmcow 2"}` + "\n"
+	if err := os.WriteFile(name, []byte(torn), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := runlog.Open(name, nil)
+	if err == nil {
+		err = l.Append([]byte(line))
+	}
+	if got, _ := os.ReadFile(name); err != nil || string(got) != torn+"\n"+line {
+		t.Errorf("%v: %s", err, got)
+	}
+}
