@@ -84,7 +84,7 @@ func (c *mountCmd) Run(a *app) error {
 func (c *mountCmd) check() error {
 	info, err := os.Stat(string(c.Dir))
 	if errors.Is(err, syscall.ENOTCONN) {
-		err = errors.New("a dead process still has it mounted: umount it first")
+		err = errors.New("a process that has died left it mounted: unmount it first")
 	}
 	if err == nil && !info.IsDir() {
 		err = errors.New("not a directory")

@@ -181,11 +181,11 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 
 // The damage that no evidence shows, as dmcow-rules(7) has it.
 const (
-	endsEarlier = "the list ends earlier, as it did some time ago"
-	otherOld    = "an old chunk became another one of the origin that has no exception"
-	otherNew    = "a new chunk became another data chunk that no exception uses"
+	endsEarlier = "the list ends earlier, where it ended some time ago"
+	otherOld    = "an old chunk became a different chunk of the origin that has no exception"
+	otherNew    = "a new chunk became a different data chunk that no exception uses"
 	bothFields  = "an exception became another one"
-	moreEntries = "the list has entries more"
+	moreEntries = "the list has extra exceptions at its end"
 )
 
 // undetectable names a damage that no evidence shows, by what it does to the list; it is empty for any

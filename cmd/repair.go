@@ -20,13 +20,13 @@ type repairCmd struct {
 	Drop         bool                `help:"Drop impossible exceptions: those that point past the device, at metadata or past the origin, lost their new chunk, or are garbage. The snapshot then reads the origin's chunks there."`
 	Keep         repair.Keep         `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of an old chunk, keep the first or the last in the list."`
 	Unshare      bool                `help:"Give exceptions that share a chunk their own copies."`
-	TruncateList bool                `help:"End a list that leads past the end of the device there; what follows is lost."`
+	TruncateList bool                `help:"End a list that leads past the end of the device at that end; what follows is lost."`
 	Header       *units.ChunkSectors `placeholder:"CHUNK-SIZE" help:"Write a damaged header again, with this chunk size (like 4K, or 8s for sectors); needs --valid."`
 	Valid        *int                `placeholder:"0|1" help:"Mark of the new header: 1 for valid (the kernel serves the snapshot), 0 for invalid."`
 	Warnings     bool                `help:"Repair warnings, too."`
-	Undo         path                `placeholder:"FILE" help:"Save what is overwritten in FILE: dmcow merge FILE --into COW undoes the repair. Default: NAME.undo in the current directory; NAME has the whole path of a COW device elsewhere."`
+	Undo         path                `placeholder:"FILE" help:"Save what is overwritten in FILE: dmcow merge FILE --into COW undoes the repair. Default: NAME.undo in the current directory; for a COW device elsewhere, NAME is its whole path with dashes for slashes."`
 	NoUndo       bool                `help:"Do not save what is overwritten."`
-	CopyTo       path                `placeholder:"FILE" help:"Repair a copy in FILE, or - for standard output; the device stays as it is. Without an undo log."`
+	CopyTo       path                `placeholder:"FILE" help:"Repair a copy in FILE, or - for standard output; the device stays as it is, and there is no undo log."`
 	theOrigin    `embed:""`
 	writing      `embed:""`
 }
@@ -39,9 +39,9 @@ func (c *repairCmd) Validate() error {
 	case c.Valid != nil && *c.Valid != 0 && *c.Valid != 1:
 		return fmt.Errorf("--valid must be 0 or 1, not %d", *c.Valid)
 	case c.Undo != "" && c.NoUndo:
-		return errors.New("--undo and --no-undo exclude each other")
+		return errors.New("--undo and --no-undo cannot be combined")
 	case c.Undo != "" && c.CopyTo != "":
-		return errors.New("--copy-to excludes --undo: it leaves the device as it is")
+		return errors.New("--copy-to cannot be combined with --undo: it leaves the device as it is")
 	case c.CopyTo == "-" && c.isJSON():
 		return errors.New("--output json needs a file for --copy-to: standard output has the copy")
 	}

@@ -73,7 +73,7 @@ func (a *app) preview(name string) error {
 func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
 		a.made(undo, "an undo log", format.Bytes(undoOf(undo).Bytes))
-		a.say(name, "dmcow merge %s --into %s takes this back", asPath(undo), a.again(name))
+		a.say(name, "dmcow merge %s --into %s undoes this", asPath(undo), a.again(name))
 	}
 }
 
@@ -97,7 +97,7 @@ func (a *app) tellCost(to io.Writer, name string, u look.Usage) error {
 		w.line("  The next new chunk would drop it again. First grow the device by at least %s, to %d sectors", words.Count(uint64(enough-u.Total()), "sector"), enough)
 		w.line("  (lvextend; truncate for an image file).")
 	} else {
-		w.line("  The list has room for %s. The list lacks chunks that were being copied when the snapshot was lost.", words.Count(free, "more exception"))
+		w.line("  The list has room for %s. Chunks that were being copied when the snapshot was lost are not in the list.", words.Count(free, "more exception"))
 		w.line("  Possible causes: these chunks filled it, the device was grown later, a read or write of it failed,")
 		w.line("  or the snapshot was marked invalid on purpose, as a merge does with one that it gives up.")
 	}

@@ -133,7 +133,7 @@ func (v *Volume) forbidden() error {
 	case v.Snapshot == nil && v.Logical.ReadOnly:
 		return words.Hint(errors.New("the volume is read-only"), "lvchange --permission rw %s/%s", g.Name, v.Logical.Name)
 	case v.Merging:
-		return fmt.Errorf("LVM has begun to merge it into %s/%s; the kernel goes on when the origin is activated", g.Name, v.Snapshot.Origin.Name)
+		return fmt.Errorf("LVM has begun to merge it into %s/%s; the kernel resumes that when the origin is activated", g.Name, v.Snapshot.Origin.Name)
 	}
 	return nil
 }
@@ -233,7 +233,7 @@ func (v *Volume) stripes(l lvm.Part, on func(*disk) (*device.Device, error)) (th
 			return 0, nil, gone, nil
 		}
 		if length := max(0, f.Length-at.Start); length < need {
-			missing = fmt.Errorf("%v is cut off: it has %[3]d bytes of physical volume %[2]s, of the %[4]d from byte %[5]d on", f, at.On.UUID, length, need, at.Start)
+			missing = fmt.Errorf("%v is cut short: from byte %[5]d on, it has %[3]d of the %[4]d bytes of physical volume %[2]s", f, at.On.UUID, length, need, at.Start)
 			if there = 0; len(l.Places) == 1 {
 				there = length / lvm.SectorSize * lvm.SectorSize
 			}
@@ -273,7 +273,7 @@ func misplaced(p *lvm.Physical, f *lvm.Found) error {
 // OpenMapping opens the device of a mapping for reading, if it can be read now.
 func OpenMapping(m *inuse.Mapping) (*device.Device, error) {
 	if m.Suspended {
-		return nil, fmt.Errorf("%s is suspended: whoever reads it waits until it is resumed (dmsetup resume)", m.Path())
+		return nil, fmt.Errorf("%s is suspended: reads wait until it is resumed (dmsetup resume)", m.Path())
 	}
 	return device.Open(m.Path())
 }
