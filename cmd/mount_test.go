@@ -208,14 +208,17 @@ func TestKernelMountDaemon(t *testing.T) {
 		}
 		return string(out), cmd.ProcessState.ExitCode()
 	}
-	if out, status := mount(cow, "--origin", origin, dir); status != 0 || out != "" {
+	if out, status := mount(cow, "--origin", origin, dir); status != 0 || !strings.Contains(out, "the file is "+dir+"/snapshot; umount ends it\n") {
 		t.Fatalf("exit status %d: %s", status, out)
 	}
 	t.Cleanup(func() { _ = fuse.Detach(dir) })
 	if got := fileDigest(t, filepath.Join(dir, "snapshot")); got != s.ViewSHA256 {
 		t.Errorf("digest %s", got)
 	}
-	if out, status := mount(origin, "--origin", cow, dir); status != 8 || !strings.Contains(out, "not a COW store") {
+	if out, status := mount(cow, "--origin", origin, dir); status != 8 || !strings.Contains(out, "a FUSE file system is mounted on it already") {
+		t.Errorf("mounted twice: exit status %d: %s", status, out)
+	}
+	if out, status := mount(origin, "--origin", cow, t.TempDir()); status != 8 || !strings.Contains(out, "not a COW store") {
 		t.Errorf("exit status %d: %s", status, out)
 	}
 	if err := fuse.Detach(dir); err != nil {
