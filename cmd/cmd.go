@@ -160,6 +160,7 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 }
 
 func addManual(k *kong.Kong) error {
+	k.Model.HelpFlag.Help = "Show this help."
 	for _, command := range k.Model.Children {
 		command.Detail = manual.Help(command.Name)
 		if strings.Contains(command.Detail, "{rules}") {

@@ -102,7 +102,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	case snapshot.RunRevalidate:
 		return "dmcow revalidate --dry-run --assume-origin-unchanged " + name + " to see what it costs to mark it valid again"
 	case snapshot.WriteHeader:
-		return fmt.Sprintf("dmcow repair --header %ds --valid 0|1 %s to write the header again", x.Sectors, name)
+		return fmt.Sprintf("dmcow repair --header %ds --valid 0 %s to write the header again (--valid 1 if the snapshot was valid)", x.Sectors, name)
 	case snapshot.StartAnew:
 		return "if this is a new LVM snapshot that was never active, dmcow initialize --force " + name
 	case snapshot.ListVolumes:

@@ -107,14 +107,29 @@ func (c *repairCmd) Run(a *app) error {
 func (m *repairing) nothing() {
 	left := m.left(&m.repair.Plan.Before)
 	m.app.status |= left
-	if left == m.app.outcomes.damaged {
+	switch outcome := m.repair.Plan.Before.Outcome(); {
+	case left == m.app.outcomes.damaged:
 		none := ""
 		if m.flags.CopyTo != "" {
 			none = ", and no copy is written"
 		}
 		m.app.say(m.name, "nothing is repaired%s: %s", none, m.firstFault())
 		m.app.tellHints(m.app.hints(m.repair.COW.Text, m.repair.COW.Remedies)...)
+	case outcome == check.Invalid:
+		m.app.say(m.name, "nothing to repair")
+		m.tellRevalidate(m.name, "")
+	case outcome == check.Sound:
+		m.app.say(m.name, "nothing to repair")
 	}
+}
+
+// tellRevalidate says how a snapshot that is marked invalid is marked valid, so that an undo log takes in that, too.
+func (m *repairing) tellRevalidate(name, undo string) {
+	command := "dmcow revalidate --dry-run --assume-origin-unchanged "
+	if undo != "" {
+		command += "--undo " + words.Shell(undo) + " "
+	}
+	m.app.tellHints(command + m.app.again(name) + " to see what it costs to mark it valid again")
 }
 
 // firstFault says what is wrong before all else.
@@ -140,7 +155,11 @@ func (m *repairing) apply() error {
 		return err
 	}
 	if len(p.Plan.Steps) > 0 { // nothing is lost by a copy
-		if err := m.app.ask(m.name, "repair %s with %s?", words.Count(p.Faults(), "finding"), words.Count(p.Plan.Writes(), "write")); err != nil {
+		loss := ""
+		if p.Plan.Loses() {
+			loss = ", which may lose data"
+		}
+		if err := m.app.ask(m.name, "repair %s with %s%s?", words.Count(p.Faults(), "finding"), words.Count(p.Plan.Writes(), "write"), loss); err != nil {
 			return err
 		}
 	}
@@ -176,7 +195,7 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 	}
 	if done.Report.Outcome() == check.Invalid {
 		a.say(done.Written, "the snapshot is marked invalid")
-		a.tellHints(a.hint(done.Written, snapshot.Remedy{Do: snapshot.RunRevalidate}))
+		m.tellRevalidate(done.Written, done.Undo)
 	}
 	if done.More {
 		a.say(done.Written, "one plan cannot hold all repairs: run the same command again")
