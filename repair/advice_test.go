@@ -129,6 +129,40 @@ func TestCompared(t *testing.T) {
 	}
 }
 
+// TestSaid: what a plan says of each finding that it repairs or not, and where that is.
+func TestSaid(t *testing.T) {
+	const store = "device 600\nheader chunk=4\nfill 100 0\ndata 9\n"
+	const behind = " behind the end of the list: the snapshot then reads the origin's chunks there"
+	for name, c := range map[string]struct {
+		spec    string
+		choices repair.Choices
+		said    []string // beginnings and ends
+		advice  string   // its beginning
+	}{
+		"a lost magic":    {store + "raw 0 00 00 00 00", repair.Choices{}, []string{"write the magic, keep the other fields"}, ""},
+		"a bad exception": {store + "ex 99 150 9999", repair.Choices{Drop: true}, []string{"area 0 slot 99: new chunk 9999 is past the end of the device (150 chunks)", ": drop it"}, ""},
+		"it is to be decided": {
+			store + "ex 99 150 9999", repair.Choices{}, []string{"area 0 slot 99: new chunk 9999 is past the end of the device (150 chunks)"}, "if the device was larger, "},
+		"a run says what it was": {
+			store + "ex 50 50 9999", repair.Choices{Hidden: repair.DropHidden}, []string{"area 0 slot 50: "}, "--rebuild writes the exceptions that their neighbours show"},
+		"one hides":            {store + "ex 110 150 120", repair.Choices{Hidden: repair.DropHidden}, []string{"area 0 slot 110: clear a slot" + behind}, ""},
+		"two hide":             {store + "ex 110 150 120\nex 111 151 121", repair.Choices{Hidden: repair.DropHidden}, []string{"area 0 slot 110: clear 2 slots" + behind}, ""},
+		"two hide, to be kept": {store + "ex 110 150 120\nex 111 151 121", repair.Choices{Hidden: repair.KeepHidden}, []string{"area 0 slot 100: close the gap: the exceptions from slot 110 on come back, those that were in the gap are lost"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := patient{choices: c.choices}.planFor(t, devicetest.Of(storespec.MustCompile(t, c.spec)))
+			said := append(plan.Repaired, plan.Undecided...)
+			if len(said) != 1 || len(said[0].Lines) != 1 {
+				t.Fatalf("%v, %v", plan.Repaired, plan.Undecided)
+			}
+			line := said[0].Lines[0]
+			if !strings.HasPrefix(line, c.said[0]) || !strings.HasSuffix(line, c.said[len(c.said)-1]) && c.advice == "" || !strings.HasPrefix(said[0].Advice, c.advice) {
+				t.Errorf("%q, %q", line, said[0].Advice)
+			}
+		})
+	}
+}
+
 // TestGaps closes gaps in a list: what was in them is lost, and all else stands in its order but for what takes the place of
 // the copies.
 func TestGaps(t *testing.T) {
@@ -153,6 +187,9 @@ func TestGaps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
 			p := mend(t, d, max(c.origin*512, 1)-1, repair.Choices{Hidden: keep, Drop: c.drop})
+			if c.want != "" && (len(p.Repaired) != 1 || p.Repaired[0].Rule != check.HiddenExceptions) {
+				t.Errorf("that copies are dropped need not be said: %v", p.Repaired)
+			}
 			switch {
 			case c.want == "":
 				if m := adviceOn(t, p, check.HiddenExceptions); !strings.Contains(m.Lines[0], "the gap cannot be closed") || len(p.Steps) > 0 {

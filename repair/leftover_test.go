@@ -14,6 +14,8 @@ import (
 func TestLeftovers(t *testing.T) {
 	const (
 		store    = "device 400\nheader chunk=1\nfill 40 100\ndata 9\n"
+		ends36   = "device 400\nheader chunk=1\nfill 36 100\ndata 9\n"
+		ends37   = "device 400\nheader chunk=1\nfill 37 100\ndata 9\n"
 		ends38   = "device 400\nheader chunk=1\nfill 38 100\ndata 9\n"
 		ends39   = "device 400\nheader chunk=1\nfill 39 100\ndata 9\n"
 		repeated = "repeated-exception"
@@ -26,15 +28,21 @@ func TestLeftovers(t *testing.T) {
 		want    string   // what it becomes; empty where it stays
 		waits   []string // rules
 	}{
-		"two have moved":                     {store + "ex 5 139 42\nex 20 138 41", drop, ends38 + "ex 5 139 42\nex 20 138 41", nil},
-		"nobody said that anything moves":    {store + "ex 5 139 42\nex 20 138 41", repair.Choices{Unshare: true, Warnings: true}, "", []string{repeated}},
-		"the list is to be cut off":          {store + "ex 5 139 42\nex 20 138 41", repair.Choices{Truncate: true}, ends38 + "ex 5 139 42\nex 20 138 41", nil},
-		"they stand the other way round":     {store + "ex 5 138 41\nex 20 139 42", drop, "", []string{repeated}},
-		"one has moved, one is to":           {store + "ex 5 139 42\nex 20 120 9999", drop, ends38 + "ex 5 139 42\nex 20 138 41", nil},
-		"one has moved to the later place":   {store + "ex 5 105 9999\nex 20 138 41", drop, ends38 + "ex 5 139 42\nex 20 138 41", nil},
-		"it is not the last that has moved":  {store + "ex 5 130 32", drop, "", []string{repeated}},
-		"it is the last but one":             {store + "ex 5 138 41", drop, "", []string{repeated}},
-		"the last one is bad":                {store + "ex 5 138 41\nex 39 139 9999", drop, ends38 + "ex 5 138 41", nil},
+		"two have moved":                    {store + "ex 5 139 42\nex 20 138 41", drop, ends38 + "ex 5 139 42\nex 20 138 41", nil},
+		"nobody said that anything moves":   {store + "ex 5 139 42\nex 20 138 41", repair.Choices{Unshare: true, Warnings: true}, "", []string{repeated}},
+		"the list is to be cut off":         {store + "ex 5 139 42\nex 20 138 41", repair.Choices{Truncate: true}, ends38 + "ex 5 139 42\nex 20 138 41", nil},
+		"they stand the other way round":    {store + "ex 5 138 41\nex 20 139 42", drop, "", []string{repeated}},
+		"one has moved, one is to":          {store + "ex 5 139 42\nex 20 120 9999", drop, ends38 + "ex 5 139 42\nex 20 138 41", nil},
+		"one has moved to the later place":  {store + "ex 5 105 9999\nex 20 138 41", drop, ends38 + "ex 5 139 42\nex 20 138 41", nil},
+		"it is not the last that has moved": {store + "ex 5 130 32", drop, "", []string{repeated}},
+		"it is the last but one":            {store + "ex 5 138 41", drop, "", []string{repeated}},
+		"the last one is bad":               {store + "ex 5 138 41\nex 39 139 9999", drop, ends38 + "ex 5 138 41", nil},
+		"one has moved, one is to, and a bad one stands between": {
+			store + "ex 5 139 42\nex 20 120 9999\nex 38 138 9999", drop, ends37 + "ex 5 139 42\nex 20 137 40", nil},
+		"the same, and it is the first behind the new end": {
+			store + "ex 5 139 42\nex 20 120 9999\nex 37 137 9999", drop, ends37 + "ex 5 139 42\nex 20 138 41", nil},
+		"the same, and a bad one stands twice there": {
+			store + "ex 5 138 41\nex 20 120 9999\nex 36 136 9998\nex 39 136 9998", drop, ends36 + "ex 5 138 41\nex 20 137 40", nil},
 		"the last one is bad, and stays":     {store + "ex 5 138 41\nex 39 139 9999", repair.Choices{Truncate: true}, "", []string{beyond, repeated}},
 		"one stands three times":             {store + "ex 5 139 42\nex 20 139 42", drop, ends39 + "ex 5 139 42\nex 20 139 42", []string{repeated}},
 		"a gap was closed":                   {store + "ex 8 107 9", keep, ends39 + "ex 8 139 42", nil},

@@ -15,25 +15,46 @@ import (
 // TestSmallPlans: whatever a plan holds at most, run again until there is no more a repair ends in the same store, and
 // waits for the same to be decided.
 func TestSmallPlans(t *testing.T) {
+	limits := [][3]int{{7, 1 << 20, 1 << 20}, {1 << 20, 32, 1 << 20}, {1 << 20, 1 << 20, 2}, {11, 32, 3}}
+	several := map[[3]int]bool{} // where some repair takes more than one plan
 	for name, p := range patients() {
 		image := p.image(t)
 		want, err := run(devicetest.Of(image), p.origin(image), p.choices)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, limit := range [][3]int{{7, 1 << 20, 1 << 20}, {1 << 20, 32, 1 << 20}, {1 << 20, 1 << 20, 2}, {11, 32, 3}} {
+		for _, limit := range limits {
 			t.Run(fmt.Sprintf("%s, at most %v", name, limit), func(t *testing.T) {
 				repair.SetLimits(t, limit[0], limit[1], limit[2])
-				smallPlans(t, devicetest.Of(image), p, limit, want)
+				if smallPlans(t, devicetest.Of(image), p, want) > 1 {
+					several[limit] = true
+				}
 			})
+		}
+	}
+	for _, limit := range limits[1:] { // that of a round is not that of a plan
+		if !several[limit] {
+			t.Errorf("at most %v, and one plan holds all", limit)
 		}
 	}
 }
 
-// smallPlans repairs a device in plans that hold little.
-func smallPlans(t *testing.T, d *devicetest.Memory, p patient, limit [3]int, want result) {
+// TestTooMuchForAPlan: gaps are closed together or not at all.
+func TestTooMuchForAPlan(t *testing.T) {
+	repair.SetLimits(t, 1<<20, 40, 1<<20)
+	const store = "device 600\nheader chunk=4\nfill 128 0\ndata 9\nraw 2368 00*%d\nraw 3392 00*%d"
+	for gap, closed := range map[int]bool{20: true, 21: false} {
+		p := patient{fmt.Sprintf(store, 20*16, gap*16), 0, repair.Choices{Hidden: repair.KeepHidden}}
+		plan := p.planFor(t, devicetest.Of(p.image(t)))
+		if (len(plan.Steps) > 0) != closed {
+			t.Errorf("gaps of 20 and %d slots: %v, %v", gap, plan.Repaired, plan.Undecided)
+		}
+	}
+}
+
+// smallPlans repairs a device in plans that hold little, and returns their number.
+func smallPlans(t *testing.T, d *devicetest.Memory, p patient, want result) (plans int) {
 	t.Helper()
-	plans := 0
 	for more := true; more; plans++ {
 		plan := p.planFor(t, d)
 		if err := plan.Apply(d, nil, nil); err != nil {
@@ -47,6 +68,7 @@ func smallPlans(t *testing.T, d *devicetest.Memory, p patient, limit [3]int, wan
 	if err != nil || !got.keptAs(want) || got.decide(want.repeated) != want.decide(want.repeated) {
 		t.Errorf("%d plans: %v; to be decided: %s; in one plan: %s; or it is another store", plans, err, got.decide(want.repeated), want.decide(want.repeated))
 	}
+	return plans
 }
 
 // TestLongAreas: areas of which a part is in memory at a time are gone through to their end.
