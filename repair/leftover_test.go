@@ -2,6 +2,7 @@ package repair_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"dmcow/internal/device/devicetest"
@@ -18,6 +19,8 @@ func TestLeftovers(t *testing.T) {
 		ends37   = "device 400\nheader chunk=1\nfill 37 100\ndata 9\n"
 		ends38   = "device 400\nheader chunk=1\nfill 38 100\ndata 9\n"
 		ends39   = "device 400\nheader chunk=1\nfill 39 100\ndata 9\n"
+		wide     = "device 600\nheader chunk=4\nfill 40 100\ndata 9\n"
+		hidden   = "hidden-exceptions"
 		repeated = "repeated-exception"
 		beyond   = "new-chunk-beyond-device"
 	)
@@ -45,6 +48,11 @@ func TestLeftovers(t *testing.T) {
 			store + "ex 5 138 41\nex 20 120 9999\nex 36 136 9998\nex 39 136 9998", drop, ends36 + "ex 5 138 41\nex 20 137 40", nil},
 		"the last one is bad, and stays":     {store + "ex 5 138 41\nex 39 139 9999", repair.Choices{Truncate: true}, "", []string{beyond, repeated}},
 		"one stands three times":             {store + "ex 5 139 42\nex 20 139 42", drop, ends39 + "ex 5 139 42\nex 20 139 42", []string{repeated}},
+		"bad ones hide":                      {wide + bad(32, 64, 200), drop, wide, nil},
+		"bad ones hide, and copies":          {wide + bad(30, 64, 200) + "ex 94 105 7\nex 95 106 8", drop, wide, nil},
+		"bad ones hide, and are to stay":     {wide + bad(32, 64, 200), repair.Choices{Unshare: true}, "", []string{hidden}},
+		"bad ones hide, and a good one":      {wide + bad(30, 64, 200) + "ex 94 105 7\nex 95 300 140", drop, "", []string{hidden}},
+		"bad ones hide, but not by a cut":    {wide + bad(32, 65, 200), drop, "", []string{hidden}},
 		"a gap was closed":                   {store + "ex 8 107 9", keep, ends39 + "ex 8 139 42", nil},
 		"a gap of two was closed":            {store + "ex 8 107 9\nex 9 107 9", keep, ends38 + "ex 8 139 42\nex 9 138 41", nil},
 		"two apart are no gap":               {store + "ex 9 107 9", keep, "", []string{repeated}},
@@ -57,13 +65,16 @@ func TestLeftovers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := devicetest.Of(storespec.MustCompile(t, c.spec))
 			want := storespec.MustCompile(t, c.want+c.spec[:len(c.spec)*btoi(c.want == "")])
-			p := mend(t, d, 500*512, c.choices)
+			p := mend(t, d, 1<<20, c.choices)
 			var waits []string
 			for _, m := range p.Undecided {
 				waits = append(waits, m.Rule.Name)
 			}
 			if slices.Sort(waits); !slices.Equal(waits, c.waits) {
 				t.Errorf("%v wait, expected %v", waits, c.waits)
+			}
+			if strings.HasPrefix(name, "bad ones") && p.Loses() != (len(p.Steps) > 0) {
+				t.Errorf("it says that something may be lost: %v", p.Loses())
 			}
 			if !d.Holds(want) {
 				t.Errorf("it is something else: %v", pictureOf(d.Image(), 500).List())

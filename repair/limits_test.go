@@ -26,7 +26,7 @@ func TestSmallPlans(t *testing.T) {
 		for _, limit := range limits {
 			t.Run(fmt.Sprintf("%s, at most %v", name, limit), func(t *testing.T) {
 				repair.SetLimits(t, limit[0], limit[1], limit[2])
-				if smallPlans(t, devicetest.Of(image), p, want) > 1 {
+				if smallPlans(t, devicetest.Of(image), p, limit[1], want) > 1 {
 					several[limit] = true
 				}
 			})
@@ -52,13 +52,19 @@ func TestTooMuchForAPlan(t *testing.T) {
 	}
 }
 
-// smallPlans repairs a device in plans that hold little, and returns their number.
-func smallPlans(t *testing.T, d *devicetest.Memory, p patient, want result) (plans int) {
+// smallPlans repairs a device in plans that hold little, and no more edits in a step than in a plan, and returns their
+// number.
+func smallPlans(t *testing.T, d *devicetest.Memory, p patient, edits int, want result) (plans int) {
 	t.Helper()
 	for more := true; more; plans++ {
 		plan := p.planFor(t, d)
 		if err := plan.Apply(d, nil, nil); err != nil {
 			t.Fatal(err)
+		}
+		for _, s := range plan.Steps {
+			if len(s.Edits) > edits {
+				t.Errorf("a step of %d edits", len(s.Edits))
+			}
 		}
 		if more = plan.More; more && len(plan.Steps) == 0 || plans > 200 {
 			t.Fatal("it comes to no end")
