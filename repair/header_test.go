@@ -110,16 +110,12 @@ func TestPadding(t *testing.T) {
 
 // TestMuchPadding: more behind the header's fields than is cleared at once is cleared all the same.
 func TestMuchPadding(t *testing.T) {
-	const chunk = 40 << 20
-	g, err := format.NewGeometry(64 << 20 / 512)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := devicetest.New(int64(3 * g.ChunkBytes()))
+	const chunk, padded = 64 << 20, 40 << 20 // bytes
+	d := devicetest.New(3 * chunk)
 	head := make([]byte, format.HeaderSize)
-	format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: 64 << 20 / 512}.Encode(head)
+	format.Header{Magic: format.Magic, Valid: 1, Version: format.Version, ChunkSectors: chunk / format.SectorSize}.Encode(head)
 	d.Put(0, head)
-	for at := int64(100); at < chunk; at += 512 {
+	for at := int64(100); at < padded; at += 512 {
 		d.Put(at, []byte{1})
 	}
 	p, err := repair.Make(options(d, 0, repair.Choices{Warnings: true}))
