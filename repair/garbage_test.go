@@ -29,22 +29,23 @@ func TestGarbageBehind(t *testing.T) {
 		cleared bool
 		want    string // of the list; empty for the two areas
 	}{
-		"all of it":                               {600, garbageFrom(128, 64), true, ""},
-		"three":                                   {600, garbageFrom(128, 3), true, ""},
-		"two":                                     {600, garbageFrom(128, 2), false, ""},
-		"one, behind the list's end":              {600, garbageFrom(131, 1), true, ""},
-		"in the area behind, too":                 {800, garbageFrom(128, 96), true, garbageFrom(192, 32)},
-		"a possible one in the area behind":       {800, garbageFrom(128, 3) + "ex 200 9 200", false, "ex 200 9 200"},
-		"a possible one two areas behind":         {1000, garbageFrom(128, 3) + "ex 260 9 200", true, "ex 260 9 200"},
-		"the last one of the device":              {264, garbageFrom(128, 63), true, ""},
-		"none, but a bad one elsewhere":           {600, "ex 5 5 9999", false, "ex 5 127 130\nex 127 0 0"},
-		"none, and the device ends with the list": {264, "ex 5 5 9999", false, "ex 5 127 130\nex 127 0 0"},
+		"all of it":                  {600, garbageFrom(128, 64), true, ""},
+		"three":                      {600, garbageFrom(128, 3), true, ""},
+		"two":                        {600, garbageFrom(128, 2), false, ""},
+		"one, behind the list's end": {600, garbageFrom(131, 1), true, ""},
+		"one before the list's end, and one behind it": {600, garbageFrom(128, 1) + garbageFrom(130, 1), false, garbageFrom(128, 1) + garbageFrom(130, 1)},
+		"in the area behind, too":                      {800, garbageFrom(128, 96), true, garbageFrom(192, 32)},
+		"a possible one in the area behind":            {800, garbageFrom(128, 3) + "ex 200 9 200", false, "ex 200 9 200"},
+		"a possible one two areas behind":              {1000, garbageFrom(128, 3) + "ex 260 9 200", true, "ex 260 9 200"},
+		"the last one of the device":                   {264, garbageFrom(128, 63), true, ""},
+		"none, but a bad one elsewhere":                {600, "ex 5 5 9999", false, "ex 5 127 130\nex 127 0 0"},
+		"none, and the device ends with the list":      {264, "ex 5 5 9999", false, "ex 5 127 130\nex 127 0 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			device := fmt.Sprintf("device %d\n", c.device)
 			d := devicetest.Of(storespec.MustCompile(t, device+full+c.spec))
 			p := mend(t, d, 500*1024, repair.Choices{Drop: true})
-			if cleared := p.Repaired[0].Rule == check.ImplausibleArea; cleared != c.cleared || cleared && len(p.Repaired[0].Lines) != 1 {
+			if cleared := len(p.Repaired) > 0 && p.Repaired[0].Rule == check.ImplausibleArea; cleared != c.cleared || cleared && len(p.Repaired[0].Lines) != 1 {
 				t.Errorf("%+v", p.Repaired)
 			}
 			if !d.Holds(storespec.MustCompile(t, device+full+c.want)) {
