@@ -24,6 +24,7 @@ type gap struct {
 	before []format.NewChunk // likewise a little before them, where copies ran in parallel
 	left   format.Exception  // before the gap; zero at the beginning of the list
 	right  format.Exception  // the first behind it
+	low    uint64            // rank of the first data chunk that may be of the gap
 }
 
 // mostInGap is of how many data chunks it is looked for what they hold.
@@ -33,10 +34,18 @@ const mostInGap = 1 << 16
 // commit, and where the list is in no order, so that nobody knows which data chunks the gap's
 // entries had. The error is what Options.Visit returned.
 func (s *scan) whyLost() (string, error) {
-	g, ok := s.gap()
-	if !ok || !s.isInOrder() {
+	if !s.isInOrder() {
 		return "", nil
 	}
+	g, ok := s.gap()
+	switch {
+	case !ok:
+		return "the entries around the gap before them can no longer be read", nil
+	case s.proof.highest > g.low+mostInGap:
+		return "", nil
+	}
+	g.before = s.unnamed(g.low-min(g.low, parallel), g.low)
+	g.chunks = s.unnamed(g.low, s.proof.highest)
 	missing := min(g.slots, uint64(len(g.chunks))) // chunks that are still to be found
 	var rest []format.NewChunk
 	for i, c := range g.chunks {
@@ -55,7 +64,7 @@ func (s *scan) whyLost() (string, error) {
 	if err != nil || found >= missing {
 		return "", err
 	}
-	return fmt.Sprintf("%d exceptions are missing before them, and %d data chunks without an exception, such as chunk %d, hold data that is not on the origin", g.slots, missing-found, rest[0]), nil
+	return fmt.Sprintf("%d exceptions are missing before them, and %d data chunks without an exception, such as chunk %d, hold data that is not on the origin; a sector of the list was lost before them", g.slots, missing-found, rest[0]), nil
 }
 
 // isInOrder reports whether new chunks rise in the list and behind its end, but for some.
@@ -64,25 +73,21 @@ func (s *scan) isInOrder() bool {
 	return s.list.end.Exceptions+uint64(s.behind.Count) >= orderly*(s.list.falls+s.proof.falls+1)
 }
 
-// gap finds the gap; ok is false where that cannot be read, or is too large.
+// gap finds the slots of the gap and what is around it; ok is false where that cannot be read.
 func (s *scan) gap() (g gap, ok bool) {
 	h := s.behind
-	first := s.geometry.Position(h.Place)
-	low := uint64(0) // rank of the first data chunk of the gap
-	if first > 0 {
+	if first := s.geometry.Position(h.Place); first > 0 {
 		before, ok := s.slots(first-1, 1)
 		if !ok {
 			return g, false
 		}
-		g.left, low = before[0], s.rank(before[0].New)+1
+		g.left, g.low = before[0], s.rank(before[0].New)+1
 	}
 	right, ok := s.slots(s.geometry.Position(format.Place{Area: h.Area, Index: h.First}), 1)
-	if !ok || s.proof.highest > low+mostInGap {
+	if !ok {
 		return g, false
 	}
 	g.right, g.slots = right[0], uint64(h.Last+1-h.Index-h.Count)
-	g.before = s.unnamed(low-min(low, parallel), low)
-	g.chunks = s.unnamed(low, s.proof.highest)
 	return g, true
 }
 

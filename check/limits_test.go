@@ -58,6 +58,8 @@ func TestGarbageOrDamage(t *testing.T) {
 		{"32 of 32", 1, 32, again(32, 32), true},
 		{"32 of 63", 2, 64, again(64, 32) + "ex 96 500 400\nex 97 501 401\n" + many(98, 29), true},
 		{"32 of 64", 2, 64, again(64, 32) + many(96, 32), false},
+		{"half of them in an order", 1, 0, "ex 0 0 5000\nex 1 1 5001\nex 2 2 5002\nex 3 3 9000", true},
+		{"more in an order: of a device that was larger", 1, 0, "ex 0 0 5000\nex 1 1 5001\nex 2 2 5002\nex 3 3 5003", false},
 	} {
 		spec := fmt.Sprintf("device 2000\nheader chunk=%d\nfill %d 0\n%s", c.chunk, c.fill, c.spec)
 		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
@@ -81,7 +83,7 @@ func many(first, n int) (spec string) {
 // TestGarbageLeavesNoTrace: the chunks that only garbage names are free for others,
 // and those that others had before are not.
 func TestGarbageLeavesNoTrace(t *testing.T) {
-	for _, base := range []uint64{0, 1 << 33} { // low and high chunks
+	for _, base := range []uint64{0, 1 << 33, 1<<32 - 500} { // low and high chunks, and both
 		spec := "device 4000\nheader chunk=2\n"
 		ex := func(slot int, old, new uint64) { spec += fmt.Sprintf("ex %d %d %d\n", slot, base+old, new) }
 		for i := range 64 { // area 0
@@ -191,32 +193,80 @@ func TestOriginsEnd(t *testing.T) {
 	}
 }
 
+// phases are stores of which a check does all that it can do, with the content of their origins.
+var phases = map[string]struct{ spec, origin string }{
+	"a walk":         {"device 400\nheader chunk=1\nfill 200", ""},
+	"naming":         {"device 400\nheader chunk=1\nfill 200\nex 100 5 103", ""},
+	"a lost header":  {"device 400\nlayout chunk=1\nfill 200", ""},
+	"the list empty": {"device 4000\nlayout chunk=8\nfill 200\nheader chunk=1", ""},
+	"a lost sector":  {"device 2000\nheader chunk=4\nfill 96 0\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00"},
+	"a torn commit":  {"device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048", "raw 20480 11*2048"},
+	"a list cut off": {"device 600\nheader chunk=1\nfill 96\ndata 9\nraw 17408 00*512", "raw 0 00"},
+	"an older life":  {"device 600\nheader chunk=1\nfill 96\nraw 17408 00*512", "raw 0 00"},
+	"out of place":   {"device 600\nheader chunk=4\nfill 40\nex 20 60 120", "raw 0 00"},
+	"a copied area":  {"device 600\nheader chunk=1\nfill 100 0\nraw 17408 00*512\n" + rows(32, 32), "raw 0 00"},
+}
+
+// optionsOf check one of them.
+func optionsOf(t *testing.T, spec, origin string) (o check.Options, d, content *devicetest.Memory) {
+	t.Helper()
+	d = devicetest.Of(storespec.MustCompile(t, spec))
+	o.Device = d
+	if origin != "" {
+		content = devicetest.Of(storespec.MustCompile(t, "device 400\n"+origin))
+		o.Origin, o.Content = format.Bytes(content.Size()), content
+	}
+	return o, d, content
+}
+
 // TestVisitStops: in whichever phase, an error of Visit ends the check.
 func TestVisitStops(t *testing.T) {
 	stop := errors.New("stop")
-	for name, spec := range map[string]string{
-		"a walk":         "device 400\nheader chunk=1\nfill 200",
-		"naming":         "device 400\nheader chunk=1\nfill 200\nex 100 5 103",
-		"a lost header":  "device 400\nlayout chunk=1\nfill 200",
-		"the list empty": "device 4000\nlayout chunk=8\nfill 200\nheader chunk=1",
-	} {
-		d := devicetest.Of(storespec.MustCompile(t, spec))
+	for name, c := range phases {
+		o, _, _ := optionsOf(t, c.spec, c.origin)
 		for n := 0; ; n++ {
 			visits := 0
-			_, err := check.Make(check.Options{Device: d, Visit: func(format.AreaIndex) error {
+			o.Visit = func(format.AreaIndex) error {
 				if visits++; visits > n {
 					return stop
 				}
 				return nil
-			}})
+			}
+			_, err := check.Make(o)
 			if visits <= n {
 				if err != nil || n == 0 {
 					t.Errorf("%s: %d visits, %v", name, visits, err)
 				}
 				break
 			}
-			if !errors.Is(err, stop) {
-				t.Errorf("%s: visit %d stopped it: %v", name, n, err)
+			if !errors.Is(err, stop) || visits > n+1 {
+				t.Errorf("%s: visit %d stopped it: %v, after %d more", name, n, err, visits-n-1)
+			}
+		}
+	}
+}
+
+// TestEveryReadFails: whatever cannot be read, it is said, or all is found that is found with it.
+func TestEveryReadFails(t *testing.T) {
+	bad := errors.New("bad sector")
+	for name, c := range phases {
+		o, _, _ := optionsOf(t, c.spec, c.origin)
+		want := report(t, o)
+		for n := 0; ; n++ {
+			o, d, content := optionsOf(t, c.spec, c.origin)
+			fault := devicetest.NthOp{N: n, Kinds: devicetest.Read, Err: bad}
+			d.Fault = fault.Fault
+			if content != nil {
+				content.Fault = fault.Fault
+			}
+			r, err := check.Make(o)
+			if !fault.Failed() {
+				break
+			}
+			said := errors.Is(err, bad) || len(r.Unread) > 0
+			misses := slices.ContainsFunc(want.Tallies, func(w check.Tally) bool { return w.Severity != check.Info && count(r, w.Name) < w.Count })
+			if !said && (err != nil || misses || r.Certain() && !want.Certain()) {
+				t.Errorf("%s: without read %d: %v, %v, certain %v", name, n, err, rules(r), r.Certain())
 			}
 		}
 	}
