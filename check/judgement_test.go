@@ -27,6 +27,16 @@ const run40 = "device 2000\nheader chunk=4\nfill 40 0\ndata 9\n"
 // gone is a store of 96 exceptions in a row that lost its second sector, 32 to 63.
 const gone = "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2560 00*512\n"
 
+// elevens are 5 exceptions, and data chunks 7 to 65 that hold what is not on the origin.
+const elevens = "device 2000\nheader chunk=4\nfill 5 0\nraw 14336 11*120832\n"
+
+// large is a commit that was torn behind its first exception, with chunks that are not read at once; on
+// the origin the second chunk is short.
+const large = "device 1280\nheader chunk=256\nex 0 0 2\nex 32 1 3\n"
+
+// behind is a store with two sectors to an area.
+const behind = "device 600\nheader chunk=2\n"
+
 var evidences = []evidence{
 	// What hides behind the list's end, and whether anybody misses it.
 	{"torn, and the origin is not known", run40 + "ex 64 300 66\nex 65 301 67", "", "hidden-exceptions", false,
@@ -49,6 +59,14 @@ var evidences = []evidence{
 	{"the same twice", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 66", "raw 0 00", "hidden-exceptions", false,
 		"first slot 65 (71 -> 66): another slot there has one of its chunks"},
 	{"a gap inside a sector, and all equal", "device 2000\nheader chunk=4\nfill 40 0\nex 41 70 66", "raw 0 00", "hidden-exceptions", false, "slot 41 is in the sector where the list ends"},
+	{"the first sector lost, and what is behind equals the origin", "device 2000\nheader chunk=4\nfill 96 0\ndata 9\nraw 2048 00*512\nraw 69632 00*131072", "raw 0 00", "hidden-exceptions", false,
+		"32 exceptions are missing before them, and 32 data chunks without an exception, such as chunk 2, hold data that is not on the origin"},
+	{"lost, and nothing is like the origin's short last chunk", "device 1200\nheader chunk=32\nfill 8 0\nex 32 9 34\ndata 9\nraw 557056 00*16384", "raw 0 00", "hidden-exceptions", false, "such as chunk 10, hold data"},
+	{"lost, and 8 exceptions are an order", elevens + "ex 32 70 66\nex 33 71 67\nex 34 72 68", "raw 0 00", "hidden-exceptions", false, "27 exceptions are missing before them, and 27 data chunks"},
+	{"7 are none", elevens + "ex 32 70 66\nex 33 71 67", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
+	{"nor 8 that do not rise behind the end", elevens + "ex 32 70 66\nex 33 71 68\nex 34 72 67", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
+	{"a large chunk, equal to the origin's end", large + "raw 458752 07*8192", "raw 196608 07*8192", "hidden-exceptions", true, "a torn commit explains them"},
+	{"a large chunk, that differs in its last byte", large + "raw 458752 07*8191", "raw 196608 07*8192", "hidden-exceptions", false, "its data differs from the origin's"},
 	{"past the origin's end", run40 + "ex 64 3000 66", "raw 0 00", "hidden-exceptions", false, "it is not a possible exception"},
 	{"the first sector", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2048 00*512\n", "", "hidden-exceptions", false, "the list ends at slot 0 of this area, and 64 exceptions follow"},
 
@@ -59,6 +77,10 @@ var evidences = []evidence{
 		"32 exceptions are lost here: new chunks 34 to 65 fit between their neighbours, and no exception has them"},
 	{"a lost entry", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0", "", "hidden-exceptions", false, "by its neighbours, slot 40 was 140 -> 42"},
 	{"a lost entry, whose data chunk another has", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nex 40 0 0\nex 95 3 42", "", "hidden-exceptions", false, "!by its neighbours, slot 40"},
+	{"a lost sector, whose first old chunk hides", gone + "ex 95 132 97", "", "hidden-exceptions", false, "are lost here: new chunks 34 to 65 fit"},
+	{"its last old chunk", gone + "ex 95 163 97", "", "hidden-exceptions", false, "are lost here: new chunks 34 to 65 fit"},
+	{"its first new chunk", gone + "ex 95 195 34", "", "hidden-exceptions", false, "!lost here"},
+	{"its last new chunk", gone + "ex 95 195 65", "", "hidden-exceptions", false, "!lost here"},
 	{"an old chunk in a run", run40 + "ex 20 19 22", "", "duplicate-old-chunk", false, "by its neighbours, slot 20 was 20 -> 22"},
 	{"a new chunk in a run", run40 + "ex 20 20 21", "", "duplicate-new-chunk", false, "by its neighbours, slot 20 was 20 -> 22"},
 	{"a new chunk out of any order", "device 2000\nheader chunk=4\nfill 40\ndata 9\nex 20 60 400", "", "new-chunk-out-of-place", false, "by its neighbours, slot 20 was 60 -> 22"},
@@ -76,6 +98,17 @@ var evidences = []evidence{
 	{"cut off, or an earlier life", "device 600\nheader chunk=1\nfill 96\ndata 9\nraw 17408 00*512", "", "cut-off-list", true,
 		"32 exceptions before them may be lost, or these are of an earlier life of the device"},
 	{"an earlier life, whose chunks are there", "device 600\nheader chunk=1\nfill 96 0\nraw 512 00*512\nfill 32 50\nraw 17408 00*512", "", "", true, ""},
+	{"cut off, and the origin holds all of it", "device 600\nheader chunk=1\nfill 96\nraw 17408 00*512", "raw 0 00", "stale-areas", true, "of an earlier life"},
+	{"cut off, and the origin holds something else", "device 600\nheader chunk=1\nfill 96\ndata 9\nraw 17408 00*512", "raw 0 00", "cut-off-list", true, "may be lost"},
+	{"cut off, and the nearest that goes on", behind + run(0, 0, 32) + "ex 64 70 50", "", "cut-off-list", true, "this area holds 1 exception that fit"},
+	{"too near to go on", behind + run(0, 0, 32) + "ex 64 70 49", "", "stale-areas", true, ""},
+	{"an earlier life of which 16 chunks are of the area before", behind + run(0, 0, 5) + run(64, 8, 16), "", "stale-areas", true, ""},
+	{"17 chunks of the area before", behind + run(0, 0, 5) + run(64, 8, 17), "", "misplaced-area", false, "0 name leaked data chunks of the list, 17 name chunks of the areas before it"},
+	{"as many of it as others", behind + run(0, 0, 5) + run(64, 8, 17) + stripe(81, 17), "", "misplaced-area", false, "34 exceptions"},
+	{"fewer of it than others", behind + run(0, 0, 5) + run(64, 8, 17) + stripe(81, 18), "", "stale-areas", true, ""},
+	{"as many leaked chunks as others", behind + run(0, 0, 5) + "ex 5 90 20\nex 64 60 8\n" + stripe(65, 1), "", "misplaced-area", false, "1 name leaked data chunks"},
+	{"fewer leaked chunks than others", behind + run(0, 0, 5) + "ex 5 90 20\nex 64 60 8\n" + stripe(65, 2), "", "stale-areas", true, ""},
+	{"a copy, half of it in its own stripe", "device 600\nheader chunk=1\nex 0 40 35\nex 1 41 5\nex 32 40 35\nex 33 41 5", "", "stale-areas", true, ""},
 	{"swapped areas", "device 600\nheader chunk=1\nfill 33 0\ndata 9\n" + "raw 512 00*512\nex 0 32 35\nraw 17408 00*512\n" + rows(32, 32), "", "misplaced-area", false,
 		"32 exceptions that no earlier life of the device explains: 32 name leaked data chunks of the list"},
 	{"an area that became a copy of the next", "device 600\nheader chunk=1\nfill 33 0\ndata 9\nraw 512 00*512\nex 0 32 35", "", "misplaced-area", false,
@@ -106,6 +139,14 @@ func halves(first, end int) (spec string) {
 func run(slot, first, n int) (spec string) {
 	for i := range n {
 		spec += fmt.Sprintf("ex %d %d %d\n", slot+i, first+i, 2+first+i)
+	}
+	return spec
+}
+
+// stripe are n exceptions from a slot on whose data chunks are of area 1's stripe.
+func stripe(slot, n int) (spec string) {
+	for i := range n {
+		spec += fmt.Sprintf("ex %d %d %d\n", slot+i, 200+i, 67+i)
 	}
 	return spec
 }

@@ -73,20 +73,24 @@ func (s *scan) suggestGap() *Suggestion {
 	if x := s.between(around); x != nil {
 		found = s.suggestion(h.Place, n, *x)
 	}
-	if found == nil || s.hasRivalBehind(found) {
+	if found == nil {
+		return nil
+	}
+	first, last := found.First, found.At(n-1)
+	if s.hides(func(x format.Exception) bool {
+		return x.Old >= first.Old && x.Old <= last.Old || x.New >= first.New && x.New <= last.New
+	}) {
 		return nil
 	}
 	return found
 }
 
-// hasRivalBehind reports whether what hides behind the list's end has a chunk of what is suggested for the gap,
-// or cannot be read.
-func (s *scan) hasRivalBehind(x *Suggestion) bool {
-	errHas := errors.New("has one of the chunks")
-	last := x.At(x.Count - 1)
-	_, err := look.Behind(s.device, s.geometry, s.list.end, func(_ format.Place, h format.Exception) error {
-		if h.Old >= x.First.Old && h.Old <= last.Old || h.New >= x.First.New && h.New <= last.New {
-			return errHas
+// hides reports whether an entry behind the list's end is one that is asked for, or that cannot be read.
+func (s *scan) hides(one func(format.Exception) bool) bool {
+	errHides := errors.New("one is")
+	_, err := look.Behind(s.device, s.geometry, s.list.end, func(_ format.Place, x format.Exception) error {
+		if one(x) {
+			return errHides
 		}
 		return nil
 	})
@@ -108,11 +112,15 @@ func (s *scan) unnamedInGap() string {
 			return ""
 		}
 	}
+	first, last := after(s.geometry, left, 1), after(s.geometry, left, n)
+	if s.hides(func(x format.Exception) bool { return x.New >= first && x.New <= last }) {
+		return ""
+	}
 	if n == 1 {
-		return fmt.Sprintf("; an exception is lost here: new chunk %d fits between its neighbours, and no exception has it", after(s.geometry, left, 1))
+		return fmt.Sprintf("; an exception is lost here: new chunk %d fits between its neighbours, and no exception has it", first)
 	}
 	return fmt.Sprintf("; %d exceptions are lost here: new chunks %d to %d fit between their neighbours, and no exception has them",
-		n, after(s.geometry, left, 1), after(s.geometry, left, n))
+		n, first, last)
 }
 
 // suggestStretch is what stood in n slots from a place on, nil where nothing says so.
