@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 
 	"dmcow/format"
 )
@@ -60,10 +61,12 @@ func (s *scan) whyLost() (string, error) {
 			rest = append(rest, c)
 		}
 	}
-	found, err := s.findCopies(append(rest, g.before...), missing)
+	copies, err := s.findCopies(slices.Concat(rest, g.before), missing)
+	found := uint64(len(copies))
 	if err != nil || found >= missing {
 		return "", err
 	}
+	rest = slices.DeleteFunc(rest, func(c format.NewChunk) bool { return copies[c] })
 	return fmt.Sprintf("%d exceptions are missing before them, and %d data chunks without an exception, such as chunk %d, hold data that is not on the origin; a sector of the list was lost before them", g.slots, missing-found, rest[0]), nil
 }
 
@@ -113,17 +116,17 @@ func (s *scan) isCopyOf(c format.NewChunk, old format.OldChunk) bool {
 	return err == nil && equal
 }
 
-// findCopies is how many of some data chunks hold what any chunk of the origin does, or any that
+// findCopies are those of some data chunks that hold what any chunk of the origin does, or any that
 // an exception has saved. It looks for no more than are missing. The error is what
 // Options.Visit returned; what cannot be read is not found.
-func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint64, err error) {
+func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found map[format.NewChunk]bool, err error) {
 	chunk := s.geometry.ChunkBytes()
 	last := s.options.Origin % chunk // the origin's last chunk may be short
 	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), found: map[format.NewChunk]bool{}}
 	whole, short := map[uint64][]format.NewChunk{}, map[uint64][]format.NewChunk{}
 	for _, c := range chunks {
 		if s.stopped != nil {
-			return 0, s.stopped
+			return nil, s.stopped
 		}
 		if sum, ok := f.saved(c, chunk); ok {
 			whole[sum] = append(whole[sum], c)
@@ -145,7 +148,7 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		break
 	}
 	if s.stopped != nil || f.count() >= missing {
-		return f.count(), s.stopped
+		return f.found, s.stopped
 	}
 	_, err = format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
@@ -158,7 +161,7 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 		return nil
 	})
-	return f.count(), errors.Join(err, s.stopped)
+	return f.found, errors.Join(err, s.stopped)
 }
 
 type finder struct {

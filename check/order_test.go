@@ -39,6 +39,8 @@ func TestOutOfPlace(t *testing.T) {
 		{"the sixth", inOrder(40, none) + at(20, 45), 1},
 		{"two, the sixth", inOrder(40, none) + at(10, 41) + "\n" + at(20, 45), 0},
 		{"two, the seventh", inOrder(40, none) + at(10, 41) + "\n" + at(20, 46), 2},
+		{"two, the seventh first", inOrder(40, none) + at(10, 46) + "\n" + at(20, 41), 2},
+		{"two, and one of them from before", inOrder(40, 3) + at(10, 45) + "\n" + at(30, 3), 2},
 		{"the first", inOrder(40, none) + at(0, 90), 1},
 		{"the last", inOrder(40, none) + at(39, 90), 0}, // nothing says so
 		{"64 of them", inOrder(800, none) + apart(64), 64},

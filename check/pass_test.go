@@ -43,6 +43,12 @@ func TestDuplicatesAreNamed(t *testing.T) {
 		// The first chunk of which no bitmap knows.
 		{"ex 3 0x100000000 5\nex 40 0x100000000 42", []string{"duplicate-old-chunk 1.8 with 0.3"}},
 		{"ex 3 0x100000000 5\nex 63 63 66\nex 64 0x100000000 68\nex 65 0 0", []string{"duplicate-old-chunk 2.0 with 0.3"}},
+		// The list's end, whose old or new chunks fall.
+		{"ex 3 200 5\nex 64 205 68\nex 65 204 69\nex 66 203 70\nex 67 202 71\nex 68 201 72\nex 69 200 73", []string{"duplicate-old-chunk 2.5 with 0.3"}},
+		{"ex 3 3 200\nex 64 64 205\nex 65 65 204\nex 66 66 203\nex 67 67 202\nex 68 68 201\nex 69 69 200", []string{"duplicate-new-chunk 2.5 with 0.3"}},
+		{"ex 1 300 3\nex 2 301 4\nex 64 1 68\nex 65 0 69\nex 66 0 0", []string{"duplicate-old-chunk 2.1 with 0.0"}},
+		// All that do not break a rule by themselves.
+		{"ex 64 64 0x7000000000000000\nex 65 3 200\nex 66 0 0", []string{"duplicate-old-chunk 2.1 with 0.3"}},
 		// One that breaks a rule by itself has no say.
 		{"ex 3 3 0x7000000000000000\nex 40 3 200", nil},
 	} {
@@ -133,7 +139,7 @@ func TestManyRepeats(t *testing.T) {
 	d := long(t, 8, first+named+100, g.DataChunk(named*2), func(i uint64) format.Exception {
 		return format.Exception{Old: format.OldChunk(i % first), New: g.DataChunk(i % first)}
 	})
-	n := uint64(first)
+	n, stop := uint64(first), errors.New("stop")
 	_, err := check.Run(check.Options{Device: d, Single: true}, func(f check.Finding) error {
 		if f.Severity != check.Error {
 			return nil
@@ -145,10 +151,12 @@ func TestManyRepeats(t *testing.T) {
 		if g.Position(f.Place) != n || f.Rule != want || (f.Other == nil) != (want == check.DuplicateOldChunk) || f.Other != nil && g.Position(*f.Other) != n%first {
 			t.Fatalf("%s at %d, and the other one is %v; want %s at %d", f.Name, g.Position(f.Place), f.Other, want.Name, n)
 		}
-		n++
+		if n++; n == first+named+100 {
+			return stop
+		}
 		return nil
 	})
-	if err != nil || n != first+named+100 {
+	if !errors.Is(err, stop) || n != first+named+100 {
 		t.Errorf("up to %d, %v", n, err)
 	}
 }

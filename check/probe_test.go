@@ -203,7 +203,7 @@ func TestEvidence(t *testing.T) {
 		{"40, of which 5 are", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000\nex 35 5 1", false},
 		{"far apart", list(20, func(i int) (int, int) { return i, 2 + 90*i + i }), false},
 		{"as far apart as can be", list(7, kernels) + "ex 7 21 297", true}, // data chunk 287 of 288
-		{"one more", list(7, kernels) + "ex 7 21 298", false},
+		{"one more", list(7, kernels) + "ex 7 21 299", false},
 		{"one old chunk", list(20, func(i int) (int, int) { return 7, 2 + i }), false},
 		{"one new chunk", list(20, func(i int) (int, int) { return i, 5 }), false},
 		{"metadata chunks", list(20, func(i int) (int, int) { return i, 1 + 33*i }), false},

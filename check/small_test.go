@@ -31,6 +31,9 @@ func TestTooSmall(t *testing.T) {
 	} {
 		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
 		got := rules(r)
+		if len(r.Unread) > 0 {
+			t.Errorf("%q: %v", spec, r.Unread)
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", spec, got, want)
 		}
