@@ -92,14 +92,20 @@ func TestGarbageAreas(t *testing.T) {
 	r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
 	var got []string
 	for _, f := range r.Of(check.ImplausibleArea).Findings {
-		got = append(got, f.Told())
+		if got = append(got, f.Told()); !f.IsGarbage() {
+			t.Errorf("%s: no garbage", f.Told())
+		}
 	}
 	const tail = " hold no possible exception, or repeat another"
 	if want := []string{"area 1: 32 of the 32 slots from slot 0 on" + tail, "area 2: 32 of the 32 slots from slot 0 on" + tail}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	if n := count(r, "new-chunk-over-56-bits"); n != 16 {
-		t.Errorf("%d others", n)
+	others := r.Of(check.NewChunkOver56Bits)
+	if others.Count != 16 || len(others.Findings) != check.Shown || others.Findings[0].IsGarbage() {
+		t.Errorf("%d others, of which %d are kept", others.Count, len(others.Findings))
+	}
+	if r.Exceptions != 128 || r.Areas != 5 {
+		t.Errorf("%d exceptions in %d areas", r.Exceptions, r.Areas)
 	}
 }
 

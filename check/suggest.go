@@ -210,30 +210,30 @@ func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
 				continue
 			}
 			found := s.suggestion(s.geometry.PlaceAt(first+uint64(left)+1), n, *x)
-			if found.At(here-left-1) == around[here] || s.isDenied(found, around[left+1:left+1+n], here-left-1, rule) {
+			if found.At(here-left-1) == around[here] || s.isDenied(found, around[left+1:left+1+n], rule) {
 				continue
 			}
 			found.Unsure = s.isRival(around[here], found.At(here-left-1), at) || !isInRun(around, left, left+n+1)
 			return found
 		}
 	}
-	if rule.Means.UnlistedCertain && here > 0 && here+1 < len(around) {
-		return s.suggestNew(at, around[here-1:here+2])
+	if rule.Means.UnlistedCertain {
+		return s.suggestNew(at, s.around(at, 1))
 	}
 	return nil
 }
 
-// isDenied reports whether what stands there speaks against a suggestion, which is made for slot damaged
-// of it: beside that, an exception that nothing speaks against; where several are suggested, one with
+// isDenied reports whether what stands there speaks against a suggestion: an exception that nothing speaks
+// against; where several are suggested, one with
 // the data chunk that fits its place; and of one that is there twice, as a sector of the list and
 // its copy have it, the one that fits its place is the right one.
-func (s *scan) isDenied(x *Suggestion, there []format.Exception, damaged int, rule *Rule) bool {
+func (s *scan) isDenied(x *Suggestion, there []format.Exception, rule *Rule) bool {
 	for i, was := range there {
 		right := x.At(i)
 		switch at := x.Slot(i); {
 		case was == right:
 		case was.New == right.New && (x.Count > 1 || rule == RepeatedException),
-			i != damaged && s.breaks(at, was) == nil && !s.doubted[at]:
+			s.breaks(at, was) == nil && !s.doubted[at]:
 			return true
 		}
 	}

@@ -17,6 +17,8 @@ func written() (all []format.Exception) {
 	for i := range uint64(110) {
 		x := format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)}
 		switch {
+		case i >= 100 && i < 103:
+			x.Old += 5000
 		case i >= 90:
 			x.Old = format.OldChunk(1000 + 7*i%110*3)
 		case i >= 60:
@@ -27,42 +29,43 @@ func written() (all []format.Exception) {
 	return all
 }
 
-// isAmid reports whether both neighbours of a slot, and those of the neighbours, go on in a run.
-func isAmid(all []format.Exception, i int) bool {
-	for j := i - 1; j <= i+1; j++ {
-		if j < 0 || j+1 >= len(all) || all[j].Old+1 != all[j+1].Old {
-			return false
-		}
+// isKnown reports whether the exceptions around a slot leave one that stood there, and whether one of them goes on
+// a run, so that it is certain.
+func isKnown(all []format.Exception, i int) (known, certain bool) {
+	follows := func(i, by int) bool {
+		return i >= 0 && i+by < len(all) && all[i].Old+format.OldChunk(by) == all[i+by].Old
 	}
-	return i > 0
+	known = follows(i-1, 2)
+	return known, known && (follows(i-2, 1) || follows(i+1, 1))
 }
 
 // damages are what one slot may suffer; other is the exception of another slot. In a run, it shows for certain what
-// stood there if sure is true.
+// stood there if sure is true; where alone is true, the new chunk that is missing shows it anywhere.
 var damages = []struct {
 	name   string
 	sure   bool
+	alone  bool
 	damage func(x *format.Exception, other format.Exception)
 }{
-	{"the new chunk is wild", true, func(x *format.Exception, _ format.Exception) { x.New = 1 << 60 }},
-	{"the new chunk is past the end", true, func(x *format.Exception, _ format.Exception) { x.New += 5000 }},
-	{"the new chunk is metadata", true, func(x *format.Exception, _ format.Exception) { x.New = 34 }},
-	{"the new chunk is another's", true, func(x *format.Exception, other format.Exception) { x.New = other.New }},
-	{"the new chunk is far", true, func(x *format.Exception, _ format.Exception) { x.New = 300 }},
-	{"the new chunk is lost", true, func(x *format.Exception, _ format.Exception) { x.New = 0 }},
-	{"the old chunk is wild", true, func(x *format.Exception, _ format.Exception) { x.Old = 1 << 60 }},
-	{"the old chunk is another's", true, func(x *format.Exception, other format.Exception) { x.Old = other.Old }},
-	{"all of it is wild", true, func(x *format.Exception, _ format.Exception) { *x = format.Exception{Old: 1 << 61, New: 1 << 60} }},
-	{"all of it is lost", true, func(x *format.Exception, _ format.Exception) { *x = format.Exception{} }},
-	{"all of it is another's", true, func(x *format.Exception, other format.Exception) { *x = other }},
-	{"the new chunk is wild, and the old one another", false, func(x *format.Exception, _ format.Exception) {
+	{"the new chunk is wild", true, true, func(x *format.Exception, _ format.Exception) { x.New = 1 << 60 }},
+	{"the new chunk is past the end", true, true, func(x *format.Exception, _ format.Exception) { x.New += 5000 }},
+	{"the new chunk is metadata", true, true, func(x *format.Exception, _ format.Exception) { x.New = 34 }},
+	{"the new chunk is another's", true, false, func(x *format.Exception, other format.Exception) { x.New = other.New }},
+	{"the new chunk is far", true, false, func(x *format.Exception, _ format.Exception) { x.New = 125 }},
+	{"the new chunk is lost", true, true, func(x *format.Exception, _ format.Exception) { x.New = 0 }},
+	{"the old chunk is wild", true, false, func(x *format.Exception, _ format.Exception) { x.Old = 1 << 60 }},
+	{"the old chunk is another's", true, false, func(x *format.Exception, other format.Exception) { x.Old = other.Old }},
+	{"all of it is wild", true, false, func(x *format.Exception, _ format.Exception) { *x = format.Exception{Old: 1 << 61, New: 1 << 60} }},
+	{"all of it is lost", true, false, func(x *format.Exception, _ format.Exception) { *x = format.Exception{} }},
+	{"all of it is another's", true, false, func(x *format.Exception, other format.Exception) { *x = other }},
+	{"the new chunk is wild, and the old one another", false, false, func(x *format.Exception, _ format.Exception) {
 		*x = format.Exception{Old: 700, New: 1 << 60}
 	}},
 }
 
 // specOf is a store with a list.
 func specOf(all []format.Exception) string {
-	spec := "device 400\nheader chunk=1\n"
+	spec := "device 130\nheader chunk=1\n"
 	for i, x := range all {
 		spec += fmt.Sprintf("ex %d %d %d\n", i, x.Old, x.New)
 	}
@@ -70,7 +73,7 @@ func specOf(all []format.Exception) string {
 }
 
 // TestSuggestsWhatWas damages each slot of a list in each way. What is suggested for certain is what stood there,
-// and nothing else, anywhere; amid a run that is always known.
+// and nothing else, anywhere; between two that follow each other it is always known.
 func TestSuggestsWhatWas(t *testing.T) {
 	list := written()
 	g, _ := format.NewGeometry(1)
@@ -78,6 +81,7 @@ func TestSuggestsWhatWas(t *testing.T) {
 		for i := range list {
 			all := written()
 			found := false
+			known, certain := isKnown(list, i)
 			c.damage(&all[i], list[(i+50)%len(list)])
 			_, err := check.Run(check.Options{Device: devicetest.Of(storespec.MustCompile(t, specOf(all)))}, func(f check.Finding) error {
 				s := f.Suggests
@@ -86,15 +90,93 @@ func TestSuggestsWhatWas(t *testing.T) {
 				}
 				found = true
 				at := int(g.Position(s.Place))
-				if s.Count != 1 || at != i || s.Unsure && c.sure && isAmid(list, i) || !s.Unsure && (!c.sure || s.First != list[i]) {
+				if s.Count != 1 || at != i || s.Unsure && c.sure && certain || !s.Unsure && (!c.sure || s.First != list[i]) {
 					t.Errorf("%s, slot %d: %s at %d (unsure %v), and it was %v", c.name, i, s, at, s.Unsure, list[i])
 				}
 				return nil
 			})
 			ends := all[i] == (format.Exception{}) && i%32 == 31 // nobody knows that the list did not end there
-			if err != nil || !found && isAmid(list, i) && !ends {
+			if err != nil || !found && known && !ends || !found && i > 0 && i < 109 && c.alone {
 				t.Errorf("%s, slot %d: nothing is suggested (%v)", c.name, i, err)
 			}
+		}
+	}
+}
+
+// TestSuggestsStretches: several slots that are lost together are suggested together, each with what stood in it, and
+// only where nothing speaks against it.
+func TestSuggestsStretches(t *testing.T) {
+	wild := func(i int) format.Exception {
+		return format.Exception{Old: 1<<60 + format.OldChunk(i*7919), New: 1<<61 + format.NewChunk(i*i*104729)}
+	}
+	for _, c := range []struct {
+		name         string
+		chunk        int
+		first, count int // what is suggested; count 0 for nothing
+		from, end    int
+		other        func(all []format.Exception, i int) format.Exception
+	}{
+		{name: "2, behind the first", chunk: 4, first: 1, count: 2},
+		{name: "2, before the last", chunk: 4, first: 197, count: 2},
+		{name: "5", chunk: 4, first: 61, count: 5},
+		{name: "over two areas", chunk: 4, first: 120, count: 20},
+		{name: "a sector", chunk: 4, first: 32, count: 32},
+		{name: "more", chunk: 4, from: 32, end: 65},
+		{name: "a sector that is zero", chunk: 4, first: 32, count: 32, other: func([]format.Exception, int) format.Exception { return format.Exception{} }},
+		{name: "a sector that is another", chunk: 4, first: 32, count: 32, other: func(all []format.Exception, i int) format.Exception { return all[i+64] }},
+		{name: "an area", chunk: 1, first: 64, count: 32},
+		{name: "an area that is the one before", chunk: 1, first: 64, count: 32, other: func(all []format.Exception, i int) format.Exception { return all[i-32] }},
+		{name: "an area that is the one behind", chunk: 1, first: 64, count: 32, other: func(all []format.Exception, i int) format.Exception { return all[i+32] }},
+		{name: "the first slots", chunk: 4, from: 0, end: 2},
+		{name: "the last slots", chunk: 4, from: 198, end: 200},
+		{name: "one beside a sound one", chunk: 4, from: 20, end: 22, other: func(_ []format.Exception, i int) format.Exception {
+			return []format.Exception{wild(1), {Old: 900, New: 300}}[i-20]
+		}},
+		{name: "an area whose last slot is sound", chunk: 1, from: 64, end: 96, other: func(_ []format.Exception, i int) format.Exception {
+			if i == 95 {
+				return format.Exception{Old: 900, New: 300}
+			}
+			return wild(i)
+		}},
+	} {
+		g, _ := format.NewGeometry(uint32(c.chunk))
+		spec, list := fmt.Sprintf("device 2000\nheader chunk=%d\n", c.chunk), []format.Exception{}
+		for i := range 200 {
+			list = append(list, format.Exception{Old: format.OldChunk(i), New: g.DataChunk(uint64(i))})
+		}
+		from, end := c.from, c.end
+		if c.count > 0 {
+			from, end = c.first, c.first+c.count
+		}
+		for i, x := range list {
+			switch {
+			case i < from || i >= end:
+			case c.other != nil:
+				x = c.other(list, i)
+			default:
+				x = wild(i)
+			}
+			spec += fmt.Sprintf("ex %d %d %d\n", i, x.Old, x.New)
+		}
+		suggested := 0
+		_, err := check.Run(check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))}, func(f check.Finding) error {
+			s := f.Suggests
+			if s == nil {
+				return nil
+			}
+			suggested++
+			for i := range s.Count {
+				if at := int(g.Position(s.Slot(i))); at != c.first+i || s.At(i) != list[at] {
+					t.Errorf("%s: slot %d, counted over all areas, was %v", c.name, at, s.At(i))
+				}
+			}
+			if s.Count != c.count || s.Unsure {
+				t.Errorf("%s: %s, unsure %v", c.name, s, s.Unsure)
+			}
+			return nil
+		})
+		if err != nil || (suggested > 0) != (c.count > 0) {
+			t.Errorf("%s: %d are suggested (%v)", c.name, suggested, err)
 		}
 	}
 }
