@@ -284,13 +284,15 @@ func optionsOf(t *testing.T, spec, origin string) (o check.Options, d, content *
 
 // TestVisitStops: in whichever phase, an error of Visit ends the check.
 func TestVisitStops(t *testing.T) {
+	const mostAhead = 12 // reads of a walk that runs ahead, and of what looks at few places
 	stop := errors.New("stop")
 	for name, c := range phases {
-		o, _, _ := optionsOf(t, c.spec, c.origin)
 		for n := 0; ; n++ {
-			visits := 0
+			o, d, _ := optionsOf(t, c.spec, c.origin)
+			visits, reads := 0, 0
 			o.Visit = func(format.AreaIndex) error {
 				if visits++; visits > n {
+					reads = len(d.Reads())
 					return stop
 				}
 				return nil
@@ -304,6 +306,9 @@ func TestVisitStops(t *testing.T) {
 			}
 			if !errors.Is(err, stop) || visits > n+1 {
 				t.Errorf("%s: visit %d stopped it: %v, after %d more", name, n, err, visits-n-1)
+			}
+			if more := len(d.Reads()) - reads; more > mostAhead {
+				t.Errorf("%s: visit %d stopped it, and %d reads came behind that", name, n, more)
 			}
 		}
 	}

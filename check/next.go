@@ -45,12 +45,9 @@ func (s *scan) lookAtNext() error {
 	})
 }
 
-// eachOfNext hands out the entries of that area, up to the first slot without an exception.
+// eachOfNext hands out the entries of that area, if the device has it, up to the first slot without an exception.
 func (s *scan) eachOfNext(use func(format.Place, format.Exception)) error {
 	area := s.next.area
-	if uint64(area) >= s.geometry.Areas(s.chunks) {
-		return nil
-	}
 	err := format.Slots(s.id.Walk(s.device), area, area+1, func(p format.Piece) error {
 		for i := range p.Len() {
 			x := p.At(i)

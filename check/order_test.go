@@ -2,7 +2,6 @@ package check_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 
 	"dmcow/check"
@@ -63,24 +62,4 @@ func apart(n int) (spec string) {
 		spec += fmt.Sprintf("ex %d %d %d\n", slot, 3*slot, 1000+7*i)
 	}
 	return spec
-}
-
-// TestSuggestions: what is suggested says how sure it is, and an error's remedy tells of it.
-func TestSuggestions(t *testing.T) {
-	for _, c := range []struct {
-		spec, rule, says string
-		unsure           bool
-	}{
-		{"ex 20 100 9999", "new-chunk-beyond-device", "slot 20 was 20 -> 22", false}, // no origin has the old one
-		{"ex 20 99 9999", "new-chunk-beyond-device", "slot 20 was 20 -> 22", true},
-	} {
-		o := check.Options{Device: devicetest.Of(storespec.MustCompile(t, run40+c.spec)), Origin: 100 * 2048}
-		f := first(t, report(t, o), c.rule)
-		if f.Suggests == nil || f.Suggests.Unsure != c.unsure || !strings.Contains(f.Told(), "area 0 slot 20: new chunk") || !strings.Contains(f.Told(), c.says) {
-			t.Errorf("%s: %+v: %s", c.spec, f.Suggests, f.Told())
-		}
-		if !strings.HasPrefix(f.Remedy(), "write what its neighbours show (--rebuild); or ") {
-			t.Error(f.Remedy())
-		}
-	}
 }

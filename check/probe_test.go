@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"dmcow/check"
+	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
 	"dmcow/internal/naive"
@@ -239,6 +240,37 @@ func TestLongestList(t *testing.T) {
 		if want := fmt.Sprintf("a store with %d-sector chunks has left 9 plausible exceptions in 1 area", c.want); !strings.Contains(said, want) {
 			t.Errorf("%q: %s", spec, said)
 		}
+	}
+}
+
+// TestLargestChunk: the list of a store with chunks of a gigabyte is found, too.
+func TestLargestChunk(t *testing.T) {
+	d := devicetest.New(12 << 30)
+	d.Put(1<<30, storespec.MustCompile(t, "device 40\nlayout chunk=1\nfill 10")[512:1024])
+	r := report(t, check.Options{Device: d})
+	if said := first(t, r, "zeroed-header").Message(); !strings.Contains(said, "2097152-sector chunks has left 10 plausible exceptions") {
+		t.Error(said)
+	}
+}
+
+// TestProbe: what speaks for a store is found whatever its header says; what cannot be read is said, and visit's
+// error stops it.
+func TestProbe(t *testing.T) {
+	bad, stop := errors.New("bad sector"), errors.New("stop")
+	on := func(format.AreaIndex) error { return nil }
+	d := devicetest.Of(storespec.MustCompile(t, "device 4000\nlayout chunk=8\nfill 300\nheader chunk=9"))
+	if e, err := check.Probe(d, on); err != nil || e == nil || e.Exceptions != 300 || e.Areas != 2 || e.Geometry.ChunkSectors() != 8 {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if _, err := check.Probe(d, func(format.AreaIndex) error { return stop }); !errors.Is(err, stop) {
+		t.Error(err)
+	}
+	d.Fault = devicetest.BadByte(258*4096, bad)
+	if _, err := check.Probe(d, on); !errors.Is(err, bad) {
+		t.Error(err)
+	}
+	if e, err := check.Probe(devicetest.New(2<<20), on); e != nil || err != nil {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"dmcow/check"
@@ -178,5 +179,34 @@ func TestSuggestsStretches(t *testing.T) {
 		if err != nil || (suggested > 0) != (c.count > 0) {
 			t.Errorf("%s: %d are suggested (%v)", c.name, suggested, err)
 		}
+	}
+}
+
+// TestSuggestions: what is suggested says how sure it is, and an error's remedy tells of it.
+func TestSuggestions(t *testing.T) {
+	for _, c := range []struct {
+		spec, rule, says string
+		unsure           bool
+	}{
+		{"ex 20 100 9999", "new-chunk-beyond-device", "slot 20 was 20 -> 22", false}, // no origin has the old one
+		{"ex 20 99 9999", "new-chunk-beyond-device", "slot 20 was 20 -> 22", true},
+	} {
+		o := check.Options{Device: devicetest.Of(storespec.MustCompile(t, run40+c.spec)), Origin: 100 * 2048}
+		f := first(t, report(t, o), c.rule)
+		if f.Suggests == nil || f.Suggests.Unsure != c.unsure || !strings.Contains(f.Told(), "area 0 slot 20: new chunk") || !strings.Contains(f.Told(), c.says) {
+			t.Errorf("%s: %+v: %s", c.spec, f.Suggests, f.Told())
+		}
+		if !strings.HasPrefix(f.Remedy(), "write what its neighbours show (--rebuild); or ") {
+			t.Error(f.Remedy())
+		}
+	}
+	// Two that share a chunk: neither fits its place, or both are in the stretch that is lost.
+	r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, run40+"ex 10 90 70\nex 20 91 70"))})
+	if f := first(t, r, "duplicate-new-chunk"); f.Suggests != nil {
+		t.Error(f.Message())
+	}
+	r = report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, run40+"ex 20 90 70\nex 21 90 70"))})
+	if f := first(t, r, "repeated-exception"); f.Suggests == nil || f.Suggests.Slot(0).Index != 20 || f.Suggests.Count != 2 {
+		t.Error(f.Message())
 	}
 }

@@ -14,7 +14,7 @@ func TestWords(t *testing.T) {
 	const head = "device 200\nheader chunk=1\n"
 	for _, c := range []struct{ spec, rule, says, fix string }{
 		{"device 102500b\nheader chunk=8", "odd-tail", "the last 100 bytes, less than a chunk,", ""},
-		{head + "fill 10 0\nex 10 500 33", "next-chunk-is-metadata", "the highest new chunk, 33, is metadata area 1", ""},
+		{head + "fill 10 0\nex 10 500 33", "next-chunk-is-metadata", "the highest new chunk, 33, is metadata area 1.", ""},
 		{head + "fill 10 0\nex 10 50 20", "leaked-chunks", "8 of the 19 data chunks below chunk 21 have no exception", ""},
 		{head + "fill 5 0\nex 5 15 0x10000000", "full", "the highest new chunk is past the end of the device: no room", ""},
 		{"device 16\nheader chunk=8", "full", "the next free chunk is 2, the device has 2 chunks: no room", ""},
@@ -26,7 +26,7 @@ func TestWords(t *testing.T) {
 		{"device 4000\nheader chunk=8 version=2 valid=5", "bad-version", "the version is 2, not 1", "repair --header 8s --valid 1"},
 	} {
 		f := first(t, report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, c.spec))}), c.rule)
-		if !strings.Contains(f.Told(), c.says) || f.Fix() != c.fix {
+		if !strings.Contains(f.Told()+".", c.says) || f.Fix() != c.fix {
 			t.Errorf("%q: %s (%s)", c.spec, f.Told(), f.Fix())
 		}
 	}
