@@ -75,7 +75,7 @@ var evidences = []evidence{
 	{"a large chunk, that differs in its last byte", large + "raw 458752 07*8191", "raw 196608 07*8192", "hidden-exceptions", false, "its data differs from the origin's"},
 	{"the same exception twice", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 70 66", "raw 0 00", "hidden-exceptions", false, "another slot there has one of its chunks"},
 	{"lost, and the first data chunk is an order", "device 2000\nheader chunk=4\nraw 16384 11*118784\n" + run(0, 1, 5) + "ex 32 70 2\nex 33 71 66\nex 34 72 67", "raw 0 00", "hidden-exceptions", false, "27 exceptions are missing before them"},
-	{"past the origin's end", run40 + "ex 64 3000 66", "raw 0 00", "hidden-exceptions", false, "it is not a possible exception"},
+	{"past the origin's end", run40 + "ex 64 100 66", "raw 0 00", "hidden-exceptions", false, "it is not a possible exception"},
 	{"the first sector", "device 2000\nheader chunk=4\nfill 96 100\ndata 9\nraw 2048 00*512\n", "", "hidden-exceptions", false, "the list ends at slot 0 of this area, and 64 exceptions follow"},
 
 	// What the entries around say.

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -30,14 +31,9 @@ func written() (all []format.Exception) {
 	return all
 }
 
-// isKnown reports whether the exceptions around a slot leave one that stood there, and whether one of them goes on
-// a run, so that it is certain.
-func isKnown(all []format.Exception, i int) (known, certain bool) {
-	follows := func(i, by int) bool {
-		return i >= 0 && i+by < len(all) && all[i].Old+format.OldChunk(by) == all[i+by].Old
-	}
-	known = follows(i-1, 2)
-	return known, known && (follows(i-2, 1) || follows(i+1, 1))
+// follow reports whether old chunks go on in a run from a slot to one that is so many behind it.
+func follow(all []format.Exception, i, by int) bool {
+	return i >= 0 && i+by < len(all) && all[i].Old+format.OldChunk(by) == all[i+by].Old
 }
 
 // damages are what one slot may suffer; other is the exception of another slot. In a run, it shows for certain what
@@ -82,7 +78,8 @@ func TestSuggestsWhatWas(t *testing.T) {
 		for i := range list {
 			all := written()
 			found := false
-			known, certain := isKnown(list, i)
+			known := follow(list, i-1, 2) // which slot it was
+			certain := known && (follow(list, i-2, 1) || follow(list, i+1, 1)) || !known && c.alone && (follow(list, i-1, 1) || follow(list, i, 1))
 			c.damage(&all[i], list[(i+50)%len(list)])
 			_, err := check.Run(check.Options{Device: devicetest.Of(storespec.MustCompile(t, specOf(all)))}, func(f check.Finding) error {
 				s := f.Suggests
@@ -115,6 +112,7 @@ func TestSuggestsStretches(t *testing.T) {
 		chunk        int
 		first, count int // what is suggested; count 0 for nothing
 		from, end    int
+		slots, size  int // of the list, and the device's in sectors; 200 and 2000 where that is not said
 		other        func(all []format.Exception, i int) format.Exception
 	}{
 		{name: "2, behind the first", chunk: 4, first: 1, count: 2},
@@ -130,6 +128,7 @@ func TestSuggestsStretches(t *testing.T) {
 		{name: "an area that is the one behind", chunk: 1, first: 64, count: 32, other: func(all []format.Exception, i int) format.Exception { return all[i+32] }},
 		{name: "the first slots", chunk: 4, from: 0, end: 2},
 		{name: "the last slots", chunk: 4, from: 198, end: 200},
+		{name: "the last area of the device, but for its last slot", chunk: 1, from: 96, end: 127, slots: 128, size: 132},
 		{name: "one beside a sound one", chunk: 4, from: 20, end: 22, other: func(_ []format.Exception, i int) format.Exception {
 			return []format.Exception{wild(1), {Old: 900, New: 300}}[i-20]
 		}},
@@ -141,8 +140,8 @@ func TestSuggestsStretches(t *testing.T) {
 		}},
 	} {
 		g, _ := format.NewGeometry(uint32(c.chunk))
-		spec, list := fmt.Sprintf("device 2000\nheader chunk=%d\n", c.chunk), []format.Exception{}
-		for i := range 200 {
+		spec, list := fmt.Sprintf("device %d\nheader chunk=%d\n", cmp.Or(c.size, 2000), c.chunk), []format.Exception{}
+		for i := range cmp.Or(c.slots, 200) {
 			list = append(list, format.Exception{Old: format.OldChunk(i), New: g.DataChunk(uint64(i))})
 		}
 		from, end := c.from, c.end
