@@ -128,7 +128,7 @@ func TestSuggestsStretches(t *testing.T) {
 		{name: "an area that is the one behind", chunk: 1, first: 64, count: 32, other: func(all []format.Exception, i int) format.Exception { return all[i+32] }},
 		{name: "the first slots", chunk: 4, from: 0, end: 2},
 		{name: "the last slots", chunk: 4, from: 198, end: 200},
-		{name: "the last area of the device, but for its last slot", chunk: 1, from: 96, end: 127, slots: 128, size: 132},
+		{name: "the last area of the device, but for its last slot", chunk: 1, from: 96, end: 127, slots: 128, size: 133},
 		{name: "one beside a sound one", chunk: 4, from: 20, end: 22, other: func(_ []format.Exception, i int) format.Exception {
 			return []format.Exception{wild(1), {Old: 900, New: 300}}[i-20]
 		}},
