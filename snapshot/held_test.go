@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -78,7 +79,7 @@ func TestCheckHeld(t *testing.T) {
 		if held {
 			defer r.hold("cow")()
 		}
-		r.options.Watch = func(string, Unit, uint64) Watcher { return visiting(func() { r.file("cow", sound) }) }
+		r.options.Watch = func(string, Unit, uint64) Watcher { return visiting(func(uint64) { r.file("cow", sound) }) }
 		x, err := r.Check(CheckRequest{Request: Request{COW: "cow"}})
 		if err != nil {
 			t.Fatal(err)
@@ -90,9 +91,45 @@ func TestCheckHeld(t *testing.T) {
 	}
 }
 
-// visiting is a watcher that does something when it is visited.
-type visiting func()
+// TestComesIntoUse: what came into use while it was read is refused, and from then on not served any more; the store
+// of a snapshot that is marked invalid, to which nobody adds, is.
+func TestComesIntoUse(t *testing.T) {
+	for _, held := range []string{"cow", "origin", "lost"} {
+		r := newRig(t)
+		r.store("lost", "device 200\nheader chunk=1 valid=0\nfill 20")
+		v := of("cow")
+		if held == "lost" {
+			v.COW, v.InvalidOK = "lost", true
+		}
+		defer r.hold(held)()
+		v.Live = true // it was opened all the same
+		n, err := r.Read(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.Close()
+		if err = n.CheckQuiet(); held == "lost" {
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		r.refused(err, wanted{Unable, held, "came into use by another program while dmcow read it", nil})
+		for _, live := range []bool{true, false} {
+			var notes []Note
+			s := n.Serve(live, func(n Note) { notes = append(notes, n) })
+			s.Watch()
+			_, err := s.ReadAt(make([]byte, 512), 0)
+			if (err == syscall.EIO) == live || len(notes) > 0 == live {
+				t.Errorf("%s is held, live: %v: %v, noted %v", held, live, err, notes)
+			}
+		}
+	}
+}
 
-func (v visiting) Visit(uint64) error { v(); return nil }
-func (visiting) Ending()              {}
-func (visiting) End()                 {}
+// visiting is a watcher that does something when it is visited.
+type visiting func(done uint64)
+
+func (v visiting) Visit(done uint64) error { v(done); return nil }
+func (visiting) Ending()                   {}
+func (visiting) End()                      {}
