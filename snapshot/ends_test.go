@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/check"
 	"dmcow/internal/device"
+	"dmcow/repair"
 	"dmcow/store"
 	"dmcow/store/undo"
 )
@@ -197,4 +199,31 @@ func (r rig) holdsLog(u undoing) {
 		r.Error(err)
 	}
 	r.refused(u.checkRoom(need-512), wanted{Unable, u.name, "too small for the undo log", nil})
+}
+
+// TestCopyByManyPlans: a copy that one plan does not mend is mended by those that follow it.
+func TestCopyByManyPlans(t *testing.T) {
+	r := newRig(t)
+	r.store("bad", "device 200\nheader chunk=1\nfill 100\ndata 9\nex 5 12 6\nex 50 147 52") // each repeated
+	p, err := r.PlanRepair(RepairRequest{Request: Request{COW: "bad"}, CopyTo: "new", Choices: repair.Choices{Keep: repair.KeepFirst}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if len(p.Plan.Steps) < 2 {
+		t.Fatalf("a plan of %d steps", len(p.Plan.Steps))
+	}
+	p.Plan.Steps, p.Plan.More = p.Plan.Steps[:1], true // as if it could hold no more
+	done, err := p.Do()
+	if err != nil || done.Report.Outcome() != check.Sound || done.Written != "new" {
+		t.Fatalf("%s, %s: %v", done.Written, done.Report.Outcome(), err)
+	}
+	x, err := r.Check(CheckRequest{Request: Request{COW: "new"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if x.Report.Outcome() != check.Sound || x.Report.Exceptions != 98 {
+		t.Errorf("%d exceptions, %s", x.Report.Exceptions, x.Report.Outcome())
+	}
 }

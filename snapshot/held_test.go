@@ -40,7 +40,7 @@ func TestHeld(t *testing.T) {
 		}
 		defer x.Close()
 		told := slices.ContainsFunc(r.Notes(), func(n Note) bool {
-			return n.Detail && n.Device == "cow" && strings.Contains(n.Text, "in use by another program: figures may change")
+			return n.Detail && n.Device == "cow" && strings.HasPrefix(n.Text, "in use by ")
 		})
 		if told != (held == "cow") || x.COW.Walk().Live != told || x.Options.Live != told {
 			t.Errorf("%q is held: it is told %v, walked as live %v, checked as live %v", held, told, x.COW.Walk().Live, x.Options.Live)
