@@ -40,7 +40,7 @@ type globals struct {
 	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
 	Log     path `placeholder:"FILE" help:"Append a JSON line to FILE, a run log for evidence: command line, time, host, each device's identity, digests, findings, exit status."`
-	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
+	Yes     bool `help:"Answer yes to the question before writing. Commands that do not ask ignore it."`
 }
 
 // unable is the refusal of what cannot be done with a device.
@@ -79,9 +79,9 @@ func (a *app) told(r result, record any, words string) error {
 	if words == "" {
 		return nil
 	}
-	w := linesTo(a.stdout)
-	w.line("%s", words)
-	return w.err
+	t := a.text()
+	t.Line("%s", words)
+	return t.Err()
 }
 
 // made says that a file was written, or a device, and how much it holds.

@@ -4,17 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dmcow/check"
 	"dmcow/dump"
+	"dmcow/format"
+	"dmcow/internal/show"
 	"dmcow/snapshot"
 	"dmcow/store/look"
 )
 
 type checkCmd struct {
 	COW       []path `arg:"" optional:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
-	Output    string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
+	Output    string `short:"o" default:"human" enum:"human,json" help:"Output format: human or json."`
 	All       bool   `help:"Show all findings, not only the first ten of each rule."`
 	Quiet     bool   `short:"q" help:"Print nothing; the exit status says all."`
 	ListRules bool   `help:"Print the rules, without a device."`
@@ -22,35 +23,13 @@ type checkCmd struct {
 	section   `embed:""`
 }
 
-// ruleNames are the rules' names by severity, for the help.
-func ruleNames() string {
-	names := map[check.Severity][]string{}
-	for _, r := range check.Rules() {
-		names[r.Severity] = append(names[r.Severity], r.Name)
-	}
-	var b strings.Builder
-	for _, s := range []check.Severity{check.Error, check.Warning, check.Info} {
-		const width = 64
-		line := fmt.Sprintf("  %-8s", s)
-		for _, name := range names[s] {
-			if len(line)+len(name) > width {
-				b.WriteString(line + "\n")
-				line = fmt.Sprintf("  %-8s", "")
-			}
-			line += " " + name
-		}
-		b.WriteString(line + "\n")
-	}
-	return b.String()
-}
-
 // Validate tells wrong use that single flags do not show.
 func (c *checkCmd) Validate() error {
 	switch {
 	case c.ListRules && (len(c.COW) > 0 || c.Origin != "" || c.OriginSize != nil || c.isGiven()):
-		return errors.New("--list-rules goes without COW and origin")
+		return errors.New("--list-rules takes neither COW nor an origin")
 	case c.ListRules && (c.Output != "human" || c.All || c.Quiet):
-		return errors.New("--list-rules excludes --output, --all and --quiet")
+		return errors.New("--list-rules cannot be combined with --output, --all or --quiet")
 	case c.ListRules:
 		return nil
 	case len(c.COW) == 0:
@@ -60,14 +39,14 @@ func (c *checkCmd) Validate() error {
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case c.Quiet && (c.All || c.Output != "human"):
-		return errors.New("--quiet excludes --all and --output")
+		return errors.New("--quiet cannot be combined with --all or --output")
 	}
 	return nil
 }
 
 func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
-		return a.listRules()
+		return show.Rules(a.text())
 	}
 	names := slices.Clone(c.COW)
 	slices.Sort(names)
@@ -116,19 +95,19 @@ func (s *checks) add(p path) error {
 	if x.Report.Outcome() == check.Damaged {
 		a.status |= a.outcomes.damaged
 	}
-	v := checked{app: a, flags: c, Checked: x}
+	v := &show.Check{Checked: x, Names: c.names(a, x.COW), All: c.All}
 	switch {
 	case c.Quiet:
 		return nil
 	case c.Output == "json":
-		return s.json.Add(a.stdout, dump.Check{Device: x.COW.Text, Report: &x.Report, Each: x.Each, Remedy: v.remedy})
+		return s.json.Add(a.stdout, dump.Check{Device: x.COW.Text, Report: &x.Report, Each: x.Each, Remedy: v.Remedy})
 	}
-	w := linesTo(a.stdout)
+	t := a.text()
 	if s.long {
-		w.line("")
+		t.Line("")
 	}
-	err = v.human(w)
-	s.long = w.n > 1
+	err = v.Write(t)
+	s.long = t.Lines() > 1
 	return err
 }
 
@@ -139,13 +118,22 @@ func (s *checks) end() error {
 	return s.json.End(s.app.stdout)
 }
 
-func (a *app) listRules() error {
-	w := linesTo(a.stdout)
-	for _, r := range check.Rules() {
-		w.line("%s (%s)\n  when:   %s\n  kernel: %s", r.Name, r.Severity, r.When, r.Kernel)
-		if r.Repair != "" {
-			w.line("  repair: %s", a.remedy(check.Finding{Rule: r}, "COW", " --origin ORIGIN"))
-		}
+// names are the store and the flag that names its origin, as they were given.
+func (c *checkCmd) names(a *app, cow *snapshot.COW) show.Names {
+	n := show.Names{Store: a.again(cow.Text), Origin: show.AnyOrigin}
+	if at := cow.Part.Offset; at != 0 {
+		n.Store += fmt.Sprintf(" --offset %ds", at.Sectors())
 	}
-	return w.err
+	if size := cow.Part.Size; size != nil {
+		n.Store += fmt.Sprintf(" --size %ds", size.Sectors())
+	}
+	switch {
+	case c.Origin != "":
+		n.Origin = originFlag(string(c.Origin))
+	case c.OriginSize != nil:
+		n.Origin = fmt.Sprintf(" --origin-size %ds", format.Bytes(*c.OriginSize).Sectors())
+	case snapshot.IsVolume(cow.Text):
+		n.Origin = ""
+	}
+	return n
 }

@@ -1,12 +1,15 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"dmcow/internal/show"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
+	"dmcow/store/look"
 )
 
 // ended is the exit status of what ended with a code.
@@ -70,7 +73,7 @@ var fixedHints = map[snapshot.Deed]string{
 	snapshot.AllowDamaged: "--damaged-ok to read it anyway",
 	snapshot.Keep:         "add --keep",
 	snapshot.Assume:       "--assume-origin-unchanged, if you know that it was not",
-	snapshot.NameOrigin:   "name it with --origin, or with --into where it is written to",
+	snapshot.NameOrigin:   "name it with --origin, or with --into if the command writes to it",
 	snapshot.Force:        "--force to merge anyway",
 	snapshot.ForceOver:    "--force to write over it",
 	snapshot.ForceReplace: "--force to replace it",
@@ -78,7 +81,7 @@ var fixedHints = map[snapshot.Deed]string{
 	snapshot.Rescue:       "--rescue, if an interrupted merge --rescue left it so",
 	snapshot.RescueRest:   "merge --rescue to merge all other chunks",
 	snapshot.EndMerge:     "if a merge of it was interrupted, finish that first",
-	snapshot.NoUndo:       "--undo FILE, in a directory that can be written, or --no-undo",
+	snapshot.NoUndo:       "--undo FILE in a writable directory, or --no-undo",
 	snapshot.MountRest:    "dmcow mount to read the rest",
 	snapshot.RepairCopy:   "dmcow repair --copy-to COPY to repair a copy",
 }
@@ -88,7 +91,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	name := a.again(device)
 	switch x.Do {
 	case snapshot.Mend:
-		return a.remedy(*x.Finding, name, originFlag(x.Origin))
+		return show.Names{Store: name, Origin: originFlag(x.Origin)}.Remedy(*x.Finding)
 	case snapshot.Extend:
 		return fmt.Sprintf("extend it: lvextend -L%ds %s", x.Sectors, x.Name)
 	case snapshot.GiveUp:
@@ -102,7 +105,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	case snapshot.RunRevalidate:
 		return "dmcow revalidate --dry-run --assume-origin-unchanged " + name + " to see what it costs to mark it valid again"
 	case snapshot.WriteHeader:
-		return fmt.Sprintf("dmcow repair --header %ds --valid 0|1 %s to write the header again", x.Sectors, name)
+		return fmt.Sprintf("dmcow repair --header %ds --valid 0 %s to write the header again (--valid 1 if the snapshot was valid)", x.Sectors, name)
 	case snapshot.StartAnew:
 		return "if this is a new LVM snapshot that was never active, dmcow initialize --force " + name
 	case snapshot.ListVolumes:
@@ -142,4 +145,28 @@ func asPath(name string) string {
 		name = "./" + name
 	}
 	return words.Shell(name)
+}
+
+// conclude tells what is wrong with a store, and adds the status for what it is.
+func (a *app) conclude(name string, c *snapshot.COW, s look.Survey) {
+	a.tell()
+	for i, fault := range s.Faults() {
+		a.say(name, "%s", fault)
+		if i == 0 {
+			a.tellHints(a.hints(c.Text, c.Remedies)...)
+		}
+	}
+	if err := s.Unreadable(); err != nil {
+		a.fail(&snapshot.Refusal{Device: name, Code: snapshot.Unreadable, Err: err})
+	}
+	// A store can be both damaged and marked invalid.
+	a.status |= a.ended(snapshot.CodeOf(s.Identity.State)) | a.ended(snapshot.CodeOf(s.State()))
+}
+
+// interruptedBy makes a refusal of an interruption, and passes other errors on.
+func interruptedBy(name string, err error) error {
+	if errors.Is(err, snapshot.ErrInterrupted) {
+		return &snapshot.Refusal{Device: name, Code: snapshot.Interrupted, Err: err}
+	}
+	return err
 }
