@@ -75,6 +75,7 @@ func (c *diffCmd) Run(a *app) error {
 		all = append(all, t)
 		d.Changes, d.Against, other = view.ChangesBetween(n.View, t.View), t.COW.Text, t.View
 	}
+	d.Uncertain = d.Changes.UncertainIn(views(all)...)
 	picture, err := c.output(a, n)
 	if err != nil {
 		return err
@@ -111,6 +112,13 @@ func (c *diffCmd) openSibling(open func(snapshot.ViewRequest) (*snapshot.Snapsho
 		return nil, unable(t.COW.Text, fmt.Errorf("overlaps %s: name another snapshot", words.Printable(n.COW.Text)))
 	}
 	return t, nil
+}
+
+func views(all []*snapshot.Snapshot) (views []*view.View) {
+	for _, n := range all {
+		views = append(views, n.View)
+	}
+	return views
 }
 
 // difference is what a diff has found.

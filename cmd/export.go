@@ -20,6 +20,7 @@ import (
 
 type exportCmd struct {
 	viewing  `embed:""`
+	Store    bool `help:"Write the COW device itself, whatever is on it, and not what the snapshot shows."`
 	result   `embed:""`
 	File     path     `arg:"" optional:"" help:"File or block device to write, or - for standard output. Default: standard output."`
 	Force    bool     `help:"Replace an existing file, or write over the data of a block device."`
@@ -37,6 +38,10 @@ func (c *exportCmd) Validate() error {
 		return errors.New("--output json needs a file for the image, which standard output has")
 	case c.isJSON() && c.Uncertain == "-":
 		return errors.New("--uncertain needs a file: standard output has the result")
+	case c.Store && (c.Origin != "" || c.InvalidOK || c.DamagedOK || c.Uncertain != ""):
+		return errors.New("--store takes the COW device as it is: --origin, --invalid-ok, --damaged-ok and --uncertain do not go with it")
+	case c.Store:
+		return nil
 	}
 	return c.viewing.check()
 }
@@ -48,6 +53,7 @@ var digests = map[string]func() hash.Hash{"sha256": sha256.New, "sha1": sha1.New
 
 func (c *exportCmd) Run(a *app) error {
 	r := snapshot.ExportRequest{ViewRequest: c.view(), Output: snapshot.OutputRequest{Name: string(c.File), Mode: snapshot.Private, Force: c.Force, DryRun: c.DryRun}}
+	r.Store = c.Store
 	if c.toStream() {
 		if isTerminal(a.stdout.File()) && !c.DryRun {
 			return misused("export", "refusing to write an image to a terminal: redirect standard output, or name a file")
@@ -64,14 +70,14 @@ func (c *exportCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.told(c.result, record.Exported(p, c.DryRun, nil), fmt.Sprintf("%s: would write %s of %s", words.Printable(p.Output.Name), words.Size(p.Snapshot.View.Size()), words.Printable(p.Snapshot.COW.Text)))
+		return a.told(c.result, record.Exported(p, c.DryRun, nil), fmt.Sprintf("%s: would write %s of %s", words.Printable(p.Output.Name), words.Size(p.Source.Size()), words.Printable(p.Source.About())))
 	}
 	if p.Output.Replaces {
-		if err := a.ask(p.Output.Name, "%swrite the snapshot over it?", over(p.Output.Loss)); err != nil {
+		if err := a.ask(p.Output.Name, "%swrite the %s over it?", over(p.Output.Loss), p.Source.What()); err != nil {
 			return err
 		}
 	}
-	if err := writeUncertain(list, p.Snapshot); err != nil {
+	if err := writeUncertain(list, p.Source); err != nil {
 		return err
 	}
 	if c.Progress {

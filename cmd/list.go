@@ -77,6 +77,9 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 	for _, err := range slices.Concat(i.Faults, i.Unread) {
 		a.fail(unable("list", err))
 	}
+	for _, err := range i.Bare {
+		a.say("list", "%v", err)
+	}
 	for _, err := range i.Copies {
 		a.say("list", "%v; another copy is whole", err)
 	}

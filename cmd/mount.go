@@ -14,12 +14,11 @@ import (
 	"dmcow/internal/process"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/view"
 )
 
 type mountCmd struct {
 	viewing    `embed:""`
-	Dir        path `arg:"" help:"Directory to mount on. The snapshot is the file 'snapshot' in it."`
+	Dir        path `arg:"" help:"Directory to mount on. The snapshot is the file 'snapshot' in it, a volume the file 'volume'."`
 	Writable   bool `help:"Allow writing: what is written to the file goes to the store, as part of the snapshot."`
 	Daemon     bool `help:"Go to the background once mounted."`
 	AllowOther bool `help:"Let other users read it (without root, /etc/fuse.conf must allow that)."`
@@ -51,21 +50,14 @@ func (c *mountCmd) Run(a *app) error {
 		return err
 	}
 	s := a.begin(c.volumes, c.ForeignHost)
-	open := s.Read
-	switch {
-	case c.Writable && c.DryRun:
-		open = s.TryWrite
-	case c.Writable:
-		open = s.Write
-	}
-	n, err := open(c.view())
+	n, err := c.open(s)
 	if err != nil {
 		return err
 	}
-	name := n.COW.Text
+	name := n.About()
 	if c.DryRun {
 		defer n.Close()
-		return a.print("%s: would show %s as the file snapshot, %s, %s\n", words.Printable(string(c.Dir)), words.Printable(name), words.Bytes(n.View.Size()), c.mode())
+		return a.print("%s: would show %s as the file %s, %s, %s\n", words.Printable(string(c.Dir)), words.Printable(name), n.What(), words.Bytes(n.Size()), c.mode())
 	}
 	if err = writeUncertain(list, n); err == nil {
 		err = n.Unlock()
@@ -78,6 +70,22 @@ func (c *mountCmd) Run(a *app) error {
 		err = unable(name, fmt.Errorf("some writes may be lost: %w", e))
 	}
 	return err
+}
+
+// open opens what is to be mounted.
+func (c *mountCmd) open(s *snapshot.Session) (snapshot.Source, error) {
+	write := s.Write
+	switch {
+	case !c.Writable:
+		return s.See(c.view())
+	case c.DryRun:
+		write = s.TryWrite
+	}
+	n, err := write(c.view())
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // check refuses a directory on which there can be no mount.
@@ -105,27 +113,27 @@ func (c *mountCmd) check() error {
 // commitEvery is how long what was written may wait to be durable, if nobody asks for it.
 const commitEvery = 5 * time.Second
 
-// serve mounts the snapshot, and serves it until it is unmounted. In the background, it tells
+// serve mounts a snapshot, or a volume, and serves it until it is unmounted. In the background, it tells
 // who has started it when it is mounted.
-func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) error {
+func (c *mountCmd) serve(a *app, n snapshot.Source, background *os.File) error {
 	dir, err := filepath.Abs(string(c.Dir))
 	if err != nil {
 		return unable(string(c.Dir), err)
 	}
 	var worst atomic.Int32
-	v := n.Serve(c.Live, func(x snapshot.Note) {
+	v := snapshot.Serve(n, c.Live, func(x snapshot.Note) {
 		worst.Or(int32(a.ended(x.Code)))
 		a.say(x.Device, "%s", x.Text)
 	})
 	m, err := fuse.Mount(dir, v, fuse.Options{
-		Name: n.COW.Text, File: "snapshot", Writable: c.Writable, AllowOther: c.AllowOther, Log: detailLog{a, n.COW.Text},
+		Name: n.About(), File: string(n.What()), Writable: c.Writable, AllowOther: c.AllowOther, Log: detailLog{a, n.About()},
 	})
 	if err != nil {
 		return unable(string(c.Dir), fmt.Errorf("cannot mount: %w", err))
 	}
 	a.tell()
 	if background != nil {
-		a.say(n.COW.Text, "mounted on %s; the file is %s; umount ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
+		a.say(n.About(), "mounted on %s; the file is %s; umount ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
 		a.stderr.Become(process.Detach(background, int(a.status)))
 	}
 	ended := make(chan struct{})
@@ -134,7 +142,7 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 		close(ended)
 	}()
 	if a.flags.Verbose || isTerminal(a.stderr.File()) {
-		a.say(n.COW.Text, "mounted on %s; the file is %s; umount or Ctrl-C ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
+		a.say(n.About(), "mounted on %s; the file is %s; umount or Ctrl-C ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
 	}
 	commit := time.NewTicker(commitEvery)
 	defer commit.Stop()
@@ -149,11 +157,11 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 			v.Commit()
 			v.Watch()
 		case <-a.tick:
-			a.say(n.COW.Text, "mounted on %s%s", words.Printable(dir), c.room(n.View))
+			a.say(n.About(), "mounted on %s%s", words.Printable(dir), c.room(v))
 		case <-stop:
 			stop = nil
 			v.Commit()
-			go c.unmount(a, n.COW.Text, m, dir)
+			go c.unmount(a, n.About(), m, dir)
 		}
 	}
 }
@@ -167,11 +175,11 @@ func (c *mountCmd) mode() string {
 }
 
 // room says how much can still be written.
-func (c *mountCmd) room(v *view.View) string {
+func (c *mountCmd) room(v *snapshot.Served) string {
 	if !c.Writable {
 		return ""
 	}
-	return fmt.Sprintf(", room for %s more", words.Count(v.Usage().Free(), "chunk"))
+	return fmt.Sprintf(", room for %s more", words.Count(v.Free(), "chunk"))
 }
 
 // unmount ends the mount. Where somebody uses it, it goes on for those alone.
@@ -183,7 +191,7 @@ func (c *mountCmd) unmount(a *app, name string, m fuse.Server, dir string) {
 		a.say(name, "cannot unmount %s: %v; Ctrl-C again stops now", words.Printable(dir), err)
 		return
 	}
-	a.say(name, "%s is unmounted; programs that have the snapshot open can go on until they close it (Ctrl-C again stops now)", words.Printable(dir))
+	a.say(name, "%s is unmounted; programs that have the file open can go on until they close it (Ctrl-C again stops now)", words.Printable(dir))
 }
 
 // detailLog takes what only -v asks for.

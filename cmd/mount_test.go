@@ -179,7 +179,7 @@ func TestKernelMountEnds(t *testing.T) {
 	if err := m.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.until(t, "is unmounted; programs that have the snapshot open can go on")
+	m.until(t, "is unmounted; programs that have the file open can go on")
 	if files, err := os.ReadDir(m.dir); err != nil || len(files) > 0 {
 		t.Errorf("%v, %v", files, err)
 	}

@@ -42,8 +42,8 @@ func (a *app) uncertainList(v viewing, others ...path) (snapshot.ListFile, error
 	return l, l.Check(names...)
 }
 
-func writeUncertain(l snapshot.ListFile, n *snapshot.Snapshot) error {
-	return l.Write(func(w io.Writer) error { return dump.UncertainCSV(w, n.View.Uncertain()) })
+func writeUncertain(l snapshot.ListFile, from snapshot.Source) error {
+	return l.Write(func(w io.Writer) error { return dump.UncertainCSV(w, from.Uncertain()) })
 }
 
 // isTerminal reports whether a file is a terminal; nil is none.

@@ -15,8 +15,9 @@ type Diff struct {
 	Device, State, Origin string
 	Against               string // the other snapshot; empty for the origin
 	Changes               *view.Changes
-	Content               bool   // the data were compared, and
-	Equal                 uint64 // so many chunks were left out
+	Content               bool          // the data were compared, and
+	Equal                 uint64        // so many chunks were left out
+	Uncertain             *view.Changes // what is not certain, and may differ whether it is among the changes or not
 }
 
 // DiffCSV writes ranges as CSV.
@@ -67,6 +68,7 @@ type differingHead struct {
 	Chunks  uint64  `json:"chunks" doc:"chunks that differ"`
 	Bytes   uint64  `json:"bytes" doc:"bytes in all ranges together"`
 	Count   uint64  `json:"range_count" doc:"number of ranges"`
+	Doubt   uint64  `json:"uncertain_bytes" doc:"bytes that are uncertain: they may differ even if they are in no range. Of an invalid snapshot, all without an exception are (--uncertain FILE lists them)"`
 }
 
 // stretch is a stretch of the volume.
@@ -83,7 +85,7 @@ func DiffJSON(to io.Writer, d Diff, summary bool) error {
 	}
 	head := differingHead{
 		Device: d.Device, State: d.State, Origin: d.Origin, Size: uint64(d.Changes.Size), Chunk: uint64(d.Changes.Grain),
-		Content: d.Content, Chunks: d.Changes.Chunks(), Bytes: bytes, Count: ranges,
+		Content: d.Content, Chunks: d.Changes.Chunks(), Bytes: bytes, Count: ranges, Doubt: uint64(d.Uncertain.Bytes()),
 	}
 	if d.Against != "" {
 		head.Against = &d.Against

@@ -103,8 +103,9 @@ type SteppedRun struct {
 
 // Exported is a snapshot that was written as an image.
 type Exported struct {
-	Device    string            `json:"device" doc:"the COW device, as it was named"`
-	Origin    string            `json:"origin" doc:"the origin, as it was named"`
+	Device    string            `json:"device" doc:"the COW device or the volume, as it was named"`
+	Content   string            `json:"content" doc:"what the image is of: snapshot, volume (a logical volume as it is), or store (the COW device)"`
+	Origin    *string           `json:"origin" doc:"the origin, as it was named; null if the image is not of a snapshot"`
 	DryRun    bool              `json:"dry_run" doc:"whether this was a dry run: the fields then say what would be written"`
 	File      string            `json:"file" doc:"the file or block device that was written"`
 	Bytes     uint64            `json:"bytes" doc:"size of the image, in bytes"`

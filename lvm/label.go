@@ -37,6 +37,7 @@ type Label struct {
 	UUID     string // with dashes, as LVM prints it
 	Size     uint64 // of the device when it was made, in bytes
 	Metadata []Area
+	Used     bool // it is part of a volume group; where that is not said, it may be
 }
 
 // LabelArea is where a label may be.
@@ -105,14 +106,24 @@ func decodeLabel(b []byte, sector uint64) (*Label, error) {
 	h := b[at:]
 	l := &Label{UUID: dashed(string(h[:headerUUID])), Size: u64(h[headerSize:])}
 	_, areas, ok := cutAreas(h[headerAreas:])
+	var rest []byte
 	if ok {
-		l.Metadata, _, ok = cutAreas(areas)
+		l.Metadata, rest, ok = cutAreas(areas)
 	}
 	if !ok || l.UUID == "" || len(l.Metadata) > maxAreas {
 		return nil, damaged(int(at), "expected a UUID of 32 letters and digits, and two lists of areas, of which the second has %d at most", maxAreas)
 	}
+	if len(rest) >= 8 && u32(rest) >= usedVersion {
+		l.Used = u32(rest[4:])&isUsed != 0
+	}
 	return l, nil
 }
+
+// The extension of a physical volume's header (pv_header_extension): its version, and flags.
+const (
+	usedVersion = 2 // the first one that has the flag
+	isUsed      = 1 // PV_EXT_USED
+)
 
 // cutAreas takes a list of areas from the front of b.
 func cutAreas(b []byte) (all []Area, rest []byte, ok bool) {

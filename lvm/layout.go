@@ -156,6 +156,12 @@ func (g *Group) Apart(a, b *Logical) bool {
 	return true
 }
 
+// Within reports whether a volume is one that another is made of.
+func (g *Group) Within(v, whole *Logical) bool {
+	_, of := g.under(whole)
+	return of[v]
+}
+
 // under are the physical volumes that a volume is on, and the logical ones that it is made of, with what LVM keeps of
 // them.
 func (g *Group) under(v *Logical) (on []*Physical, of map[*Logical]bool) {

@@ -19,11 +19,12 @@ type Groups struct {
 	All    []*Group // each with its highest seqno, in the order in which they were found
 	found  []*Found
 	unread []BadCopy
+	texts  map[*Found]bool // those that have some text, be it damaged
 }
 
 // Read reads the metadata on the physical volumes.
 func Read(found []*Found) *Groups {
-	g := &Groups{found: found}
+	g := &Groups{found: found, texts: map[*Found]bool{}}
 	for _, f := range found {
 		for i, a := range f.Metadata {
 			if err := g.readCopy(f, fmt.Sprintf("metadata area %d", i), a); err != nil {
@@ -42,8 +43,10 @@ type digest [sha256.Size]byte
 func (g *Groups) readCopy(f *Found, what string, a Area) error {
 	l, err := locate(f.device(), what, a)
 	if err != nil || l.size == 0 {
+		g.texts[f] = g.texts[f] || err != nil
 		return err
 	}
+	g.texts[f] = true
 	b, err := l.read(f.device(), what)
 	if err != nil {
 		return err
@@ -131,6 +134,19 @@ func (e *AmbiguousError) Error() string {
 func (g *Groups) Found(uuid string) (all []*Found) {
 	for _, f := range g.found {
 		if f.UUID == uuid {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// Bare are the physical volumes that are part of a group whose metadata is on others alone, none of which was found.
+func (g *Groups) Bare() (all []*Found) {
+	for _, f := range g.found {
+		listed := slices.ContainsFunc(g.All, func(group *Group) bool {
+			return slices.ContainsFunc(group.Physical, func(p *Physical) bool { return p.UUID == f.UUID })
+		})
+		if !listed && (f.Used && !g.texts[f] || len(f.Metadata) == 0) {
 			all = append(all, f)
 		}
 	}

@@ -20,8 +20,8 @@ func TestExportToBlock(t *testing.T) {
 	}{
 		"as large":         {content: make([]byte, whole)},
 		"larger":           {content: make([]byte, whole+512)},
-		"too small":        {make([]byte, whole-512), true, 0, wanted{Unable, "dev", "too small: 130560 bytes; the snapshot has 131072", nil}},
-		"no blocks":        {make([]byte, whole), true, 513, wanted{Unable, "dev", "the snapshot has 513 bytes, not a multiple of the logical block", nil}},
+		"too small":        {make([]byte, whole-512), true, 0, wanted{Unable, "dev", "too small: 130560 bytes; the image has 131072", nil}},
+		"no blocks":        {make([]byte, whole), true, 513, wanted{Unable, "dev", "the image has 513 bytes, not a multiple of the logical block", nil}},
 		"something":        {bytes.Repeat([]byte("text"), whole/4), false, 0, wanted{Foreign, "dev", "refused: it is not blank", []Deed{ForceOver}}},
 		"something forced": {content: bytes.Repeat([]byte("text"), whole/4), force: true},
 	} {
@@ -40,7 +40,7 @@ func TestExportToBlock(t *testing.T) {
 			err = o.check(size, n.COW.Device, n.Origin.Device)
 			if c.words != "" {
 				r.refused(err, c.wanted)
-				(&Export{n, o}).Close()
+				(&Export{n, o, r.Session}).Close()
 			} else if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -54,8 +54,8 @@ func TestExportToBlock(t *testing.T) {
 			if _, err := n.View.ReadAt(want, 0); err != nil {
 				t.Fatal(err)
 			}
-			err = (&Export{n, o}).Do()
-			if (&Export{n, o}).Close(); err != nil || !bytes.Equal(r.read("dev")[:size], want) || (o.Loss != "") != c.force {
+			err = (&Export{n, o, r.Session}).Do()
+			if (&Export{n, o, r.Session}).Close(); err != nil || !bytes.Equal(r.read("dev")[:size], want) || (o.Loss != "") != c.force {
 				t.Errorf("%s: %v, or something else is written; lost is %q", name, err, o.Loss)
 			}
 			if w, err := device.OpenWritable("dev"); err != nil {
@@ -70,15 +70,15 @@ func TestExportToBlock(t *testing.T) {
 // TestExportCut: an export that is interrupted says what it leaves.
 func TestExportCut(t *testing.T) {
 	for words, o := range map[string]OutputRequest{
-		"no part of it is kept; run the same command again":            {Name: "new", Mode: Private},
-		"part of it was written":                                       {Stream: &Stream{Writer: &bytes.Buffer{}}},
-		"dev holds a part of the snapshot; run the same command again": {Name: "dev"},
+		"no part of it is kept; run the same command again":         {Name: "new", Mode: Private},
+		"part of it was written":                                    {Stream: &Stream{Writer: &bytes.Buffer{}}},
+		"dev holds a part of the image; run the same command again": {Name: "dev"},
 	} {
 		r := newRig(t)
 		r.file("dev", make([]byte, originLength))
-		x := &Export{Output: &Output{Name: "dev", session: r.Session, kind: blockDevice, request: o}}
+		x := &Export{session: r.Session, Output: &Output{Name: "dev", session: r.Session, kind: blockDevice, request: o}}
 		var err error
-		if x.Snapshot, err = r.Read(of("cow")); err == nil && o.Name != "dev" {
+		if x.Source, err = r.See(of("cow")); err == nil && o.Name != "dev" {
 			x.Output, err = r.lookAt(o)
 		}
 		if err == nil {

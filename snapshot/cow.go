@@ -26,6 +26,14 @@ type Part struct {
 // IsGiven reports whether it is not the whole device.
 func (p Part) IsGiven() bool { return p.Offset != 0 || p.Size != nil }
 
+// length is the size of a part, -1 for all that follows.
+func (p Part) length() int64 {
+	if p.Size == nil {
+		return -1
+	}
+	return int64(*p.Size)
+}
+
 // COW is a COW device that was opened, and what its start says.
 type COW struct {
 	Name
@@ -192,11 +200,7 @@ func (s *Session) identify(c *COW, chunk uint32) (err error) {
 	if c.Container, err = containerOf(c.Device); err != nil {
 		return refuse(c.Text, Unreadable, err)
 	}
-	length := int64(-1)
-	if c.Part.Size != nil {
-		length = int64(*c.Part.Size)
-	}
-	part, err := c.Device.Section(int64(c.Part.Offset), length)
+	part, err := c.Device.Section(int64(c.Part.Offset), c.Part.length())
 	if err != nil {
 		return refuse(c.Text, WrongUse, err)
 	}

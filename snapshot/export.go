@@ -23,27 +23,29 @@ type ExportRequest struct {
 	Output OutputRequest
 }
 
-// Export is a snapshot that is to be written.
+// Export is a snapshot, or another [Source], that is to be written.
 type Export struct {
-	Snapshot *Snapshot
-	Output   *Output
+	Source Source
+	Output *Output
+
+	session *Session
 }
 
-// PlanExport opens a snapshot and looks at what it is to be written to. The error is a [*Refusal].
+// PlanExport opens what is to be written ([Session.See]) and looks at what it is to be written to. The error is a [*Refusal].
 func (s *Session) PlanExport(r ExportRequest) (*Export, error) {
 	o, err := s.lookAt(r.Output)
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.Read(r.ViewRequest)
+	from, err := s.See(r.ViewRequest)
 	if err != nil {
 		return nil, err
 	}
-	err = n.checkCertain()
+	err = from.checkCertain()
 	if err == nil {
-		err = o.check(n.View.Size(), n.COW.Device, n.Origin.Device)
+		err = o.check(from.Size(), from.reads()...)
 	}
-	return orClose(&Export{n, o}, err)
+	return orClose(&Export{from, o, s}, err)
 }
 
 // checkCertain refuses a snapshot that is not certain throughout.
@@ -58,20 +60,20 @@ func (n *Snapshot) checkCertain() error {
 // Close closes all of it.
 func (x *Export) Close() {
 	x.Output.Close()
-	x.Snapshot.Close()
+	x.Source.Close()
 }
 
 // Do writes the image, and adds it to digests. The error is a [*Refusal], or of the stream.
 func (x *Export) Do(digests ...hash.Hash) error {
-	n := x.Snapshot
-	if err := x.Output.Open(n.View.Size()); err != nil {
+	from, size := x.Source, x.Source.Size()
+	if err := x.Output.Open(size); err != nil {
 		return err
 	}
-	w := n.session.watch(n.COW.Text, Bytes, uint64(n.View.Size()))
+	w := x.session.watch(from.About(), Bytes, uint64(size))
 	defer w.End()
-	err := view.Stream(n.View, n.View.Size(), func(b []byte, offset int64) error {
+	err := view.Stream(from, size, func(b []byte, offset int64) error {
 		if err := w.visit(uint64(offset)); err != nil {
-			return failed(n.COW.Text, Unable, err, x.Output.cutOff())
+			return failed(from.About(), Unable, err, x.Output.cutOff())
 		}
 		var added sync.WaitGroup
 		defer added.Wait()
@@ -80,13 +82,13 @@ func (x *Export) Do(digests ...hash.Hash) error {
 		}
 		return x.Output.Write(b, offset)
 	})
-	if err == nil && !n.request.Live {
-		err = n.CheckQuiet()
+	if err == nil && !from.isLent() {
+		err = from.CheckQuiet()
 	}
 	if err == nil {
 		err = x.Output.Finish()
 	}
-	return n.Failed(err)
+	return from.Failed(err)
 }
 
 // Output looks at what a picture of the snapshot or the like is to be written to. The error is a [*Refusal].
@@ -248,10 +250,10 @@ func (o *Output) checkBlock(size int64) (err error) {
 		defer d.Close()
 	}
 	if d.Size() < size {
-		return refusef(o.Name, Unable, "too small: %d bytes; the snapshot has %d", d.Size(), size)
+		return refusef(o.Name, Unable, "too small: %d bytes; the image has %d", d.Size(), size)
 	}
 	if block := d.LogicalBlockSize(); size%block != 0 {
-		return refusef(o.Name, Unable, "the snapshot has %d bytes, not a multiple of the logical block (%d bytes)", size, block)
+		return refusef(o.Name, Unable, "the image has %d bytes, not a multiple of the logical block (%d bytes)", size, block)
 	}
 	t := &Target{COW: &COW{Name: Name{Text: o.Name}, Device: d, Fresh: look.FreshGeometry(d)}}
 	if t.COW.Identity, err = look.Identify(d, t.COW.Fresh); err != nil && !o.request.Force {
@@ -323,7 +325,7 @@ func (o *Output) Finish() (err error) {
 func (o *Output) cutOff() string {
 	switch {
 	case o.block != nil:
-		return words.Printable(o.Name) + " holds a part of the snapshot; run the same command again"
+		return words.Printable(o.Name) + " holds a part of the image; run the same command again"
 	case o.kind == stream:
 		return "part of it was written"
 	}

@@ -117,7 +117,7 @@ func TestComesIntoUse(t *testing.T) {
 		r.refused(err, wanted{Unable, held, "came into use by another program while dmcow read it", nil})
 		for _, live := range []bool{true, false} {
 			var notes []Note
-			s := n.Serve(live, func(n Note) { notes = append(notes, n) })
+			s := Serve(n, live, func(n Note) { notes = append(notes, n) })
 			s.Watch()
 			_, err := s.ReadAt(make([]byte, 512), 0)
 			if (err == syscall.EIO) == live || len(notes) > 0 == live {

@@ -49,6 +49,7 @@ type Inventory struct {
 	Looked int
 	Closed []error
 	Empty  []error // of devices that were given and have no physical volume
+	Bare   []error // of those that have one without metadata, and the group's others are missing
 	Faults []error // of labels
 	Unread []error // of metadata that could not be read
 	Copies []error // of metadata of which another copy is whole
@@ -61,7 +62,7 @@ func (s *Session) Inventory() (*Inventory, error) {
 	if err != nil {
 		return nil, ofVolume("list", err)
 	}
-	i := &Inventory{All: recordedSnapshots(sight), Looked: sight.Looked, Closed: sight.Closed, Faults: sight.Faults}
+	i := &Inventory{All: recordedSnapshots(sight), Looked: sight.Looked, Closed: sight.Closed, Faults: sight.Faults, Bare: sight.Bare()}
 	if len(s.options.Where) == 0 {
 		i.All = append(i.All, servedSnapshots(i.All)...)
 	}

@@ -92,11 +92,15 @@ func (o *Origin) checkSize(c *COW, remedies ...Deed) error {
 		o.Device.Size(), words.Printable(c.Text), v.OriginSize).with(remedies...)
 }
 
-// checkOtherOrigin refuses a logical volume that is not the origin of the snapshot.
-func checkOtherOrigin(cow, origin Name) error {
+// checkOtherOrigin refuses a logical volume that is not the origin of the snapshot, nor to be read, a volume that the origin
+// is made of.
+func checkOtherOrigin(cow, origin Name, writes bool) error {
 	v, o := cow.Volume, origin.Volume
 	if v == nil || o == nil || v.Snapshot == nil || o.Group == nil || v.Group.UUID == o.Group.UUID && v.Snapshot.Origin.Name == o.Logical.Name {
 		return nil
+	}
+	if v.Group == o.Group && !writes && o.Group.Within(o.Logical, v.Snapshot.Origin) {
+		return nil // a leg of it, say
 	}
 	return refusef(origin.Text, Unable, "refused: not the origin of %s; that is %s", words.Printable(cow.Text), v.OriginName())
 }
@@ -108,7 +112,7 @@ func (s *Session) originOf(cow Name, named string, writes bool) (Name, error) {
 	case named != "":
 		origin, err := s.find(named, writes)
 		if err == nil {
-			err = checkOtherOrigin(cow, origin)
+			err = checkOtherOrigin(cow, origin, writes)
 		}
 		return origin, err
 	case cow.Volume == nil:

@@ -24,6 +24,7 @@ type ViewRequest struct {
 	InvalidOK bool   // also one that is marked invalid
 	DamagedOK bool   // also what is not certain: as the list has it, and else as the origin does
 	Live      bool   // also what somebody else is using
+	Store     bool   // the COW device itself, whatever is on it ([Session.See] alone)
 }
 
 // Snapshot is a snapshot that can be seen: a COW device, and its origin.
@@ -113,7 +114,7 @@ func (n *Snapshot) openCOW(name Name) (err error) {
 	case !r.InvalidOK:
 		return refuse(name.Text, Invalid, errors.New("the snapshot is marked invalid. Most often it ran full: later writes to the origin have no copy"), AllowInvalid, RunRevalidate)
 	}
-	n.session.note(name.Text, Fine, "the snapshot is marked invalid: data written to the origin after that shows in it, and nothing shows where")
+	n.session.note(name.Text, Fine, "the snapshot is marked invalid: only the chunks with an exception are certain; the others also show data written to the origin after that")
 	return nil
 }
 
@@ -336,9 +337,18 @@ func (n *Snapshot) claim() error {
 	return n.claimDevice(n.Origin.Name, n.Origin.Device, true)
 }
 
-// claimDevice keeps others from one device. LVM is kept from activating a volume; to have the physical volumes
-// for oneself would keep it from others on them, too. What is open for writing nobody else has.
 func (n *Snapshot) claimDevice(name Name, d *device.Device, reads bool) error {
+	release, err := claimDevice(name, d, reads)
+	if release != nil {
+		n.claims = append(n.claims, release)
+	}
+	return err
+}
+
+// claimDevice keeps others from one device. LVM is kept from activating a volume; to have the physical volumes
+// for oneself would keep it from others on them, too. What is open for writing nobody else has. What release gives
+// back, where it is not nil, is to be given back.
+func claimDevice(name Name, d *device.Device, reads bool) (release func(), err error) {
 	if v := name.Volume; v != nil && v.Group != nil && v.OnBlocks() {
 		layer := ""
 		if v.Snapshot != nil {
@@ -346,18 +356,17 @@ func (n *Snapshot) claimDevice(name Name, d *device.Device, reads bool) error {
 		}
 		release, err := inuse.Guard(lvm.MapName(v.Group.Name, v.Logical.Name, layer))
 		if err == nil {
-			n.claims = append(n.claims, release)
-			return nil
+			return release, nil
 		}
 		if !errors.Is(err, inuse.ErrNoMapper) {
-			return refuse(name.Text, Unable, err)
+			return nil, refuse(name.Text, Unable, err)
 		}
 		reads = true
 	}
 	if !reads {
-		return nil
+		return nil, nil
 	}
-	return claimAlone(name.Text, d)
+	return nil, claimAlone(name.Text, d)
 }
 
 // CheckQuiet refuses a snapshot that came into use while it was read: what was read of it may be of

@@ -20,7 +20,7 @@ func (r rig) served(open func(ViewRequest) (*Snapshot, error), cow string, live 
 	}
 	r.Cleanup(func() { n.Close() })
 	var notes []Note
-	return n.Serve(live, func(n Note) { notes = append(notes, n) }), &notes
+	return Serve(n, live, func(n Note) { notes = append(notes, n) }), &notes
 }
 
 // TestServed: what is written is read, and is there when it was synced; what finds no room is ENOSPC, and
@@ -151,7 +151,7 @@ func TestReadFails(t *testing.T) {
 			t.Error("another error was changed")
 		}
 		var told []Note
-		s := n.Serve(true, func(n Note) { told = append(told, n) })
+		s := Serve(n, true, func(n Note) { told = append(told, n) })
 		if _, err := s.ReadAt(make([]byte, 512), at); err == nil || len(told) != 1 || told[0].Code != Unable {
 			t.Errorf("%s: %v, noted: %v", name, err, told)
 		}

@@ -89,7 +89,7 @@ func TestOtherOrigin(t *testing.T) {
 		"no snapshot":         {of(group, "home"), of(group, "root"), false},
 		"an active one":       {cow, Name{Text: "vg/x", Volume: &volume.Volume{}}, false},
 	} {
-		if err := checkOtherOrigin(c.cow, c.origin); (err != nil) != c.refused {
+		if err := checkOtherOrigin(c.cow, c.origin, false); (err != nil) != c.refused {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

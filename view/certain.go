@@ -126,7 +126,7 @@ func (v *View) FirstUncertain() error {
 	if v.damagedOK {
 		return nil
 	}
-	for r := range v.Uncertain() {
+	for r := range v.uncertain(v.doubts.unlisted != "") {
 		old := format.OldChunk(r.Offset / v.geometry.ChunkBytes())
 		return v.checkCertain(old, v.isListed(old))
 	}
@@ -137,10 +137,14 @@ func (v *View) FirstUncertain() error {
 }
 
 // Uncertain are the stretches of the snapshot that are not certain, in order: chunks that
-// findings name, and where the list is not known to be whole, those without an exception.
-func (v *View) Uncertain() iter.Seq[Range] {
+// findings name, and where the list is not known to be whole, those without an exception. So it is of a snapshot
+// that is marked invalid: what was written to the origin since is not in the list.
+func (v *View) Uncertain() iter.Seq[Range] { return v.uncertain(v.doubts.unlisted != "" || v.invalid) }
+
+// uncertain are those that findings name, and where unlisted says so, those without an exception.
+func (v *View) uncertain(unlisted bool) iter.Seq[Range] {
 	d := &v.doubts
-	if d.unlisted == "" {
+	if !unlisted {
 		return stretches(d.named.Runs(), v.geometry.ChunkBytes(), v.size)
 	}
 	certain := bitmap.Paged{}
@@ -151,7 +155,7 @@ func (v *View) Uncertain() iter.Seq[Range] {
 			}
 		}
 	}
-	uncertain := func(yield func(first, count uint64) bool) {
+	others := func(yield func(first, count uint64) bool) {
 		next := uint64(0)
 		for first, count := range certain.Runs() {
 			if next < first && !yield(next, first-next) {
@@ -163,7 +167,7 @@ func (v *View) Uncertain() iter.Seq[Range] {
 			yield(next, v.chunks()-next)
 		}
 	}
-	return stretches(uncertain, v.geometry.ChunkBytes(), v.size)
+	return stretches(others, v.geometry.ChunkBytes(), v.size)
 }
 
 // listedRuns are runs of chunks that have an exception, in no order.

@@ -40,6 +40,20 @@ func ChangesBetween(a, b *View) *Changes {
 	return c
 }
 
+// UncertainIn are the chunks, told apart as these changes are, that are not certain in one of the snapshots.
+func (c *Changes) UncertainIn(all ...*View) *Changes {
+	u := &Changes{Grain: c.Grain, Size: c.Size}
+	for _, v := range all {
+		for r := range v.Uncertain() {
+			first, end := uint64(r.Offset/c.Grain), uint64((min(c.Size, r.Offset+r.Length)+c.Grain-1)/c.Grain)
+			if first < end {
+				u.grains.Add(first, end-first)
+			}
+		}
+	}
+	return u
+}
+
 func (c *Changes) mark(v *View) {
 	each, grains := uint64(v.geometry.ChunkBytes()/c.Grain), uint64((c.Size+c.Grain-1)/c.Grain) // the last may be short
 	for old, chunks := range v.listedRuns() {

@@ -35,7 +35,7 @@ type Options struct {
 	// written to.
 	To WriteDevice
 	// InvalidOK also opens a snapshot that is marked invalid, for reading. What was written
-	// to the origin since it was lost shows in it.
+	// to the origin since it was lost shows in it: [View.Uncertain] says where that may be.
 	InvalidOK bool
 	// DamagedOK shows what is not certain all the same: by the first exception of a chunk whose
 	// data lies on the device, else as the origin has it. [View.Uncertain] says where.
@@ -62,6 +62,7 @@ type View struct {
 	doubts   doubts
 
 	damagedOK bool
+	invalid   bool // it is marked so
 
 	mu     sync.RWMutex // of table, where the view is written to
 	table  *table       // nil with Options.ListOnly
@@ -93,7 +94,7 @@ func Open(o Options) (*View, error) {
 	case id.State != look.Valid && id.State != look.Invalid:
 		return nil, &look.StateError{State: id.State, Fault: id.Fault}
 	}
-	v.geometry = id.Geometry
+	v.geometry, v.invalid = id.Geometry, id.State == look.Invalid
 	if err := v.check(o); err != nil {
 		return nil, err
 	}

@@ -95,8 +95,11 @@ func Created(p *snapshot.Create, dryRun bool, origin, from string) dump.Created 
 // Exported is an image that was written, or would be, with its digests.
 func Exported(p *snapshot.Export, dryRun bool, sums map[string]hash.Hash) dump.Exported {
 	r := dump.Exported{
-		Device: p.Snapshot.COW.Text, Origin: p.Snapshot.Origin.Text, DryRun: dryRun, File: p.Output.Name,
-		Bytes: uint64(p.Snapshot.View.Size()), HoleBytes: uint64(p.Output.Holes), Digests: map[string]string{},
+		Device: p.Source.About(), Content: string(p.Source.What()), DryRun: dryRun, File: p.Output.Name,
+		Bytes: uint64(p.Source.Size()), HoleBytes: uint64(p.Output.Holes), Digests: map[string]string{},
+	}
+	if n, ok := p.Source.(*snapshot.Snapshot); ok {
+		r.Origin = &n.Origin.Text
 	}
 	for name, d := range sums {
 		r.Digests[name] = hex.EncodeToString(d.Sum(nil))

@@ -43,6 +43,9 @@ func (d *Diff) Write(t *Text) error {
 		text += " (--content compares the data)"
 	}
 	t.Line("\n%s", text)
+	if u := d.Uncertain; u.Chunks() > 0 {
+		t.Line("uncertain: %s, %s; they may differ, too (--uncertain FILE lists them)", words.Count(u.Chunks(), "chunk"), words.Bytes(u.Bytes()))
+	}
 	return t.err
 }
 

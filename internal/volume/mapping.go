@@ -76,3 +76,24 @@ func (v *Volume) TableOn(l *lvm.Logical, name func(*device.Device) string) (stri
 	}
 	return b.String(), nil
 }
+
+// Shown is the mapping that shows the volume as the kernel has it, nil where none does on these physical volumes: its
+// UUID alone does not tell.
+func (v *Volume) Shown(all []inuse.Mapping) *inuse.Mapping {
+	uuid := lvm.MappingUUID(v.Group, v.Logical)
+	i := slices.IndexFunc(all, func(m inuse.Mapping) bool { return m.UUID == uuid && !m.Suspended })
+	if i < 0 || !v.OnBlocks() {
+		return nil
+	}
+	d, err := device.Open(all[i].Path())
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	for _, f := range v.sight.on(v.Group) {
+		if v.isOn(f.UUID) && d.IsOn(diskOf(f).Device) {
+			return &all[i]
+		}
+	}
+	return nil
+}

@@ -344,6 +344,7 @@ func (s *Sight) withFaults(err error) error {
 			all = append(all, c)
 		}
 	}
+	all = append(all, s.Bare()...)
 	for i, fault := range all {
 		if i == most {
 			return fmt.Errorf("%w; and %d more", err, len(all)-most)
@@ -351,6 +352,18 @@ func (s *Sight) withFaults(err error) error {
 		err = fmt.Errorf("%w; %w", err, fault)
 	}
 	return err
+}
+
+// Bare are the errors of devices that were given and have a physical volume without metadata of its own, while none of
+// its group's others was found.
+func (s *Sight) Bare() (all []error) {
+	if len(s.options.Given) == 0 {
+		return nil
+	}
+	for _, f := range s.Groups.Bare() {
+		all = append(all, &Error{f.String(), errors.New("is a physical volume without metadata of its own: its group's metadata is on others, which are needed too")})
+	}
+	return all
 }
 
 // say tells the user, once.

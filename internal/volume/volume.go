@@ -192,6 +192,22 @@ func (v *Volume) NoSnapshot() error {
 	return err
 }
 
+// IsInternal reports whether the name is one that LVM ties a snapshot to its origin by: it has no data.
+func (v *Volume) IsInternal() bool {
+	return slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool { return s.Type == "snapshot" })
+}
+
+// Snapshots are the names of the volume's snapshots.
+func (v *Volume) Snapshots() (names []string) {
+	for _, s := range v.Group.Of(v.Logical) {
+		names = append(names, v.InGroup(s.COW))
+	}
+	return names
+}
+
+// IsWithin reports whether the volume is one that another is made of.
+func (v *Volume) IsWithin(other *Volume) bool { return v.Group.Within(v.Logical, other.Logical) }
+
 // OriginName is the name of a snapshot's origin, empty where that is not known.
 func (v *Volume) OriginName() string {
 	if v.Snapshot == nil {
