@@ -28,6 +28,7 @@ type app struct {
 	status   status      // what the run exits with, so far
 	alarm    *dump.Alarm // what it exits with as a monitoring plugin
 	where    []string    // volumes of LVM are looked for
+	pieces   []piece     // of the COW device, on the command line
 	session  *snapshot.Session
 	evidence dump.Run      // for the log
 	log      *runlog.Log   // nil without --log
@@ -58,7 +59,7 @@ func (a *app) begin(v volumes, host string) *snapshot.Session {
 		where = slices.DeleteFunc(filepath.SplitList(usual), func(p string) bool { return p == "" })
 	}
 	a.session = snapshot.Open(snapshot.Options{
-		Where: where, Usual: len(a.where) == 0, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
+		Where: where, Pieces: pieces(a.pieces), Usual: len(a.where) == 0, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
 	})
 	return a.session
 }

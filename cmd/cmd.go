@@ -118,6 +118,7 @@ func (a *app) run(args []string) error {
 		return err
 	}
 	a.flags = c.globals
+	a.pieces = piecesOf(k)
 	if err := a.openLog(k); err != nil {
 		return err
 	}

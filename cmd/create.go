@@ -23,6 +23,8 @@ type createCmd struct {
 // Validate tells wrong use that single flags do not show.
 func (c *createCmd) Validate() error {
 	switch {
+	case len(c.Piece) > 0:
+		return errors.New("--piece names a store that is there: give a file or device to write to")
 	case c.COW == "-" && c.isGiven():
 		return errors.New("--offset and --size need a device or an image, not standard output")
 	case c.COW == "-" && c.isJSON():

@@ -58,8 +58,11 @@ func checkPV(k *kong.Context) error {
 
 // openLog opens the run log, where one was asked for, before anything is done.
 func (a *app) openLog(k *kong.Context) (err error) {
+	for _, x := range a.pieces {
+		a.named = append(a.named, string(x.file))
+	}
 	for _, x := range given(k) {
-		if x.flag != "log" && x.name != "-" && !slices.Contains(a.named, x.name) {
+		if x.flag != "log" && x.name != "-" && x.name != pieces(a.pieces).Name && !slices.Contains(a.named, x.name) {
 			a.named = append(a.named, x.name)
 		}
 	}

@@ -19,6 +19,7 @@ type volumes struct {
 type section struct {
 	Offset  units.Size  `placeholder:"SIZE" help:"The store starts at this offset of the device or image."`
 	Size    *units.Size `placeholder:"SIZE" help:"Size of the store. Default: to the end of the device."`
+	Piece   []piece     `sep:"none" placeholder:"FILE:OFFSET:SIZE" help:"A piece of the COW device, in place of COW. Repeat it for each piece, in order (as Android keeps a COW device)."`
 	volumes `embed:""`
 }
 

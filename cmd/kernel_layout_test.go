@@ -148,6 +148,15 @@ func (l *lvmLab) checkExport(name string, disks []string, want string) {
 	}
 }
 
+// checkImage wants what is exported with these arguments to have a digest.
+func (l *lvmLab) checkImage(want string, args ...string) {
+	l.Helper()
+	image := filepath.Join(l.TempDir(), "image")
+	if _, stderr := expect(l.T, 0, slices.Concat([]string{"export"}, args, []string{image})...); kernellab.MustDigest(l, image) != want {
+		l.Errorf("export %v: is something else: %s", args, stderr)
+	}
+}
+
 // TestKernelLayouts: whatever an origin's layout, it and its snapshot are read as the kernel shows them, also
 // without the disks that it can do without.
 func TestKernelLayouts(t *testing.T) {
@@ -158,8 +167,16 @@ func TestKernelLayouts(t *testing.T) {
 			l := layoutLab(t, a, 12)
 			l.fill()
 			origin, snap := kernellab.MustDigest(t, l.mapped("origin", "")), kernellab.MustDigest(t, l.mapped("snap", ""))
+			cow := kernellab.MustDigest(t, l.mapped("snap", "cow"))
+			l.checkImage(origin, "vg0/origin")
+			expect(t, 8, "export", "--store", "vg0/snap", filepath.Join(t.TempDir(), "image"))
 			l.lvm("vgchange", "--activate", "n", "vg0")
 			l.checkReads(a, origin, snap)
+			l.checkImage(origin, append(pv(l.files), "vg0/origin")...)
+			l.checkImage(cow, append(pv(l.files), "--store", "vg0/snap")...)
+			if a.name == "raid1" {
+				l.checkImage(snap, append(pv(l.files), "--origin", "vg0/origin_rimage_1", "vg0/snap")...)
+			}
 		})
 	}
 }

@@ -302,6 +302,28 @@ func TestKernelMountDamaged(t *testing.T) {
 	}
 }
 
+// TestKernelMountVolume: a volume that is not a snapshot is shown as it is, and cannot be written to.
+func TestKernelMountVolume(t *testing.T) {
+	requireFUSE(t)
+	f, disks := lvmImages(t, "striped")
+	origin := f.Snapshots[f.Merge].Origin
+	want, _, err := readVolume(t, origin, disks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mountSnapshot(t, append(pv(disks), origin)...)
+	file := filepath.Join(m.dir, "volume")
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v, or it is something else", err)
+	}
+	if w, err := os.OpenFile(file, os.O_WRONLY, 0); !errors.Is(err, syscall.EACCES) && !errors.Is(err, syscall.EROFS) {
+		w.Close()
+		t.Error("opened to be written: ", err)
+	}
+	m.unmount()
+	expect(t, 8, append([]string{"mount", "--writable", origin, t.TempDir()}, pv(disks)...)...)
+}
+
 // TestKernelMountOfMissingDisk: where a disk is missing, and the origin with it, what the store has
 // can be read all the same.
 func TestKernelMountOfMissingDisk(t *testing.T) {

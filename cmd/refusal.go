@@ -133,6 +133,9 @@ func lookHint() string {
 // again is a name as a shell takes it on a command line that the user is told, with where it was looked for.
 func (a *app) again(name string) string {
 	text := words.Shell(name)
+	if p := pieces(a.pieces); len(p.All) > 0 && name == p.Name {
+		text = pieceFlags(a.pieces)
+	}
 	for _, p := range a.where {
 		text += " --pv " + words.Shell(p)
 	}

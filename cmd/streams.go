@@ -36,6 +36,9 @@ func (a *app) list(name path, first string) snapshot.ListFile {
 func (a *app) uncertainList(v viewing, others ...path) (snapshot.ListFile, error) {
 	l := a.list(v.Uncertain, dump.UncertainHead)
 	names := []string{string(v.COW), string(v.Origin)}
+	for _, p := range a.pieces {
+		names = append(names, string(p.file))
+	}
 	for _, o := range others {
 		names = append(names, string(o))
 	}

@@ -44,6 +44,8 @@ func (c *usageCmd) Validate() error {
 		return errors.New("--script needs the origin: give its path with --origin, or COW as VG/LV")
 	case c.Table && c.isGiven():
 		return errors.New("--table cannot be combined with --offset or --size: first make a device of that part (losetup)")
+	case c.Table && len(c.Piece) > 0:
+		return errors.New("--table cannot be combined with --piece: first make a device of the pieces (dmsetup)")
 	case c.Table && (plugin || c.Output != "human"):
 		return errors.New("--table cannot be combined with --output, --warn or --crit")
 	case plugin && c.Output != "human":

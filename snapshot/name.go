@@ -15,6 +15,7 @@ import (
 type Name struct {
 	Text   string
 	Volume *volume.Volume // nil where it is a path
+	pieces *pieces        // nil where it does not stand for some
 }
 
 // IsPhysical reports whether a file or block device has a physical volume of LVM.
@@ -45,6 +46,10 @@ func (s *Session) sees() (*volume.Sight, error) {
 // writes is for what is going to be written to: LVM's lock of the group is taken then. The error is a refusal.
 func (s *Session) find(name string, writes bool) (n Name, err error) {
 	n.Text = name
+	if p := s.options.Pieces; len(p.All) > 0 && name == p.Name {
+		n.pieces = &pieces{p, s}
+		return n, nil
+	}
 	group, logical, ok := lvm.SplitName(name)
 	if !ok || (len(s.options.Where) == 0 || s.options.Usual) && exists(name) {
 		return n, nil
@@ -125,6 +130,9 @@ func (n Name) ownSize() format.Bytes {
 
 // open opens the device for reading. The error is a refusal.
 func (s *Session) open(n Name) (d *device.Device, err error) {
+	if n.pieces != nil {
+		return n.pieces.open()
+	}
 	if n.Volume == nil {
 		d, err = device.Open(n.Text)
 		return d, failed(n.Text, Unreadable, err)
@@ -138,6 +146,9 @@ func (s *Session) open(n Name) (d *device.Device, err error) {
 
 // openToWrite opens the device for writing. The error is a refusal.
 func (n Name) openToWrite() (d *device.Writable, err error) {
+	if n.pieces != nil {
+		return n.pieces.openToWrite()
+	}
 	if n.Volume == nil {
 		d, err = device.OpenWritable(n.Text)
 	} else {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dmcow/format"
+	"dmcow/internal/device"
 	"dmcow/internal/volume"
 )
 
@@ -17,6 +18,8 @@ type Options struct {
 	Usual bool
 	// Host is the system ID of another host, whose volume groups are written to, too.
 	Host string
+	// Pieces are a COW device in several pieces, none if All is empty. All requests of the session that name it mean it.
+	Pieces Pieces
 	// Patience is how long a lock of LVM's is waited for.
 	Patience time.Duration
 	// Watch begins a stretch of work: what it is about, what is counted, and how many there are at
@@ -52,6 +55,7 @@ type Session struct {
 	sight   *volume.Sight
 	unseen  error // why it is not all
 	notes   []Note
+	opened  []*device.Device // what pieces are on
 }
 
 // Open begins a session.
@@ -68,6 +72,10 @@ func (s *Session) Close() {
 		s.sight.Close()
 		s.sight = nil
 	}
+	for _, d := range s.opened {
+		d.Close()
+	}
+	s.opened = nil
 }
 
 // Note is something that a user should know of a device.

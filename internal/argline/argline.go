@@ -20,6 +20,8 @@ type Rules struct {
 	IsVolume, IsPhysical func(word string) bool
 	// Ends are the commands of which a file may be named last, that is written to.
 	Ends []string
+	// Piece is the flag that names a piece of a COW device, which is put together of such ones.
+	Piece string
 	// Mistaken are flags that commands do not have, where another one is meant.
 	Mistaken []Mistaken
 }
@@ -86,8 +88,27 @@ func (r Rules) Read(args []string) ([]string, error) {
 			return nil, words.Hinted(m.Text, m.Hint)
 		}
 	}
+	if name := r.pieces(line); name != "" {
+		line = slices.Insert(line, at+1, name)
+	}
 	line, err := r.spread(line, args[at], behind)
 	return append(line, behind...), err
+}
+
+// pieces is the name that stands for the pieces of a COW device in its place among the names, empty where none is named.
+func (r Rules) pieces(line []string) string {
+	var all []string
+	for i, word := range line {
+		flag, value, ok := strings.Cut(word, "=")
+		switch {
+		case flag != r.Piece || r.Piece == "":
+		case ok:
+			all = append(all, value)
+		case i+1 < len(line):
+			all = append(all, line[i+1])
+		}
+	}
+	return strings.Join(all, "+")
 }
 
 // spread has each physical volume that follows the one of a --pv have its own, as a shell makes them of
