@@ -7,7 +7,6 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
-	"dmcow/internal/show"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -52,7 +51,7 @@ func (c *mergeCmd) Run(a *app) error {
 		return err
 	}
 	if m.IsEmpty() {
-		a.say(m.COW.Text, show.NothingToMerge)
+		a.say(m.COW.Text, "%s", t.Nothing())
 		return a.told(c.result, t.record(merge.Result{}), "")
 	}
 	if c.DryRun {

@@ -37,7 +37,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 	s := &steps{mergeText: t, record: dump.Stepped{Device: m.COW.Text, Origin: m.Origin.Text, DryRun: c.DryRun, Steps: []dump.SteppedRun{}}}
 	switch {
 	case m.IsEmpty():
-		a.say(m.COW.Text, show.NothingToMerge)
+		a.say(m.COW.Text, "%s", t.Nothing())
 		return a.told(c.result, s.record, "")
 	case c.DryRun:
 		return errors.Join(m.Preview(s.told), a.told(c.result, s.record, ""))

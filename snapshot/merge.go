@@ -73,6 +73,9 @@ func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	if err = inTurn(m.openInto, m.check); err == nil && !m.IsEmpty() {
 		err = m.openSiblings()
 	}
+	if err == nil {
+		m.noteBegun()
+	}
 	return orClose(m, err)
 }
 
