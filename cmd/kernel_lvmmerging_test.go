@@ -202,3 +202,47 @@ func (l *mergingLab) takenBack(files []string) {
 	}
 	l.lvm("lvchange", "--activate", "n", "vg0/origin")
 }
+
+// TestKernelLVMSeveral: snapshots of several origins are merged in one go, also one that LVM has begun to merge. Where a
+// chunk of one cannot be read, the others are merged all the same, and it is when it can be read again.
+func TestKernelLVMSeveral(t *testing.T) {
+	kernellab.Require(t)
+	l := newStateLab(t, 1, 16)
+	views := map[string]string{}
+	for _, name := range []string{"root", "var"} {
+		l.lvmLab.origin(name, 1024)
+		l.snapshot(name+"-snap", name, "4k", 512)
+		l.write(name, 2, append(span(0, 20), 77, 99)...)
+		l.write(name+"-snap", 3, 5, 50)
+		views[name] = kernellab.MustDigest(t, l.mapped(name+"-snap", ""))
+	}
+	open, err := os.Open(l.mapped("var", ""))
+	kernellab.Must(t, err)
+	l.lvm("lvconvert", "--merge", "vg0/var-snap")
+	kernellab.Must(t, open.Close())
+	l.lvm("vgchange", "--activate", "n", "vg0")
+
+	l.breaks(kernellab.Extents(t, "vg0/root-snap")[0].Start + 5*8)
+	args := []string{"merge", "--yes", "--output", "json", "vg0/root-snap", "vg0/var-snap"}
+	stdout, stderr := expect(t, 8, args...)
+	if strings.Contains(stdout, "root-snap") || strings.Count(stdout, `"device": "vg0/`) != 1 {
+		t.Errorf("programs are told %s", stdout)
+	}
+	for _, want := range []string{"vg0/root-snap: ", "vg0/var: merged 23 chunks"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%s lacks %q", stderr, want)
+		}
+	}
+	l.use(0, "linear", "")
+	_, stderr = expect(t, 0, args...)
+	if !strings.Contains(stderr, "vg0/root: merged ") || strings.Contains(stderr, "vg0/var: merged") {
+		t.Errorf("%s", stderr)
+	}
+	l.lvm("vgchange", "--activate", "y", "vg0")
+	for name, view := range views {
+		if kernellab.MustDigest(t, l.mapped(name, "")) != view {
+			t.Errorf("%s is not what its snapshot was", name)
+		}
+	}
+	l.lvm("lvremove", "--yes", "vg0/root-snap")
+}

@@ -2,6 +2,7 @@ package show
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"dmcow/dump"
@@ -106,6 +107,19 @@ func (m *Merge) what() string {
 		return fmt.Sprintf("up to %s of %s", words.Count(m.Steps, "run"), all)
 	}
 	return all
+}
+
+// QuestionOf is what is asked before several merges; undo is the directory of their undo logs, empty for none.
+func QuestionOf(all []*Merge, undo string) string {
+	back := "this cannot be undone without --undo DIRECTORY"
+	if undo != "" {
+		back = "undo logs in " + words.Printable(undo) + " save what is overwritten"
+	}
+	var names []string
+	for _, m := range all {
+		names = append(names, words.Printable(m.COW.Text))
+	}
+	return fmt.Sprintf("%s. Merge %s, each into its origin?", back, strings.Join(names, ", "))
 }
 
 // Question is what is asked, about the origin, before the merge.
