@@ -124,7 +124,7 @@ func (m *Merge) openInto() (err error) {
 	name := m.Origin.Name
 	if m.request.DryRun {
 		if err := name.checkWritable(); err != nil {
-			return err
+			return m.withWayOfKernel(err)
 		}
 		m.Origin.Device, err = m.session.open(name)
 	} else if m.into, err = name.openToWrite(); err == nil {

@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 
 	"dmcow/internal/raw"
 )
@@ -54,9 +53,9 @@ func Size(bitsAt, bits int64) int64 { return raw.RoundUp(bitsAt+bits, block) }
 // Marks are the records of a volume.
 type Marks []*Record
 
-// Begin marks the stretches with which each calls use, durably, before any of them is written. First sectors are
-// marked first, in the order of the logs: a record of which no more is marked says that all is well, and one of whose
-// logs not all have the bits can be told from one that a copy was away from.
+// Begin marks the stretches with which each calls use, durably, before any of them is written. The first sectors of all
+// logs are marked before any bit: a record of which no more is marked says that all is well, and one of whose logs not
+// all have the bits can be told from one that a copy was away from.
 func (m Marks) Begin(each func(use func(offset, length int64)) error) error {
 	if err := m.load(); err != nil {
 		return err
@@ -80,10 +79,9 @@ func (m Marks) Begin(each func(use func(offset, length int64)) error) error {
 }
 
 // End sets back what Begin has marked, when all that was written is durable on all copies. What was marked before stays
-// so: the kernel has yet to look at it. All goes the way back that Begin came.
+// so: the kernel has yet to look at it. The first sectors come last, for the reason for which Begin has them first.
 func (m Marks) End() error {
 	logs := m.logs()
-	slices.Reverse(logs)
 	for _, l := range logs {
 		copy(l.now[sector:], l.was[sector:])
 	}
