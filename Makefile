@@ -63,7 +63,7 @@ host-test:
 	@internal/manual/install || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
-# Tests called TestLong… and TestKernelLong… do more of what others do.
+# Tests called TestLong… and TestKernelLong… do more of what others do, and some tests have more cases.
 long-test:
 	@DMCOW_LONG=1 $(MAKE) -j2 --output-sync=target long-host long-kernel
 
@@ -99,7 +99,7 @@ kernel-rest:
 	$(KERNEL_TEST) -run '^TestKernel' -skip '$(HALF)|$(BUT)' ./cmd
 
 kernel-long:
-	$(KERNEL_TEST) -run '^TestKernelLong' ./cmd
+	$(KERNEL_TEST) -run '^TestKernel(Long|Layouts|StaleImages|Resync|Rebuild|Moving|ChangedRAID)' ./cmd
 
 # The kernel tests in the kernels of four releases of Debian, each with its release's LVM.
 kernels:

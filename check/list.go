@@ -191,13 +191,13 @@ func (s *scan) usage() look.Usage {
 // isSound reports whether nothing was found that makes figures of the list an
 // artefact of the damage.
 func (s *scan) isSound() bool {
-	return s.whole && s.list.broken == 0 && s.list.garbage.areas == 0
+	return s.whole && !s.list.broken && !s.list.garbage.any
 }
 
 // elsewhere is the evidence for a store of another chunk size, nil where there
 // is none, or where the list is good enough that nobody asks.
 func (s *scan) elsewhere() *Evidence {
-	if s.list.end.Exceptions > 0 && s.list.garbage.areas == 0 {
+	if s.list.end.Exceptions > 0 && !s.list.garbage.any {
 		return nil
 	}
 	if e := s.probe(); e != nil && e.Geometry != s.geometry {

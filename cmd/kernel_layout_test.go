@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 )
@@ -153,6 +154,7 @@ func TestKernelLayouts(t *testing.T) {
 	kernellab.Require(t)
 	for _, a := range layouts {
 		t.Run(a.name, func(t *testing.T) {
+			devicetest.LongBut(t, a.name, "raid1", "raid10", "mirror-disk", "raid5_ls", "raid6_zr")
 			l := layoutLab(t, a, 12)
 			l.fill()
 			origin, snap := kernellab.MustDigest(t, l.mapped("origin", "")), kernellab.MustDigest(t, l.mapped("snap", ""))

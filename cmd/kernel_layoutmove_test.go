@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 	"dmcow/internal/volume"
@@ -37,6 +38,7 @@ func TestKernelMoving(t *testing.T) {
 	kernellab.Require(t)
 	for _, enough := range []float64{0, 40, 75} {
 		t.Run(fmt.Sprint(enough), func(t *testing.T) {
+			devicetest.LongBut(t, fmt.Sprint(enough), "75")
 			s := newStateLab(t, 3, 24)
 			s.origin(s.loops[:1])
 			s.snapshot("snap", "origin", "4k", 1024, s.loops[0])
@@ -169,6 +171,7 @@ func TestKernelChangedRAID(t *testing.T) {
 		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			devicetest.LongBut(t, name, "raid1-to-raid5", "reshaped")
 			s := newStateLab(t, 5, 24)
 			first := c.disks
 			if name == "reshaped" || name == "raid0-to-raid5" || name == "one-more" {

@@ -178,6 +178,7 @@ func TestKernelStaleImages(t *testing.T) {
 	} {
 		for _, stale := range c.stale {
 			t.Run(fmt.Sprint(c.name, "-away-", stale), func(t *testing.T) {
+				devicetest.LongBut(t, c.name, "raid1")
 				s := newStateLab(t, c.disks+1, 12)
 				s.origin(s.loops[:c.disks], c.options...)
 				s.waitSync("origin")
@@ -187,6 +188,7 @@ func TestKernelStaleImages(t *testing.T) {
 				s.check(reading{Told: "out of date"}, reading{Without: []int{stale}, Told: "is missing"})
 			})
 			t.Run(fmt.Sprint(c.name, "-failed-", stale), func(t *testing.T) {
+				devicetest.LongBut(t, fmt.Sprint(c.name, stale), "raid10", "raid64")
 				s := newStateLab(t, c.disks+1, 12)
 				s.origin(s.loops[:c.disks], c.options...)
 				s.waitSync("origin")
@@ -250,6 +252,7 @@ func TestKernelResync(t *testing.T) {
 		{"raid6", 5, []string{"--type", "raid6", "--stripes", "3", "--stripesize", "16k"}, []reading{{Told: differ}, {Without: []int{1}, Fails: "its parity says nothing"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			devicetest.LongBut(t, c.name, "raid1")
 			s := newStateLab(t, c.disks+1, 16)
 			s.origin(s.loops[:c.disks], append(c.options, "--size", "12m")...)
 			s.write("origin", 1, span(2000, 2500)...)
@@ -275,6 +278,7 @@ func TestKernelRebuild(t *testing.T) {
 		{"raid6", 5, []string{"--type", "raid6", "--stripes", "3", "--stripesize", "16k"}, []int{1, 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			devicetest.LongBut(t, c.name, "raid5")
 			s := newStateLab(t, c.disks+1, 16)
 			s.origin(s.loops[:c.disks], append(c.options, "--size", "12m")...)
 			s.waitSync("origin")

@@ -71,6 +71,11 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	case p.Hidden == DropHidden:
 		note, why = p.lost, "the snapshot then reads the origin's chunks there"
 	default:
+		if p.Drop {
+			if cleared, err := p.onlyCopies(h); cleared || err != nil {
+				return cleared, err
+			}
+		}
 		p.undecided(found, found.Message())
 		p.blocked = true
 		return false, nil
@@ -128,17 +133,22 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 }
 
 // onlyCopies clears what hides behind the list's end if a commit that was torn explains it
-// and all of it stands in the list as well: so a repair that was cut off leaves it. It reports
-// whether it did.
+// and all of it stands in the list as well, or is to be dropped: so a repair that was cut off leaves
+// it. It reports whether it did.
 func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if h.Why != "" || h.Count > mostEdits {
 		return false, nil
 	}
+	note, why := p.repaired, "the list has them, too"
 	wanted := map[format.Exception]bool{}
 	first := p.geometry.Position(h.Place)
 	end := first + uint64(h.Last-h.Index) + 1
 	err := p.read(first, end, func(_ uint64, x format.Exception) error {
-		if x.New != 0 {
+		switch {
+		case x.New == 0:
+		case p.Drop && !p.canBeServed(x):
+			note, why = p.lost, "the list has them, too, or they cannot be served"
+		default:
 			wanted[x] = true
 		}
 		return nil
@@ -155,7 +165,7 @@ func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if err != nil || len(wanted) > 0 {
 		return false, err
 	}
-	p.repaired(check.HiddenExceptions, where(h.Place), "clear the exceptions behind the end of the list: the list has them, too")
+	note(check.HiddenExceptions, where(h.Place), "clear the exceptions behind the end of the list: "+why)
 	return true, p.clear(first, end, "the entries behind the end of the list")
 }
 
@@ -201,6 +211,6 @@ func (c *closing) take(at uint64, x format.Exception) error {
 	return nil
 }
 
-func (c *closing) canBeServed(x format.Exception) bool {
-	return look.Plausible(c.geometry, c.chunks(), x) && (c.Origin == 0 || format.Bytes(x.Old) <= (c.Origin-1)/c.geometry.ChunkBytes())
+func (p *planner) canBeServed(x format.Exception) bool {
+	return look.Plausible(p.geometry, p.chunks(), x) && (p.Origin == 0 || format.Bytes(x.Old) <= (p.Origin-1)/p.geometry.ChunkBytes())
 }
