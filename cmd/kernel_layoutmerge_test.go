@@ -3,9 +3,11 @@ package cmd
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
@@ -108,7 +110,7 @@ func TestKernelMergeLayouts(t *testing.T) {
 			want["origin"] = snap
 			s.activate(false)
 			if c.on >= 0 {
-				s.cutOff(c.on, c.kept, snap, c.name == "raid10")
+				s.cutOff(c.name, c.on, c.kept, snap)
 			}
 
 			before := c.recorded(s, s.loops)
@@ -144,14 +146,23 @@ func (s *stateLab) checkMerged(k kept, disks []string, snap string) {
 }
 
 // cutOff cuts a merge off: some of a disk cannot be written, or it forgets what is written there, which reading it back
-// shows.
-func (s *stateLab) cutOff(disk int, k kept, snap string, forgets bool) {
+// shows; or it is killed.
+func (s *stateLab) cutOff(layout string, disk int, k kept, snap string) {
 	s.Helper()
 	before := k.recorded(s, s.loops)
 	args, target, why := []string{"merge", "--yes", "vg0/snap"}, "error", s.loops[disk]+": input/output error"
-	if forgets {
+	if layout == "raid10" {
 		args = append(args, "--verify")
 		target, why = fmt.Sprintf("flakey %s %d 0 60 1 drop_writes", s.under[disk], 2048+1024), "reads back other data than was written"
+	}
+	if layout == "raid1-nosync" {
+		s.use(disk, "delay", fmt.Sprintf(" 0 %s 0 30", s.under[disk]))
+		after := time.Duration(rand.Int64N(int64(500 * time.Millisecond)))
+		killed(s.T, &after, append(args, pv(s.loops)...)...)
+		s.use(disk, "linear", "")
+		s.Logf("killed after %v, the copies are the same: %v", after, k.same(s, s.loops))
+		s.goOn(k, snap)
+		return
 	}
 	s.replaceWithin(disk, 2048+1024, 2048+2048, target)
 	_, stderr := expect(s.T, 8, append(args, pv(s.loops)...)...)
@@ -165,13 +176,18 @@ func (s *stateLab) cutOff(disk int, k kept, snap string, forgets bool) {
 	if slices.ContainsFunc(slices.Collect(pairs(before, k.recorded(s, s.loops))), func(same bool) bool { return same }) {
 		s.Error("it is not on record that copies may differ")
 	}
-	copies := s.copies()
-	_, stderr = expect(s.T, 0, append(args, pv(copies)...)...)
-	s.checkMerged(k, copies, snap)
-	if len(before) > 0 && !strings.Contains(stderr, "because a merge into it was cut off") {
-		s.Errorf("%s", stderr)
+	if told := s.goOn(k, snap); len(before) > 0 && !strings.Contains(told, "because a merge into it was cut off") {
+		s.Errorf("%s", told)
 	}
+}
 
+// goOn wants the same command to end a merge that was cut off, and where the kernel is the next, it to make the copies the
+// same, with the snapshot as it was.
+func (s *stateLab) goOn(k kept, snap string) (told string) {
+	s.Helper()
+	copies := s.copies()
+	_, told = expect(s.T, 0, append([]string{"merge", "--yes", "vg0/snap"}, pv(copies)...)...)
+	s.checkMerged(k, copies, snap)
 	s.activate(true)
 	s.waitSync("origin")
 	if kernellab.MustDigest(s, s.mapped("snap", "")) != snap {
@@ -181,6 +197,7 @@ func (s *stateLab) cutOff(disk int, k kept, snap string, forgets bool) {
 	if !k.same(s, s.loops) {
 		s.Error("the kernel has not made the copies the same")
 	}
+	return told
 }
 
 // pairs says of each of two lists' elements whether they are the same.

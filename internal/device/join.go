@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"sync"
 
 	"dmcow/internal/inuse"
 )
@@ -439,12 +440,13 @@ func (d *Device) transferSplit(opcode uint16, p [][]byte, at []int64, done []int
 			left = left[r.length:]
 		})
 	}
+	var all sync.WaitGroup
 	for m, s := range shares {
-		s.done = make([]int, len(s.p))
-		if m.file != nil {
-			m.aio.transfer(&Device{medium: m, size: math.MaxInt64}, opcode, s.p, s.at, s.done)
+		if s.done = make([]int, len(s.p)); m.file != nil {
+			all.Go(func() { m.aio.transfer(&Device{medium: m, size: math.MaxInt64}, opcode, s.p, s.at, s.done) })
 		}
 	}
+	all.Wait()
 	for i := range p {
 		whole := true
 		each(i, func(r run, of []*share) {
