@@ -42,7 +42,10 @@ var AreaBeyondDevice = &Rule{
 		if s.cut == nil {
 			return nil
 		}
-		return ofArea(s.cut.Area, "the list leads to this area at chunk %d, past the end of the device (%d chunks, %d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
+		f := ofArea(s.cut.Area, "the list leads to this area at chunk %d, past the end of the device (%d chunks, %d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
+		g := s.id.Geometry
+		f.first = fmt.Sprintf("grow the device back to at least %d sectors (lvextend; truncate for an image file)", (g.Offset(s.cut.Chunk) + g.ChunkBytes()).Sectors())
+		return f
 	},
 }
 

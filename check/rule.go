@@ -79,6 +79,7 @@ type Finding struct {
 	detail  string
 	repair  string   // in place of the rule's, where it depends
 	command *string  // likewise; empty where nothing can be typed without knowing more
+	first   string   // what loses nothing, where the command does; empty where there is nothing of the kind
 	meaning *Meaning // likewise
 	facts   *facts
 	// expected is the new chunk that an exception should have, where that is what is wrong.
@@ -144,6 +145,9 @@ func (f Finding) Fix() string {
 	}
 	return f.Command
 }
+
+// First is what to try before the command of Fix, as it loses nothing; it is empty where there is nothing of the kind.
+func (f Finding) First() string { return f.first }
 
 // Where names the place in words; it is empty for the store as a whole.
 func (f Finding) Where() string {

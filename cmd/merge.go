@@ -31,7 +31,7 @@ func (c *mergeCmd) Validate() error {
 	case format.Bytes(c.Memory) < merge.MinMemory:
 		return fmt.Errorf("--memory must be at least %s", words.Size(merge.MinMemory))
 	case c.Failed != "" && !c.Rescue:
-		return errors.New("--failed goes with --rescue")
+		return errors.New("--failed needs --rescue")
 	}
 	return c.merging.check()
 }

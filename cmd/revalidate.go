@@ -55,7 +55,7 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.say(name, "the snapshot is marked valid")
+	a.tellMarked(name, undo, p.Usage)
 	record.Kept = undoOf(undo).Record()
 	return a.told(c.result, record, "")
 }
@@ -69,11 +69,22 @@ func (a *app) preview(name string) error {
 	return t.Err()
 }
 
+// tellMarked says what was done, how it is undone, and what comes next.
+func (a *app) tellMarked(name, undo string, u look.Usage) {
+	a.say(name, "the snapshot is now marked valid")
+	if undo == "" {
+		a.tellHints("dmcow invalidate " + a.again(name) + " undoes this")
+	}
+	if u.Free() == 0 {
+		a.say(name, "it is still full: grow it before you activate it, or the next new chunk loses it again")
+	}
+}
+
 // tellUndo says how what was written to a device is taken back.
 func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
 		a.madeUndo(undo)
-		a.say(name, "dmcow merge %s --into %s takes this back", asPath(undo), a.again(name))
+		a.say(name, "dmcow merge %s --into %s undoes this", asPath(undo), a.again(name))
 	}
 }
 

@@ -39,11 +39,15 @@ type Progress struct {
 	bar   *pb.ProgressBar // nil if there is none to show
 }
 
+// bar is how a bar looks.
+const bar pb.ProgressBarTemplate = `{{string . "prefix"}} {{counters .}} {{bar .}} {{percent .}} {{speed . "%s/s" "-"}} {{rtime . "%s left" "%s" "-"}}`
+
 // New begins to tell of work on something: what is counted, and how many of it there are at most.
 func New(to Teller, about, unit string, total uint64) *Progress {
 	p := &Progress{to: to, about: about, unit: unit, total: total, start: time.Now(), told: time.Now()}
 	if to.Bar != nil {
-		p.bar = pb.Full.New(int(min(total, math.MaxInt))).
+		p.bar = bar.New(int(min(total, math.MaxInt))).
+			Set(pb.Terminal, true). // it sees that of files alone, and looks when it gets the writer
 			SetWriter(to.Bar).
 			SetRefreshRate(100*time.Millisecond).
 			Set("prefix", words.Printable(about)).

@@ -31,18 +31,22 @@ func (c *Check) Write(t *Text) error {
 	}
 	if next := c.next(); next != "" {
 		t.Line("")
-		t.command(t.paint(color.Bold, "next:") + " " + next)
+		write := t.command
+		if !strings.HasPrefix(next, "dmcow ") {
+			write = func(text string) { t.Line("%s", text) }
+		}
+		write(t.paint(color.Bold, "next:") + " " + next)
 	}
 	return t.err
 }
 
 // notes say what was not tested or not read, and who else is at work.
 func (c *Check) notes() (all []string) {
-	for _, what := range c.Report.Untested {
+	for i, what := range c.Report.Untested {
+		if i == 0 && c.Options.Origin == 0 {
+			what += ": give --origin or --origin-size"
+		}
 		all = append(all, "not tested: "+what)
-	}
-	if len(c.Report.Untested) > 0 && c.Options.Origin == 0 {
-		all = append(all, "            (name it with --origin or --origin-size)")
 	}
 	if len(c.Report.Unread) > 0 {
 		all = append(all, "not checked: the parts that cannot be read")
@@ -93,7 +97,7 @@ func (c *Check) next() string {
 		if x.Severity == check.Info || first.Remedy() == "" {
 			continue
 		}
-		return cmp.Or(c.Command(first), first.Remedy())
+		return cmp.Or(first.First(), c.Command(first), first.Remedy())
 	}
 	return ""
 }

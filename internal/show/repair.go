@@ -26,9 +26,9 @@ type Repair struct {
 func (r *Repair) Write(t *Text) error {
 	t.Line("%s: %s", words.Printable(r.Device), t.headline(&r.Before))
 	for _, x := range r.Repaired {
-		what := "repaired"
+		what := "to repair"
 		if x.Loses {
-			what = "repaired, with possible loss"
+			what = "to repair, with possible loss"
 		}
 		t.resolution(what, x)
 	}
@@ -46,7 +46,7 @@ func (r *Repair) Write(t *Text) error {
 	r.steps(t)
 	t.Line("\nthen: %s", t.headline(&r.After))
 	if r.More {
-		t.Line("One plan cannot hold all repairs: then run the same command again.")
+		t.Line("One plan cannot hold all repairs: run the same command again afterwards.")
 	}
 	return t.err
 }
@@ -72,7 +72,7 @@ func (r *Repair) left(t *Text) {
 		t.Line("\nleft: %s", x.Name)
 		t.Line("  %s", first.Told())
 		if len(r.Undecided) > 0 {
-			t.Line("  it waits for the decisions above")
+			t.Line("  first decide about the above")
 		} else if first.Remedy() != "" {
 			t.Line("  repair: %s", first.Remedy())
 		}
@@ -108,7 +108,7 @@ func (r *Repair) list(t *Text) {
 var errEnoughRows = errors.New("enough rows")
 
 // fewEdits is how many edits are shown where -v does not ask for all.
-const fewEdits = 20
+const fewEdits = 6
 
 // steps shows what is written, byte for byte.
 func (r *Repair) steps(t *Text) {
