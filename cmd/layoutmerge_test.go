@@ -137,6 +137,11 @@ func TestLayoutMergesRefused(t *testing.T) {
 		{"mirror", []int{2}, nil, "is missing", ""},
 		{"raid1", nil, unsync("origin_rmeta_0", "origin_rmeta_1"), "vg0/origin is not in sync", synced},
 		{"raid10", nil, unsync("origin_rmeta_0", "origin_rmeta_1", "origin_rmeta_2", "origin_rmeta_3"), "vg0/origin is not in sync", synced},
+		{"raid1", nil, func(t *testing.T, disks []string) { // the kernel was at it, and cut off
+			patch(t, disks, "origin_rmeta_0", 40, []byte{64, 0, 0, 0, 0, 0, 0, 0})
+			patch(t, disks, "origin_rmeta_1", 40, make([]byte, 8))
+			patch(t, disks, "origin_rmeta_1", 480, []byte("dmcow: regions are marked"))
+		}, "vg0/origin is not in sync", synced},
 		{"mirror", nil, func(t *testing.T, disks []string) { patch(t, disks, "origin_mlog", 1024, []byte{0}) }, "vg0/origin is not in sync", synced},
 	} {
 		disks, _, _ := layoutGroup(t, c.name)
