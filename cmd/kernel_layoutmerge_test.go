@@ -36,8 +36,6 @@ var mergeLayouts = []struct {
 		kept{[][]string{{"origin_rimage_0", "origin_rimage_1"}, {"origin_rimage_2", "origin_rimage_3"}}, []string{"origin_rmeta_0", "origin_rmeta_1", "origin_rmeta_2", "origin_rmeta_3"}}, 3},
 	{"mirror-disk", 4, []string{"--type", "mirror", "--mirrors", "1", "--mirrorlog", "disk"},
 		kept{[][]string{{"origin_mimage_0", "origin_mimage_1"}}, []string{"origin_mlog"}}, 1},
-	{"mirror-core", 3, []string{"--type", "mirror", "--mirrors", "1", "--mirrorlog", "core"},
-		kept{[][]string{{"origin_mimage_0", "origin_mimage_1"}}, nil}, 1},
 	{"mirror-striped", 5, []string{"--type", "mirror", "--mirrors", "1", "--mirrorlog", "core", "--stripes", "2", "--stripesize", "16k"},
 		kept{[][]string{{"origin_mimage_0", "origin_mimage_1"}}, nil}, 3},
 	{"raid0", 3, []string{"--type", "raid0", "--stripes", "2", "--stripesize", "16k"}, kept{}, -1},
@@ -120,7 +118,7 @@ func TestKernelMergeLayouts(t *testing.T) {
 			}
 			s.checkMerged(c.kept, s.loops, snap)
 			s.activate(true)
-			if sync := s.lvm("lvs", "--noheadings", "-o", "sync_percent", "vg0/origin"); sync != "100.00" && sync != "" && c.name != "mirror-core" && c.name != "mirror-striped" {
+			if sync := s.lvm("lvs", "--noheadings", "-o", "sync_percent", "vg0/origin"); sync != "100.00" && sync != "" && c.name != "mirror-striped" { // whose log is in memory
 				t.Errorf("in sync: %s", sync)
 			}
 			for _, name := range names {
@@ -223,8 +221,8 @@ func TestKernelMergeMoving(t *testing.T) {
 			s.snapshot("snap", "origin", "4k", 1024, s.loops[1])
 			s.write("origin", 2, 0, 1, 2, 3, 100, 201, 300, 301, 400, 555, 700)
 			snap := kernellab.MustDigest(t, s.mapped("snap", ""))
-			s.use(2, "delay", fmt.Sprintf(" 0 %s 0 60", s.under[2]))
-			s.killMoveAt(s.loops[0], s.loops[2], func(percent float64) bool { return percent > 20 })
+			s.use(2, "delay", fmt.Sprintf(" 0 %s 0 500", s.under[2]))
+			s.killMoveAt(s.loops[0], s.loops[2], func(float64) bool { return true })
 			s.activate(false)
 			s.use(2, "linear", "")
 			expect(t, 0, append([]string{"merge", "--yes", "--verify", "vg0/snap"}, pv(s.loops)...)...)

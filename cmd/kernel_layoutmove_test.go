@@ -18,8 +18,14 @@ func (s *stateLab) killMoveAt(from, to string, enough func(percent float64) bool
 	s.Helper()
 	move := exec.Command("lvm", "pvmove", "--interval", "1", from, to)
 	kernellab.Must(s, move.Start())
-	defer func() { _ = move.Wait() }()
+	ended := make(chan error, 1)
+	go func() { ended <- move.Wait() }()
 	for {
+		select {
+		case err := <-ended:
+			s.Fatal("pvmove has come to its end: ", err)
+		default:
+		}
 		var percent float64
 		text := s.lvm("lvs", "--all", "--noheadings", "--select", "lv_name=pvmove0", "-o", "copy_percent", "vg0")
 		if strings.TrimSpace(text) == "" {
@@ -27,6 +33,7 @@ func (s *stateLab) killMoveAt(from, to string, enough func(percent float64) bool
 		}
 		if _, err := fmt.Sscan(text, &percent); err == nil && enough(percent) {
 			kernellab.Must(s, move.Process.Kill())
+			<-ended
 			return
 		}
 	}
