@@ -20,7 +20,7 @@ import (
 type MergeRequest struct {
 	Request
 	Into   string   // the origin; may be empty for VG/LV
-	Undo   string   // the file of an undo log; empty for none
+	Undo   string   // the file of an undo log, or a directory, where it is named after the snapshot; empty for none
 	Lost   []string // other snapshots of the origin that are given up
 	Force  bool     // merge what is otherwise refused and can be (see [Force] in refusals)
 	Rescue bool     // leave what cannot be read in the store, as an earlier merge may have
@@ -69,9 +69,13 @@ func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Undo = cow.undoIn(r.Undo)
 	m := &Merge{Target: t, request: r, Origin: &Origin{Name: into}}
 	if err = inTurn(m.openInto, m.check); err == nil && !m.IsEmpty() {
 		err = m.openSiblings()
+	}
+	if err == nil {
+		m.noteBegun()
 	}
 	return orClose(m, err)
 }
@@ -124,14 +128,14 @@ func (m *Merge) openInto() (err error) {
 	name := m.Origin.Name
 	if m.request.DryRun {
 		if err := name.checkWritable(); err != nil {
-			return err
+			return m.withWayOfKernel(err)
 		}
 		m.Origin.Device, err = m.session.open(name)
 	} else if m.into, err = name.openToWrite(); err == nil {
 		m.Origin.Device = &m.into.Device
 	}
 	if err != nil {
-		return err
+		return m.withWayOfKernel(err)
 	}
 	if m.request.Sparse && m.Origin.Device.IsBlock() {
 		return refusef(name.Text, WrongUse, "is a block device, not an image file").about(TheSparse)
@@ -162,7 +166,7 @@ func (m *Merge) Do() (merge.Result, error) {
 		return merge.Result{}, err
 	}
 	result, err := m.run()
-	return result, m.undoing.end(err)
+	return result, m.undoing.end(m.unmarkCopies(err))
 }
 
 // begin opens the undo log, and does to others what has to be done before anything is overwritten.
@@ -176,6 +180,9 @@ func (m *Merge) begin() error {
 	err := m.keepSiblings()
 	if err == nil && m.IsUndo && !m.request.Keep {
 		err = written(m.COW.Text, undo.BeginTakingBack(m.out))
+	}
+	if err == nil {
+		err = m.markCopies()
 	}
 	return err
 }
@@ -198,7 +205,9 @@ func (m *Merge) run() (merge.Result, error) {
 			return merge.Result{}, refuse(m.Origin.Text, Unable, err)
 		}
 		defer past.Close()
-		o.PastCache = past
+		for _, leg := range past.Legs() {
+			o.PastCache = append(o.PastCache, leg)
+		}
 	}
 	w := m.session.watch(m.Origin.Text, Bytes, uint64(m.Bytes))
 	defer w.End()
@@ -229,7 +238,7 @@ func (m *Merge) Step(told func(store.Run) error) error {
 		}
 		return m.session.options.Interrupted()
 	})
-	return m.undoing.end(m.failed(err))
+	return m.undoing.end(m.unmarkCopies(m.failed(err)))
 }
 
 // Preview calls told with the runs that Step would merge. The error is a [*Refusal], or of told.
@@ -246,6 +255,12 @@ func (m *Merge) Size() format.Bytes {
 func (m *Merge) shownBy(c *COW) format.Bytes {
 	return min(cmp.Or(c.ownSize(), m.Size()), m.Size())
 }
+
+// UndoName is the name of the undo log, empty for none.
+func (m *Merge) UndoName() string { return m.request.Undo }
+
+// GivenUp are the names of the other snapshots that are given up, as they were named.
+func (m *Merge) GivenUp() []string { return m.request.Lost }
 
 // UndoKept reports whether the undo log takes back all that was done with it: nothing of the
 // snapshot is lost then.

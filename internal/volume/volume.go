@@ -9,6 +9,7 @@ import (
 
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
+	"dmcow/internal/marks"
 	"dmcow/internal/words"
 	"dmcow/lvm"
 )
@@ -32,6 +33,7 @@ type Volume struct {
 	Logical  *lvm.Logical
 	Snapshot *lvm.Snapshot // where it is one
 	sight    *Sight
+	marks    marks.Marks
 	on       []*lvm.Physical // what it is on, once that was asked for
 }
 
@@ -142,8 +144,6 @@ func (v *Volume) forbidden() error {
 		return fmt.Errorf("volume group %s is read-only", g.Name)
 	case v.Snapshot == nil && v.Logical.ReadOnly:
 		return words.Hint(errors.New("the volume is read-only"), "lvchange --permission rw %s/%s", g.Name, v.Logical.Name)
-	case v.Merging:
-		return fmt.Errorf("LVM has begun to merge it into %s/%s; the kernel resumes that when the origin is activated", g.Name, v.Snapshot.Origin.Name)
 	}
 	return nil
 }
@@ -283,7 +283,7 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 	if err := v.RefuseWriting(); err != nil {
 		return nil, err
 	}
-	parts, err := v.parts((*disk).writable, toWrite, func(_, _ uint64, missing error) error { return missing })
+	parts, records, err := v.partsAndRecords((*disk).writable, toWrite, func(_, _ uint64, missing error) error { return missing })
 	if err != nil {
 		return nil, err
 	}
@@ -292,6 +292,10 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 		return nil, err
 	}
 	v.sight.joined = append(v.sight.joined, &w.Device)
+	if err := v.openMarks(records); err != nil {
+		w.Close()
+		return nil, err
+	}
 	if by := v.usersOnce(); len(by) > 0 {
 		w.Close()
 		return nil, &inuse.BusyError{By: by}
