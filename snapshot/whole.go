@@ -59,6 +59,9 @@ func (s *Session) store(name Name, r ViewRequest) (*Whole, error) {
 		return nil, err
 	}
 	w.Device = d
+	if what, err := containerOf(d); err == nil && what != "" {
+		s.note(name.Text, Fine, "%s; it is copied as it is", what)
+	}
 	if err = (&COW{Name: name, Device: d}).checkNoView(); err == nil {
 		w.Device, err = d.Section(int64(r.Part.Offset), r.Part.length())
 		err = failed(name.Text, WrongUse, err)

@@ -15,6 +15,7 @@ type Volume struct {
 	Size  int64  // in bytes, a multiple of 512
 	Label int    // the sector that the label is in, 0 to 3; LVM's is 1
 	Areas []Area // of metadata
+	Used  bool   // the header says that it is part of a group
 }
 
 // Area is a metadata area.
@@ -48,6 +49,10 @@ func (v Volume) Image() []byte {
 		le.PutUint64(at[8:], uint64(a.Size))
 		at = at[16:]
 		a.write(b[a.Offset:][:a.Size])
+	}
+	if v.Used {
+		le.PutUint32(at[16:], 2) // version of the header's extension
+		le.PutUint32(at[20:], 1)
 	}
 	le.PutUint32(label[16:], sum(label[20:]))
 	return b
