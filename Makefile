@@ -42,7 +42,9 @@ demo: build
 	./dmcow check --origin build/origin.img build/snap.cow
 	./dmcow dump --ranges build/snap.cow | head -n 10
 	./dmcow diff --origin build/origin.img --summary build/snap.cow
-	./dmcow export --origin build/origin.img --hash sha256 --force --yes build/snap.cow build/that-day.img
+	@rm -f build/that-day.img
+	./dmcow export --origin build/origin.img --hash sha256 build/snap.cow build/that-day.img
+	@rm build/that-day.img # for whoever types this again
 	./dmcow check vg0/snap --pv build/disk.img
 
 # All tests but those that take long, in some eight minutes on two idle processors.

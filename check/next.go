@@ -149,7 +149,7 @@ var CutOffList = &Rule{
 	Name:     "cut-off-list",
 	Severity: Warning,
 	Means:    mentioned,
-	When:     "the list ends with a sector, and the next area holds exceptions that fit behind it: the last sector of the list was lost, or they are of an earlier life of the device",
+	When:     "the list ends at a sector boundary, and the next area holds exceptions that fit behind it: the last sector of the list was lost, or they are of an earlier life of the device",
 	Kernel:   "ends the list there, and clears the next area before it uses it",
 	Repair:   "find out whether the snapshot had more exceptions: nothing on the device shows it",
 	list: func(s *scan) *Finding {
@@ -157,7 +157,7 @@ var CutOffList = &Rule{
 			return nil
 		}
 		lost := s.geometry.ExceptionsPerArea() - s.list.end.Index
-		f := ofArea(s.next.area, "the list ends with a sector, before slot %d of area %d, and this area holds %s that fit behind it: "+
+		f := ofArea(s.next.area, "the list ends at a sector boundary, before slot %d of area %d, and this area holds %s that fit behind it: "+
 			"%d exceptions before them may be lost, or these are of an earlier life of the device",
 			s.list.end.Index, s.list.end.Area, words.Count(s.next.entries, "exception"), lost)
 		if f.Suggests = s.suggestStretch(s.list.end.Place, lost); f.Suggests != nil {

@@ -40,7 +40,7 @@ type globals struct {
 	NoColor bool `help:"No colours (as with NO_COLOR in the environment)."`
 	Verbose bool `short:"v" help:"Say more on standard error."`
 	Log     path `placeholder:"FILE" help:"Append a JSON line to FILE, a run log for evidence: command line, time, host, each device's identity, digests, findings, exit status."`
-	Yes     bool `help:"Answer yes to the question before writing. Other commands ignore it."`
+	Yes     bool `help:"Answer yes to the question before writing. Commands that do not ask ignore it."`
 }
 
 // unable is the refusal of what cannot be done with a device.

@@ -14,7 +14,7 @@ import (
 
 type checkCmd struct {
 	COW       []path `arg:"" optional:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
-	Output    string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
+	Output    string `short:"o" default:"human" enum:"human,json" help:"Output format: ${enum}."`
 	All       bool   `help:"Show all findings, not only the first ten of each rule."`
 	Quiet     bool   `short:"q" help:"Print nothing; the exit status says all."`
 	ListRules bool   `help:"Print the rules, without a device."`
@@ -48,9 +48,9 @@ func ruleNames() string {
 func (c *checkCmd) Validate() error {
 	switch {
 	case c.ListRules && (len(c.COW) > 0 || c.Origin != "" || c.OriginSize != nil || c.isGiven()):
-		return errors.New("--list-rules goes without COW and origin")
+		return errors.New("--list-rules takes neither COW nor an origin")
 	case c.ListRules && (c.Output != "human" || c.All || c.Quiet):
-		return errors.New("--list-rules excludes --output, --all and --quiet")
+		return errors.New("--list-rules cannot be combined with --output, --all or --quiet")
 	case c.ListRules:
 		return nil
 	case len(c.COW) == 0:
@@ -60,7 +60,7 @@ func (c *checkCmd) Validate() error {
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case c.Quiet && (c.All || c.Output != "human"):
-		return errors.New("--quiet excludes --all and --output")
+		return errors.New("--quiet cannot be combined with --all or --output")
 	}
 	return nil
 }

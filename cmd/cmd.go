@@ -44,7 +44,7 @@ func commands() []command {
 		{"merge", toPut, new(mergeCmd), "Merge a snapshot back into its origin."},
 		{"merge-step", toPut, new(mergeStepCmd), "Merge step by step, exactly as the kernel does."},
 		{"repair", toMend, new(repairCmd), "Repair what check finds."},
-		{"revalidate", toMend, new(revalidateCmd), "Mark an invalid snapshot valid again (\"flip the fifth byte\"), at your word that its origin was not written since."},
+		{"revalidate", toMend, new(revalidateCmd), "Mark an invalid snapshot valid again (\"flip the fifth byte\"), if you say that its origin was not written since."},
 		{"invalidate", toMend, new(invalidateCmd), "Mark a snapshot invalid."},
 		{"create", toMake, new(createCmd), "Write the difference between two images as a store."},
 		{"initialize", toMake, new(initializeCmd), "Write an empty store."},
@@ -160,6 +160,7 @@ func newParser(c *cli, args []string, stdout, stderr io.Writer) *kong.Kong {
 }
 
 func addManual(k *kong.Kong) error {
+	k.Model.HelpFlag.Help = "Show this help."
 	for _, command := range k.Model.Children {
 		command.Detail = manual.Help(command.Name)
 		if strings.Contains(command.Detail, "{rules}") {

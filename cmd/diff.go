@@ -20,26 +20,26 @@ type diffCmd struct {
 	Map     bool   `help:"Draw a map of the changes."`
 	SVG     path   `name:"svg" placeholder:"FILE" help:"Also draw the map as a picture (SVG) to a file, or with - to standard output instead of text."`
 	Force   bool   `help:"Replace an existing --svg file."`
-	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"Output format: ${enum}."`
 }
 
 // Validate tells wrong use that single flags do not show.
 func (c *diffCmd) Validate() error {
 	switch {
 	case c.Map && (c.Summary || c.Output != "human"):
-		return errors.New("--map excludes --summary and --output")
+		return errors.New("--map cannot be combined with --summary or --output")
 	case c.Summary && c.Output == "csv":
-		return errors.New("--summary excludes --output csv, which has no totals")
+		return errors.New("--summary cannot be combined with --output csv, which has no totals")
 	case c.Against != "" && c.isGiven():
-		return errors.New("--against excludes --offset and --size")
+		return errors.New("--against cannot be combined with --offset or --size")
 	case c.Force && c.SVG == "":
-		return errors.New("--force goes with --svg")
+		return errors.New("--force needs --svg")
 	case c.SVG == "-" && (c.Map || c.Summary || c.Output != "human"):
 		return errors.New("--svg needs a file: standard output has something else")
 	case c.Uncertain == "-":
 		return errors.New("--uncertain needs a file: standard output has something else")
 	case c.Live && !c.Content:
-		return errors.New("--live goes with --content: without it, only the list is read")
+		return errors.New("--live needs --content: without it, diff reads only the list")
 	}
 	return c.viewing.check()
 }
@@ -131,7 +131,7 @@ func (d *difference) compare(other io.ReaderAt) error {
 		return interruptedBy(d.name, err)
 	}
 	if r.Unread > 0 {
-		d.app.fail(d.of.Failed(fmt.Errorf("%w; %s could not be compared, and are taken for different", r.Failure, words.Count(r.Unread, "chunk"))))
+		d.app.fail(d.of.Failed(fmt.Errorf("%w; %s could not be compared, and count as different", r.Failure, words.Count(r.Unread, "chunk"))))
 	}
 	d.changes, d.equal = changes, r.Equal
 	return nil

@@ -15,7 +15,7 @@ import (
 
 type dumpCmd struct {
 	COW       path               `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
-	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"How to write: ${enum}."`
+	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"Output format: ${enum}."`
 	Ranges    bool               `help:"Join runs in which old and new chunk both advance by one."`
 	Area      *units.Number      `placeholder:"N" help:"Only exceptions in metadata area N."`
 	Old       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the origin."`
@@ -29,7 +29,7 @@ type dumpCmd struct {
 // Validate tells wrong use that single flags do not show.
 func (c *dumpCmd) Validate() error {
 	if c.ChunkSize != 0 && !c.Stale {
-		return errors.New("--chunk-size goes with --stale")
+		return errors.New("--chunk-size needs --stale")
 	}
 	return nil
 }

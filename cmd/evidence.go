@@ -52,7 +52,7 @@ func checkPV(k *kong.Context) error {
 	if !pv || volume {
 		return nil
 	}
-	return misused(k.Selected().Name, "--pv goes with VG/LV, and no VG/LV is named")
+	return misused(k.Selected().Name, "--pv is for VG/LV, but no VG/LV is named")
 }
 
 // openLog opens the run log, where one was asked for, before anything is done.

@@ -28,7 +28,7 @@ var statuses = []struct {
 	{statusInvalid, "the store is sound, but the snapshot is marked invalid"},
 	{statusDamaged, "errors are left"},
 	{statusFailed, "dmcow could not do it: I/O error, device in use, no room, refused"},
-	{statusWrongUse, "wrong use"},
+	{statusWrongUse, "usage error"},
 	{statusInterrupted, "interrupted; can be resumed"},
 }
 

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
@@ -10,7 +9,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,9 +144,8 @@ func TestExportByName(t *testing.T) {
 
 // endless is an export that will take very long, of a huge origin without content.
 type endless struct {
-	*exec.Cmd
-	dir    string
-	stderr *bufio.Reader
+	*listening
+	dir string
 }
 
 // startEndless starts an export to a file, and returns when it is at work.
@@ -160,22 +157,11 @@ func startEndless(t *testing.T) *endless {
 	if err := errors.Join(os.WriteFile(cow, image, 0o666), os.WriteFile(origin, nil, 0o666), os.Truncate(origin, 8<<40)); err != nil {
 		t.Fatal(err)
 	}
-	e.Cmd = exec.Command("dmcow", "export", "-v", cow, "--origin", origin, filepath.Join(e.dir, "image"))
-	pipe, err := e.StderrPipe()
-	if err == nil {
-		err = e.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.Process.Kill() })
-	e.stderr = bufio.NewReader(pipe)
+	e.listening = listen(t, exec.Command("dmcow", "export", "-v", cow, "--origin", origin, filepath.Join(e.dir, "image")))
 	// What it says first tells that it minds signals; what it says when it is asked, that it has
 	// come somewhere.
 	for line := ""; !strings.Contains(line, "iB of at most "); {
-		if line, err = e.stderr.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
+		line = e.upTo(t, '\n')
 		if err := e.Process.Signal(syscall.SIGUSR1); err != nil {
 			t.Fatal(err)
 		}
@@ -190,12 +176,11 @@ func TestExportCutOff(t *testing.T) {
 		if err := e.Process.Signal(signal); err != nil {
 			t.Fatal(err)
 		}
-		said, _ := io.ReadAll(e.stderr)
-		_ = e.Wait()
+		said := e.rest(t)
 		if got := e.ProcessState.ExitCode(); got != want {
 			t.Errorf("%v: exit status %d: %s", signal, got, said)
 		}
-		if signal == syscall.SIGTERM && !strings.Contains(string(said), "interrupted: no part of it is kept; run the same command again") {
+		if signal == syscall.SIGTERM && !strings.Contains(said, "interrupted: no part of it is kept; run the same command again") {
 			t.Errorf("it said %s", said)
 		}
 		files, err := filepath.Glob(filepath.Join(e.dir, "*"))

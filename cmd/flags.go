@@ -35,7 +35,7 @@ func (s section) request(cow path) snapshot.Request {
 
 // result is the flag of a command that says in the end what it has done.
 type result struct {
-	Output string `short:"o" default:"human" enum:"human,json" help:"How to write: ${enum}."`
+	Output string `short:"o" default:"human" enum:"human,json" help:"Output format: ${enum}."`
 }
 
 // isJSON reports whether standard output is to have an object, and no words.
@@ -64,7 +64,7 @@ type theOrigin struct {
 func (o theOrigin) check() error {
 	switch {
 	case o.Origin != "" && o.OriginSize != nil:
-		return errors.New("--origin and --origin-size exclude each other")
+		return errors.New("--origin and --origin-size cannot be combined")
 	case o.OriginSize != nil && *o.OriginSize == 0:
 		return errors.New("--origin-size: an origin of size 0")
 	}

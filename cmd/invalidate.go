@@ -35,6 +35,7 @@ func (c *invalidateCmd) Run(a *app) error {
 	if err := p.Do(); err != nil {
 		return err
 	}
-	a.say(name, "the snapshot is marked invalid")
+	a.say(name, "the snapshot is now marked invalid")
+	a.tellHints("dmcow revalidate undoes this, as long as the origin is not written")
 	return a.told(c.result, record, "")
 }

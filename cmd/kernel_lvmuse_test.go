@@ -309,7 +309,7 @@ func TestKernelLVMMerging(t *testing.T) {
 	l.lvm("lvchange", "--activate", "n", "vg0/origin")
 	for _, args := range [][]string{{"check"}, {"usage"}, {"dump"}} {
 		_, stderr := expect(t, 0, append(args, "vg0/snap")...)
-		if !strings.Contains(stderr, "vg0/snap: LVM has begun to merge it into vg0/origin, and the kernel goes on with that when the origin is activated; left to merge: 4 exceptions") {
+		if !strings.Contains(stderr, "vg0/snap: LVM has begun to merge it into vg0/origin, and the kernel resumes that when the origin is activated; left to merge: 4 exceptions") {
 			t.Errorf("%q: %s", args, stderr)
 		}
 	}

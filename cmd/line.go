@@ -11,11 +11,11 @@ import (
 
 // groups are what a person wants of a command, in the order of the help.
 const (
-	toLook = "See what there is:"
+	toLook = "Inspect:"
 	toGet  = "Get data out:"
-	toPut  = "Put it back:"
+	toPut  = "Merge back:"
 	toMend = "Repair:"
-	toMake = "Make:"
+	toMake = "Create:"
 )
 
 // rules are what words of the command line mean before it is parsed.
@@ -25,8 +25,8 @@ var rules = argline.Rules{
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
 	Ends: []string{"export"},
 	Mistaken: []argline.Mistaken{
-		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for what is only read", Hint: "--into ORIGIN names what is written"},
-		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate"}, Text: "--into is for what is written", Hint: "--origin ORIGIN names what is only read"},
+		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for an origin that is only read; this command writes to it", Hint: "use --into ORIGIN"},
+		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate"}, Text: "--into is for an origin to write to; this command only reads it", Hint: "use --origin ORIGIN"},
 	},
 }
 

@@ -31,7 +31,7 @@ func (c *mergeCmd) Validate() error {
 	case format.Bytes(c.Memory) < merge.MinMemory:
 		return fmt.Errorf("--memory must be at least %s", words.Size(merge.MinMemory))
 	case c.Failed != "" && !c.Rescue:
-		return errors.New("--failed goes with --rescue")
+		return errors.New("--failed needs --rescue")
 	}
 	return c.merging.check()
 }
@@ -130,5 +130,5 @@ func removal(v *volume.Volume) string {
 	if !v.OnBlocks() {
 		where = " on the machine that uses these physical volumes"
 	}
-	return fmt.Sprintf("the store is empty now, but LVM still lists it; end it with lvremove %s/%s%s, and use the origin", v.Group.Name, v.Logical.Name, where)
+	return fmt.Sprintf("the store is empty now, but LVM still lists the snapshot: remove it with lvremove %s/%s%s, and use the origin", v.Group.Name, v.Logical.Name, where)
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -31,7 +32,14 @@ func killed(t *testing.T, after *time.Duration, args ...string) (ran time.Durati
 		t.Fatal(err)
 	}
 	said := make([]byte, 4096)
-	n, _ := stderr.Read(said)
+	limit(t, stderr)
+	n, err := stderr.Read(said)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("%q says nothing", args)
+	}
+	if err := stderr.(*os.File).SetReadDeadline(time.Time{}); err != nil { // a merge may take long
+		t.Fatal(err)
+	}
 	start := time.Now()
 	if after != nil {
 		defer time.AfterFunc(*after, func() { _ = cmd.Process.Kill() }).Stop()

@@ -65,7 +65,7 @@ func (c *mountCmd) Run(a *app) error {
 	name := n.COW.Text
 	if c.DryRun {
 		defer n.Close()
-		return a.print("%s: would show %s in the file snapshot, %s\n", words.Printable(string(c.Dir)), words.Printable(name), words.Bytes(n.View.Size()))
+		return a.print("%s: would show %s as the file snapshot, %s, %s\n", words.Printable(string(c.Dir)), words.Printable(name), words.Bytes(n.View.Size()), c.mode())
 	}
 	if err = writeUncertain(list, n); err == nil {
 		err = n.Unlock()
@@ -84,10 +84,14 @@ func (c *mountCmd) Run(a *app) error {
 func (c *mountCmd) check() error {
 	info, err := os.Stat(string(c.Dir))
 	if errors.Is(err, syscall.ENOTCONN) {
-		err = errors.New("a dead process still has it mounted: umount it first")
+		err = errors.New("a process that has died left it mounted: unmount it first")
 	}
-	if err == nil && !info.IsDir() {
+	switch {
+	case err != nil:
+	case !info.IsDir():
 		err = errors.New("not a directory")
+	case fuse.IsMounted(string(c.Dir)):
+		err = errors.New("a FUSE file system is mounted on it already: unmount that first")
 	}
 	if err == nil && !c.DryRun {
 		err = fuse.Check()
@@ -121,6 +125,7 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 	}
 	a.tell()
 	if background != nil {
+		a.say(n.COW.Text, "mounted on %s; the file is %s; umount ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
 		a.stderr.Become(process.Detach(background, int(a.status)))
 	}
 	ended := make(chan struct{})
@@ -129,7 +134,7 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 		close(ended)
 	}()
 	if a.flags.Verbose || isTerminal(a.stderr.File()) {
-		a.say(n.COW.Text, "mounted on %s; umount or Ctrl-C ends it", words.Printable(dir))
+		a.say(n.COW.Text, "mounted on %s; the file is %s; umount or Ctrl-C ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
 	}
 	commit := time.NewTicker(commitEvery)
 	defer commit.Stop()
@@ -151,6 +156,14 @@ func (c *mountCmd) serve(a *app, n *snapshot.Snapshot, background *os.File) erro
 			go c.unmount(a, n.COW.Text, m, dir)
 		}
 	}
+}
+
+// mode says whether the file can be written, and where that goes.
+func (c *mountCmd) mode() string {
+	if c.Writable {
+		return "writable: writes go to the store"
+	}
+	return "read-only"
 }
 
 // room says how much can still be written.

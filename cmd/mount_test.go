@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -45,49 +44,20 @@ func requireFUSE(t *testing.T) {
 // mounting is a dmcow that has a snapshot mounted.
 type mounting struct {
 	*testing.T
-	*exec.Cmd
-	dir    string
-	file   string
-	stderr *bufio.Reader
-	said   strings.Builder
+	*listening
+	dir  string
+	file string
 }
 
 // mountSnapshot mounts a snapshot, with the given arguments, and returns when it is there.
 func mountSnapshot(t *testing.T, args ...string) *mounting {
 	t.Helper()
 	dir := t.TempDir()
-	m := &mounting{T: t, Cmd: exec.Command("dmcow", append([]string{"mount", "-v", "--yes"}, append(args, dir)...)...), dir: dir, file: filepath.Join(dir, "snapshot")}
-	pipe, err := m.StderrPipe()
-	if err == nil {
-		m.stderr = bufio.NewReader(pipe)
-		err = m.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { // of a test that failed
-		_ = m.Process.Kill()
-		_ = fuse.Detach(dir)
-	})
-	if !m.until("mounted on ") {
-		t.Fatalf("%q: %v: %s", args, m.Wait(), &m.said)
-	}
+	t.Cleanup(func() { _ = fuse.Detach(dir) }) // of a test that failed
+	c := exec.Command("dmcow", append([]string{"mount", "-v", "--yes"}, append(args, dir)...)...)
+	m := &mounting{T: t, listening: listen(t, c), dir: dir, file: filepath.Join(dir, "snapshot")}
+	m.until(t, "mounted on ")
 	return m
-}
-
-// until reads what dmcow says up to a line that has a text in it, and reports whether there was one.
-func (m *mounting) until(text string) bool {
-	m.Helper()
-	for {
-		line, err := m.stderr.ReadString('\n')
-		m.said.WriteString(line)
-		switch {
-		case strings.Contains(line, text):
-			return true
-		case err != nil:
-			return false
-		}
-	}
 }
 
 // unmount unmounts as umount(8) does, and waits for dmcow, which ends well.
@@ -117,8 +87,7 @@ func (m *mounting) end() {
 // endsWith waits for dmcow, which ends with an exit status, and leaves nothing mounted.
 func (m *mounting) endsWith(status int) {
 	m.Helper()
-	m.until("no such line")
-	_ = m.Wait()
+	m.rest(m.T)
 	if got := m.ProcessState.ExitCode(); got != status {
 		m.Fatalf("exit status %d, expected %d: %s", got, status, &m.said)
 	}
@@ -210,9 +179,7 @@ func TestKernelMountEnds(t *testing.T) {
 	if err := m.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if !m.until("is unmounted; programs that have the snapshot open can go on") {
-		t.Fatalf("it said %s", &m.said)
-	}
+	m.until(t, "is unmounted; programs that have the snapshot open can go on")
 	if files, err := os.ReadDir(m.dir); err != nil || len(files) > 0 {
 		t.Errorf("%v, %v", files, err)
 	}
@@ -241,14 +208,17 @@ func TestKernelMountDaemon(t *testing.T) {
 		}
 		return string(out), cmd.ProcessState.ExitCode()
 	}
-	if out, status := mount(cow, "--origin", origin, dir); status != 0 || out != "" {
+	if out, status := mount(cow, "--origin", origin, dir); status != 0 || !strings.Contains(out, "the file is "+dir+"/snapshot; umount ends it\n") {
 		t.Fatalf("exit status %d: %s", status, out)
 	}
 	t.Cleanup(func() { _ = fuse.Detach(dir) })
 	if got := fileDigest(t, filepath.Join(dir, "snapshot")); got != s.ViewSHA256 {
 		t.Errorf("digest %s", got)
 	}
-	if out, status := mount(origin, "--origin", cow, dir); status != 8 || !strings.Contains(out, "not a COW store") {
+	if out, status := mount(cow, "--origin", origin, dir); status != 8 || !strings.Contains(out, "a FUSE file system is mounted on it already") {
+		t.Errorf("mounted twice: exit status %d: %s", status, out)
+	}
+	if out, status := mount(origin, "--origin", cow, t.TempDir()); status != 8 || !strings.Contains(out, "not a COW store") {
 		t.Errorf("exit status %d: %s", status, out)
 	}
 	if err := fuse.Detach(dir); err != nil {
@@ -311,8 +281,7 @@ func TestKernelMountDamaged(t *testing.T) {
 	if err := m.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.until("no such line")
-	_ = m.Wait()
+	m.rest(t)
 	if status := m.ProcessState.ExitCode(); status != 4 {
 		t.Errorf("exit status %d", status)
 	}
@@ -363,13 +332,12 @@ func TestKernelMountOfMissingDisk(t *testing.T) {
 	if err := m.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	m.until("no such line")
-	_ = m.Wait()
+	m.rest(t)
 	if status := m.ProcessState.ExitCode(); status != 8 {
 		t.Errorf("exit status %d", status)
 	}
 	_, stderr := expect(t, 8, append([]string{"diff", "--content", "--summary", f.Merge}, there...)...)
-	if !regexp.MustCompile(`(?m)^dmcow: my-vg.1/the-origin.x: origin at byte \d+: physical volume .* is missing \(it was .*\); \d+ chunks could not be compared, and are taken for different$`).MatchString(stderr) {
+	if !regexp.MustCompile(`(?m)^dmcow: my-vg.1/the-origin.x: origin at byte \d+: physical volume .* is missing \(it was .*\); \d+ chunks could not be compared, and count as different$`).MatchString(stderr) {
 		t.Errorf("diff: %s", stderr)
 	}
 }

@@ -164,7 +164,7 @@ func TestKernelMountWritesKilled(t *testing.T) {
 				})
 				_ = m.Wait()
 				_, stderr := expect(t, 8, "mount", w.cow, "--origin", w.origin, m.dir)
-				if want := "dmcow: " + m.dir + ": a dead process still has it mounted: umount it first\n"; stderr != want {
+				if want := "dmcow: " + m.dir + ": a process that has died left it mounted: unmount it first\n"; stderr != want {
 					t.Errorf("mounted again: %q", stderr)
 				}
 				if err := fuse.Detach(m.dir); err != nil {

@@ -179,16 +179,16 @@ func (s plainStore) damages(rng *rand.Rand, most int) (all []damage) {
 	return all
 }
 
-// The damage that no evidence shows, as dmcow-rules(7) has it.
+// The damage that cannot be found, as dmcow-rules(7) has it.
 const (
-	endsEarlier = "the list ends earlier, as it did some time ago"
-	otherOld    = "an old chunk became another one of the origin that has no exception"
-	otherNew    = "a new chunk became another data chunk that no exception uses"
+	endsEarlier = "the list ends earlier, where it ended some time ago"
+	otherOld    = "an old chunk became a different chunk of the origin that has no exception"
+	otherNew    = "a new chunk became a different data chunk that no exception uses"
 	bothFields  = "an exception became another one"
-	moreEntries = "the list has entries more"
+	moreEntries = "the list has extra exceptions at its end"
 )
 
-// undetectable names a damage that no evidence shows, by what it does to the list; it is empty for any
+// undetectable names a damage that cannot be found, by what it does to the list; it is empty for any
 // other.
 func undetectable(before, after []naive.Exception, s plainStore) string {
 	switch {
@@ -339,7 +339,7 @@ func (p *property) mounts() string {
 }
 
 // TestProperty: any single damage to a sound store ends in the undamaged view, or in a refusal
-// that leaves nothing; but for what no evidence shows, which dmcow-rules(7) lists.
+// that leaves nothing; but for what cannot be found, which dmcow-rules(7) lists.
 func TestProperty(t *testing.T) { anyDamage(t, 4) }
 
 // TestLongProperty takes twice as many damages of each kind.
@@ -392,7 +392,7 @@ func anyDamage(t *testing.T, most int) {
 		}
 		commands += p.commands
 	}
-	t.Logf("%d damages to %d stores, %d commands; what no evidence shows: %v", damages, len(stores), commands, met)
+	t.Logf("%d damages to %d stores, %d commands; what cannot be found: %v", damages, len(stores), commands, met)
 	page, err := os.ReadFile("../internal/manual/pages/dmcow-rules.7.txt")
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ var fixedHints = map[snapshot.Deed]string{
 	snapshot.AllowDamaged: "--damaged-ok to read it anyway",
 	snapshot.Keep:         "add --keep",
 	snapshot.Assume:       "--assume-origin-unchanged, if you know that it was not",
-	snapshot.NameOrigin:   "name it with --origin, or with --into where it is written to",
+	snapshot.NameOrigin:   "name it with --origin, or with --into if the command writes to it",
 	snapshot.Force:        "--force to merge anyway",
 	snapshot.ForceOver:    "--force to write over it",
 	snapshot.ForceReplace: "--force to replace it",
@@ -78,7 +78,7 @@ var fixedHints = map[snapshot.Deed]string{
 	snapshot.Rescue:       "--rescue, if an interrupted merge --rescue left it so",
 	snapshot.RescueRest:   "merge --rescue to merge all other chunks",
 	snapshot.EndMerge:     "if a merge of it was interrupted, finish that first",
-	snapshot.NoUndo:       "--undo FILE, in a directory that can be written, or --no-undo",
+	snapshot.NoUndo:       "--undo FILE in a writable directory, or --no-undo",
 	snapshot.MountRest:    "dmcow mount to read the rest",
 	snapshot.RepairCopy:   "dmcow repair --copy-to COPY to repair a copy",
 }
@@ -102,7 +102,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	case snapshot.RunRevalidate:
 		return "dmcow revalidate --dry-run --assume-origin-unchanged " + name + " to see what it costs to mark it valid again"
 	case snapshot.WriteHeader:
-		return fmt.Sprintf("dmcow repair --header %ds --valid 0|1 %s to write the header again", x.Sectors, name)
+		return fmt.Sprintf("dmcow repair --header %ds --valid 0 %s to write the header again (--valid 1 if the snapshot was valid)", x.Sectors, name)
 	case snapshot.StartAnew:
 		return "if this is a new LVM snapshot that was never active, dmcow initialize --force " + name
 	case snapshot.ListVolumes:

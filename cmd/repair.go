@@ -20,13 +20,13 @@ type repairCmd struct {
 	Drop         bool                `help:"Drop impossible exceptions: those that point past the device, at metadata or past the origin, lost their new chunk, or are garbage. The snapshot then reads the origin's chunks there."`
 	Keep         repair.Keep         `enum:",first,last" default:"" placeholder:"first|last" help:"Of several exceptions of an old chunk, keep the first or the last in the list."`
 	Unshare      bool                `help:"Give exceptions that share a chunk their own copies."`
-	TruncateList bool                `help:"End a list that leads past the end of the device there; what follows is lost."`
+	TruncateList bool                `help:"End a list that leads past the end of the device at that end; what follows is lost."`
 	Header       *units.ChunkSectors `placeholder:"CHUNK-SIZE" help:"Write a damaged header again, with this chunk size (like 4K, or 8s for sectors); needs --valid."`
 	Valid        *int                `placeholder:"0|1" help:"Mark of the new header: 1 for valid (the kernel serves the snapshot), 0 for invalid."`
 	Warnings     bool                `help:"Repair warnings, too."`
-	Undo         path                `placeholder:"FILE" help:"Save what is overwritten in FILE: dmcow merge FILE --into COW undoes the repair. Default: NAME.undo in the current directory; NAME has the whole path of a COW device elsewhere."`
+	Undo         path                `placeholder:"FILE" help:"Save what is overwritten in FILE: dmcow merge FILE --into COW undoes the repair. Default: NAME.undo in the current directory; for a COW device elsewhere, NAME is its whole path with dashes for slashes."`
 	NoUndo       bool                `help:"Do not save what is overwritten."`
-	CopyTo       path                `placeholder:"FILE" help:"Repair a copy in FILE, or - for standard output; the device stays as it is. Without an undo log."`
+	CopyTo       path                `placeholder:"FILE" help:"Repair a copy in FILE, or - for standard output; the device stays as it is, and there is no undo log."`
 	theOrigin    `embed:""`
 	writing      `embed:""`
 }
@@ -39,9 +39,9 @@ func (c *repairCmd) Validate() error {
 	case c.Valid != nil && *c.Valid != 0 && *c.Valid != 1:
 		return fmt.Errorf("--valid must be 0 or 1, not %d", *c.Valid)
 	case c.Undo != "" && c.NoUndo:
-		return errors.New("--undo and --no-undo exclude each other")
+		return errors.New("--undo and --no-undo cannot be combined")
 	case c.Undo != "" && c.CopyTo != "":
-		return errors.New("--copy-to excludes --undo: it leaves the device as it is")
+		return errors.New("--copy-to cannot be combined with --undo: it leaves the device as it is")
 	case c.CopyTo == "-" && c.isJSON():
 		return errors.New("--output json needs a file for --copy-to: standard output has the copy")
 	}
@@ -107,14 +107,29 @@ func (c *repairCmd) Run(a *app) error {
 func (m *repairing) nothing() {
 	left := m.left(&m.repair.Plan.Before)
 	m.app.status |= left
-	if left == m.app.outcomes.damaged {
+	switch outcome := m.repair.Plan.Before.Outcome(); {
+	case left == m.app.outcomes.damaged:
 		none := ""
 		if m.flags.CopyTo != "" {
 			none = ", and no copy is written"
 		}
 		m.app.say(m.name, "nothing is repaired%s: %s", none, m.firstFault())
 		m.app.tellHints(m.app.hints(m.repair.COW.Text, m.repair.COW.Remedies)...)
+	case outcome == check.Invalid:
+		m.app.say(m.name, "nothing to repair")
+		m.tellRevalidate(m.name, "")
+	case outcome == check.Sound:
+		m.app.say(m.name, "nothing to repair")
 	}
+}
+
+// tellRevalidate says how a snapshot that is marked invalid is marked valid, so that an undo log takes in that, too.
+func (m *repairing) tellRevalidate(name, undo string) {
+	command := "dmcow revalidate --dry-run --assume-origin-unchanged "
+	if undo != "" {
+		command += "--undo " + words.Shell(undo) + " "
+	}
+	m.app.tellHints(command + m.app.again(name) + " to see what it costs to mark it valid again")
 }
 
 // firstFault says what is wrong before all else.
@@ -140,7 +155,11 @@ func (m *repairing) apply() error {
 		return err
 	}
 	if len(p.Plan.Steps) > 0 { // nothing is lost by a copy
-		if err := m.app.ask(m.name, "repair %s with %s?", words.Count(p.Faults(), "finding"), words.Count(p.Plan.Writes(), "write")); err != nil {
+		loss := ""
+		if p.Plan.Loses() {
+			loss = ", which may lose data"
+		}
+		if err := m.app.ask(m.name, "repair %s with %s%s?", words.Count(p.Faults(), "finding"), words.Count(p.Plan.Writes(), "write"), loss); err != nil {
 			return err
 		}
 	}
@@ -176,7 +195,7 @@ func (m *repairing) conclude(done snapshot.Repaired) error {
 	}
 	if done.Report.Outcome() == check.Invalid {
 		a.say(done.Written, "the snapshot is marked invalid")
-		a.tellHints(a.hint(done.Written, snapshot.Remedy{Do: snapshot.RunRevalidate}))
+		m.tellRevalidate(done.Written, done.Undo)
 	}
 	if done.More {
 		a.say(done.Written, "one plan cannot hold all repairs: run the same command again")

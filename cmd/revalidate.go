@@ -55,7 +55,7 @@ func (c *revalidateCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.say(name, "the snapshot is marked valid")
+	a.tellMarked(name, undo, p.Usage)
 	record.Kept = undoOf(undo).Record()
 	return a.told(c.result, record, "")
 }
@@ -69,11 +69,22 @@ func (a *app) preview(name string) error {
 	return w.err
 }
 
+// tellMarked says what was done, how it is undone, and what comes next.
+func (a *app) tellMarked(name, undo string, u look.Usage) {
+	a.say(name, "the snapshot is now marked valid")
+	if undo == "" {
+		a.tellHints("dmcow invalidate " + a.again(name) + " undoes this")
+	}
+	if u.Free() == 0 {
+		a.say(name, "it is still full: grow it before you activate it, or the next new chunk loses it again")
+	}
+}
+
 // tellUndo says how what was written to a device is taken back.
 func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
 		a.made(undo, "an undo log", format.Bytes(undoOf(undo).Bytes))
-		a.say(name, "dmcow merge %s --into %s takes this back", asPath(undo), a.again(name))
+		a.say(name, "dmcow merge %s --into %s undoes this", asPath(undo), a.again(name))
 	}
 }
 
@@ -93,15 +104,15 @@ func (a *app) tellCost(to io.Writer, name string, u look.Usage) error {
 		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())
 	if free := u.Free(); free == 0 {
 		enough := u.Enough(1)
-		w.line("  The store is full: most likely a write found no room, and the kernel dropped the snapshot.")
-		w.line("  The next new chunk would drop it again. First grow the device by at least %s, to %d sectors", words.Count(uint64(enough-u.Total()), "sector"), enough)
-		w.line("  (lvextend; truncate for an image file).")
+		w.line("  The store is full: most likely a write found no room, and the kernel dropped the snapshot. "+
+			"The next new chunk would drop it again: first grow the device by at least %s, to %d sectors (lvextend; truncate for an image file).",
+			words.Count(uint64(enough-u.Total()), "sector"), enough)
 	} else {
-		w.line("  The list has room for %s. The list lacks chunks that were being copied when the snapshot was lost.", words.Count(free, "more exception"))
-		w.line("  Possible causes: these chunks filled it, the device was grown later, a read or write of it failed,")
-		w.line("  or the snapshot was marked invalid on purpose, as a merge does with one that it gives up.")
+		w.line("  The list has room for %s. Chunks that were being copied when the snapshot was lost are not in the list. "+
+			"Possible causes: these chunks filled it, the device was grown later, a read or write of it failed, "+
+			"or the snapshot was marked invalid on purpose, as a merge does with one that it gives up.", words.Count(free, "more exception"))
 	}
-	w.line("  The snapshot has no copy of origin chunks that were first written after it was lost: there it would")
-	w.line("  show the new data. Nothing on the COW device shows whether there are any.")
+	w.line("  The snapshot has no copy of origin chunks that were first written after it was lost: there it would show the new data. " +
+		"Nothing on the COW device shows whether there are any; dmcow-recovery(7) says when there are none.")
 	return w.err
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
@@ -44,8 +45,9 @@ func startDump(t *testing.T, shell string) *waiting {
 		t.Fatal(err)
 	}
 	// With its first byte, the dump is past setting up its signals.
+	limit(t, w.out)
 	if _, err := io.ReadFull(w.out, w.first); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: it said %s", err, &w.stderr)
 	}
 	return w
 }
@@ -54,7 +56,10 @@ func startDump(t *testing.T, shell string) *waiting {
 // reader then, or has ended.
 func (w *waiting) settles(t *testing.T) {
 	t.Helper()
-	for asleep := 0; asleep < 3; runtime.Gosched() {
+	for asleep, end := 0, time.Now().Add(patience); asleep < 3; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("it does not come to rest; it said %s", &w.stderr)
+		}
 		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", w.Process.Pid))
 		if len(tasks) == 0 {
 			t.Skip("there is no /proc to tell what a process does")
@@ -74,9 +79,10 @@ var settled = regexp.MustCompile(`(?s)State:\s+[SZX].*SigPnd:\s+0+\nShdPnd:\s+0+
 // end reads the rest and returns all of the output and the exit status.
 func (w *waiting) end(t *testing.T) ([]byte, int) {
 	t.Helper()
+	limit(t, w.out)
 	rest, err := io.ReadAll(w.out)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: it said %s", err, &w.stderr)
 	}
 	_ = w.Wait() // the status tells
 	return append(w.first, rest...), w.ProcessState.ExitCode()
@@ -143,25 +149,13 @@ func TestInterruptedPipe(t *testing.T) {
 	if err := errors.Join(os.WriteFile("cow", image, 0o600), os.WriteFile("origin", make([]byte, 1<<20), 0o600), syscall.Mkfifo("pipe", 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("dmcow", "export", "-v", "cow", "--origin", "origin", "pipe")
-	said, err := c.StderrPipe()
-	if err == nil {
-		err = c.Start()
-	}
-	if err != nil {
+	l := listen(t, exec.Command("dmcow", "export", "-v", "cow", "--origin", "origin", "pipe"))
+	l.upTo(t, '\n') // with its first words, it is past setting up its signals
+	if err := l.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	// With its first words, it is past setting up its signals.
-	first := make([]byte, 1)
-	if _, err := io.ReadFull(said, first); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	rest, _ := io.ReadAll(said)
-	_ = c.Wait()
-	if got := c.ProcessState.ExitCode(); got != int(statusInterrupted) {
-		t.Errorf("exit status %d: %s", got, rest)
+	said := l.rest(t)
+	if got := l.ProcessState.ExitCode(); got != int(statusInterrupted) {
+		t.Errorf("exit status %d: %s", got, said)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 type usageCmd struct {
 	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
-	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"How to write: ${enum}."`
+	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"Output format: ${enum}."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
 	Table     bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
 	Script    bool               `help:"With --table: print a shell script that shows the snapshot read-only (up) and takes it down again (down)."`
@@ -32,21 +32,21 @@ func (c *usageCmd) Validate() error {
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case len(c.COW) > 1 && c.isGiven():
-		return errors.New("--offset and --size go with a single COW device")
+		return errors.New("--offset and --size need a single COW device")
 	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !p.isVolume() }):
 		return errors.New("--table needs --origin or --origin-size")
 	case c.Script && !c.Table:
-		return errors.New("--script goes with --table")
+		return errors.New("--script needs --table")
 	case c.Script && len(c.COW) > 1:
-		return errors.New("--script goes with a single COW device")
+		return errors.New("--script needs a single COW device")
 	case c.Script && (c.OriginSize != nil || c.Origin.isVolume()):
-		return errors.New("--script needs the origin: the path of it with --origin, or VG/LV for COW")
+		return errors.New("--script needs the origin: give its path with --origin, or COW as VG/LV")
 	case c.Table && c.isGiven():
-		return errors.New("--table excludes --offset and --size: make a device of that part first (losetup)")
+		return errors.New("--table cannot be combined with --offset or --size: first make a device of that part (losetup)")
 	case c.Table && (plugin || c.Output != "human"):
-		return errors.New("--table excludes --output, --warn and --crit")
+		return errors.New("--table cannot be combined with --output, --warn or --crit")
 	case plugin && c.Output != "human":
-		return errors.New("--warn and --crit exclude --output")
+		return errors.New("--warn and --crit cannot be combined with --output")
 	case c.Warn != nil && c.Crit != nil && *c.Warn > *c.Crit:
 		return fmt.Errorf("--warn %v is above --crit %v", c.Warn, c.Crit)
 	}

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -172,25 +171,15 @@ func TestInterruptedQuestion(t *testing.T) {
 		keyboard, screen := terminal(t)
 		c := exec.Command("dmcow", append(args, "cow")...)
 		c.Dir, c.Stdin = dir, screen
-		stderr, err := c.StderrPipe()
-		if err == nil {
-			err = c.Start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		said := bufio.NewReader(stderr)
-		if _, err := said.ReadString('?'); err != nil {
-			t.Fatal(err)
-		}
+		l := listen(t, c)
+		l.until(t, "?")
 		if err := c.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		rest, _ := io.ReadAll(said)
+		said := l.rest(t)
 		_, _ = io.WriteString(keyboard, "y\n")
-		_ = c.Wait()
-		if got := c.ProcessState.ExitCode(); got != 32 || !strings.Contains(string(rest), "interrupted: nothing was written") {
-			t.Errorf("%v: exit status %d: %s", args, got, rest)
+		if got := c.ProcessState.ExitCode(); got != 32 || !strings.Contains(said, "interrupted: nothing was written") {
+			t.Errorf("%v: exit status %d: %s", args, got, said)
 		}
 		if now, err := os.ReadFile(filepath.Join(dir, "cow")); err != nil || !bytes.Equal(now, image) {
 			t.Errorf("%v: changed, %v", args, err)

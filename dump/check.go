@@ -63,10 +63,10 @@ type checked struct {
 
 type summary struct {
 	Device     string            `json:"device" doc:"the COW device, as it was named"`
-	Result     check.Outcome     `json:"result" doc:"sound, invalid, damaged or uninitialized; of several stores also unreadable"`
+	Result     check.Outcome     `json:"result" doc:"sound, invalid, damaged or uninitialized; for several stores also unreadable"`
 	Exceptions uint64            `json:"exceptions" doc:"exceptions in the list"`
 	Areas      uint64            `json:"areas" doc:"metadata areas in use"`
-	Counts     map[string]uint64 `json:"counts" doc:"how many findings there are of each rule, by its name"`
+	Counts     map[string]uint64 `json:"counts" doc:"number of findings of each rule, by its name"`
 	Unread     []string          `json:"unread" doc:"errors of reading, for people"`
 	Untested   []string          `json:"untested" doc:"what could not be tested, for people"`
 }

@@ -59,11 +59,11 @@ type differingHead struct {
 	Device  string  `json:"device" doc:"the COW device, as it was named"`
 	State   string  `json:"state" doc:"valid, invalid or damaged"`
 	Origin  string  `json:"origin" doc:"the origin, as it was named"`
-	Against *string `json:"against" doc:"the other snapshot; null where the snapshot is compared with its origin"`
+	Against *string `json:"against" doc:"the other snapshot; null if the snapshot is compared with its origin"`
 	Size    uint64  `json:"origin_bytes" doc:"size of what is compared, in bytes"`
 	Chunk   uint64  `json:"chunk_bytes" doc:"size of a chunk, in bytes"`
-	Content bool    `json:"content" doc:"the data were compared, not the lists alone"`
-	Equal   *uint64 `json:"equal_chunks" doc:"chunks that were left out because their data are equal; null where the data were not compared"`
+	Content bool    `json:"content" doc:"whether the data was compared, and not only the lists"`
+	Equal   *uint64 `json:"equal_chunks" doc:"chunks that were left out because their data is equal; null if the data was not compared"`
 	Chunks  uint64  `json:"chunks" doc:"chunks that differ"`
 	Bytes   uint64  `json:"bytes" doc:"bytes in all ranges together"`
 	Count   uint64  `json:"range_count" doc:"number of ranges"`
@@ -71,8 +71,8 @@ type differingHead struct {
 
 // stretch is a stretch of the volume.
 type stretch struct {
-	Offset uint64 `json:"offset" doc:"where it begins, in bytes"`
-	Length uint64 `json:"length" doc:"how long it is, in bytes"`
+	Offset uint64 `json:"offset" doc:"where the range begins, in bytes"`
+	Length uint64 `json:"length" doc:"how long the range is, in bytes"`
 }
 
 // DiffJSON writes one object; with summary, without the ranges.

@@ -9,7 +9,7 @@ import (
 type Document struct {
 	Command string // "usage"; empty for a list that a flag of several commands writes
 	Flag    string // "--output json", or the flag that names the file
-	Shape   string // what there is of the type: "an object", "an array of one object a store", "a row a store"
+	Shape   string // what there is of the type: "an object", "an array, one object per store", "one row per store"
 	Type    reflect.Type
 }
 
@@ -19,29 +19,29 @@ func Documented() []Document {
 		asJSON  = "--output json"
 		asCSV   = "--output csv"
 		object  = "an object"
-		objects = "an array of one object a store"
-		row     = "a row a store"
+		objects = "an array, one object per store"
+		row     = "one row per store"
 	)
 	return []Document{
 		{"dump", asJSON, object, reflect.TypeFor[dumped]()},
-		{"dump", asCSV, "a row an exception, or a run of them", reflect.TypeFor[exceptionRow]()},
+		{"dump", asCSV, "one row per exception, or per run of exceptions", reflect.TypeFor[exceptionRow]()},
 		{"usage", asJSON, objects, reflect.TypeFor[Usage]()},
-		{"check", asJSON, "an object; of several stores an array of one object a store", reflect.TypeFor[checked]()},
+		{"check", asJSON, "an object; for several stores, an array, one object per store", reflect.TypeFor[checked]()},
 		{"list", asJSON, objects, reflect.TypeFor[Listed]()},
 		{"list", asCSV, row, reflect.TypeFor[Listed]()},
 		{"diff", asJSON, object, reflect.TypeFor[differing]()},
-		{"diff", asCSV, "a row a range", reflect.TypeFor[stretch]()},
+		{"diff", asCSV, "one row per range", reflect.TypeFor[stretch]()},
 		{"initialize", asJSON, object, reflect.TypeFor[Initialized]()},
 		{"create", asJSON, object, reflect.TypeFor[Created]()},
 		{"invalidate", asJSON, object, reflect.TypeFor[Marked]()},
 		{"revalidate", asJSON, object, reflect.TypeFor[Marked]()},
 		{"merge", asJSON, object, reflect.TypeFor[Merged]()},
-		{"merge", "--failed", "a row a chunk", reflect.TypeFor[failedChunk]()},
+		{"merge", "--failed", "one row per chunk", reflect.TypeFor[failedChunk]()},
 		{"merge-step", asJSON, object, reflect.TypeFor[Stepped]()},
 		{"repair", asJSON, object, reflect.TypeFor[repaired]()},
 		{"export", asJSON, object, reflect.TypeFor[Exported]()},
-		{"", "--log", "an object a line, one a run", reflect.TypeFor[Run]()},
-		{"", "--uncertain", "a row a stretch", reflect.TypeFor[stretch]()},
+		{"", "--log", "one line per run, each an object", reflect.TypeFor[Run]()},
+		{"", "--uncertain", "one row per range", reflect.TypeFor[stretch]()},
 	}
 }
 
@@ -74,7 +74,7 @@ func fieldsOf(t reflect.Type, prefix string) (all []Field) {
 		}
 		x := Field{prefix + name, kind + kindName(inner), null, f.Tag.Get("doc")}
 		if strings.Contains(options, "omitempty") {
-			x.Doc += "; left out where there is nothing to tell"
+			x.Doc += "; left out if there is nothing to say"
 		}
 		all = append(all, x)
 		if inner.Kind() == reflect.Struct {

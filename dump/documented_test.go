@@ -52,7 +52,7 @@ func TestFields(t *testing.T) {
 	want := []Field{
 		{"a", "text", false, "one"},
 		{"all", "array of object", false, "some"}, {"all[].b", "number", true, "two"},
-		{"one", "object", true, "one; left out where there is nothing to tell"}, {"one.b", "number", true, "two"},
+		{"one", "object", true, "one; left out if there is nothing to say"}, {"one.b", "number", true, "two"},
 		{"text", "array of text", false, "words"}, {"map", "object", false, "by name"}, {"yes", "true or false", false, "or no"},
 	}
 	if got := Fields(reflect.TypeFor[outer]()); !reflect.DeepEqual(got, want) {

@@ -13,7 +13,7 @@ type dumped struct {
 }
 
 type dumpedHeader struct {
-	Magic        string `json:"magic" doc:"SnAp, or what stands in its place, as text or as a hexadecimal number"`
+	Magic        string `json:"magic" doc:"SnAp, or what is there instead, as text or as a hexadecimal number"`
 	Valid        uint64 `json:"valid" doc:"1 for a valid snapshot, 0 for an invalid one"`
 	Version      uint64 `json:"version" doc:"version of the disk format: 1"`
 	ChunkSectors uint64 `json:"chunk_sectors" doc:"size of a chunk, in sectors"`
@@ -23,8 +23,8 @@ type exceptionRow struct {
 	Area     uint64  `json:"area" doc:"metadata area of the exception"`
 	Index    uint64  `json:"index" doc:"its slot in the area"`
 	OldChunk uint64  `json:"old_chunk" doc:"chunk of the origin"`
-	NewChunk uint64  `json:"new_chunk" doc:"chunk of the COW device that has what was there"`
+	NewChunk uint64  `json:"new_chunk" doc:"chunk of the COW device that keeps its old data"`
 	Chunks   uint64  `json:"chunks,omitempty" doc:"chunks in the run, with --ranges"`
 	State    string  `json:"state,omitempty" doc:"live, hidden or stale, with --hidden and --stale"`
-	Grade    *string `json:"grade,omitempty" doc:"of a stale exception, with --stale: good, doubtful, reused or impossible; in CSV empty for null"`
+	Grade    *string `json:"grade,omitempty" doc:"grade of a stale exception, with --stale: good, doubtful, reused or impossible"`
 }

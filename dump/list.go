@@ -12,10 +12,10 @@ import (
 // cannot be told is null. Of a store that cannot be read, the state is "unreadable".
 type Listed struct {
 	Name          string  `json:"name" doc:"VG/LV, or the name of a device-mapper device"`
-	Active        bool    `json:"active" doc:"the kernel has the snapshot"`
-	Merging       bool    `json:"merging" doc:"a merge into the origin was begun"`
+	Active        bool    `json:"active" doc:"whether the kernel has the snapshot loaded"`
+	Merging       bool    `json:"merging" doc:"whether a merge into the origin has begun"`
 	Origin        *string `json:"origin" doc:"the origin, as VG/LV or as a path"`
-	COWDevice     *string `json:"cow_device" doc:"path of the COW device, while there is one"`
+	COWDevice     *string `json:"cow_device" doc:"path of the COW device, if it exists"`
 	OriginSectors *uint64 `json:"origin_sectors" doc:"size of the snapshot itself, in sectors; the origin may be larger"`
 	Usage
 }

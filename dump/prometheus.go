@@ -22,7 +22,7 @@ const (
 )
 
 var metrics = []metric{
-	{"dmcow_snapshot_valid", "Whether the store is that of a valid snapshot, or blank, and not damaged.",
+	{"dmcow_snapshot_valid", "Whether the snapshot is valid, or the device blank, and the store not damaged.",
 		func(u *Usage) string { return flag(u.State == "valid" || u.State == "uninitialized") }},
 	{"dmcow_snapshot_damaged", "Whether the store is damaged.",
 		func(u *Usage) string { return flag(u.State == "damaged") }},
@@ -31,7 +31,7 @@ var metrics = []metric{
 	{"dmcow_snapshot_allocated_bytes", "Allocated part of the COW device.", inBytes(func(u *Usage) *uint64 { return u.AllocatedSectors })},
 	{"dmcow_snapshot_metadata_bytes", "Part of the COW device that is metadata.", inBytes(func(u *Usage) *uint64 { return u.MetadataSectors })},
 	{"dmcow_snapshot_used_ratio", "How full the COW device is, from 0 to 1; 1 for an invalid snapshot.", ratio(func(u *Usage) *float64 { return u.Percent })},
-	{"dmcow_snapshot_filled_ratio", "How much of the COW device the list has given out, from 0 to 1.", ratio(func(u *Usage) *float64 { return u.FilledPercent })},
+	{"dmcow_snapshot_filled_ratio", "How much of the COW device the list uses, from 0 to 1.", ratio(func(u *Usage) *float64 { return u.FilledPercent })},
 	{"dmcow_snapshot_exceptions", "Exceptions in the store.", count(func(u *Usage) *uint64 { return u.Exceptions })},
 	{"dmcow_snapshot_areas", "Metadata areas in use.", count(func(u *Usage) *uint64 { return u.Areas })},
 	{"dmcow_snapshot_free_chunks", "Exceptions that can still be stored before the snapshot is lost.", count(func(u *Usage) *uint64 { return u.FreeChunks })},

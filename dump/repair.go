@@ -10,22 +10,22 @@ import (
 // repaired is what programs are told of a repair: the fields are stable in name and meaning.
 type repaired struct {
 	Device      string        `json:"device" doc:"the COW device, as it was named"`
-	Before      check.Outcome `json:"before" doc:"what check says of it before the repair: sound, invalid, damaged or uninitialized"`
-	Result      check.Outcome `json:"result" doc:"what check says of it now"`
-	Written     *string       `json:"written" doc:"what was written, the device or a copy; null where nothing was"`
-	Undo        *string       `json:"undo" doc:"the undo log that takes the repair back; null without one"`
+	Before      check.Outcome `json:"before" doc:"what check said about it before the repair: sound, invalid, damaged or uninitialized"`
+	Result      check.Outcome `json:"result" doc:"what check says about it now"`
+	Written     *string       `json:"written" doc:"what was written, the device or a copy; null if nothing was"`
+	Undo        *string       `json:"undo" doc:"the undo log that undoes the repair; null without one"`
 	UndoBytes   *uint64       `json:"undo_bytes" doc:"size of the undo log, in bytes; null without one, and for a device"`
-	MayHaveLost bool          `json:"may_have_lost" doc:"something may be lost by what was written"`
-	Mended      []resolution  `json:"mended" doc:"faults that the plan mends"`
+	MayHaveLost bool          `json:"may_have_lost" doc:"whether what was written may have lost something"`
+	Mended      []resolution  `json:"mended" doc:"faults that the plan repairs"`
 	Undecided   []resolution  `json:"undecided" doc:"faults that wait for a choice"`
 	Writes      int           `json:"writes" doc:"writes of the plan"`
-	More        bool          `json:"more" doc:"there is more to mend than one plan holds: run the same command again"`
+	More        bool          `json:"more" doc:"whether there is more to repair than one plan holds; then run the same command again"`
 }
 
 type resolution struct {
 	Rule   string   `json:"rule" doc:"name of the rule"`
 	Count  uint64   `json:"count" doc:"faults"`
-	Loses  bool     `json:"may_lose" doc:"something may be lost by mending them"`
+	Loses  bool     `json:"may_lose" doc:"whether repairing them may lose something"`
 	Lines  []string `json:"lines" doc:"what is done about the first of them, for people"`
 	Choose string   `json:"choose" doc:"the flags to choose from, for people; empty where there is no choice"`
 }

@@ -16,20 +16,20 @@ type Usage struct {
 	State            string   `json:"state" doc:"valid, invalid, uninitialized, damaged or unreadable"`
 	ChunkSectors     *uint64  `json:"chunk_sectors" doc:"size of a chunk, in sectors of 512 bytes"`
 	TotalSectors     *uint64  `json:"total_sectors" doc:"size of the COW device, in sectors"`
-	AllocatedSectors *uint64  `json:"allocated_sectors" doc:"what the store has given out, metadata and data, in sectors"`
+	AllocatedSectors *uint64  `json:"allocated_sectors" doc:"how much of the COW device is allocated, metadata and data, in sectors"`
 	MetadataSectors  *uint64  `json:"metadata_sectors" doc:"header and metadata areas, in sectors"`
-	Percent          *float64 `json:"percent" doc:"how full the store is, in per cent, as lvs shows it: 100 for an invalid snapshot"`
+	Percent          *float64 `json:"percent" doc:"how full the store is, in percent, as lvs shows it: 100 for an invalid snapshot"`
 	Exceptions       *uint64  `json:"exceptions" doc:"exceptions in the list"`
 	Areas            *uint64  `json:"areas" doc:"metadata areas in use"`
 	NextFreeChunk    *uint64  `json:"next_free_chunk" doc:"number of the chunk that the next exception gets"`
 	FreeChunks       *uint64  `json:"free_chunks" doc:"exceptions that can still be stored before the kernel drops the snapshot"`
 	LeakedChunks     *uint64  `json:"leaked_chunks" doc:"data chunks that no exception uses"`
-	MinimumSectors   *uint64  `json:"minimum_sectors" doc:"size to which the COW device can shrink, in sectors; the store is full then"`
-	MaximumSectors   *uint64  `json:"maximum_sectors" doc:"size that the COW device needs when every chunk of the origin has changed, in sectors; null where the origin's size is not known"`
-	Status           *string  `json:"status" doc:"what dmsetup status shows behind the target's name: allocated/total and metadata sectors, or Invalid"`
-	FilledPercent    *float64 `json:"filled_percent" doc:"how full the list has made the store, in per cent, also of an invalid snapshot"`
-	Error            *string  `json:"error" doc:"why the store cannot be read; null where it can"`
-	Created          *string  `json:"created" doc:"when LVM made the snapshot, by its record of it, as in 2026-11-28T03:00:00Z (RFC 3339, UTC); null where that is not known"`
+	MinimumSectors   *uint64  `json:"minimum_sectors" doc:"size that the COW device can shrink to, in sectors; the store is then full"`
+	MaximumSectors   *uint64  `json:"maximum_sectors" doc:"size that the COW device needs when every chunk of the origin has changed, in sectors; null if the origin's size is not known"`
+	Status           *string  `json:"status" doc:"what dmsetup status shows after the target's name: allocated/total and metadata sectors, or Invalid"`
+	FilledPercent    *float64 `json:"filled_percent" doc:"how much of the store the list uses, in percent, also for an invalid snapshot"`
+	Error            *string  `json:"error" doc:"why the store cannot be read; null if it can"`
+	Created          *string  `json:"created" doc:"when LVM made the snapshot, by its own record, as in 2026-11-28T03:00:00Z (RFC 3339, UTC); null if not known"`
 }
 
 // CreatedAt is a moment as programs are told it, nil where it is not known.

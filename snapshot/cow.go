@@ -170,7 +170,7 @@ func (s *Session) noteMerging(c *COW) error {
 	if c.Volume.Active != nil {
 		s.note(c.Text, Fine, "the kernel is merging it into its origin; %s", left)
 	} else {
-		s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel goes on with that when the origin is activated; %s", c.Volume.OriginName(), left)
+		s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel resumes that when the origin is activated; %s", c.Volume.OriginName(), left)
 	}
 	return nil
 }
@@ -327,7 +327,7 @@ func (s *Session) Earlier(c *COW, chunk uint32) (g format.Geometry, err error) {
 	case err != nil:
 		return g, failed(c.Text, Unreadable, err)
 	case e == nil:
-		s.note(c.Text, Fine, "no list found, of an earlier life neither: --chunk-size would have to name its chunk size")
+		s.note(c.Text, Fine, "no list found, not even of an earlier life: give its chunk size with --chunk-size")
 		return g, nil
 	}
 	s.note(c.Text, Fine, "no list: what an earlier life left is read with %d-sector chunks", e.Geometry.ChunkSectors())

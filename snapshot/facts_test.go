@@ -166,7 +166,7 @@ func TestFailed(t *testing.T) {
 		err error
 		wanted
 	}{
-		{&merge.TransferError{Err: errBroken}, wanted{Unable, "cow", "the snapshot shows what it did", []Deed{RescueRest}}},
+		{&merge.TransferError{Err: errBroken}, wanted{Unable, "cow", "the snapshot reads as before", []Deed{RescueRest}}},
 		{&merge.TransferError{Origin: true, Err: errBroken}, wanted{Unable, "origin", "broken", nil}},
 		{&merge.SyncError{Err: errBroken}, wanted{Unable, "origin", "broken", nil}},
 		{&merge.DifferenceError{}, wanted{Unable, "origin", "other data than was written", nil}},

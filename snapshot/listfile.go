@@ -31,7 +31,7 @@ func (l ListFile) Check(others ...string) error {
 	}
 	for _, o := range others {
 		if o != "" && place(o) == place(l.Name) {
-			return refuse(l.Name, Unable, errors.New("already used for something else: name a file for the list alone"))
+			return refuse(l.Name, Unable, errors.New("already used for something else: name a separate file for the list"))
 		}
 	}
 	return failed(l.Name, Unable, words.Pathless(l.checkContent()))

@@ -264,7 +264,7 @@ func (m *Merge) failed(err error) error {
 	case errors.Is(err, ErrInterrupted):
 		return refusef(m.COW.Text, Interrupted, "%w: run the same command again to go on", err)
 	case errors.As(err, &t) && !t.Origin:
-		return refuse(m.COW.Text, Unable, fmt.Errorf("%w; the snapshot shows what it did", err), RescueRest)
+		return refuse(m.COW.Text, Unable, fmt.Errorf("%w; the snapshot reads as before", err), RescueRest)
 	case errors.As(err, &t), errors.As(err, new(*merge.SyncError)), errors.As(err, new(*merge.DifferenceError)):
 		return refuse(m.Origin.Text, Unable, err)
 	case errors.As(err, new(*merge.UndoError)):

@@ -219,7 +219,7 @@ func (w *Writable) Grow(size int64) error {
 	case w.section || w.IsBlock():
 		return errors.New("only an image file can grow")
 	case size < w.size:
-		return fmt.Errorf("%d bytes would cut it, which has %d bytes", size, w.size)
+		return fmt.Errorf("it cannot shrink to %d bytes: it has %d", size, w.size)
 	}
 	info, err := w.file.Stat()
 	if err != nil {
@@ -228,7 +228,7 @@ func (w *Writable) Grow(size int64) error {
 	// A program that does not mind the locks may have made it longer.
 	if info.Size() < size {
 		if err := w.file.Truncate(size); err != nil {
-			return fmt.Errorf("it cannot be made %d bytes large: %w", size, words.Pathless(err))
+			return fmt.Errorf("it cannot grow to %d bytes: %w", size, words.Pathless(err))
 		}
 	}
 	w.size = size

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,14 @@ func Check() error {
 		return errors.New("cannot mount: FUSE needs root, or fusermount3 (Debian: fuse3)")
 	}
 	return nil
+}
+
+// IsMounted reports whether a directory is itself where a FUSE file system is mounted.
+func IsMounted(dir string) bool {
+	var what unix.Statfs_t
+	var here, above unix.Stat_t
+	return unix.Statfs(dir, &what) == nil && what.Type == unix.FUSE_SUPER_MAGIC &&
+		unix.Stat(dir, &here) == nil && unix.Stat(filepath.Join(dir, ".."), &above) == nil && here.Dev != above.Dev
 }
 
 // fusermount is the program that mounts for who is not root.

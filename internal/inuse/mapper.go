@@ -85,7 +85,7 @@ func askMapper(request uintptr, buf []byte) error {
 func createMapped(name, uuid string) (Number, error) {
 	buf := newMapperRequest(mapperBuffer, 0)
 	if name == "" || len(name) > nameMost {
-		return Number{}, fmt.Errorf("a name of %d bytes is none of device-mapper's", len(name))
+		return Number{}, fmt.Errorf("device-mapper takes no name of %d bytes", len(name))
 	}
 	copy(buf[offName:], name)
 	copy(buf[offUUID:], uuid)

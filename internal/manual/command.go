@@ -107,7 +107,7 @@ func (p *page) options(node *kong.Node) {
 	}
 	p.flags(own(node))
 	p.line(".PP")
-	p.prose("The options of every command, as --yes and --verbose, are in dmcow(8).")
+	p.prose("Options that every command has, such as --yes and --verbose, are in dmcow(8).")
 }
 
 func (p *page) flags(flags []*kong.Flag) {

@@ -25,7 +25,7 @@ func formatsPage(date string) *page {
 		i = same
 	}
 	p.macro("SH", "PROMETHEUS")
-	p.prose(`"dmcow usage --output prometheus" writes gauges, each with the label device. A figure that is not known is left out.`)
+	p.prose(`"dmcow usage --output prometheus" writes gauges, each with the label "device". A figure that is not known is left out.`)
 	for _, m := range metrics() {
 		p.term(`\fB`+escape(m[0])+`\fR`, m[1])
 	}

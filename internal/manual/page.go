@@ -91,7 +91,7 @@ func programPage(model *kong.Application, names []string, date string) *page {
 	p.prose("A sum, as with fsck(8):")
 	p.statuses()
 	p.line(".PP")
-	p.prose("Each command's page has what it exits with by what it finds. A fault of the program itself ends it with 8, or with SIGABRT (134 in a shell).")
+	p.prose("Each command's page says what it exits with. A fault of the program itself ends it with 8, or with SIGABRT (134 in a shell).")
 	p.seeAlso(related("", names))
 	return p
 }

@@ -319,7 +319,7 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 func (s *Sight) tellCut(g *lvm.Group) {
 	for _, f := range s.on(g) {
 		if f.Length < int64(min(f.Size, math.MaxInt64)) {
-			s.say(f.String(), "is cut off: %d bytes of a physical volume of %d", f.Length, f.Size)
+			s.say(f.String(), "is cut short: it has %d of the %d bytes of a physical volume", f.Length, f.Size)
 		}
 	}
 }

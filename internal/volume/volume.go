@@ -143,7 +143,7 @@ func (v *Volume) forbidden() error {
 	case v.Snapshot == nil && v.Logical.ReadOnly:
 		return words.Hint(errors.New("the volume is read-only"), "lvchange --permission rw %s/%s", g.Name, v.Logical.Name)
 	case v.Merging:
-		return fmt.Errorf("LVM has begun to merge it into %s/%s; the kernel goes on when the origin is activated", g.Name, v.Snapshot.Origin.Name)
+		return fmt.Errorf("LVM has begun to merge it into %s/%s; the kernel resumes that when the origin is activated", g.Name, v.Snapshot.Origin.Name)
 	}
 	return nil
 }
@@ -226,7 +226,7 @@ func misplaced(p *lvm.Physical, f *lvm.Found) error {
 // OpenMapping opens the device of a mapping for reading, if it can be read now.
 func OpenMapping(m *inuse.Mapping) (*device.Device, error) {
 	if m.Suspended {
-		return nil, fmt.Errorf("%s is suspended: whoever reads it waits until it is resumed (dmsetup resume)", m.Path())
+		return nil, fmt.Errorf("%s is suspended: reads wait until it is resumed (dmsetup resume)", m.Path())
 	}
 	return device.Open(m.Path())
 }

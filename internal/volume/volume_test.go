@@ -73,7 +73,7 @@ func TestCutOff(t *testing.T) {
 		if (v.Gone == nil) != (c.gone == "") || v.Gone != nil && !strings.Contains(v.Gone.Error(), c.gone+" cannot be read") {
 			t.Errorf("%s, cut to %d: %v, want %s", c.name, c.cut, v.Gone, c.gone)
 		}
-		if all := strings.Join(*told, "\n"); c.gone != "" && !strings.Contains(all, "is cut off: it has") {
+		if all := strings.Join(*told, "\n"); c.gone != "" && !strings.Contains(all, "is cut short: from byte") {
 			t.Errorf("%s, cut to %d: told %s", c.name, c.cut, all)
 		}
 		if n, err := d.ReadAt(make([]byte, d.Size()), 0); int64(n) != c.there || (err == nil) != (c.gone == "") {
