@@ -14,7 +14,7 @@ import (
 
 type checkCmd struct {
 	COW       []path `arg:"" optional:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
-	Output    string `short:"o" default:"human" enum:"human,json" help:"Output format: ${enum}."`
+	Output    string `short:"o" default:"human" enum:"human,json" help:"Output format: human or json."`
 	All       bool   `help:"Show all findings, not only the first ten of each rule."`
 	Quiet     bool   `short:"q" help:"Print nothing; the exit status says all."`
 	ListRules bool   `help:"Print the rules, without a device."`

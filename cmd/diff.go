@@ -18,9 +18,9 @@ type diffCmd struct {
 	Content bool   `help:"Compare the data, and leave out equal chunks."`
 	Summary bool   `help:"Print only the totals."`
 	Map     bool   `help:"Draw a map of the changes."`
-	SVG     path   `name:"svg" placeholder:"FILE" help:"Also draw the map as a picture (SVG) to a file, or with - to standard output instead of text."`
+	SVG     path   `name:"svg" placeholder:"FILE" help:"Also write the map as a picture (SVG) to FILE; with -, standard output has the picture instead of text."`
 	Force   bool   `help:"Replace an existing --svg file."`
-	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"Output format: ${enum}."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"Output format: human, csv or json."`
 }
 
 // Validate tells wrong use that single flags do not show.

@@ -15,7 +15,7 @@ import (
 
 type dumpCmd struct {
 	COW       path               `arg:"" help:"COW device, an image of it, or VG/LV (an LVM snapshot)."`
-	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"Output format: ${enum}."`
+	Output    dump.Format        `short:"o" default:"human" enum:"human,csv,json" help:"Output format: human, csv or json."`
 	Ranges    bool               `help:"Join runs in which old and new chunk both advance by one."`
 	Area      *units.Number      `placeholder:"N" help:"Only exceptions in metadata area N."`
 	Old       *units.ChunkRange  `placeholder:"A[-B]" help:"Only these chunks of the origin."`

@@ -35,7 +35,7 @@ func (s section) request(cow path) snapshot.Request {
 
 // result is the flag of a command that says in the end what it has done.
 type result struct {
-	Output string `short:"o" default:"human" enum:"human,json" help:"Output format: ${enum}."`
+	Output string `short:"o" default:"human" enum:"human,json" help:"Output format: human or json."`
 }
 
 // isJSON reports whether standard output is to have an object, and no words.

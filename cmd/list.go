@@ -16,7 +16,7 @@ import (
 
 type listCmd struct {
 	Disk    []path `arg:"" optional:"" help:"Where to look, as with --pv."`
-	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"Output format: ${enum}."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"Output format: human, csv or json."`
 	volumes `embed:""`
 }
 

@@ -15,7 +15,7 @@ import (
 
 type usageCmd struct {
 	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
-	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"Output format: ${enum}."`
+	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"Output format: human, json or prometheus."`
 	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
 	Table     bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
 	Script    bool               `help:"With --table: print a shell script that shows the snapshot read-only (up) and takes it down again (down)."`

@@ -84,7 +84,7 @@ func TestUndoSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.both.Put(4*512, version(4, 77))
-	if err := undo.CheckBelongs(c.log, c.device, false, nil); err == nil || !strings.Contains(err.Error(), "byte 2048 holds neither") {
+	if err := undo.CheckBelongs(c.log, c.device, false, nil); err == nil || !strings.Contains(err.Error(), "byte 2048 is neither") {
 		t.Errorf("%v", err)
 	}
 	c.both.Put(4*512, version(4, 0))

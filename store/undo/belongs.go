@@ -25,8 +25,8 @@ func (e *ForeignError) Error() string {
 	if e.Size != e.Actual {
 		return fmt.Sprintf("the undo log belongs to a device of %d bytes; this one has %d", e.Size, e.Actual)
 	}
-	return fmt.Sprintf("the undo log does not match the device: "+
-		"byte %d holds neither the data from before the change nor from after it", e.Offset)
+	return fmt.Sprintf("the undo log does not match the device (another device, or written to since): "+
+		"byte %d is neither as before the change nor as after it", e.Offset)
 }
 
 // CutOffError says that the list of an undo log lost its end: its label says that there
