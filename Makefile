@@ -16,7 +16,7 @@ KERNELS = $(CURDIR)/build/kernels
 IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 
 # The packages that have kernel tests.
-KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak
+KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/cache ./internal/device ./internal/integrity ./internal/inuse ./internal/kernellab/... ./internal/md ./internal/soak ./internal/thin ./internal/volume ./internal/writecache
 
 .PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 
@@ -63,7 +63,7 @@ host-test:
 	@internal/manual/install || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
-# Tests called TestLong… and TestKernelLong… do more of what others do.
+# Tests called TestLong… and TestKernelLong… do more of what others do, and some tests have more cases.
 long-test:
 	@DMCOW_LONG=1 $(MAKE) -j2 --output-sync=target long-host long-kernel
 
@@ -99,7 +99,7 @@ kernel-rest:
 	$(KERNEL_TEST) -run '^TestKernel' -skip '$(HALF)|$(BUT)' ./cmd
 
 kernel-long:
-	$(KERNEL_TEST) -run '^TestKernelLong' ./cmd
+	$(KERNEL_TEST) -run '^TestKernel(Long|Layouts|StaleImages|Resync|Rebuild|Moving|ChangedRAID)' ./cmd
 
 # The kernel tests in the kernels of four releases of Debian, each with its release's LVM.
 kernels:
@@ -124,7 +124,7 @@ soak:
 
 soak-run:
 	$(IN_KERNEL) DMCOW_SOAK=$(SOAK) DMCOW_SOAK_SEED=$(SEED) DMCOW_LAB_TIMEOUT=$(SOAK)15m \
-		$(GO) test -v -count=1 -timeout=0 -exec $(UMLEXEC) -run '^TestKernelSoak' ./internal/soak
+		$(GO) test -v -count=1 -timeout=0 -exec $(UMLEXEC) -run '^TestKernelSoak' ./internal/soak ./internal/thin ./internal/writecache
 
 # Every history of a small world, as long as that fits the time, against a model (TestSmallScope).
 SCOPE ?= 2m
@@ -134,7 +134,7 @@ scope:
 # The packages that have goroutines, and the commands that do, under Go's race detector, which needs
 # a C compiler (Debian: gcc libc6-dev).
 race:
-	$(GO) test -race -short -timeout=20m ./format ./store ./store/merge ./view ./internal/ahead ./internal/device ./internal/inuse
+	$(GO) test -race -short -timeout=20m ./format ./store ./store/merge ./view ./internal/ahead ./internal/device ./internal/inuse ./internal/raid
 	$(GO) test -race -short -timeout=20m -run 'Mount|Export|Signal|InterruptedPipe|Question|Progress' ./cmd
 
 # Whole-process figures, as ratios. BENCH=-huge adds a store of 2^28
@@ -183,7 +183,7 @@ cross:
 # one's kernel runs its programs (Go's do not run in qemu-i386), and s390x, which is
 # big-endian, under qemu where that is installed: there without those of crashes and faults, which
 # take long, and in which the order of bytes is what it is in all others.
-FOREIGN_TESTS = ./format ./lvm ./dump ./store ./store/merge ./view ./check ./repair ./snapshot ./internal/ahead ./internal/bitmap ./internal/memory ./internal/naive ./internal/raw ./internal/storespec
+FOREIGN_TESTS = ./format ./lvm ./dump ./store ./store/merge ./view ./check ./repair ./snapshot ./internal/ahead ./internal/bitmap ./internal/memory ./internal/mirrorlog ./internal/naive ./internal/raid ./internal/raidmeta ./internal/raw ./internal/storespec
 foreign-test:
 	@if GOARCH=386 $(GO) test -run='^$$' ./format >/dev/null 2>&1; then set -x; \
 		GOARCH=386 $(GO) test -short $(FOREIGN_TESTS) ./cmd ./internal/device; \
@@ -201,7 +201,7 @@ testdata:
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -exec $(UMLEXEC) ./internal/kernellab/corpus
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/kernel $(GO) test -count=1 -run PowerCut ./internal/kernellab/corpus
 	@mkdir -p testdata/lvm
-	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelLVMNames' ./cmd
+	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernel(LVMNames|LayoutCorpus)' ./cmd
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
 
 # Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.

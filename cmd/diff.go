@@ -106,7 +106,7 @@ func (c *diffCmd) openSibling(open func(snapshot.ViewRequest) (*snapshot.Snapsho
 	if err != nil {
 		return nil, err
 	}
-	if t.COW.Device.Overlaps(n.COW.Device) {
+	if !t.COW.Volume.Apart(n.COW.Volume) && t.COW.Device.Overlaps(n.COW.Device) {
 		t.Close()
 		return nil, unable(t.COW.Text, fmt.Errorf("overlaps %s: name another snapshot", words.Printable(n.COW.Text)))
 	}

@@ -26,10 +26,18 @@ type Found struct {
 	Start     int64  // on the disk, in bytes
 	Length    int64  // in bytes
 	Partition int    // 0 for the whole disk
-	// ArrayMember: it ends with a superblock of md, as a part of a RAID1 does. (LVM does not look
-	// at such a device, lib/device/dev-md.c.)
+	// ArrayMember: it ends with a superblock of md, as a part of a RAID1 does, or lies in something that [FindIn]
+	// was told of. (LVM does not look at a device with such a superblock, lib/device/dev-md.c.)
 	ArrayMember bool
+	In          *Inner // what it lies in, or nil
 	*Label
+}
+
+// Inner is a stretch of a device that is what another device shows, as the data of a RAID1 is on each of its
+// members.
+type Inner struct {
+	Start, Length int64 // in bytes
+	Of            any   // for whoever knows what it is
 }
 
 // String says where it was found.
@@ -45,24 +53,73 @@ func (f *Found) device() Disk { return io.NewSectionReader(f.Disk, f.Start, f.Le
 // Find finds the physical volumes on a disk: in its MBR or GPT partitions, or else the disk
 // itself. (LVM ignores the label of a disk that has partitions: an earlier life has left it.)
 // Messages call the disk name. A damaged label is an error, and does not keep others from being found.
-func Find(d Disk, name string) (all []*Found, errs []error) {
-	try := func(f *Found) {
-		l, err := ReadLabel(f.device())
-		switch f.Label = l; {
-		case err == nil:
-			f.ArrayMember = endsWithArray(f.device())
-			all = append(all, f)
-		case !errors.Is(err, ErrNoLabel):
-			errs = append(errs, fmt.Errorf("%v: %w", f, err))
+func Find(d Disk, name string) (all []*Found, errs []error) { return FindIn(d, name, nil) }
+
+// FindIn is Find for a disk that may, as a whole or in a partition, be something in which another device lies: inner
+// says that of a stretch, and is nil, or returns nil, where it does not. Its error is one of the stretch, in which nothing is
+// looked for, then.
+func FindIn(d Disk, name string, inner func(Disk) (*Inner, error)) (all []*Found, errs []error) {
+	l := finder{disk: d, name: name, inner: inner}
+	for _, p := range partitions(d) {
+		l.try(&Found{Disk: d, Name: name, Start: p.start, Length: p.length, Partition: p.number})
+	}
+	if len(l.all) == 0 {
+		l.try(&Found{Disk: d, Name: name, Length: d.Size()})
+	}
+	return l.all, l.errs
+}
+
+// finder finds the physical volumes on a disk.
+type finder struct {
+	disk  Disk
+	name  string
+	inner func(Disk) (*Inner, error)
+	all   []*Found
+	errs  []error
+}
+
+// try looks at a stretch of the disk.
+func (l *finder) try(f *Found) {
+	in, err := l.within(f)
+	if err == nil && in != nil {
+		l.inside(f, in)
+		return
+	}
+	if err == nil {
+		f.Label, err = ReadLabel(f.device())
+	}
+	switch {
+	case err == nil:
+		f.ArrayMember = endsWithArray(f.device())
+		l.all = append(l.all, f)
+	case !errors.Is(err, ErrNoLabel):
+		l.errs = append(l.errs, fmt.Errorf("%v: %w", f, err))
+	}
+}
+
+// within is what lies in a stretch, as far as that is on it; nil where it is a device itself.
+func (l *finder) within(f *Found) (*Inner, error) {
+	if l.inner == nil {
+		return nil, nil
+	}
+	in, err := l.inner(f.device())
+	if err != nil || in == nil || in.Start < 0 || in.Start >= f.Length {
+		return nil, err
+	}
+	in.Length = min(in.Length, f.Length-in.Start)
+	return in, nil
+}
+
+// inside looks at what lies in a stretch: it may have partitions of its own.
+func (l *finder) inside(f *Found, in *Inner) {
+	found, errs := Find(io.NewSectionReader(l.disk, f.Start+in.Start, in.Length), f.String())
+	for _, p := range found {
+		p.Disk, p.Start, p.In, p.ArrayMember = l.disk, p.Start+f.Start+in.Start, in, true
+		if p.Partition == 0 {
+			p.Name, p.Partition = f.Name, f.Partition
 		}
 	}
-	for _, p := range partitions(d) {
-		try(&Found{Disk: d, Name: name, Start: p.start, Length: p.length, Partition: p.number})
-	}
-	if len(all) == 0 {
-		try(&Found{Disk: d, Name: name, Length: d.Size()})
-	}
-	return all, errs
+	l.all, l.errs = append(l.all, found...), append(l.errs, errs...)
 }
 
 // endsWithArray reports whether a device ends with a superblock of md, of version 1.0 or 0.90.
@@ -79,6 +136,20 @@ func endsWithArray(d Disk) bool {
 		}
 	}
 	return false
+}
+
+// Stretch is a partition of a disk.
+type Stretch struct {
+	Partition     int
+	Start, Length int64 // in bytes
+}
+
+// Partitions are those of a disk that has a table of them, as far as they are on it.
+func Partitions(d Disk) (all []Stretch) {
+	for _, p := range partitions(d) {
+		all = append(all, Stretch{p.number, p.start, p.length})
+	}
+	return all
 }
 
 type partition struct {

@@ -137,13 +137,28 @@ func checkGroup(t *testing.T, g *lvm.Group) {
 		}
 		for _, p := range parts {
 			size += p.Length
+			n := int64(1)
+			if p.Type != "mirror" {
+				n = int64(len(p.Places))
+			}
 			for _, at := range p.Places {
-				end := int64(at.On.Start+at.On.Count*g.ExtentSize) * lvm.SectorSize
-				if n := int64(len(p.Places)); p.Length%n != 0 || n > 1 && p.Chunk <= 0 || at.Start < 0 || at.Start+p.Length/n > end {
+				end := int64(0)
+				if at.In != nil {
+					end = g.Size(at.In)
+				} else {
+					end = int64(at.On.Start+at.On.Count*g.ExtentSize) * lvm.SectorSize
+				}
+				if p.Length%n != 0 || n > 1 && p.Chunk <= 0 || at.Start < 0 || at.Start+p.Length/n > end {
 					t.Errorf("%s: %+v ends behind byte %d", v.Name, p, end)
 				}
 			}
+			for _, i := range p.Images {
+				if i.Data == nil || i.Data == v || i.Metadata == i.Data {
+					t.Errorf("%s: %+v", v.Name, i)
+				}
+			}
 		}
+		g.On(v)
 		if size != g.Size(v) || size <= 0 {
 			t.Errorf("%s: parts of %d bytes, want %d", v.Name, size, g.Size(v))
 		}

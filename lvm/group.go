@@ -2,7 +2,6 @@ package lvm
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -43,22 +42,13 @@ type Physical struct {
 type Logical struct {
 	Name, UUID string
 	ReadOnly   bool
+	Visible    bool // it is not a part of another one
+	Moving     bool // pvmove has made it for a while
+	Rarely     bool // an image that an array reads last
+	Rebuild    bool // an image that is to be written anew
 	Segments   []*Segment
 	Extents    uint64
 	Created    uint64 // when, in seconds since 1970; 0 where that is not known
-}
-
-// Segment is a stretch of a logical volume.
-type Segment struct {
-	Start, Count uint64 // in extents
-	Type         string
-	StripeSize   uint64 // in sectors
-	Stripes      []Stripe
-
-	// Of a snapshot: names of logical volumes, and a size in sectors.
-	Origin, COW string
-	Merging     bool // COW is being merged into Origin
-	ChunkSize   uint64
 }
 
 // Find is the logical volume of a name.
@@ -222,7 +212,7 @@ func (p *parser) logical(g *Group, name string) error {
 			return p.uuid(&v.UUID)
 		case key == "status":
 			may.told = true
-			return p.flags(map[string]*bool{"WRITE": &may.write})
+			return p.flags(map[string]*bool{"WRITE": &may.write, "VISIBLE": &v.Visible, "PVMOVE": &v.Moving, "WRITEMOSTLY": &v.Rarely, "REBUILD": &v.Rebuild})
 		case key == "flags":
 			return p.flags(map[string]*bool{"WRITE_LOCKED": &may.locked})
 		case key == "creation_time":
@@ -241,7 +231,14 @@ func (p *parser) logical(g *Group, name string) error {
 	if v.UUID == "" || uint64(len(v.Segments)) != segments || segments == 0 {
 		return p.fails("logical volume %s: expected id, and as many segments as segment_count says", name)
 	}
-	return p.gapless(v)
+	if err := p.gapless(v); err != nil {
+		return err
+	}
+	for _, s := range v.Segments {
+		spare := min(s.spare(), s.Count-1)
+		s.Count, v.Extents = s.Count-spare, v.Extents-spare
+	}
+	return nil
 }
 
 // gapless brings segments into order, and wants each to begin where the one before ends.
@@ -258,65 +255,6 @@ func (p *parser) gapless(v *Logical) error {
 
 // maxExtents is what no count of extents goes beyond (MAX_EXTENT_COUNT).
 const maxExtents = 1<<32 - 1
-
-func (p *parser) segment(v *Logical) error {
-	s := &Segment{}
-	v.Segments = append(v.Segments, s)
-	err := p.each(func(key string) error {
-		switch key {
-		case "start_extent":
-			return p.number(&s.Start)
-		case "extent_count":
-			return p.number(&s.Count)
-		case "type":
-			return p.string(&s.Type)
-		case "stripe_size":
-			return p.number(&s.StripeSize)
-		case "stripes":
-			return p.stripes(s)
-		case "origin":
-			return p.string(&s.Origin)
-		case "cow_store", "merging_store":
-			if s.COW != "" {
-				return p.fails("logical volume %s: a segment with two COW stores", v.Name)
-			}
-			s.Merging = key == "merging_store"
-			return p.string(&s.COW)
-		case "chunk_size":
-			return p.number(&s.ChunkSize)
-		}
-		return p.skip()
-	})
-	if err == nil && !isLVMName(s.Type) {
-		err = p.fails("logical volume %s: a segment of type %q", v.Name, s.Type)
-	}
-	return err
-}
-
-// maxStripes is how many stripes are believed; LVM makes up to 128 (MAX_STRIPES).
-const maxStripes = 1024
-
-func (p *parser) stripes(s *Segment) error {
-	name := true
-	err := p.list(func(v scalar) error {
-		switch {
-		case len(s.Stripes) > maxStripes:
-			return p.failsAt(v.at, "more than %d stripes", maxStripes)
-		case name && v.kind == isString:
-			s.Stripes = append(s.Stripes, Stripe{On: v.text})
-		case !name && v.kind == isNumber && v.number >= 0 && v.number <= maxExtents:
-			s.Stripes[len(s.Stripes)-1].Extent = uint64(v.number)
-		default:
-			return p.failsAt(v.at, "expected pairs of a name and an extent's number")
-		}
-		name = !name
-		return nil
-	})
-	if err == nil && !name {
-		err = p.fails("expected an extent's number behind %q", s.Stripes[len(s.Stripes)-1].On)
-	}
-	return err
-}
 
 // consistent wants the names in the group to be those of volumes that there are, and all
 // places to be such that they can be counted in bytes.
@@ -370,5 +308,3 @@ func (p *parser) apart(g *Group) error {
 	}
 	return nil
 }
-
-func (s *Segment) String() string { return fmt.Sprintf("extents %d to %d", s.Start, s.Start+s.Count-1) }

@@ -293,14 +293,22 @@ func TestBadText(t *testing.T) {
 func TestLayout(t *testing.T) {
 	segment := func(s string) string { return "segment1 { start_extent = 0 extent_count = 10 " + s + " }" }
 	for _, c := range []struct{ segment, want string }{
-		{segment(`type = "raid1" raids = ["a", "b"]`), "extents 0 to 9 of vg0/v are a segment of type raid1, expected linear or striped ones"},
-		{segment(`type = "thin" thin_pool = "p"`), "segment of type thin"},
-		{segment(`type = "striped" stripes = ["origin", 0]`), "extents 0 to 9 of vg0/v lie on the volume origin, of type linear"},
+		{segment(`type = "raid1" device_count = 2 raids = ["a", "b"]`), `vg0/v: extents 0 to 9 lie on "a", which does not exist`},
+		{segment(`type = "raid1" device_count = 2 raids = ["snap", "origin", "snap"]`), `lie on "snap", which does not exist, or is there twice`},
+		{segment(`type = "raid1" device_count = 2 raids = ["v", "origin"]`), `lie on "v", which does not exist`},
+		{segment(`type = "raid1" device_count = 3 raids = ["snap", "origin"]`), "lie on 2 volumes, expected 3 images"},
+		{segment(`type = "raid1" device_count = 1 raids = ["snap", "origin"]`), ""},
+		{segment(`type = "raid0" stripe_count = 2 raid0_lvs = ["snap", "origin"]`), ""},
+		{segment(`type = "thin" thin_pool = "p"`), ""},
+		{segment(`type = "striped" stripes = ["origin", 0]`), ""},
+		{segment(`type = "striped" stripes = ["origin", 1]`), "from 1 on of the volume origin, which has 10"},
+		{segment(`type = "mirror" mirrors = ["pv0", 100, "origin", 0]`), ""},
+		{segment(`type = "mirror" mirrors = ["pv0", 100, "origin", 2]`), "from 2 on of the volume origin, which has 10"},
 		{segment(`type = "striped" stripes = ["nowhere", 0]`), `lie on "nowhere", which does not exist`},
 		{segment(`type = "striped" stripes = ["pv0", 991]`), "from 991 on of physical volume pv0, which has 1000"},
 		{segment(`type = "striped" stripes = []`), "vg0/v: extents 0 to 9 cannot be 0 stripes"},
 		{segment(`type = "striped" stripe_size = 16 stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 16 sectors in turn"},
-		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 100, "origin", 110]`), "extents 0 to 9 of vg0/v lie on the volume origin, of type linear"},
+		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 100, "origin", 110]`), "lie on extents from 110 on of the volume origin, which has 10"},
 		{segment(`type = "striped" stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 0 sectors in turn"},
 		{segment(`type = "striped" stripe_size = 7 stripes = ["pv0", 100, "pv0", 110]`), "cannot be 2 stripes of 7 sectors in turn"},
 		{segment(`type = "striped" stripe_size = 8 stripes = ["pv0", 100, "pv0", 110, "pv0", 120]`), "cannot be 3 stripes"},
@@ -443,5 +451,37 @@ func TestNames(t *testing.T) {
 		if ok && lvm.MapName(group, volume, layer) != name {
 			t.Errorf("%s: made again it is %s", name, lvm.MapName(group, volume, layer))
 		}
+	}
+}
+
+// TestSegment: of types that others know, the values are kept, and the flags behind the type.
+func TestSegment(t *testing.T) {
+	g, err := read(t, text("vg0", 1, whole()+volume(9, "v", `segment1 { start_extent = 0 extent_count = 10 type = "cache+CACHE_USES_CACHEVOL+X"
+		cache_pool = "snap" cache_mode = "writeback" migration_threshold = 7 odd = -1 list = [1] origin = "origin" deep { er = 1 } }`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := g.Find("v").Segments[0]
+	if s.Type != "cache" || !s.Has("CACHE_USES_CACHEVOL") || !s.Has("X") || s.Has("Y") || s.Text("cache_pool") != "snap" || s.Origin != "origin" ||
+		s.Text("cache_mode") != "writeback" || s.Number("migration_threshold") != 7 || s.Number("odd") != 0 || s.Text("none") != "" || s.Number("list") != 0 {
+		t.Errorf("%+v", s)
+	}
+	if on := g.On(g.Find("v")); len(on) != 1 || on[0].Name != "pv0" {
+		t.Errorf("on %v", on)
+	}
+	for change, want := range map[string]int64{
+		`"raid5+RESHAPE" device_count = 3 reshape_count = 2`: 6, `"raid6_zr" device_count = 3 reshape_count = 2`: 8, `"raid1" device_count = 3 reshape_count = 2`: 8,
+		`"raid10" device_count = 3 reshape_count = 2`: 8, `"raid5" device_count = 3 reshape_count = 2000`: 1, `"raid5" device_count = 3`: 10,
+	} {
+		g, err := read(t, text("vg0", 1, whole()+volume(9, "v", `segment1 { start_extent = 0 extent_count = 10 raids = ["origin", "snap", "v"] type = `+change+` }`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.Size(g.Find("v")) / 4096; got != want {
+			t.Errorf("%s: %d extents, want %d", change, got, want)
+		}
+	}
+	if on := g.On(g.Find("snapshot0")); len(on) != 0 {
+		t.Errorf("the tie is on %v", on)
 	}
 }

@@ -207,6 +207,11 @@ func (s *Session) identify(c *COW, chunk uint32) (err error) {
 	if c.Identity, err = look.Identify(c.Device, c.Fresh); err != nil {
 		return refuse(c.Text, Unreadable, err)
 	}
+	if c.Container == "" && c.Identity.State == look.Foreign {
+		if c.Container, err = coverOf(c.Device); err != nil {
+			return refuse(c.Text, Unreadable, err)
+		}
+	}
 	if c.Container != "" {
 		c.Identity = look.Identity{State: look.Foreign, Header: c.Identity.Header, Fault: c.Container}
 		return nil
@@ -218,6 +223,15 @@ func (s *Session) identify(c *COW, chunk uint32) (err error) {
 // empty for others. The error is one of reading.
 func containerOf(d *device.Device) (string, error) {
 	name, err := signature.Container(d)
+	if name == "" {
+		return "", err
+	}
+	return signature.AboutContainer(name), nil
+}
+
+// coverOf says what a device is that holds no store, and is to be opened first; it is empty for others.
+func coverOf(d *device.Device) (string, error) {
+	name, err := signature.Cover(d)
 	if name == "" {
 		return "", err
 	}

@@ -166,7 +166,7 @@ func (b Base) content(c *COW) io.ReaderAt {
 
 // checkApart refuses an origin that shares bytes with the COW device.
 func (o *Origin) checkApart(cow Name, d *device.Device) error {
-	if !o.Device.Overlaps(d) {
+	if o.Volume.Apart(cow.Volume) || !o.Device.Overlaps(d) {
 		return nil
 	}
 	return refusef(o.Text, Unable, "overlaps %s: name the snapshot's origin", words.Printable(cow.Text))

@@ -26,6 +26,11 @@ func TestStores(t *testing.T) {
 				if err != nil || found != n {
 					t.Fatalf("floor: %d exceptions, %v", found, err)
 				}
+				for name, bound := range bounds {
+					if found, err := bound(path); err != nil || found != n {
+						t.Errorf("%s: %d exceptions, %v", name, found, err)
+					}
+				}
 				checkUsage(t, path, n, highest)
 				checkSound(t, path)
 			})

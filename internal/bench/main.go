@@ -45,6 +45,9 @@ func child() error {
 		return synthesize(path, n, m.order)
 	case "floor":
 		return walkFloor(path, n)
+	case "digits", "bits":
+		found, err := bounds[args[0]](path)
+		return checkCount(path, found, n, err)
 	case "images":
 		return errors.Join(writeImage(path, n, false), writeImage(other, n, true))
 	case "mergeable":
@@ -61,6 +64,10 @@ func child() error {
 
 func walkFloor(path string, n uint64) error {
 	found, _, err := floor(path)
+	return checkCount(path, found, n, err)
+}
+
+func checkCount(path string, found, n uint64, err error) error {
 	if err == nil && found != n {
 		err = fmt.Errorf("%s: %d exceptions, want %d", path, found, n)
 	}

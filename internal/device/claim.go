@@ -19,8 +19,8 @@ import (
 // It is to be called once, before sections are made of the device.
 func (d *Device) Claim() (whole bool, err error) {
 	whole = true
-	for m := range d.media() {
-		if m.gone != nil || m.is.Number == (inuse.Number{}) || m.order != nil {
+	for m := range d.files() {
+		if m.is.Number == (inuse.Number{}) || m.order != nil {
 			continue // what is open to write was opened exclusively
 		}
 		f, err := inuse.Reopen(m.file, os.O_RDONLY|unix.O_EXCL)

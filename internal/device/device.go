@@ -40,16 +40,18 @@ type Device struct {
 // medium is an open block device or image file. All that is open of it, sections
 // and what is joined from them, shares it.
 type medium struct {
-	file   *os.File
-	is     inuse.Place
-	block  int64 // logical block size, in bytes
-	direct bool  // reads must be aligned to logical blocks
-	forget bool  // what the page cache has is dropped before it is read
-	atime  bool  // reading may change the file's access time
-	gone   error // why there is no file
-	aio    *aio
-	early  *early // nil where nothing is written
-	order  *order // nil where nothing is written
+	file    *os.File
+	is      inuse.Place
+	block   int64       // logical block size, in bytes
+	direct  bool        // reads must be aligned to logical blocks
+	forget  bool        // what the page cache has is dropped before it is read
+	atime   bool        // reading may change the file's access time
+	gone    error       // why there is no file
+	content io.ReaderAt // in place of a file, what is computed
+	of      []*Device   // what that is computed from
+	aio     *aio
+	early   *early // nil where nothing is written
+	order   *order // nil where nothing is written
 }
 
 // Open opens a block device or an image file, and nothing else, for reading, and keeps
@@ -224,7 +226,7 @@ func (d *Device) ReadAt(p []byte, offset int64) (int, error) {
 	}
 	n := 0
 	for r := range d.runs(offset, int64(len(p))) {
-		got, err := r.read(p[n:][:r.length], r.at)
+		got, err := r.readAny(p[n:][:r.length])
 		n += got
 		if err != nil {
 			return n, words.Pathless(err)
@@ -240,7 +242,7 @@ func (d *Device) ReadAt(p []byte, offset int64) (int, error) {
 // device read with O_DIRECT has no cache to fetch them to.
 func (d *Device) Prefetch(offset int64, length int) {
 	for r := range d.runs(offset, int64(length)) {
-		if !r.direct && r.gone == nil {
+		if !r.direct && r.file != nil {
 			// Advice that is not taken costs time only.
 			_ = unix.Fadvise(int(r.file.Fd()), r.at, r.length, unix.FADV_WILLNEED)
 		}

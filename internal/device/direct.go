@@ -43,6 +43,9 @@ func (m *medium) read(p []byte, offset int64) (int, error) {
 	if m.gone != nil {
 		return 0, m.gone
 	}
+	if m.content != nil {
+		return m.content.ReadAt(p, offset)
+	}
 	if m.forget {
 		m.dropCache(offset, int64(len(p)))
 	}

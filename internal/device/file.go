@@ -58,7 +58,7 @@ func (m *medium) throughCache() {
 // Stretch is which part of which open file or block device the device is, from an offset on, in bytes. A
 // joined device is none: ok is false.
 func (d *Device) Stretch() (path string, offset int64, ok bool) {
-	if d.medium == nil || d.gone != nil {
+	if d.medium == nil || d.file == nil {
 		return "", 0, false
 	}
 	return d.file.Name(), d.base, true

@@ -18,7 +18,7 @@ func (d *Device) NextData(offset int64) (start, end int64, err error) {
 	if offset >= d.size {
 		return d.size, d.size, nil
 	}
-	if d.medium == nil || d.gone != nil || d.IsBlock() {
+	if d.medium == nil || d.file == nil || d.IsBlock() {
 		return offset, d.size, nil
 	}
 	start, err = d.file.Seek(d.base+offset, unix.SEEK_DATA)

@@ -65,7 +65,7 @@ func (w *Writable) Share(from *Device, source, offset, length int64) error {
 		return err // the kernel takes a length of zero for all that follows
 	}
 	a, b := from.run(source, length), w.run(offset, length)
-	if a.length < length || b.length < length || a.gone != nil {
+	if a.length < length || b.length < length || a.file == nil {
 		return fmt.Errorf("%w: they lie in several stretches", ErrNotShared)
 	}
 	err := raw.Uninterrupted(func() error {

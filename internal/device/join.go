@@ -25,12 +25,22 @@ type Stripe struct {
 	On    *Device
 	Start int64
 	Gone  error
+	// Copies are stripes that hold the same: what cannot be read here is read from the first of them
+	// where it can be.
+	Copies []Stripe
 }
 
 // A stretch is a piece of a joined device, with the media that its stripes are on.
 type stretch struct {
 	inuse.Piece
-	media []*medium
+	media  []*medium
+	copies [][]place // of each stripe; nil where no stripe has any
+}
+
+// A place is a byte of a medium.
+type place struct {
+	*medium
+	start int64
 }
 
 // Join makes one device of parts of others, in order; name is its path. It is open as
@@ -48,27 +58,49 @@ func Join(name string, parts []Part) (*Device, error) {
 		if p.Length <= 0 || p.Chunk <= 0 || len(part.Stripes) == 0 || p.Length > math.MaxInt64-d.size {
 			return nil, fmt.Errorf("%d bytes in chunks of %d on %d stripes cannot be joined", p.Length, p.Chunk, len(part.Stripes))
 		}
-		p.Stripes = make([]inuse.Stripe, len(part.Stripes))
-		for i, s := range part.Stripes {
-			on, m, err := s.join(p.Share(p.Length, i))
-			if err != nil {
-				return nil, err
-			}
-			if own[m] == nil {
-				again := *m
-				again.aio = newAIO()
-				own[m] = &again
-			}
-			p.Stripes[i], p.media = on, append(p.media, own[m])
+		if err := p.take(part.Stripes, own); err != nil {
+			return nil, err
 		}
 		d.pieces = append(d.pieces, p)
 		d.size += p.Length
 	}
-	if p := d.pieces; len(p) == 1 && len(p[0].Stripes) == 1 {
+	if p := d.pieces; len(p) == 1 && len(p[0].Stripes) == 1 && p[0].copies == nil {
 		d.medium, d.base = p[0].media[0], p[0].Stripes[0].Start
 	}
 	d.findLargest()
 	return d, nil
+}
+
+// take takes in the stripes, with a medium of the stretch's device's own for each of theirs.
+func (p *stretch) take(stripes []Stripe, own map[*medium]*medium) error {
+	join := func(s Stripe, i int) (inuse.Stripe, *medium, error) {
+		on, m, err := s.join(p.Share(p.Length, i))
+		if err == nil && own[m] == nil {
+			again := *m
+			again.aio = newAIO()
+			own[m] = &again
+		}
+		return on, own[m], err
+	}
+	p.Stripes = make([]inuse.Stripe, len(stripes))
+	for i, s := range stripes {
+		on, m, err := join(s, i)
+		if err != nil {
+			return err
+		}
+		p.Stripes[i], p.media = on, append(p.media, m)
+		for _, c := range s.Copies {
+			on, m, err := join(c, i)
+			if err != nil {
+				return err
+			}
+			if p.copies == nil {
+				p.copies = make([][]place, len(stripes))
+			}
+			p.copies[i] = append(p.copies[i], place{m, on.Start})
+		}
+	}
+	return nil
 }
 
 // join is where the stripe is, on which medium, which must have length bytes there.
@@ -94,6 +126,9 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 		if m.gone != nil {
 			return nil, m.gone
 		}
+		if m.content != nil {
+			return nil, errors.New("is not kept as it is read, and cannot be written")
+		}
 		if m.order == nil {
 			return nil, errors.New("is joined from a device that is open for reading only")
 		}
@@ -112,6 +147,9 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 func (w *Writable) checkParts() error {
 	block := w.LogicalBlockSize()
 	for _, p := range w.pieces {
+		if p.copies != nil {
+			return fmt.Errorf("bytes %d to %d of it are kept more than once, and cannot be written", p.Start, p.Start+p.Length)
+		}
 		whole := p.Start%block == 0 && p.Length%block == 0 && (len(p.Stripes) == 1 || p.Chunk%block == 0)
 		for i, s := range p.Stripes {
 			whole = whole && s.Start%p.media[i].block == 0
@@ -123,20 +161,20 @@ func (w *Writable) checkParts() error {
 	return nil
 }
 
-// media are what the device is on, each once.
+// media are what the device is on, each once. What is computed is one.
 func (d *Device) media() iter.Seq[*medium] {
 	return func(yield func(*medium) bool) {
 		if d.medium != nil {
 			yield(d.medium)
 			return
 		}
-		var seen []*medium
+		seen := map[*medium]bool{}
 		for _, p := range d.pieces {
-			for _, m := range p.media {
-				if slices.Contains(seen, m) {
+			for m := range p.all() {
+				if seen[m] {
 					continue
 				}
-				if seen = append(seen, m); !yield(m) {
+				if seen[m] = true; !yield(m) {
 					return
 				}
 			}
@@ -144,8 +182,29 @@ func (d *Device) media() iter.Seq[*medium] {
 	}
 }
 
+// all are the media of the stretch, and where its stripes begin on them.
+func (p *stretch) all() iter.Seq2[*medium, inuse.Span] {
+	return func(yield func(*medium, inuse.Span) bool) {
+		for i, m := range p.media {
+			length := p.Share(p.Length, i)
+			if !yield(m, inuse.Span{On: m.is, Start: p.Stripes[i].Start, End: p.Stripes[i].Start + length}) {
+				return
+			}
+			if p.copies == nil {
+				continue
+			}
+			for _, c := range p.copies[i] {
+				if !yield(c.medium, inuse.Span{On: c.is, Start: c.start, End: c.start + length}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// any reports whether some medium that is a file or a block device is such.
 func (d *Device) any(such func(*medium) bool) bool {
-	for m := range d.media() {
+	for m := range d.files() {
 		if such(m) {
 			return true
 		}
@@ -159,7 +218,7 @@ func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 	again, other := *d, map[*medium]*medium{}
 	again.owns, again.holds, again.claims = nil, nil, nil
 	for m := range d.media() {
-		if m.gone != nil {
+		if m.file == nil {
 			other[m] = m
 			continue
 		}
@@ -172,9 +231,16 @@ func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 	}
 	again.medium, again.pieces = other[d.medium], nil
 	for _, p := range d.pieces {
-		p.media = slices.Clone(p.media)
+		p.media, p.copies = slices.Clone(p.media), slices.Clone(p.copies)
 		for i, m := range p.media {
 			p.media[i] = other[m]
+			if p.copies == nil {
+				continue
+			}
+			p.copies[i] = slices.Clone(p.copies[i])
+			for j, c := range p.copies[i] {
+				p.copies[i][j].medium = other[c.medium]
+			}
 		}
 		again.pieces = append(again.pieces, p)
 	}
@@ -187,12 +253,29 @@ func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 type run struct {
 	*medium
 	at, length int64
+	copies     []place // of the byte at
+}
+
+// readAny reads a run, and what it cannot read of it from the copies.
+func (r run) readAny(p []byte) (n int, err error) {
+	n, err = r.read(p, r.at)
+	for _, c := range r.copies {
+		if err == nil {
+			break
+		}
+		var more int
+		var e error
+		if more, e = c.read(p[n:], c.start+int64(n)); e == nil || more > 0 {
+			n, err = n+more, e
+		}
+	}
+	return n, err
 }
 
 // run is the first of the runs that length bytes from offset on consist of.
 func (d *Device) run(offset, length int64) run {
 	if d.medium != nil {
-		return run{d.medium, d.base + offset, length}
+		return run{d.medium, d.base + offset, length, nil}
 	}
 	at := d.base + offset
 	p := d.pieces[sort.Search(len(d.pieces), func(i int) bool { return at < d.pieces[i].Start+d.pieces[i].Length })]
@@ -221,7 +304,14 @@ func (p stretch) run(n, length int64) run {
 		i, at = int(chunk%int64(len(p.Stripes))), chunk/int64(len(p.Stripes))*p.Chunk+n%p.Chunk
 		length = min(length, p.Chunk-n%p.Chunk)
 	}
-	return run{p.media[i], p.Stripes[i].Start + at, length}
+	r := run{p.media[i], p.Stripes[i].Start + at, length, nil}
+	if p.copies != nil {
+		r.copies = make([]place, len(p.copies[i]))
+		for j, c := range p.copies[i] {
+			r.copies[j] = place{c.medium, c.start + at}
+		}
+	}
+	return r
 }
 
 // share is what one medium has of many transfers.
@@ -258,7 +348,7 @@ func (d *Device) transferSplit(opcode uint16, p [][]byte, at []int64, done []int
 	}
 	for m, s := range shares {
 		s.done = make([]int, len(s.p))
-		if m.gone == nil {
+		if m.file != nil {
 			m.aio.transfer(&Device{medium: m, size: math.MaxInt64}, opcode, s.p, s.at, s.done)
 		}
 	}

@@ -74,7 +74,7 @@ func (d *Device) many(opcode uint16, p [][]byte, at []int64, plain func(i, done 
 	d.dropCaches(p, at)
 	switch {
 	case len(p) < 2: // is done sooner by itself
-	case d.medium != nil && d.gone == nil:
+	case d.medium != nil && d.file != nil:
 		d.aio.transfer(d, opcode, p, at, done)
 	default:
 		d.transferSplit(opcode, p, at, done)

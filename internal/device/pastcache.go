@@ -84,7 +84,10 @@ func (d *Device) Cached() bool {
 	found, b := 0, make([]byte, 1)
 	for range cacheSamples {
 		r := d.run(rand.Int64N(d.size), 1)
-		if r.gone != nil {
+		if r.file == nil {
+			if r.gone == nil {
+				found++ // it cannot be told
+			}
 			continue
 		}
 		_, err := unix.Preadv2(int(r.file.Fd()), [][]byte{b}, r.at, unix.RWF_NOWAIT)

@@ -1,6 +1,8 @@
 package device
 
 import (
+	"iter"
+	"os"
 	"slices"
 
 	"dmcow/internal/inuse"
@@ -25,32 +27,94 @@ func (d *Device) IsOn(other *Device) bool { return d.uses().IsOn(other.uses()) }
 
 func (d *Device) uses() inuse.Set {
 	s := inuse.Set{Joined: d.joined, Holds: d.holds}
-	for m := range d.media() {
-		if m.gone == nil {
-			s.Media = append(s.Media, inuse.Medium{File: m.file, On: m.is, Spans: d.partsOn(m)})
+	spans := map[*os.File][]inuse.Span{}
+	for p := range d.lowest() {
+		s.Pieces = append(s.Pieces, p.kept()...)
+		for m, on := range p.all() {
+			if m.file != nil {
+				spans[m.file] = append(spans[m.file], on)
+			}
 		}
 	}
-	for _, p := range d.pieces {
-		if !slices.ContainsFunc(p.media, func(m *medium) bool { return m.gone != nil }) { // else it is nowhere
-			s.Pieces = append(s.Pieces, p.Piece)
+	for m := range d.files() {
+		on := inuse.Medium{File: m.file, On: m.is}
+		if d.joined { // else it is all of it
+			on.Spans = spans[m.file]
 		}
+		s.Media = append(s.Media, on)
 	}
 	return s
 }
 
-// partsOn are the stretches of a medium that are the device's, nil for all of it.
-func (d *Device) partsOn(m *medium) (all []inuse.Span) {
-	if !d.joined {
-		return nil
+// lowest are the stretches that the device is joined from, and where some is computed, those of what that is
+// computed from.
+func (d *Device) lowest() iter.Seq[*stretch] {
+	return func(yield func(*stretch) bool) { d.eachLowest(map[*medium]bool{}, yield) }
+}
+
+func (d *Device) eachLowest(seen map[*medium]bool, yield func(*stretch) bool) bool {
+	for i := range d.pieces {
+		p := &d.pieces[i]
+		if !yield(p) {
+			return false
+		}
+		for m := range p.all() {
+			if m.content == nil || seen[m] {
+				continue
+			}
+			seen[m] = true
+			for _, of := range m.of {
+				if !of.eachLowest(seen, yield) {
+					return false
+				}
+			}
+		}
 	}
-	for _, p := range d.pieces {
-		for i, s := range p.Stripes {
-			if p.media[i] == m {
-				all = append(all, inuse.Span{Start: s.Start, End: s.Start + p.Share(p.Length, i)})
+	return true
+}
+
+// kept are the stretch as one that is kept on files and block devices, one for each copy; without what
+// is nowhere.
+func (p *stretch) kept() (all []inuse.Piece) {
+	whole := func(m *medium) bool { return m.file != nil }
+	if !slices.ContainsFunc(p.media, func(m *medium) bool { return !whole(m) }) {
+		all = append(all, p.Piece)
+	}
+	for i, copies := range p.copies {
+		for _, c := range copies {
+			if whole(c.medium) {
+				length := p.Share(p.Length, i)
+				all = append(all, inuse.Piece{Start: p.Start, Length: length, Chunk: length, Stripes: []inuse.Stripe{{On: c.is, Start: c.start}}})
 			}
 		}
 	}
 	return all
+}
+
+// files are the files and block devices that the device is on, each once, also those below what is computed.
+func (d *Device) files() iter.Seq[*medium] {
+	return func(yield func(*medium) bool) {
+		seen := map[*os.File]bool{nil: true}
+		take := func(m *medium) bool {
+			if seen[m.file] {
+				return true
+			}
+			seen[m.file] = true
+			return yield(m)
+		}
+		for m := range d.media() {
+			if !take(m) {
+				return
+			}
+		}
+		for p := range d.lowest() {
+			for m := range p.all() {
+				if !take(m) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Lock takes the locks of one who reads, as [Open] does, until the device is closed: while it

@@ -10,7 +10,7 @@ import (
 )
 
 // lvmConfig has LVM look at some devices alone, and do without udev, without its
-// daemons, and without a writable /etc.
+// daemons, without the programs that check the metadata of thin pools and caches, and without a writable /etc.
 const lvmConfig = `
 devices {
 	scan = "/dev"
@@ -28,6 +28,8 @@ activation {
 global {
 	locking_dir = "%[2]s"
 	use_lvmpolld = 0
+	thin_check_executable = ""
+	cache_check_executable = ""
 }
 backup {
 	backup = 0

@@ -22,6 +22,7 @@ var inContainers = []struct{ name, begins, ends string }{
 	{"VMDK", "KDMV\x01\x00\x00\x00\x03\x00\x00\x00", ""},
 	{"VMDK", "COWD\x01\x00\x00\x00\x03\x00\x00\x00", ""},
 	{"VMDK", "# Disk DescriptorFile\nversion=1\n", ""},
+	{"VMDK", "\xbe\xba\xfe\xca\x00\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00", ""},
 	{"VHD", "conectix\x00\x00\x00\x02\x00\x01\x00\x00", "conectix" + strings.Repeat("\x00", 504)},
 	{"VHD", "", "conectix" + strings.Repeat("\x00", 504)},
 	{"VHD", "", "conectix" + strings.Repeat("\x00", 503)},
@@ -45,6 +46,7 @@ var inContainers = []struct{ name, begins, ends string }{
 	{"lz4", unhex("02214c18060000005068656c6c6f"), ""},
 	{"lzip", "LZIP\x01\x0c", ""},
 	{"7z", unhex("377abcaf271c0004"), ""},
+	{"AFF4", unhex("504b03040a00000000006d5aa34a0000000000000000000000001500000063") + "ontainer.description", ""},
 	{"zip", unhex("504b03040a0000000000730b7e5d86a6103605000000"), ""},
 	{"zip", unhex("504b0506000000000000000000000000000000000000"), ""},
 	{"Android sparse image", unhex("3aff26ed010000001c000c00"), ""},
@@ -91,6 +93,52 @@ func TestContainer(t *testing.T) {
 	for _, c := range containers {
 		if !known[c.name] {
 			t.Errorf("%s is not tested", c.name)
+		}
+	}
+}
+
+// TestCover: what is to be opened first is known by how a device begins, whatever it is.
+func TestCover(t *testing.T) {
+	for begins, want := range map[string]string{
+		"LUKS\xba\xbe\x00\x01aes": "LUKS", "LUKS\xba\xbe\x00\x02": "LUKS", "\xeb\x58\x90-FVE-FS-\x00\x02\x08": "BitLocker",
+		"!!WOcwoC\x02\x00\x00\x00": "Android COW file, version 2", "!!WOcwoC\x03\x00\x00\x00": "Android COW file, version 3",
+		"!!WOcwoC\x01\x00\x00\x00": "", "LUKS": "", "QFI\xfb\x00\x00\x00\x03": "", "": "",
+	} {
+		path := filepath.Join(t.TempDir(), "image")
+		devicetest.WriteFile(t, path, append([]byte(begins), make([]byte, 1024)...))
+		d := opened(t, path)
+		section, err := d.Section(0, 512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []*device.Device{d, section} {
+			if got, err := Cover(d); got != want || err != nil {
+				t.Errorf("%q: %q, %v; want %q", begins, got, err, want)
+			}
+		}
+		if got, err := Container(d); got != "" && want != "" || err != nil {
+			t.Errorf("%q: %q, %v", begins, got, err)
+		}
+	}
+}
+
+// TestAbout: each format has a command that opens it.
+func TestAbout(t *testing.T) {
+	for format, want := range map[string]string{
+		"qcow2": "qemu-nbd --read-only --connect", "VMDK": "qemu-nbd --read-only --connect", "VHD": "--format=vpc", "E01 (EnCase)": "ewfmount FILE DIR", "gzip": "zcat FILE", "zstd": "zstdcat FILE",
+		"AFF4": "aff4imager", "Android sparse image": "simg2img FILE RAW", "LUKS": "cryptsetup open --readonly", "BitLocker": "cryptsetup open --type bitlk", "Android COW file, version 3": "snapuserd",
+	} {
+		if got := AboutContainer(format); !strings.HasPrefix(got, "is ") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", format, got)
+		}
+	}
+	known := map[string]bool{}
+	for _, c := range containers {
+		known[c.name] = true
+	}
+	for format := range ways {
+		if !known[format] {
+			t.Errorf("%s is no format", format)
 		}
 	}
 }

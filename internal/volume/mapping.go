@@ -53,6 +53,9 @@ func (v *Volume) TableOn(l *lvm.Logical, name func(*device.Device) string) (stri
 	var b strings.Builder
 	start := int64(0)
 	for _, p := range layout {
+		if len(p.Places) == 0 || p.Type == "mirror" || slices.ContainsFunc(p.Places, func(at lvm.Place) bool { return at.On == nil }) {
+			return "", v.Group.Unsupported(l, p.Segment, "for which there is no table of one device")
+		}
 		target := "linear"
 		if len(p.Places) > 1 {
 			target = fmt.Sprintf("striped %d %d", len(p.Places), p.Chunk/lvm.SectorSize)
@@ -62,6 +65,9 @@ func (v *Volume) TableOn(l *lvm.Logical, name func(*device.Device) string) (stri
 			f, missing, err := v.physical(at.On)
 			if err != nil || missing != nil {
 				return "", errors.Join(err, missing)
+			}
+			if fixed := diskOf(f).fixed; fixed != nil {
+				return "", fixed
 			}
 			fmt.Fprintf(&b, " %s %d", name(diskOf(f).Device), (f.Start+at.Start)/lvm.SectorSize)
 		}

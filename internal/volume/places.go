@@ -22,7 +22,7 @@ func IsPhysical(name string) bool {
 		return false
 	}
 	defer d.Close()
-	found, errs := lvm.Find(d, name)
+	found, errs := lvm.FindIn(d, name, inArray)
 	return len(found) > 0 || len(errs) > 0
 }
 

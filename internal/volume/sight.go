@@ -5,6 +5,7 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
+	"dmcow/internal/md"
 	"dmcow/internal/signature"
 	"dmcow/internal/words"
 	"dmcow/lvm"
@@ -31,7 +33,10 @@ type Sight struct {
 	options Options
 	told    map[string]bool
 	disks   []*disk
-	joined  []*device.Device // from what is on the disks
+	joined  []*device.Device         // from what is on the disks
+	pieces  []*device.Device         // of images that are kept in several files
+	outer   *Sight                   // where the volumes are that others are seen in, if they are not seen themselves
+	members map[md.UUID][]*lvm.Found // members of arrays of md, by array
 	found   []*lvm.Found
 	locked  map[string]func() // what gives a group's lock back, by UUID
 	users   map[*lvm.Logical][]string
@@ -51,7 +56,8 @@ type Options struct {
 
 type disk struct {
 	*device.Device
-	out *device.Writable // the same, where it was opened for writing
+	out   *device.Writable // the same, where it was opened for writing
+	fixed error            // why it cannot be; nil where it can
 }
 
 // Error is an error that is about a device, or something else that was not asked for by the
@@ -67,22 +73,59 @@ func (e *Error) Unwrap() error { return e.Err }
 // Look looks at devices. The error is an [*Error], of a device that was given and cannot be
 // opened, or Visit's own. The caller closes what is seen in any case.
 func Look(o Options) (*Sight, error) {
-	s := &Sight{options: o, told: map[string]bool{}, locked: map[string]func(){}, users: map[*lvm.Logical][]string{}, host: sync.OnceValues(ReadHost)}
-	if o.Visit == nil {
-		s.options.Visit = func() error { return nil }
-	}
-	names, err := s.candidates()
-	for _, name := range names {
-		if err == nil {
-			err = s.look(name)
-		}
-	}
-	if err != nil {
+	var inside []string
+	o.Given, inside = splitGiven(o.Given)
+	s := newSight(o)
+	if err := s.lookAtAll(); err != nil || len(inside) == 0 {
 		return s, err
 	}
+	if len(o.Given) == 0 {
+		outer := s
+		o.Given = inside
+		s = newSight(o)
+		s.outer = outer
+	}
+	for _, name := range inside {
+		if err := s.lookInside(name); err != nil {
+			return s, err
+		}
+		s.settle()
+	}
+	return s, nil
+}
+
+func newSight(o Options) *Sight {
+	if o.Visit == nil {
+		o.Visit = func() error { return nil }
+	}
+	return &Sight{
+		options: o, told: map[string]bool{}, locked: map[string]func(){}, users: map[*lvm.Logical][]string{}, host: sync.OnceValues(ReadHost),
+		members: map[md.UUID][]*lvm.Found{}, Groups: lvm.Read(nil),
+	}
+}
+
+func (s *Sight) lookAtAll() error {
+	names, err := s.candidates()
+	if err != nil {
+		return err
+	}
+	images, err := images(names)
+	if err != nil {
+		return err
+	}
+	for _, i := range images {
+		if err := s.look(i); err != nil {
+			return err
+		}
+	}
+	s.settle()
+	return nil
+}
+
+// settle reads the metadata on what was found.
+func (s *Sight) settle() {
 	s.dropHidden()
 	s.Groups = lvm.Read(s.found)
-	return s, nil
 }
 
 // Close closes all devices, with what is joined from them, and gives all locks back.
@@ -96,8 +139,14 @@ func (s *Sight) Close() {
 		}
 		d.Close()
 	}
+	for _, d := range s.pieces {
+		d.Close()
+	}
 	for _, release := range s.locked {
 		release()
+	}
+	if s.outer != nil {
+		s.outer.Close()
 	}
 }
 
@@ -123,15 +172,15 @@ func (s *Sight) candidates() (names []string, err error) {
 	return slices.DeleteFunc(inuse.Blocks(), func(name string) bool { return slices.Contains(own, name) }), nil
 }
 
-// look looks at a device, and at the partitions that the kernel shows of it. The error is
+// look looks at an image, or a device, and at the partitions that the kernel shows of it. The error is
 // of one that was given, or Visit's.
-func (s *Sight) look(name string) error {
+func (s *Sight) look(i image) error {
 	if err := s.options.Visit(); err != nil {
 		return err
 	}
-	d, err := device.OpenUnlocked(name) // what is joined from it is locked
+	d, err := s.open(i) // what is joined from it is locked
 	if err != nil {
-		err = &Error{name, err}
+		err = &Error{i.name, err}
 		if len(s.options.Given) > 0 {
 			return err
 		}
@@ -141,41 +190,63 @@ func (s *Sight) look(name string) error {
 	s.Looked++
 	// Where the kernel shows partitions, they are what is on the device, as for LVM.
 	partitions := d.Partitions()
-	var found []*lvm.Found
-	var errs []error
-	if len(partitions) == 0 {
-		found, errs = lvm.Find(d, name)
-		s.Faults = append(s.Faults, errs...)
-	}
-	if len(found) > 0 {
-		k := &disk{Device: d}
-		s.disks = append(s.disks, k)
-		for _, f := range found {
-			f.Disk = k
-		}
-		s.found = append(s.found, found...)
-	} else {
-		if len(s.options.Given) > 0 && len(partitions) == 0 && len(errs) == 0 {
-			s.Empty = append(s.Empty, &Error{name, errors.New(empty(d))})
-		}
+	if len(partitions) > 0 || !s.lookOn(d, i) {
 		d.Close()
 	}
 	if len(s.options.Given) == 0 {
 		return nil // they are among all block devices
 	}
 	for _, p := range partitions {
-		if err := s.look(p); err != nil {
+		if err := s.look(image{name: p}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// lookOn looks for physical volumes on a device. It reports whether there are some, for which the device is kept
+// open.
+func (s *Sight) lookOn(d *device.Device, i image) bool {
+	found, errs := lvm.FindIn(d, i.name, inArray)
+	if len(s.options.Given) == 0 {
+		// Of an array that is running its members are no faults.
+		errs = slices.DeleteFunc(errs, func(err error) bool { return errors.As(err, new(*md.MemberError)) })
+	}
+	s.Faults = append(s.Faults, errs...)
+	if len(found) == 0 {
+		if len(s.options.Given) > 0 && len(errs) == 0 {
+			s.Empty = append(s.Empty, &Error{i.name, errors.New(empty(d))})
+		}
+		return false
+	}
+	k := &disk{Device: d, fixed: i.fixed}
+	s.disks = append(s.disks, k)
+	for _, f := range found {
+		f.Disk = k
+		s.noteMember(f)
+	}
+	s.found = append(s.found, found...)
+	return true
+}
+
+// empty says what a device is on which nothing was found.
 func empty(d *device.Device) string {
 	if format, err := signature.Container(d); err == nil && format != "" {
 		return signature.AboutContainer(format)
 	}
-	return "no LVM physical volume on it, or in a partition of it"
+	if cover, err := signature.Cover(d); err == nil && cover != "" {
+		return signature.AboutContainer(cover)
+	}
+	why := "no LVM physical volume on it, or in a partition of it"
+	for _, p := range lvm.Partitions(d) {
+		if cover, err := signature.Cover(io.NewSectionReader(d, p.Start, p.Length)); err == nil && cover != "" {
+			why += fmt.Sprintf("; partition %d %s", p.Partition, signature.AboutContainer(cover))
+			if d.IsImage() {
+				why += "; losetup --read-only --partscan makes devices of an image's partitions"
+			}
+		}
+	}
+	return why
 }
 
 // dropHidden leaves a physical volume out where a device that is kept on it shows it, too,
@@ -205,6 +276,11 @@ func shadows(one, other *lvm.Found, before bool) bool {
 	if over, under := a.IsOn(b.Device), b.IsOn(a.Device); over != under {
 		return over
 	}
+	if x, y := memberOf(one), memberOf(other); x != nil && y != nil && x.Array == y.Array {
+		if a, b := md.Newest(x, y), md.Newest(y, x); a == b { // else they are copies
+			return a == x
+		}
+	}
 	return before && stretch(one).Overlaps(stretch(other))
 }
 
@@ -231,6 +307,7 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 		}
 	}
 	s.tellCut(g)
+	s.tellMembers(g)
 	if g.Exported {
 		return nil, words.Hint(fmt.Errorf("volume group %s is exported", g.Name), "vgimport %s", g.Name)
 	}

@@ -32,6 +32,7 @@ type Volume struct {
 	Logical  *lvm.Logical
 	Snapshot *lvm.Snapshot // where it is one
 	sight    *Sight
+	on       []*lvm.Physical // what it is on, once that was asked for
 }
 
 // ActiveSnapshot is a snapshot whose COW device is mapped on this machine, nil where there
@@ -75,6 +76,12 @@ func (s *Sight) Volume(name string, g *lvm.Group, l *lvm.Logical) *Volume {
 	return v
 }
 
+// Apart reports whether it is known that two volumes have nothing in common, by the metadata of the group that they
+// both are of. Where they are on what is computed, none can say so by where they lie.
+func (v *Volume) Apart(other *Volume) bool {
+	return v != nil && other != nil && v.Group != nil && v.Group == other.Group && v.Group.Apart(v.Logical, other.Logical)
+}
+
 // Beside is another volume of the group.
 func (v *Volume) Beside(l *lvm.Logical) *Volume { return v.sight.Volume(v.InGroup(l), v.Group, l) }
 
@@ -95,7 +102,7 @@ func (v *Volume) RefuseWriting() error {
 			return fmt.Errorf("refused: %w", err)
 		}
 	}
-	_, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
+	_, err := v.parts((*disk).reading, toWrite, func(from, to uint64, missing error) error {
 		return fmt.Errorf("%w; extents %d to %d of the volume are on it", missing, from, to)
 	})
 	return err
@@ -116,6 +123,9 @@ func (v *Volume) unreliable() error {
 		return words.Hint(stale, "vgextend --restoremissing %s DEVICE", v.Group.Name)
 	}
 	for _, f := range v.sight.on(v.Group) {
+		if fixed := diskOf(f).fixed; fixed != nil && v.isOn(f.UUID) {
+			return fixed
+		}
 		if f.ArrayMember && v.isOn(f.UUID) {
 			return fmt.Errorf("%v is a member of an md array: writes to it alone are lost when the array is assembled", f)
 		}
@@ -165,12 +175,12 @@ func (v *Volume) claimed() error {
 	return nil
 }
 
+// isOn reports whether the volume, or what it is made of, is on a physical volume.
 func (v *Volume) isOn(uuid string) bool {
-	return slices.ContainsFunc(v.Group.Physical, func(p *lvm.Physical) bool {
-		return p.UUID == uuid && slices.ContainsFunc(v.Logical.Segments, func(s *lvm.Segment) bool {
-			return slices.ContainsFunc(s.Stripes, func(on lvm.Stripe) bool { return on.On == p.Name })
-		})
-	})
+	if v.on == nil {
+		v.on = v.Group.On(v.Logical)
+	}
+	return slices.ContainsFunc(v.on, func(p *lvm.Physical) bool { return p.UUID == uuid })
 }
 
 // NoSnapshot is the error of a volume that is not a snapshot: it says what it is.
@@ -188,63 +198,6 @@ func (v *Volume) OriginName() string {
 		return ""
 	}
 	return v.InGroup(v.Snapshot.Origin)
-}
-
-// parts are those that the volume is joined from. on is the device that stands for a disk.
-// Of extents on a physical volume that is not there, gone makes the error with which they
-// are read, or stops with it where it is to.
-func (v *Volume) parts(on func(*disk) (*device.Device, error), gone func(from, to uint64, missing error) error) (all []device.Part, err error) {
-	layout, err := v.Group.Layout(v.Logical)
-	if err != nil {
-		return nil, err
-	}
-	for i, l := range layout {
-		segment := v.Logical.Segments[i]
-		there, stripes, missing, err := v.stripes(l, on)
-		if err != nil {
-			return nil, err
-		}
-		if there > 0 {
-			all = append(all, device.Part{Length: there, Chunk: l.Chunk, Stripes: stripes})
-		}
-		if there == l.Length {
-			continue
-		}
-		extent := l.Length / int64(segment.Count)
-		if err := gone(segment.Start+uint64(there/extent), segment.Start+segment.Count-1, missing); err != nil {
-			return nil, err
-		}
-		all = append(all, device.Part{Length: l.Length - there, Stripes: []device.Stripe{{Gone: missing}}})
-	}
-	return all, nil
-}
-
-// stripes are those of a part, and how much of it is there, in bytes: all of it, or where
-// it is linear, up to the end of its physical volume. missing says what is not.
-func (v *Volume) stripes(l lvm.Part, on func(*disk) (*device.Device, error)) (there int64, all []device.Stripe, missing, err error) {
-	need := l.Length / int64(len(l.Places))
-	there = l.Length
-	for _, at := range l.Places {
-		f, gone, err := v.physical(at.On)
-		if err != nil {
-			return 0, nil, nil, err
-		}
-		if gone != nil {
-			return 0, nil, gone, nil
-		}
-		if length := max(0, f.Length-at.Start); length < need {
-			missing = fmt.Errorf("%v is cut off: it has %[3]d bytes of physical volume %[2]s, of the %[4]d from byte %[5]d on", f, at.On.UUID, length, need, at.Start)
-			if there = 0; len(l.Places) == 1 {
-				there = length / lvm.SectorSize * lvm.SectorSize
-			}
-		}
-		d, err := on(diskOf(f))
-		if err != nil {
-			return 0, nil, nil, err
-		}
-		all = append(all, device.Stripe{On: d, Start: f.Start + at.Start})
-	}
-	return there, all, missing, nil
 }
 
 // physical is where a physical volume was found. missing says that it was not.
@@ -284,7 +237,7 @@ func (v *Volume) Open() (*device.Device, error) {
 	if v.Active != nil {
 		return OpenMapping(v.Active)
 	}
-	parts, err := v.parts((*disk).reading, func(from, to uint64, missing error) error {
+	parts, err := v.parts((*disk).reading, toRead, func(from, to uint64, missing error) error {
 		v.Gone = fmt.Errorf("%w: extents %d to %d cannot be read; the rest can", missing, from, to)
 		v.sight.say(v.Name, "%v", v.Gone)
 		return nil
@@ -314,7 +267,7 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 	if err := v.RefuseWriting(); err != nil {
 		return nil, err
 	}
-	parts, err := v.parts((*disk).writable, func(_, _ uint64, missing error) error { return missing })
+	parts, err := v.parts((*disk).writable, toWrite, func(_, _ uint64, missing error) error { return missing })
 	if err != nil {
 		return nil, err
 	}
@@ -367,7 +320,7 @@ func (v *Volume) users(origin *lvm.Logical) (by []string) {
 // place is the volume as a device that is not for reading, but shows where the volume lies, as far
 // as it is there.
 func (v *Volume) place() (*device.Device, error) {
-	parts, err := v.parts((*disk).reading, func(_, _ uint64, _ error) error { return nil })
+	parts, err := v.parts((*disk).reading, toPlace, func(_, _ uint64, _ error) error { return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -377,6 +330,9 @@ func (v *Volume) place() (*device.Device, error) {
 func (d *disk) reading() (*device.Device, error) { return d.Device, nil }
 
 func (d *disk) writable() (*device.Device, error) {
+	if d.fixed != nil {
+		return nil, d.fixed
+	}
 	if d.out == nil {
 		w, err := device.OpenShared(d.Path())
 		if err != nil {

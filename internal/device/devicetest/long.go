@@ -2,6 +2,7 @@ package devicetest
 
 import (
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -11,5 +12,13 @@ func Long(t testing.TB) {
 	t.Helper()
 	if os.Getenv("DMCOW_LONG") == "" {
 		t.Skip("takes long: DMCOW_LONG=1, or make test-all, runs it")
+	}
+}
+
+// LongBut is Long for all cases of a test but some, which show what the others show, too.
+func LongBut(t testing.TB, name string, some ...string) {
+	t.Helper()
+	if !slices.Contains(some, name) {
+		Long(t)
 	}
 }

@@ -1,0 +1,28 @@
+package device
+
+import "io"
+
+// Computed is a device of so many bytes, which content computes from joined devices ([Join]). They are open as
+// long as it is used, and count as what it is on. It can be read, by several goroutines at once, as content must be
+// able to be, and others can be joined from it, but none that is written.
+func Computed(name string, size int64, content io.ReaderAt, of ...*Device) *Device {
+	m := &medium{block: SectorSize, content: content, of: of, aio: newAIO()}
+	for _, d := range of {
+		m.block = max(m.block, d.LogicalBlockSize())
+	}
+	d, err := Join(name, []Part{{Length: size, Stripes: []Stripe{{On: &Device{path: name, medium: m, size: size}}}}})
+	if err != nil {
+		return Nothing() // it has no bytes
+	}
+	return d
+}
+
+// Zeros is a device that reads as zeros.
+func Zeros(name string, size int64) *Device { return Computed(name, size, zeros{}) }
+
+type zeros struct{}
+
+func (zeros) ReadAt(p []byte, _ int64) (int, error) {
+	clear(p)
+	return len(p), nil
+}
