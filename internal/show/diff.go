@@ -28,7 +28,7 @@ func (d *Diff) Write(t *Text) error {
 	if d.Against != "" {
 		head = append(head, [2]string{"against", words.Printable(d.Against)})
 	}
-	t.write(sheet(head, 0), nil)
+	t.sheet(head)
 	switch {
 	case d.Map > 0:
 		t.write("\n"+dump.Map(d.Changes, d.Map, shades[d.Blocks]), nil)
@@ -42,7 +42,7 @@ func (d *Diff) Write(t *Text) error {
 	} else {
 		text += " (--content compares the data)"
 	}
-	t.plain("\n" + text)
+	t.Line("\n%s", text)
 	return t.err
 }
 

@@ -116,8 +116,8 @@ func Step(t *Text, s dump.SteppedRun, dryRun bool) error {
 	if dryRun {
 		verb = "would merge"
 	}
-	t.plain(fmt.Sprintf("%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on",
-		verb, words.Count(s.Chunks, "chunk"), s.OldChunk, s.NewChunk, s.Length, s.Offset))
+	t.Line("%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on",
+		verb, words.Count(s.Chunks, "chunk"), s.OldChunk, s.NewChunk, s.Length, s.Offset)
 	return t.err
 }
 
