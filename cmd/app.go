@@ -79,9 +79,9 @@ func (a *app) told(r result, record any, words string) error {
 	if words == "" {
 		return nil
 	}
-	w := linesTo(a.stdout)
-	w.line("%s", words)
-	return w.err
+	t := a.text()
+	t.Line("%s", words)
+	return t.Err()
 }
 
 // made says that a file was written, or a device, and how much it holds.

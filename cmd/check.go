@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"dmcow/check"
 	"dmcow/dump"
+	"dmcow/format"
+	"dmcow/internal/show"
 	"dmcow/snapshot"
 	"dmcow/store/look"
 )
@@ -20,28 +21,6 @@ type checkCmd struct {
 	ListRules bool   `help:"Print the rules, without a device."`
 	theOrigin `embed:""`
 	section   `embed:""`
-}
-
-// ruleNames are the rules' names by severity, for the help.
-func ruleNames() string {
-	names := map[check.Severity][]string{}
-	for _, r := range check.Rules() {
-		names[r.Severity] = append(names[r.Severity], r.Name)
-	}
-	var b strings.Builder
-	for _, s := range []check.Severity{check.Error, check.Warning, check.Info} {
-		const width = 64
-		line := fmt.Sprintf("  %-8s", s)
-		for _, name := range names[s] {
-			if len(line)+len(name) > width {
-				b.WriteString(line + "\n")
-				line = fmt.Sprintf("  %-8s", "")
-			}
-			line += " " + name
-		}
-		b.WriteString(line + "\n")
-	}
-	return b.String()
 }
 
 // Validate tells wrong use that single flags do not show.
@@ -67,7 +46,7 @@ func (c *checkCmd) Validate() error {
 
 func (c *checkCmd) Run(a *app) error {
 	if c.ListRules {
-		return a.listRules()
+		return show.Rules(a.text())
 	}
 	names := slices.Clone(c.COW)
 	slices.Sort(names)
@@ -116,19 +95,19 @@ func (s *checks) add(p path) error {
 	if x.Report.Outcome() == check.Damaged {
 		a.status |= a.outcomes.damaged
 	}
-	v := checked{app: a, flags: c, Checked: x}
+	v := &show.Check{Checked: x, Names: c.names(a, x.COW), All: c.All}
 	switch {
 	case c.Quiet:
 		return nil
 	case c.Output == "json":
-		return s.json.Add(a.stdout, dump.Check{Device: x.COW.Text, Report: &x.Report, Each: x.Each, Remedy: v.remedy})
+		return s.json.Add(a.stdout, dump.Check{Device: x.COW.Text, Report: &x.Report, Each: x.Each, Remedy: v.Remedy})
 	}
-	w := linesTo(a.stdout)
+	t := a.text()
 	if s.long {
-		w.line("")
+		t.Line("")
 	}
-	err = v.human(w)
-	s.long = w.n > 1
+	err = v.Write(t)
+	s.long = t.Lines() > 1
 	return err
 }
 
@@ -139,13 +118,22 @@ func (s *checks) end() error {
 	return s.json.End(s.app.stdout)
 }
 
-func (a *app) listRules() error {
-	w := linesTo(a.stdout)
-	for _, r := range check.Rules() {
-		w.line("%s (%s)\n  when:   %s\n  kernel: %s", r.Name, r.Severity, r.When, r.Kernel)
-		if r.Repair != "" {
-			w.line("  repair: %s", a.remedy(check.Finding{Rule: r}, "COW", " --origin ORIGIN"))
-		}
+// names are the store and the flag that names its origin, as they were given.
+func (c *checkCmd) names(a *app, cow *snapshot.COW) show.Names {
+	n := show.Names{Store: a.again(cow.Text), Origin: show.AnyOrigin}
+	if at := cow.Part.Offset; at != 0 {
+		n.Store += fmt.Sprintf(" --offset %ds", at.Sectors())
 	}
-	return w.err
+	if size := cow.Part.Size; size != nil {
+		n.Store += fmt.Sprintf(" --size %ds", size.Sectors())
+	}
+	switch {
+	case c.Origin != "":
+		n.Origin = originFlag(string(c.Origin))
+	case c.OriginSize != nil:
+		n.Origin = fmt.Sprintf(" --origin-size %ds", format.Bytes(*c.OriginSize).Sectors())
+	case snapshot.IsVolume(cow.Text):
+		n.Origin = ""
+	}
+	return n
 }

@@ -14,6 +14,7 @@ import (
 	"dmcow/dump"
 	"dmcow/internal/early"
 	"dmcow/internal/process"
+	"dmcow/internal/show"
 	"dmcow/internal/stdio"
 	"dmcow/internal/version"
 )
@@ -164,7 +165,7 @@ func addManual(k *kong.Kong) error {
 	for _, command := range k.Model.Children {
 		command.Detail = manual.Help(command.Name)
 		if strings.Contains(command.Detail, "{rules}") {
-			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", ruleNames())
+			command.Detail = strings.ReplaceAll(command.Detail, "{rules}", show.RuleNames())
 		}
 	}
 	return nil

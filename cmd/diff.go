@@ -7,6 +7,7 @@ import (
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/show"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/view"
@@ -62,7 +63,8 @@ func (c *diffCmd) Run(a *app) error {
 	if err := writeUncertain(list, n); err != nil {
 		return err
 	}
-	d := &difference{app: a, flags: c, name: n.COW.Text, of: n, changes: n.View.Changes()}
+	d := &difference{app: a, flags: c, of: n, Diff: show.Diff{Summary: c.Summary, Blocks: hasBlocks()}}
+	d.Diff.Diff = dump.Diff{Device: n.COW.Text, State: n.COW.Identity.State.String(), Origin: n.Origin.Text, Changes: n.View.Changes(), Content: c.Content}
 	all, other := []*snapshot.Snapshot{n}, n.View.Origin()
 	if c.Against != "" {
 		t, err := c.openSibling(open, n)
@@ -71,7 +73,7 @@ func (c *diffCmd) Run(a *app) error {
 		}
 		defer t.Close()
 		all = append(all, t)
-		d.changes, d.against, other = view.ChangesBetween(n.View, t.View), t.COW.Text, t.View
+		d.Changes, d.Against, other = view.ChangesBetween(n.View, t.View), t.COW.Text, t.View
 	}
 	picture, err := c.output(a, n)
 	if err != nil {
@@ -113,45 +115,39 @@ func (c *diffCmd) openSibling(open func(snapshot.ViewRequest) (*snapshot.Snapsho
 
 // difference is what a diff has found.
 type difference struct {
-	app     *app
-	flags   *diffCmd
-	name    string
-	of      *snapshot.Snapshot
-	changes *view.Changes
-	against string // the other snapshot; empty for the origin
-	equal   uint64 // chunks that were left out
+	app   *app
+	flags *diffCmd
+	of    *snapshot.Snapshot
+	show.Diff
 }
 
 func (d *difference) compare(other io.ReaderAt) error {
-	p := d.app.newProgress(d.name, string(snapshot.Bytes), uint64(d.changes.Bytes()))
+	p := d.app.newProgress(d.Device, string(snapshot.Bytes), uint64(d.Changes.Bytes()))
 	defer p.End()
-	changes, r, err := d.changes.Compare(d.of.View, other, func(b format.Bytes) error { return p.Visit(uint64(b)) })
+	changes, r, err := d.Changes.Compare(d.of.View, other, func(b format.Bytes) error { return p.Visit(uint64(b)) })
 	p.End()
 	if err != nil {
-		return interruptedBy(d.name, err)
+		return interruptedBy(d.Device, err)
 	}
 	if r.Unread > 0 {
 		d.app.fail(d.of.Failed(fmt.Errorf("%w; %s could not be compared, and count as different", r.Failure, words.Count(r.Unread, "chunk"))))
 	}
-	d.changes, d.equal = changes, r.Equal
+	d.Changes, d.Equal = changes, r.Equal
 	return nil
 }
 
 func (d *difference) write() error {
-	if d.flags.SVG == "-" {
+	switch {
+	case d.flags.SVG == "-":
 		return nil
+	case d.flags.Output == "csv":
+		return dump.DiffCSV(d.app.stdout, d.Diff.Diff)
+	case d.flags.Output == "json":
+		return dump.DiffJSON(d.app.stdout, d.Diff.Diff, d.flags.Summary)
+	case d.flags.Map:
+		d.Map = d.app.mapColumns()
 	}
-	x := dump.Diff{
-		Device: d.name, State: d.of.COW.Identity.State.String(), Origin: d.of.Origin.Text, Against: d.against,
-		Changes: d.changes, Content: d.flags.Content, Equal: d.equal,
-	}
-	switch d.flags.Output {
-	case "csv":
-		return dump.DiffCSV(d.app.stdout, x)
-	case "json":
-		return dump.DiffJSON(d.app.stdout, x, d.flags.Summary)
-	}
-	return d.human()
+	return d.Write(d.app.text())
 }
 
 // output is the file for the picture, if there is to be one. The error is the refusal of
@@ -171,7 +167,7 @@ func (d *difference) draw(o *snapshot.Output) error {
 	if o == nil {
 		return nil
 	}
-	text := []byte(d.picture())
+	text := []byte(d.Picture())
 	defer o.Close()
 	if err := o.Open(int64(len(text))); err != nil {
 		return err
@@ -180,9 +176,4 @@ func (d *difference) draw(o *snapshot.Output) error {
 		return err
 	}
 	return o.Finish()
-}
-
-// share is how much of the origin differs, in per cent.
-func (d *difference) share(bytes format.Bytes) float64 {
-	return 100 * float64(bytes) / float64(max(d.changes.Size, 1))
 }

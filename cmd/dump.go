@@ -2,13 +2,11 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
-	"strconv"
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/show"
 	"dmcow/internal/units"
-	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
 )
@@ -47,7 +45,7 @@ func (c *dumpCmd) Run(a *app) error {
 	}
 	a.conclude(w.Text, w, s)
 	if c.Output == dump.CSV && (s.State() == look.Invalid || s.State() == look.Uninitialized) {
-		a.say(w.Text, "%s", describe(s)) // rows do not tell
+		a.say(w.Text, "%s", show.Describe(s)) // rows do not tell
 	}
 	if last := s.Usage.End.Area; c.Area != nil && s.Complete() && uint64(*c.Area) > uint64(last) && !c.Stale {
 		a.say(w.Text, "the list has no area %d: it ends in area %d", *c.Area, last)
@@ -70,7 +68,7 @@ func (c *dumpCmd) write(a *app, session *snapshot.Session, w *snapshot.COW) (loo
 		if err != nil || s.Identity.State == look.Foreign && earlier.IsZero() {
 			return s, err // there is no store to show
 		}
-		if err := a.sheet(append(a.summary(w, s), [2]string{})); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
+		if err := show.Head(a.text(), w, s); err != nil || w.Identity.Geometry.IsZero() && earlier.IsZero() {
 			return s, err
 		}
 	}
@@ -101,28 +99,4 @@ func (c *dumpCmd) selection() dump.Selection {
 		s.Area = new(format.AreaIndex(*c.Area))
 	}
 	return s
-}
-
-// summary is what there is to say of a store before its exceptions.
-func (a *app) summary(c *snapshot.COW, s look.Survey) [][2]string {
-	rows := [][2]string{
-		{"device", words.Printable(c.Text) + ", " + words.Sectors(c.Size().Sectors())},
-		{"state", a.paintState(s.State(), describe(s))},
-	}
-	u := s.Usage
-	if g := u.Geometry; !g.IsZero() {
-		rows = append(rows, [2]string{"chunk size", words.Sectors(g.ChunkSectors())})
-	}
-	switch exceptions := strconv.FormatUint(u.End.Exceptions, 10); {
-	case c.Identity.Geometry.IsZero():
-	case !s.Complete():
-		rows = append(rows, [2]string{"exceptions", exceptions + " can be read"})
-	case u.End.Beyond != nil:
-		rows = append(rows, [2]string{"exceptions", exceptions})
-	default:
-		rows = append(rows,
-			[2]string{"areas", strconv.FormatUint(u.Areas(), 10)},
-			[2]string{"exceptions", fmt.Sprintf("%s, the store is %.2f%% full", exceptions, u.Percent())})
-	}
-	return append(rows, users(c)...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"dmcow/internal/record"
+	"dmcow/internal/show"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
@@ -84,23 +85,12 @@ func (c *exportCmd) Run(a *app) error {
 	if err := p.Do(slices.Collect(maps.Values(sums))...); err != nil {
 		return err
 	}
-	c.report(a, p, time.Since(start))
+	a.say(p.Output.Name, "%s", show.Exported(p, time.Since(start)))
 	a.evidence.Digests = record.Exported(p, false, sums).Digests
 	if c.isJSON() {
 		return a.told(c.result, record.Exported(p, c.DryRun, sums), "")
 	}
 	return c.printSums(a, p.Output, sums)
-}
-
-// report says what was done, and how fast.
-func (c *exportCmd) report(a *app, p *snapshot.Export, took time.Duration) {
-	size := p.Snapshot.View.Size()
-	rate := words.Size(int64(float64(size) / max(took.Seconds(), 0.001)))
-	text := fmt.Sprintf("exported %s: %s in %.1f s (%s/s)", words.Printable(p.Snapshot.COW.Text), words.Size(size), took.Seconds(), rate)
-	if p.Output.Holes > 0 {
-		text += fmt.Sprintf(", %s of it holes", words.Size(p.Output.Holes))
-	}
-	a.say(p.Output.Name, "%s", text)
 }
 
 // printSums prints digests, as sha256sum does; where the image went to standard output, on standard error.
@@ -109,11 +99,13 @@ func (c *exportCmd) printSums(a *app, o *snapshot.Output, sums map[string]hash.H
 	if o.Name == "-" {
 		w = a.stderr
 	}
-	text := &lines{w: w} // not wrapped: programs read it
 	for i, name := range c.Hash {
-		if !slices.Contains(c.Hash[:i], name) {
-			text.line("%x  %s", sums[name].Sum(nil), words.Printable(o.Name))
+		if slices.Contains(c.Hash[:i], name) {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%x  %s\n", sums[name].Sum(nil), words.Printable(o.Name)); err != nil {
+			return err
 		}
 	}
-	return text.err
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"dmcow/internal/show"
 	"dmcow/internal/words"
 )
 
@@ -16,7 +17,7 @@ const unwrapped = 1 << 16
 
 // printHelp prints the help as wide as the terminal, and into a pipe without breaking a line.
 func printHelp(o kong.HelpOptions, ctx *kong.Context) error {
-	columns := linesTo(ctx.Stdout).columns
+	columns := show.Columns(ctx.Stdout)
 	width := unwrapped
 	if columns > 0 {
 		width = columns

@@ -13,14 +13,14 @@ import (
 	"dmcow/check"
 )
 
-// layers is what each package of the program may import of the project, and of
-// others. Imports run downwards, and each thing is known in one place: the
-// command line in cmd, what is safe in snapshot, the operating system in internal/device and internal/inuse, and where
-// LVM has its configuration in internal/volume.
+// layers is what each package of the program may import of the project, and of others. Imports run downwards, and each
+// thing is known in one place: the command line in cmd, what text for people looks like in internal/show, what is safe
+// in snapshot, the operating system in internal/device and internal/inuse, and where LVM has its configuration in
+// internal/volume.
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                       {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd/manual":            {},
-	"dmcow/cmd":                   {own: []string{"dmcow/cmd/manual", "dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/argline", "dmcow/internal/device", "dmcow/internal/dmtable", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/volume", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "github.com/fatih/color", "github.com/olekukonko/tablewriter", "golang.org/x/term"}},
+	"dmcow/cmd":                   {own: []string{"dmcow/cmd/manual", "dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/internal/argline", "dmcow/internal/dmtable", "dmcow/internal/early", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/show", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
 	"dmcow/snapshot":              {own: []string{"dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/signature", "dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
 	"dmcow/check":                 {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/repair":                {own: []string{"dmcow/store/look", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
@@ -41,6 +41,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/raw":          {},
 	"dmcow/internal/runlog":       {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/record":       {own: []string{"dmcow/dump", "dmcow/snapshot", "dmcow/store/merge"}},
+	"dmcow/internal/show":         {own: []string{"dmcow/snapshot", "dmcow/dump", "dmcow/repair", "dmcow/check", "dmcow/store/look", "dmcow/store/merge", "dmcow/format", "dmcow/internal/words"}, others: []string{"github.com/fatih/color", "github.com/olekukonko/tablewriter"}},
 	"dmcow/internal/memory":       {others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/units":        {own: []string{"dmcow/format"}},
 	"dmcow/internal/process":      {},
@@ -142,7 +143,7 @@ func TestRulesByProperty(t *testing.T) {
 			names[r.Name] = true
 		}
 	}
-	dirs := []string{".", "../snapshot", "../repair", "../view", "../store", "../store/merge", "../store/look", "../store/create", "../store/save", "../store/undo", "../dump", "../internal/volume"}
+	dirs := []string{".", "../snapshot", "../repair", "../view", "../store", "../store/merge", "../store/look", "../store/create", "../store/save", "../store/undo", "../dump", "../internal/show", "../internal/volume"}
 	for _, dir := range dirs {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {

@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"time"
 
 	"dmcow/dump"
 	"dmcow/internal/record"
+	"dmcow/internal/show"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
-	"dmcow/store/look"
 )
 
 type listCmd struct {
@@ -52,15 +51,7 @@ func (c *listCmd) Run(a *app) error {
 		a.say("list", "no COW store found")
 		return nil
 	}
-	return a.rows(listHead, func(cells int) [][]string { return a.listRows(i.All, cells) })
-}
-
-// when is a moment for people, by their clock.
-func when(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.Local().Format("2006-01-02 15:04")
+	return show.List(a.text(), i.All)
 }
 
 // unseen says why no block device was looked at: a list of nothing would say too much then.
@@ -89,36 +80,4 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 	for _, err := range i.Copies {
 		a.say("list", "%v; another copy is whole", err)
 	}
-}
-
-var listHead = []column{
-	{Head: "name"}, {Head: "state"}, {Head: "active"}, {Head: "full"}, {Head: "size", Right: true}, {Head: "chunk", Right: true}, {Head: "origin"}, {Head: "created"},
-}
-
-func (a *app) listRows(all []*snapshot.Listed, cells int) (rows [][]string) {
-	for i, u := range record.Listed(all) {
-		l := all[i]
-		row := []string{words.Printable(l.Name), "cannot be read", "no", "-", "-", "-", words.Printable(l.Origin), when(l.Created())}
-		if u.Active {
-			row[2] = "yes"
-		}
-		if u.TotalSectors != nil {
-			row[4] = words.Size(*u.TotalSectors * 512)
-		}
-		if u.ChunkSectors != nil {
-			row[5] = words.Size(uint64(*u.ChunkSectors) * 512)
-		}
-		if l.COW != nil {
-			state := l.Survey.State()
-			row[1] = a.paintState(state, state.String())
-			if l.Survey.Complete() && state != look.Damaged {
-				row[3] = a.bar(l.Used(), cells, inTable)
-			}
-		}
-		if l.Merging {
-			row[1] += ", merging"
-		}
-		rows = append(rows, row)
-	}
-	return rows
 }

@@ -1,12 +1,15 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"dmcow/internal/show"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
+	"dmcow/store/look"
 )
 
 // ended is the exit status of what ended with a code.
@@ -88,7 +91,7 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 	name := a.again(device)
 	switch x.Do {
 	case snapshot.Mend:
-		return a.remedy(*x.Finding, name, originFlag(x.Origin))
+		return show.Names{Store: name, Origin: originFlag(x.Origin)}.Remedy(*x.Finding)
 	case snapshot.Extend:
 		return fmt.Sprintf("extend it: lvextend -L%ds %s", x.Sectors, x.Name)
 	case snapshot.GiveUp:
@@ -142,4 +145,28 @@ func asPath(name string) string {
 		name = "./" + name
 	}
 	return words.Shell(name)
+}
+
+// conclude tells what is wrong with a store, and adds the status for what it is.
+func (a *app) conclude(name string, c *snapshot.COW, s look.Survey) {
+	a.tell()
+	for i, fault := range s.Faults() {
+		a.say(name, "%s", fault)
+		if i == 0 {
+			a.tellHints(a.hints(c.Text, c.Remedies)...)
+		}
+	}
+	if err := s.Unreadable(); err != nil {
+		a.fail(&snapshot.Refusal{Device: name, Code: snapshot.Unreadable, Err: err})
+	}
+	// A store can be both damaged and marked invalid.
+	a.status |= a.ended(snapshot.CodeOf(s.Identity.State)) | a.ended(snapshot.CodeOf(s.State()))
+}
+
+// interruptedBy makes a refusal of an interruption, and passes other errors on.
+func interruptedBy(name string, err error) error {
+	if errors.Is(err, snapshot.ErrInterrupted) {
+		return &snapshot.Refusal{Device: name, Code: snapshot.Interrupted, Err: err}
+	}
+	return err
 }

@@ -3,10 +3,12 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"dmcow/check"
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/show"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/repair"
@@ -90,7 +92,8 @@ func (c *repairCmd) Run(a *app) error {
 	defer p.Close()
 	a.found(p.COW.Text, &p.Plan.Before)
 	m := &repairing{app: a, flags: c, repair: p, name: p.COW.Text}
-	if err := m.show(); err != nil {
+	planned := show.Repair{Plan: p.Plan, Device: m.name, Relisted: c.Header != nil, Verbose: a.flags.Verbose}
+	if err := planned.Write(m.text()); err != nil {
 		return err
 	}
 	switch {
@@ -171,27 +174,31 @@ func (m *repairing) apply() error {
 	return m.conclude(done)
 }
 
+// text is where the words go: to standard error, where standard output has something else.
+func (m *repairing) text() *show.Text {
+	switch {
+	case m.flags.CopyTo == "-":
+		return show.On(m.app.stderr, m.app.takesColours())
+	case m.flags.isJSON():
+		return show.On(io.Discard, false)
+	}
+	return m.app.text()
+}
+
 // conclude says what has come of the repair.
 func (m *repairing) conclude(done snapshot.Repaired) error {
-	a, lost := m.app, ""
+	a := m.app
 	if a.status |= m.left(&done.Report); done.Faults > 0 {
 		a.status |= statusMended
 	}
 	if done.Loses {
 		a.status |= statusDamaged
-		lost = ", which may have lost data"
 	}
 	if m.flags.CopyTo != "" && m.flags.CopyTo != "-" {
 		a.made(done.Written, "a copy", m.repair.COW.Size())
 	}
-	w := m.text()
-	if done.Faults > 0 {
-		w.line("%s: repaired %s%s; now %s", words.Printable(done.Written), words.Count(done.Faults, "finding"), lost, a.headline(&done.Report))
-	} else {
-		w.line("%s: a copy; nothing to repair; %s", words.Printable(done.Written), a.headline(&done.Report))
-	}
-	if w.err != nil {
-		return w.err
+	if err := show.Repaired(m.text(), done); err != nil {
+		return err
 	}
 	if done.Report.Outcome() == check.Invalid {
 		a.say(done.Written, "the snapshot is marked invalid")

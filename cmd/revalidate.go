@@ -1,11 +1,11 @@
 package cmd
 
 import (
-	"io"
 	"os"
 
 	"dmcow/dump"
 	"dmcow/format"
+	"dmcow/internal/show"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -35,7 +35,7 @@ func (c *revalidateCmd) Run(a *app) error {
 		a.say(name, "already marked valid: nothing to do")
 		return a.told(c.result, record, "")
 	}
-	if err := a.tellCost(a.words(c.result), name, p.Usage); err != nil {
+	if err := show.Cost(a.words(c.result), name, p.Usage); err != nil {
 		return err
 	}
 	if c.DryRun && !c.Unchanged {
@@ -63,10 +63,10 @@ func (c *revalidateCmd) Run(a *app) error {
 // preview says what it takes to do what was only looked at. Its status is of a command that was refused for that.
 func (a *app) preview(name string) error {
 	a.status |= statusFailed
-	w := linesTo(a.stdout)
-	w.line("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost", words.Printable(name))
+	t := a.text()
+	t.Line("%s: would mark the snapshot valid, if you know that the origin was not written after it was lost", words.Printable(name))
 	a.tellHints("--assume-origin-unchanged, if you know that it was not")
-	return w.err
+	return t.Err()
 }
 
 // tellMarked says what was done, how it is undone, and what comes next.
@@ -83,8 +83,15 @@ func (a *app) tellMarked(name, undo string, u look.Usage) {
 // tellUndo says how what was written to a device is taken back.
 func (a *app) tellUndo(name, undo string) {
 	if undo != "" {
-		a.made(undo, "an undo log", format.Bytes(undoOf(undo).Bytes))
+		a.madeUndo(undo)
 		a.say(name, "dmcow merge %s --into %s undoes this", asPath(undo), a.again(name))
+	}
+}
+
+// madeUndo says that an undo log was written, if one was.
+func (a *app) madeUndo(name string) {
+	if name != "" {
+		a.made(name, "an undo log", format.Bytes(undoOf(name).Bytes))
 	}
 }
 
@@ -95,24 +102,4 @@ func undoOf(name string) dump.Undo {
 		u.Bytes = uint64(info.Size())
 	}
 	return u
-}
-
-// tellCost tells, from what there is to see, what it may cost to take the snapshot back.
-func (a *app) tellCost(to io.Writer, name string, u look.Usage) error {
-	w := linesTo(to)
-	w.line("%s: invalid: %s in %s, the store is %.2f%% full", words.Printable(name),
-		words.Count(u.End.Exceptions, "exception"), words.Count(u.Areas(), "area"), u.Percent())
-	if free := u.Free(); free == 0 {
-		enough := u.Enough(1)
-		w.line("  The store is full: most likely a write found no room, and the kernel dropped the snapshot. "+
-			"The next new chunk would drop it again: first grow the device by at least %s, to %d sectors (lvextend; truncate for an image file).",
-			words.Count(uint64(enough-u.Total()), "sector"), enough)
-	} else {
-		w.line("  The list has room for %s. Chunks that were being copied when the snapshot was lost are not in the list. "+
-			"Possible causes: these chunks filled it, the device was grown later, a read or write of it failed, "+
-			"or the snapshot was marked invalid on purpose, as a merge does with one that it gives up.", words.Count(free, "more exception"))
-	}
-	w.line("  The snapshot has no copy of origin chunks that were first written after it was lost: there it would show the new data. " +
-		"Nothing on the COW device shows whether there are any; dmcow-recovery(7) says when there are none.")
-	return w.err
 }

@@ -2,16 +2,19 @@ package cmd
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/term"
 
 	"dmcow/dump"
+	"dmcow/internal/show"
 	"dmcow/internal/stdio"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -134,12 +137,34 @@ func (a *app) answer() string {
 	}
 }
 
-// words is where words go: to standard error, where standard output has an object.
-func (a *app) words(r result) io.Writer {
+// text is text for people on standard output.
+func (a *app) text() *show.Text { return show.On(a.stdout, a.takesColours()) }
+
+// words are where words go: to standard error, where standard output has an object.
+func (a *app) words(r result) *show.Text {
 	if r.isJSON() {
-		return a.stderr
+		return show.On(a.stderr, false)
 	}
-	return a.stdout
+	return a.text()
+}
+
+// mapColumns is how wide a map is: as the terminal, as COLUMNS says, or as most terminals are.
+func (a *app) mapColumns() int {
+	if f := a.stdout.File(); f != nil {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			return w
+		}
+	}
+	if w, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && w > 0 {
+		return w
+	}
+	return 80
+}
+
+// hasBlocks reports whether the terminal shows more than ASCII.
+func hasBlocks() bool {
+	locale := strings.ToLower(cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG")))
+	return strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
 }
 
 // over says what is written over, to begin a question with; it is empty for nothing.

@@ -8,6 +8,7 @@ import (
 	"dmcow/dump"
 	"dmcow/internal/dmtable"
 	"dmcow/internal/record"
+	"dmcow/internal/show"
 	"dmcow/internal/units"
 	"dmcow/snapshot"
 	"dmcow/store/look"
@@ -78,7 +79,7 @@ func (c *usageCmd) Run(a *app) error {
 		}
 		a.conclude(u.COW.Text, u.COW, u.Survey)
 		if u.Survey.Identity.Leftover && u.Survey.State() == look.Uninitialized {
-			a.say(u.COW.Text, "%s", describe(u.Survey))
+			a.say(u.COW.Text, "%s", show.Describe(u.Survey))
 		}
 		if err := u.Unread(); err != nil {
 			unread = append(unread, dump.Monitored{Name: string(p), Err: err})
@@ -104,9 +105,9 @@ func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) 
 		}
 		return dump.UsagePrometheus(a.stdout, a.usageRecords(readable), names)
 	case len(c.COW) > 1:
-		return a.rows(usageHead, func(cells int) [][]string { return a.usageRows(all, cells) })
+		return show.Stores(a.text(), all)
 	case len(all) == 1:
-		return a.sheet(a.usageSheet(all[0]))
+		return show.Store(a.text(), all[0], a.session.Created(all[0]))
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func (c *usageCmd) tables(a *app, all []*snapshot.Used) error {
 	for _, u := range all {
 		text, why := "", u.Unfit()
 		if u.Survey.State() != look.Valid {
-			why = describe(u.Survey)
+			why = show.Describe(u.Survey)
 		}
 		if why == "" {
 			of := dmtable.Tables

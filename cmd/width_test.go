@@ -54,7 +54,7 @@ func TestWidths(t *testing.T) {
 		{"check", "--origin", "origin", long}, {"check", "wiped"}, {"check", "lost"}, {"dump", "wiped"},
 		{"usage", "--origin", "origin", "sound"}, {"usage", "sound", "lost", long}, {"list", "--pv", "disk.img"},
 		{"repair", "--dry-run", long}, {"revalidate", "--dry-run", "lost"}, {"merge", "--into", "origin", long}, {"merge", "--into", "origin", "lost", "--yes"},
-		{"dump", "--nothing", "sound"},
+		{"diff", "--origin", "origin", "sound"}, {"merge-step", "--dry-run", "--steps", "9", "--into", "origin", "sound"}, {"dump", "--nothing", "sound"},
 	} {
 		piped := exec.Command("dmcow", args...)
 		piped.Dir = dir

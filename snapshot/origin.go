@@ -68,6 +68,13 @@ func (o *Origin) checkTarget() error {
 	return nil
 }
 
+// IsServed reports whether the kernel serves the device as the origin of snapshots: what is written to it, active
+// snapshots keep.
+func (o *Origin) IsServed() bool {
+	t, ok := o.Device.Target()
+	return ok && t.Type == "snapshot-origin"
+}
+
 // checkSize refuses an origin that is not as large as LVM says the snapshot's is.
 func (o *Origin) checkSize(c *COW, remedies ...Deed) error {
 	v := c.Volume

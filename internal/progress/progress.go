@@ -20,7 +20,7 @@ const patience = time.Second
 // Teller is who is told.
 type Teller struct {
 	Bar         io.Writer // a terminal that takes a bar; nil for none
-	Say         func(about, format string, args ...any)
+	Say         words.Say
 	Every       time.Duration    // how often a line is written without being asked for; 0 for never
 	Tick        <-chan os.Signal // asks for a line
 	Context     context.Context  // done when the work is to end

@@ -193,7 +193,7 @@ func (t *tree) stripes(p lvm.Part) (there int64, all []device.Stripe, missing, e
 			return 0, nil, gone, nil
 		}
 		if length := max(0, f.Length-at.Start); length < need {
-			missing = fmt.Errorf("%v is cut off: it has %[3]d bytes of physical volume %[2]s, of the %[4]d from byte %[5]d on", f, at.On.UUID, length, need, at.Start)
+			missing = fmt.Errorf("%v is cut short: from byte %[5]d on, it has %[3]d of the %[4]d bytes of physical volume %[2]s", f, at.On.UUID, length, need, at.Start)
 			if there = 0; len(p.Places) == 1 {
 				there = length / lvm.SectorSize * lvm.SectorSize
 			}

@@ -72,3 +72,6 @@ func Bytes[N ~int64 | ~uint64](n N) string {
 func Sectors[N ~int64 | ~uint64](n N) string {
 	return fmt.Sprintf("%s (%s)", Size(uint64(n)*512), Count(uint64(n), "sector"))
 }
+
+// Say writes a message about a device or a file.
+type Say func(about, format string, args ...any)

@@ -58,14 +58,6 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestSheet: what is long goes on under its beginning.
-func TestSheet(t *testing.T) {
-	got := Sheet([][2]string{{"state", "a store that goes on"}, {"size", "1 MiB"}}, 16)
-	if want := "state  a store\n       that goes\n       on\nsize   1 MiB\n"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 // TestColumns: text is as wide as the terminal, within reason.
 func TestColumns(t *testing.T) {
 	for terminal, want := range map[int]int{0: 0, -1: 0, 20: 60, 60: 60, 100: 100, 400: 200} {

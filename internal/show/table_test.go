@@ -1,4 +1,4 @@
-package cmd
+package show
 
 import "testing"
 
@@ -16,5 +16,13 @@ func TestTable(t *testing.T) {
 		if got, err := fitted(head, rows, width); err != nil || got != want {
 			t.Errorf("%d: %v\n%s, want\n%s", width, err, got, want)
 		}
+	}
+}
+
+// TestSheet: what is long goes on under its beginning.
+func TestSheet(t *testing.T) {
+	got := sheet([][2]string{{"state", "a store that goes on"}, {"size", "1 MiB"}}, 16)
+	if want := "state  a store\n       that goes\n       on\nsize   1 MiB\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

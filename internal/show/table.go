@@ -1,4 +1,4 @@
-package cmd
+package show
 
 import (
 	"slices"
@@ -17,13 +17,15 @@ type column struct {
 	Right bool // its cells end in one line, as numbers should
 }
 
-// rows writes a table, of rows with bars of so many cells.
-func (a *app) rows(head []column, of func(cells int) [][]string) error {
-	text, err := fitted(head, of, a.stdout.Width())
-	if err != nil {
-		return err
-	}
-	return a.print("%s", text)
+// table writes a table: a row for each of some things, with bars of so many cells.
+func table[T any](t *Text, head []column, all []T, row func(x T, cells int) []string) error {
+	t.write(fitted(head, func(cells int) (rows [][]string) {
+		for _, x := range all {
+			rows = append(rows, row(x, cells))
+		}
+		return rows
+	}, t.columns))
+	return t.err
 }
 
 // fitted is a table for a terminal of a width, 0 for any. Where that is too narrow, it goes without bars, and where that does not help,
@@ -31,7 +33,7 @@ func (a *app) rows(head []column, of func(cells int) [][]string) error {
 // others is left out.
 func fitted(head []column, of func(cells int) [][]string, width int) (string, error) {
 	for _, cells := range []int{10, 0} {
-		text, err := table(used(head, of(cells)))
+		text, err := drawn(used(head, of(cells)))
 		if err != nil || width == 0 || widest(text) <= width {
 			return text, err
 		}
@@ -44,7 +46,7 @@ func fitted(head []column, of func(cells int) [][]string, width int) (string, er
 				pairs = append(pairs, [2]string{c.Head, strings.TrimLeft(row[i], " ")})
 			}
 		}
-		all = append(all, words.Sheet(pairs, width))
+		all = append(all, sheet(pairs, width))
 	}
 	return strings.Join(all, "\n"), nil
 }
@@ -72,8 +74,8 @@ func widest(text string) (n int) {
 	return n
 }
 
-// table is rows under a head. It has no lines to be drawn: it is read on the consoles of rescue systems, too.
-func table(head []column, rows [][]string) (string, error) {
+// drawn is rows under a head. It has no lines to be drawn: it is read on the consoles of rescue systems, too.
+func drawn(head []column, rows [][]string) (string, error) {
 	var names []string
 	for i, c := range head {
 		names = append(names, c.Head)

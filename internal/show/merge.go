@@ -1,0 +1,187 @@
+package show
+
+import (
+	"fmt"
+	"time"
+
+	"dmcow/dump"
+	"dmcow/format"
+	"dmcow/internal/words"
+	"dmcow/snapshot"
+	"dmcow/store/look"
+	"dmcow/store/merge"
+)
+
+// Merge is a merge that is planned, or was done.
+type Merge struct {
+	*snapshot.Merge
+	Keeps bool   // the list is left as it is
+	Steps uint64 // runs that are merged at most; 0 for all
+	Undo  string // the undo log; empty for none
+	Back  string // the command line that undoes the merge with it
+}
+
+// NothingToMerge is what is to be said of an empty store.
+const NothingToMerge = "the store is empty: nothing to merge"
+
+// Facts are what has to be known before a merge: what stays in the store, what is cleared without being merged, and
+// what the origin bears. That stands in the question, too, for who is asked.
+func (m *Merge) Facts(say words.Say, asked bool) {
+	if n := m.Hidden; n > 0 && !m.Keeps {
+		say(m.COW.Text, "%s behind the end of the list, left by a torn commit and without effect, will be cleared", words.Count(n, "slot"))
+	}
+	if n := m.Beyond; n > 0 {
+		say(m.COW.Text, "%s past the end of the snapshot will be left in the store", words.Count(n, "exception"))
+	}
+	if bears := m.bears(); bears != "" && !asked {
+		say(m.Origin.Text, "%s", bears)
+	}
+}
+
+// bears says what the origin bears; it is empty for nothing.
+func (m *Merge) bears() string {
+	switch {
+	case m.Replaced != "":
+		return fmt.Sprintf("the merge removes or replaces its %s", m.Replaced)
+	case m.Bears != "":
+		return "it holds " + m.Bears
+	}
+	return ""
+}
+
+// Announce says what will be written to what, and what that means for others.
+func (m *Merge) Announce(say words.Say) {
+	what, cow, into := m.what(), words.Printable(m.COW.Text), m.Origin.Text
+	others := "Other snapshots of this origin, which dmcow cannot see from here, lose what they kept"
+	if m.Origin.IsServed() {
+		others = "Its other snapshots keep their data if they are active, as with any write to this device, and else lose it"
+	}
+	switch {
+	case m.IsUndo:
+		say(into, "%s will be what it was before the change that %s recorded", what, cow)
+	case m.Seen:
+		say(into, "%s will be replaced by the data of the snapshot %s; the file system gets its old UUID back", what, cow)
+	default:
+		say(into, "%s will be replaced by the data of the snapshot on %s. %s; the file system gets its old UUID back", what, cow, others)
+	}
+	for _, o := range m.Siblings {
+		switch name := o.COW.Text; {
+		case o.Lost && o.COW.Identity.State == look.Damaged:
+			say(name, "given up: the kernel already refuses to load it")
+		case o.Lost:
+			say(name, "given up: it will be marked invalid")
+		case o.Saving.Chunks > 0:
+			say(name, "first gets %s, and keeps its data", words.Count(o.Saving.Chunks, "exception"))
+		}
+	}
+}
+
+// what is how much is merged.
+func (m *Merge) what() string {
+	all := fmt.Sprintf("%s in %s", words.Size(m.Bytes), words.Count(m.Chunks, "chunk"))
+	if m.Steps > 0 {
+		return fmt.Sprintf("up to %s of %s", words.Count(m.Steps, "run"), all)
+	}
+	return all
+}
+
+// Question is what is asked, about the origin, before the merge.
+func (m *Merge) Question() string {
+	back := "this cannot be undone without --undo FILE: "
+	if m.Undo != "" {
+		back = fmt.Sprintf("this can be undone: %s keeps what is overwritten: ", words.Printable(m.Undo))
+	}
+	if bears := m.bears(); bears != "" {
+		back = bears + ": " + back
+	}
+	return fmt.Sprintf("%smerge %s into it?", back, words.Printable(m.COW.Text))
+}
+
+// Foretell writes what the merge would do.
+func (m *Merge) Foretell(t *Text) error {
+	t.Line("%s: would replace %s by the data of %s", words.Printable(m.Origin.Text), m.what(), words.Printable(m.COW.Text))
+	for _, o := range m.Siblings {
+		if o.Lost {
+			t.Line("%s: would be given up", words.Printable(o.COW.Text))
+		} else {
+			t.Line("%s: would first get %s", words.Printable(o.COW.Text), words.Count(o.Saving.Chunks, "exception"))
+		}
+	}
+	return t.err
+}
+
+// Step writes which run a step has merged, or would merge.
+func Step(t *Text, s dump.SteppedRun, dryRun bool) error {
+	verb := "merged"
+	if dryRun {
+		verb = "would merge"
+	}
+	t.Line("%s %s: old chunk %d, new chunk %d; %d bytes of the origin from byte %d on",
+		verb, words.Count(s.Chunks, "chunk"), s.OldChunk, s.NewChunk, s.Length, s.Offset)
+	return t.err
+}
+
+// mostUnread is how many chunks that cannot be read are named.
+const mostUnread = 10
+
+// Unread names the chunks that could not be read.
+func (m *Merge) Unread(say words.Say, r merge.Result) {
+	chunk := m.COW.Identity.Geometry.ChunkSectors()
+	sectorOf := func(old format.OldChunk) format.Sectors { return format.Sectors(old) * chunk }
+	for i, x := range r.Failed {
+		if i == mostUnread {
+			say(m.COW.Text, "and %d more chunks cannot be read", len(r.Failed)-i)
+			return
+		}
+		say(m.COW.Text, "chunk %d cannot be read: sectors %d to %d of the origin are not merged",
+			x.New, sectorOf(x.Old), min(sectorOf(x.Old+1), m.Size().Sectors())-1)
+	}
+}
+
+// Merged says what was merged, and how fast.
+func (m *Merge) Merged(r merge.Result, took time.Duration) string {
+	text := fmt.Sprintf("merged %s: %s written %s", words.Count(r.Chunks, "chunk"), words.Size(r.Written), pace(r.Written+r.Shared, took))
+	if r.Shared > 0 {
+		text += ", " + words.Size(r.Shared) + " shared"
+	}
+	if r.Holes > 0 {
+		text += ", " + words.Size(r.Holes) + " made holes"
+	}
+	if r.Identical > 0 {
+		text += ", " + words.Count(r.Identical, "chunk") + " identical"
+	}
+	return text
+}
+
+// Next says what can be done now.
+func (m *Merge) Next(r merge.Result) string {
+	switch v := m.COW.Volume; {
+	case len(r.Failed) > 0:
+		return fmt.Sprintf("%s cannot be read and stay in the store: keep the snapshot", words.Count(len(r.Failed), "chunk"))
+	case r.Beyond > 0:
+		return fmt.Sprintf("left in the store: %s past the end of the snapshot; keep the snapshot until you know what they are", words.Count(r.Beyond, "exception"))
+	case m.Keeps:
+		return "the list is unchanged: the snapshot stays, and the origin now holds the same"
+	case m.IsUndo:
+		return "the undo log is empty now; you can remove it"
+	case v != nil && v.Group != nil:
+		where := ""
+		if !v.OnBlocks() { // by the names in an image, LVM would act on what this machine has of those names
+			where = " on the machine that uses these physical volumes"
+		}
+		return fmt.Sprintf("the store is empty now, but LVM still lists the snapshot: remove it with lvremove %s/%s%s, and use the origin", v.Group.Name, v.Logical.Name, where)
+	}
+	return "the store is empty now; you can remove the snapshot (LVM: lvremove VG/SNAPSHOT) and use the origin"
+}
+
+// Undone says how the merge is undone.
+func (m *Merge) Undone() string {
+	text := m.Back + " undoes this"
+	switch {
+	case m.UndoKept():
+		return text + ", and nothing is lost"
+	case m.Seen:
+		return text + "; the snapshot gets its data back"
+	}
+	return text + "; that restores the origin, not the snapshot (to keep both, merge with --keep)"
+}
