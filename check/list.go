@@ -42,7 +42,12 @@ var AreaBeyondDevice = &Rule{
 		if s.cut == nil {
 			return nil
 		}
-		return ofArea(s.cut.Area, "the list leads to this area at chunk %d, past the end of the device (%d chunks, %d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
+		f := ofArea(s.cut.Area, "the list leads to this area at chunk %d, past the end of the device (%d chunks, %d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
+		f.first = "grow the device back" // how far is not known where the place of the area is nonsense
+		if need := s.geometry.Offset(s.cut.Chunk + 1).Sectors(); s.cut.Chunk < format.NewChunk(1)<<32 {
+			f.first = fmt.Sprintf("grow the device back to at least %d sectors (lvextend -L%ds; truncate -s %d for an image file)", need, need, need*format.SectorSize)
+		}
+		return f
 	},
 }
 

@@ -44,6 +44,7 @@ type Rule struct {
 	Fate     Fate
 	Repair   string // what repairs it
 	Command  string // the command that does, with its flags and without the device; empty where none does
+	First    string // what is to be done before that, where it loses nothing and that does
 
 	// How it is found: by one of these, unless finding it takes more than a look
 	// (at many exceptions together).
@@ -76,6 +77,7 @@ type Finding struct {
 	// Suggests is what the entries around say that stood here; nil where they say nothing.
 	Suggests *Suggestion
 
+	first   string // in place of the rule's
 	detail  string
 	repair  string   // in place of the rule's, where it depends
 	command *string  // likewise; empty where nothing can be typed without knowing more
@@ -144,6 +146,9 @@ func (f Finding) Fix() string {
 	}
 	return f.Command
 }
+
+// Begin is what is to be done before the command that repairs it, because it loses nothing; it is empty for none.
+func (f Finding) Begin() string { return cmp.Or(f.first, f.First) }
 
 // Where names the place in words; it is empty for the store as a whole.
 func (f Finding) Where() string {

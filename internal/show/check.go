@@ -1,7 +1,6 @@
 package show
 
 import (
-	"cmp"
 	"strings"
 
 	"github.com/fatih/color"
@@ -29,9 +28,14 @@ func (c *Check) Write(t *Text) error {
 	if notes := c.notes(); len(notes) > 0 {
 		t.Line("\n%s", strings.Join(notes, "\n"))
 	}
-	if next := c.next(); next != "" {
+	if next, typed := c.next(); next != "" {
 		t.Line("")
-		t.command(t.paint(color.Bold, "next:") + " " + next)
+		next = t.paint(color.Bold, "next:") + " " + next
+		if typed {
+			t.command(next)
+		} else {
+			t.Line("%s", next)
+		}
 	}
 	return t.err
 }
@@ -76,24 +80,31 @@ func (c *Check) tally(t *Text, x check.Tally) error {
 	t.Line("  kernel: %s", x.Kernel)
 	if first := x.Findings[0]; first.Remedy() != "" {
 		t.Line("  repair: %s", first.Remedy())
-		if line, next := c.Command(first), c.next(); line != "" && line != next && first.Remedy() != next {
+		next, _ := c.next()
+		if line := c.Command(first); line != "" && line != next && first.Remedy() != next {
 			t.command("          " + line)
 		}
 	}
 	return t.err
 }
 
-// next is what the user does next: the remedy of what is to be seen to first.
-func (c *Check) next() string {
+// next is what the user does next: the remedy of what is to be seen to first. typed says that it is a command line.
+func (c *Check) next() (next string, typed bool) {
 	if c.Report.Outcome() == check.Invalid {
-		return "dmcow revalidate --dry-run --assume-origin-unchanged " + c.Store
+		return "dmcow revalidate --dry-run --assume-origin-unchanged " + c.Store, true
 	}
 	for _, x := range c.Report.Tallies {
 		first := x.Findings[0]
 		if x.Severity == check.Info || first.Remedy() == "" {
 			continue
 		}
-		return cmp.Or(c.Command(first), first.Remedy())
+		if begin := first.Begin(); begin != "" {
+			return begin, false
+		}
+		if line := c.Command(first); line != "" {
+			return line, true
+		}
+		return first.Remedy(), false
 	}
-	return ""
+	return "", false
 }
