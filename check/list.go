@@ -18,7 +18,7 @@ var WrongChunkSize = &Rule{
 	Kernel:   "reads the list at the wrong place, and serves the origin's data for chunks with an exception",
 	Fate:     Wrong,
 	Repair:   "write the header again with the chunk size that the list shows",
-	Command:  "repair --header CHUNK-SIZE --valid 0|1",
+	Command:  "repair --header CHUNK-SIZE --valid 0",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
 			return &Finding{
@@ -180,7 +180,7 @@ var OlderStore = &Rule{
 	When:     "the list is empty, but exceptions lie where a store with larger chunks has its first area: they are of an earlier life of the device, or the header has the wrong chunk size",
 	Kernel:   "does not read them",
 	Repair:   "check the chunk size; if the header has the wrong one, write it again",
-	Command:  "repair --header CHUNK-SIZE --valid 0|1",
+	Command:  "repair --header CHUNK-SIZE --valid 0",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() > s.geometry.ChunkBytes() {
 			return &Finding{detail: "the list is empty: the device held another store, or the chunk size is wrong" + s.evidence(), command: s.rewriting()}

@@ -134,7 +134,7 @@ func (s shown) compare(t *testing.T, command, end int, output string) {
 	if len(want) == 0 {
 		return
 	}
-	output = changing.ReplaceAllString(strings.ReplaceAll(output, "? [y/N] ", "? [y/N] y\n"), "in 0.1 s (34.5 MiB/s)")
+	output = changing.ReplaceAllString(strings.ReplaceAll(output, " [y/N] ", " [y/N] y\n"), "in 0.1 s (34.5 MiB/s)")
 	got := strings.Split(strings.TrimRight(output, "\n"), "\n")
 	if agrees(got, want) {
 		return

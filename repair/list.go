@@ -62,16 +62,16 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	note, why := p.repaired, "a torn commit left them, and the snapshot reads the same without them"
+	why := "a torn commit left them, and the snapshot reads the same without them"
 	switch {
 	case p.Hidden == KeepHidden:
 		err := p.closeGap(found, h)
 		return !p.blocked, err
 	case found.Meaning().Certain():
 	case p.Hidden == DropHidden:
-		note, why = p.lost, "the snapshot then reads the origin's chunks there"
+		why = "the snapshot then reads the origin's chunks there"
 	default:
-		p.undecided(found, found.Message())
+		p.ask(found, found.Message(), hiddenAdvice(h, p.Content != nil), "--hidden keep", "--hidden drop")
 		p.blocked = true
 		return false, nil
 	}
@@ -79,7 +79,11 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	if h.Count == 1 {
 		what = "clear a slot behind the end of the list: " + why
 	}
-	note(check.HiddenExceptions, found.Where(), what)
+	if found.Meaning().Certain() {
+		p.repaired(check.HiddenExceptions, found.Where(), what)
+	} else { // what stands in the areas behind is lost with them
+		p.lostMore(check.HiddenExceptions, found.Where(), what, uint64(h.Count))
+	}
 	// What is left of an exception in the entry that ends the list goes with them, and before them: cut
 	// off, it would be a finding of its own (check.OddTerminator).
 	if first := p.geometry.Position(h.Place); h.Old != 0 {
@@ -107,7 +111,8 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 		if copies, err := p.onlyCopies(h); err != nil || copies {
 			return err
 		}
-		p.undecided(found, "the gap cannot be closed: it is too long, or the exceptions on both sides of it must be dropped, too (--drop)")
+		p.ask(found, "the gap cannot be closed: it is too long, or the exceptions on both sides of it must be dropped, too (--drop)",
+			hiddenAdvice(h, p.Content != nil), "--hidden drop", "--hidden keep --drop")
 		p.blocked = true
 		return nil
 	}
@@ -123,7 +128,7 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 		p.ours[f.at] = true
 	}
 	p.then(s)
-	p.lost(check.HiddenExceptions, where(h.Place), fmt.Sprintf("close the gap: the exceptions from slot %d on come back, those that were in the gap are lost", h.First))
+	p.lost(check.HiddenExceptions, where(h.Place), fmt.Sprintf("close the gap: the exceptions from slot %d on come back, those that were in the gap are lost", h.First), uint64(len(c.fills)))
 	return nil
 }
 
