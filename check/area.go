@@ -35,7 +35,7 @@ func isMost(bad, n, least int) bool { return bad >= least && 2*bad > n }
 type garbage struct {
 	format.Place        // of the first entry
 	bad, of      uint64 // entries
-	areas        uint64 // areas so far
+	any          bool   // there was some
 }
 
 // isOrderly reports whether most new chunks of a piece are close to the ones before
@@ -64,14 +64,14 @@ func (p *pass) impossibles(piece format.Piece) (n int) {
 // The pieces of an area make one finding.
 func (p *pass) addGarbage(piece format.Piece, bad int) error {
 	g := &p.garbage
-	if g.of > 0 && g.Area != piece.Area {
+	if g.Area != piece.Area {
 		if err := p.flushGarbage(); err != nil {
 			return err
 		}
 	}
 	if g.of == 0 {
 		g.Place = piece.Place
-		g.areas++
+		g.any = true
 	}
 	g.bad, g.of = g.bad+uint64(bad), g.of+uint64(piece.Len())
 	return nil

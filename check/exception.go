@@ -114,7 +114,7 @@ var OldChunkBeyondOrigin = &Rule{
 	Fate:     Wrong,
 	Repair:   "check that this is the right origin; if it was larger, grow it back; else drop the exceptions",
 	Command:  "repair --drop --origin ORIGIN",
-	First:    "check that this is the right origin; if it was larger, grow it back",
+	Try:      "check that this is the right origin; if it was larger, grow it back",
 	exception: func(f facts, _ format.Place, x format.Exception) bool {
 		return uint64(x.Old) >= f.origin
 	},

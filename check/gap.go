@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 
 	"dmcow/format"
 )
@@ -24,6 +25,7 @@ type gap struct {
 	before []format.NewChunk // likewise a little before them, where copies ran in parallel
 	left   format.Exception  // before the gap; zero at the beginning of the list
 	right  format.Exception  // the first behind it
+	low    uint64            // rank of the first data chunk that may be of the gap
 }
 
 // mostInGap is of how many data chunks it is looked for what they hold.
@@ -33,10 +35,18 @@ const mostInGap = 1 << 16
 // commit, and where the list is in no order, so that nobody knows which data chunks the gap's
 // entries had. The error is what Options.Visit returned.
 func (s *scan) whyLost() (string, error) {
-	g, ok := s.gap()
-	if !ok || !s.isInOrder() {
+	if !s.isInOrder() {
 		return "", nil
 	}
+	g, ok := s.gap()
+	switch {
+	case !ok:
+		return "the entries around the gap before them can no longer be read", nil
+	case s.proof.highest > g.low+mostInGap: // no commit is as long, but a merge may have freed that many before it
+		return fmt.Sprintf("%d exceptions are missing before them, and of more than %d data chunks without one, none is looked at", g.slots, mostInGap), nil
+	}
+	g.before = s.unnamed(g.low-min(g.low, parallel), g.low)
+	g.chunks = s.unnamed(g.low, s.proof.highest)
 	missing := min(g.slots, uint64(len(g.chunks))) // chunks that are still to be found
 	var rest []format.NewChunk
 	for i, c := range g.chunks {
@@ -51,11 +61,13 @@ func (s *scan) whyLost() (string, error) {
 			rest = append(rest, c)
 		}
 	}
-	found, err := s.findCopies(append(rest, g.before...), missing)
+	copies, err := s.findCopies(slices.Concat(rest, g.before), missing)
+	found := uint64(len(copies))
 	if err != nil || found >= missing {
 		return "", err
 	}
-	return fmt.Sprintf("%d exceptions are missing before them, and %d data chunks without an exception, such as chunk %d, hold data that is not on the origin", g.slots, missing-found, rest[0]), nil
+	rest = slices.DeleteFunc(rest, func(c format.NewChunk) bool { return copies[c] })
+	return fmt.Sprintf("%d exceptions are missing before them, and %d data chunks without an exception, such as chunk %d, hold data that is not on the origin; a sector of the list was lost before them", g.slots, missing-found, rest[0]), nil
 }
 
 // isInOrder reports whether new chunks rise in the list and behind its end, but for some.
@@ -64,25 +76,21 @@ func (s *scan) isInOrder() bool {
 	return s.list.end.Exceptions+uint64(s.behind.Count) >= orderly*(s.list.falls+s.proof.falls+1)
 }
 
-// gap finds the gap; ok is false where that cannot be read, or is too large.
+// gap finds the slots of the gap and what is around it; ok is false where that cannot be read.
 func (s *scan) gap() (g gap, ok bool) {
 	h := s.behind
-	first := s.geometry.Position(h.Place)
-	low := uint64(0) // rank of the first data chunk of the gap
-	if first > 0 {
+	if first := s.geometry.Position(h.Place); first > 0 {
 		before, ok := s.slots(first-1, 1)
 		if !ok {
 			return g, false
 		}
-		g.left, low = before[0], s.rank(before[0].New)+1
+		g.left, g.low = before[0], s.rank(before[0].New)+1
 	}
 	right, ok := s.slots(s.geometry.Position(format.Place{Area: h.Area, Index: h.First}), 1)
-	if !ok || s.proof.highest > low+mostInGap {
+	if !ok {
 		return g, false
 	}
 	g.right, g.slots = right[0], uint64(h.Last+1-h.Index-h.Count)
-	g.before = s.unnamed(low-min(low, parallel), low)
-	g.chunks = s.unnamed(low, s.proof.highest)
 	return g, true
 }
 
@@ -108,17 +116,17 @@ func (s *scan) isCopyOf(c format.NewChunk, old format.OldChunk) bool {
 	return err == nil && equal
 }
 
-// findCopies is how many of some data chunks hold what any chunk of the origin does, or any that
+// findCopies are those of some data chunks that hold what any chunk of the origin does, or any that
 // an exception has saved. It looks for no more than are missing. The error is what
 // Options.Visit returned; what cannot be read is not found.
-func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint64, err error) {
+func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found map[format.NewChunk]bool, err error) {
 	chunk := s.geometry.ChunkBytes()
 	last := s.options.Origin % chunk // the origin's last chunk may be short
 	f := finder{scan: s, seed: maphash.MakeSeed(), buf: make([]byte, min(chunk, 64<<10)), found: map[format.NewChunk]bool{}}
 	whole, short := map[uint64][]format.NewChunk{}, map[uint64][]format.NewChunk{}
 	for _, c := range chunks {
 		if s.stopped != nil {
-			return 0, s.stopped
+			return nil, s.stopped
 		}
 		if sum, ok := f.saved(c, chunk); ok {
 			whole[sum] = append(whole[sum], c)
@@ -140,7 +148,7 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		break
 	}
 	if s.stopped != nil || f.count() >= missing {
-		return f.count(), s.stopped
+		return f.found, s.stopped
 	}
 	_, err = format.Each(s.id.Walk(s.device), nil, func(_ *struct{}, b format.Batch) error {
 		for _, x := range b.Exceptions() {
@@ -153,7 +161,7 @@ func (s *scan) findCopies(chunks []format.NewChunk, missing uint64) (found uint6
 		}
 		return nil
 	})
-	return f.count(), errors.Join(err, s.stopped)
+	return f.found, errors.Join(err, s.stopped)
 }
 
 type finder struct {

@@ -39,7 +39,7 @@ type named struct {
 
 // isVoid reports whether leaving the entries out changes nothing.
 func (s *scan) isVoid() bool {
-	return s.behind.Count > 0 && s.behind.Why == "" && s.proof.open == 0 && s.proof.lost == ""
+	return s.behind.Why == "" && s.proof.open == 0 && s.proof.lost == ""
 }
 
 // lookBehind looks at what stands behind the list's end, and whether that is void. The error is
@@ -180,7 +180,7 @@ func (s *scan) explanation() string {
 	case s.behind.Why != "":
 		return "a torn commit does not explain them: " + s.behind.Why
 	case p.lost != "":
-		return "a torn commit does not explain them: " + p.lost + "; a sector of the list was lost before them"
+		return "a torn commit does not explain them: " + p.lost
 	case p.open == 0:
 		return "a torn commit explains them, and the snapshot reads the same without them"
 	case p.why == unknownData:

@@ -10,6 +10,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
+	"dmcow/internal/damaged"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
@@ -41,6 +42,10 @@ func TestGarbageOrDamage(t *testing.T) {
 		}
 		return spec
 	}
+	many5000 := ""
+	for i := range 40 {
+		many5000 += fmt.Sprintf("ex %d %d %d\n", i, i, 5000+i)
+	}
 	for _, c := range []struct {
 		name    string
 		chunk   int
@@ -56,8 +61,15 @@ func TestGarbageOrDamage(t *testing.T) {
 		{"17 of 32", 1, 15, wild(15, 17), true},
 		{"31 of 31 repeat others", 1, 32, again(32, 31), false},
 		{"32 of 32", 1, 32, again(32, 32), true},
+		{"31 of 32, and one is impossible", 1, 32, again(32, 31) + "ex 63 63 0x7000000000000000", true},
 		{"32 of 63", 2, 64, again(64, 32) + "ex 96 500 400\nex 97 501 401\n" + many(98, 29), true},
 		{"32 of 64", 2, 64, again(64, 32) + many(96, 32), false},
+		{"3 at twice the device's size", 1, 0, "ex 0 0 4000\nex 1 1 4000\nex 2 2 4000", true},
+		{"3 before that", 1, 0, "ex 0 0 3999\nex 1 1 3999\nex 2 2 3999", false},
+		{"3 at the end of all devices", 1, 0, "ex 0 0x40000000000000 2\nex 1 0x40000000000000 100\nex 2 0x40000000000000 200", true},
+		{"40 of 40 in an order", 2, 0, many5000, false},
+		{"half of them in an order", 1, 0, "ex 0 0 5000\nex 1 1 5001\nex 2 2 5002\nex 3 3 9000", true},
+		{"more in an order: of a device that was larger", 1, 0, "ex 0 0 5000\nex 1 1 5001\nex 2 2 5002\nex 3 3 5003", false},
 	} {
 		spec := fmt.Sprintf("device 2000\nheader chunk=%d\nfill %d 0\n%s", c.chunk, c.fill, c.spec)
 		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
@@ -67,6 +79,34 @@ func TestGarbageOrDamage(t *testing.T) {
 		if r.Outcome() != check.Damaged {
 			t.Errorf("%s: %s", c.name, r.Outcome())
 		}
+	}
+}
+
+// TestGarbageAreas: each area of garbage is told for itself, one behind the other, too.
+func TestGarbageAreas(t *testing.T) {
+	spec := "device 2000\nheader chunk=1\nfill 128 0\n"
+	for i := range 96 {
+		if i < 64 || i >= 80 { // of the third area, a half is sound
+			spec += fmt.Sprintf("ex %d %d %d\n", 32+i, 1000+i, uint64(i+3)<<58|uint64(i*7919))
+		}
+	}
+	r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
+	var got []string
+	for _, f := range r.Of(check.ImplausibleArea).Findings {
+		if got = append(got, f.Told()); !f.IsGarbage() {
+			t.Errorf("%s: no garbage", f.Told())
+		}
+	}
+	const tail = " hold no possible exception, or repeat another"
+	if want := []string{"area 1: 32 of the 32 slots from slot 0 on" + tail, "area 2: 32 of the 32 slots from slot 0 on" + tail}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	others := r.Of(check.NewChunkOver56Bits)
+	if others.Count != 16 || len(others.Findings) != check.Shown || others.Findings[0].IsGarbage() {
+		t.Errorf("%d others, of which %d are kept", others.Count, len(others.Findings))
+	}
+	if r.Exceptions != 128 || r.Areas != 5 {
+		t.Errorf("%d exceptions in %d areas", r.Exceptions, r.Areas)
 	}
 }
 
@@ -81,7 +121,7 @@ func many(first, n int) (spec string) {
 // TestGarbageLeavesNoTrace: the chunks that only garbage names are free for others,
 // and those that others had before are not.
 func TestGarbageLeavesNoTrace(t *testing.T) {
-	for _, base := range []uint64{0, 1 << 33} { // low and high chunks
+	for _, base := range []uint64{0, 1 << 33, 1<<32 - 500, 1<<32 - 20} { // low and high chunks, and both
 		spec := "device 4000\nheader chunk=2\n"
 		ex := func(slot int, old, new uint64) { spec += fmt.Sprintf("ex %d %d %d\n", slot, base+old, new) }
 		for i := range 64 { // area 0
@@ -127,6 +167,7 @@ func TestPlaces(t *testing.T) {
 		{"ex 64 64 67", "new-chunk-is-metadata", format.Place{Area: 2}, "its own metadata area: the mark of CVE-2013-4299"},
 		{"ex 65 65 67", "new-chunk-is-metadata", format.Place{Area: 2, Index: 1}, "new chunk 67 is metadata area 2"},
 		{"ex 64 64 66", "out-of-order", format.Place{Area: 2}, "in 1 places"},
+		{"ex 70 70 75\nex 71 71 74\nex 80 80 85\nex 81 81 84", "out-of-order", format.Place{Area: 2, Index: 7}, "in 2 places"},
 		{"ex 64 64 66\nex 70 70 66", "out-of-order", format.Place{Area: 2}, "in 2 places"},
 		{"ex 102 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 6}, "the list ends at slot 4 of this area, and 1 exception follows, up to slot 6"},
 		{"ex 103 5 7\nex 105 5 7", "hidden-exceptions", format.Place{Area: 3, Index: 7}, "2 exceptions follow, up to slot 9; a torn commit does not explain them"},
@@ -137,6 +178,19 @@ func TestPlaces(t *testing.T) {
 		f := first(t, r, c.rule)
 		if f.Place != c.place || !strings.Contains(f.Message(), c.says) {
 			t.Errorf("%s: %s at %v: %s", c.spec, f.Name, f.Place, f.Message())
+		}
+	}
+}
+
+// TestSecondSlot: an exception that breaks a rule is found among one that does not, in a list of two.
+func TestSecondSlot(t *testing.T) {
+	for spec, rule := range map[string]string{
+		"ex 1 1 2000": "new-chunk-beyond-device", "ex 1 1 34": "new-chunk-is-metadata", "ex 1 1 1": "new-chunk-is-metadata",
+		"ex 1 0x40000000000000 3": "old-chunk-beyond-origin",
+	} {
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, "device 2000\nheader chunk=1\nfill 1 0\n"+spec))})
+		if f := first(t, r, rule); f.Index != 1 || r.Count(check.Error) != 1 {
+			t.Errorf("%s: %v", spec, rules(r))
 		}
 	}
 }
@@ -170,6 +224,18 @@ func TestPlacesInLargeAreas(t *testing.T) {
 	if f := first(t, r, "duplicate-old-chunk"); f.Other == nil || f.Other.Index != 4500 {
 		t.Errorf("the other one: %v", f.Other)
 	}
+	// And where new chunks fall for the first time.
+	for i := range 8000 {
+		x := format.Exception{Old: format.OldChunk(i), New: format.NewChunk(2 + i)}
+		if i == 6000 || i == 6001 {
+			x.New = format.NewChunk(2 + 12001 - i)
+		}
+		x.Encode(area[i*16:])
+	}
+	d.Put(int64(g.Offset(1)), area)
+	if f := first(t, report(t, check.Options{Device: d}), "out-of-order"); f.Place != (format.Place{Index: 6001}) {
+		t.Errorf("out of order at %v", f.Place)
+	}
 }
 
 // TestOriginsEnd: a chunk that begins on the origin is on it, however short.
@@ -191,32 +257,114 @@ func TestOriginsEnd(t *testing.T) {
 	}
 }
 
+// phases are stores of which a check does all that it can do, with the content of their origins.
+var phases = map[string]struct{ spec, origin string }{
+	"a walk":         {"device 400\nheader chunk=1\nfill 200", ""},
+	"naming":         {"device 400\nheader chunk=1\nfill 200\nex 100 5 103", ""},
+	"a lost header":  {"device 400\nlayout chunk=1\nfill 200", ""},
+	"the list empty": {"device 4000\nlayout chunk=8\nfill 200\nheader chunk=1", ""},
+	"a lost sector":  {"device 2000\nheader chunk=4\nfill 96 0\ndata 9\nraw 2560 00*512\nraw 135168 00*65536", "raw 0 00"},
+	"a torn commit":  {"device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048", "raw 20480 11*2048"},
+	"a list cut off": {"device 600\nheader chunk=1\nfill 96\ndata 9\nraw 17408 00*512", "raw 0 00"},
+	"an older life":  {"device 600\nheader chunk=1\nfill 96\nraw 17408 00*512", "raw 0 00"},
+	"out of place":   {"device 600\nheader chunk=4\nfill 40\nex 20 60 120", "raw 0 00"},
+	"a copied area":  {"device 600\nheader chunk=1\nfill 100 0\nraw 17408 00*512\n" + rows(32, 32), "raw 0 00"},
+}
+
+// optionsOf check one of them.
+func optionsOf(t *testing.T, spec, origin string) (o check.Options, d, content *devicetest.Memory) {
+	t.Helper()
+	d = devicetest.Of(storespec.MustCompile(t, spec))
+	o.Device = d
+	if origin != "" {
+		content = devicetest.Of(storespec.MustCompile(t, "device 400\n"+origin))
+		o.Origin, o.Content = format.Bytes(content.Size()), content
+	}
+	return o, d, content
+}
+
 // TestVisitStops: in whichever phase, an error of Visit ends the check.
 func TestVisitStops(t *testing.T) {
+	const mostAhead = 12 // reads of a walk that runs ahead, and of what looks at few places
 	stop := errors.New("stop")
-	for name, spec := range map[string]string{
-		"a walk":         "device 400\nheader chunk=1\nfill 200",
-		"naming":         "device 400\nheader chunk=1\nfill 200\nex 100 5 103",
-		"a lost header":  "device 400\nlayout chunk=1\nfill 200",
-		"the list empty": "device 4000\nlayout chunk=8\nfill 200\nheader chunk=1",
-	} {
-		d := devicetest.Of(storespec.MustCompile(t, spec))
+	for name, c := range phases {
 		for n := 0; ; n++ {
-			visits := 0
-			_, err := check.Make(check.Options{Device: d, Visit: func(format.AreaIndex) error {
+			o, d, _ := optionsOf(t, c.spec, c.origin)
+			visits, reads := 0, 0
+			o.Visit = func(format.AreaIndex) error {
 				if visits++; visits > n {
+					reads = len(d.Reads())
 					return stop
 				}
 				return nil
-			}})
+			}
+			_, err := check.Make(o)
 			if visits <= n {
 				if err != nil || n == 0 {
 					t.Errorf("%s: %d visits, %v", name, visits, err)
 				}
 				break
 			}
-			if !errors.Is(err, stop) {
-				t.Errorf("%s: visit %d stopped it: %v", name, n, err)
+			if !errors.Is(err, stop) || visits > n+1 {
+				t.Errorf("%s: visit %d stopped it: %v, after %d more", name, n, err, visits-n-1)
+			}
+			if more := len(d.Reads()) - reads; more > mostAhead {
+				t.Errorf("%s: visit %d stopped it, and %d reads came behind that", name, n, more)
+			}
+		}
+	}
+}
+
+// TestTellingStops: an error of the one who is told ends a check, whatever it was told.
+func TestTellingStops(t *testing.T) {
+	stop := errors.New("stop")
+	all := map[string][]byte{}
+	for name, c := range phases {
+		all[name] = storespec.MustCompile(t, c.spec)
+	}
+	for _, c := range damaged.Load(t) {
+		all[c.Name] = c.Image
+	}
+	for name, image := range all {
+		for n := 1; ; n++ {
+			told := 0
+			_, err := check.Run(check.Options{Device: devicetest.Of(image)}, func(check.Finding) error {
+				if told++; told == n {
+					return stop
+				}
+				return nil
+			})
+			if told < n {
+				break
+			}
+			if !errors.Is(err, stop) || told > n {
+				t.Fatalf("%s: finding %d stopped it: %v, after %d more", name, n, err, told-n)
+			}
+		}
+	}
+}
+
+// TestEveryReadFails: whatever cannot be read, it is said, or all is found that is found with it.
+func TestEveryReadFails(t *testing.T) {
+	bad := errors.New("bad sector")
+	for name, c := range phases {
+		o, _, _ := optionsOf(t, c.spec, c.origin)
+		want := report(t, o)
+		for n := 0; ; n++ {
+			o, d, content := optionsOf(t, c.spec, c.origin)
+			fault := devicetest.NthOp{N: n, Kinds: devicetest.Read, Err: bad}
+			d.Fault = fault.Fault
+			if content != nil {
+				content.Fault = fault.Fault
+			}
+			r, err := check.Make(o)
+			if !fault.Failed() {
+				break
+			}
+			said := errors.Is(err, bad) || len(r.Unread) > 0
+			misses := slices.ContainsFunc(want.Tallies, func(w check.Tally) bool { return w.Severity != check.Info && count(r, w.Name) < w.Count })
+			if !said && (err != nil || misses || r.Certain() && !want.Certain()) {
+				t.Errorf("%s: without read %d: %v, %v, certain %v", name, n, err, rules(r), r.Certain())
 			}
 		}
 	}

@@ -18,7 +18,7 @@ var WrongChunkSize = &Rule{
 	Kernel:   "reads the list at the wrong place, and serves the origin's data for chunks with an exception",
 	Fate:     Wrong,
 	Repair:   "write the header again with the chunk size that the list shows",
-	Command:  "repair --header CHUNK-SIZE --valid 0",
+	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() < s.geometry.ChunkBytes() {
 			return &Finding{
@@ -43,10 +43,8 @@ var AreaBeyondDevice = &Rule{
 			return nil
 		}
 		f := ofArea(s.cut.Area, "the list leads to this area at chunk %d, past the end of the device (%d chunks, %d sectors)", s.cut.Chunk, s.chunks, s.size.Sectors())
-		f.first = "grow the device back" // how far is not known where the place of the area is nonsense
-		if need := s.geometry.Offset(s.cut.Chunk + 1).Sectors(); s.cut.Chunk < format.NewChunk(1)<<32 {
-			f.first = fmt.Sprintf("grow the device back to at least %d sectors (lvextend -L%ds; truncate -s %d for an image file)", need, need, need*format.SectorSize)
-		}
+		g := s.id.Geometry
+		f.first = fmt.Sprintf("grow the device back to at least %d sectors (lvextend; truncate for an image file)", (g.Offset(s.cut.Chunk) + g.ChunkBytes()).Sectors())
 		return f
 	},
 }
@@ -180,7 +178,7 @@ var OlderStore = &Rule{
 	When:     "the list is empty, but exceptions lie where a store with larger chunks has its first area: they are of an earlier life of the device, or the header has the wrong chunk size",
 	Kernel:   "does not read them",
 	Repair:   "check the chunk size; if the header has the wrong one, write it again",
-	Command:  "repair --header CHUNK-SIZE --valid 0",
+	Command:  "repair --header CHUNK-SIZE --valid 0|1",
 	list: func(s *scan) *Finding {
 		if e := s.elsewhere(); e != nil && e.Geometry.ChunkBytes() > s.geometry.ChunkBytes() {
 			return &Finding{detail: "the list is empty: the device held another store, or the chunk size is wrong" + s.evidence(), command: s.rewriting()}
@@ -196,13 +194,13 @@ func (s *scan) usage() look.Usage {
 // isSound reports whether nothing was found that makes figures of the list an
 // artefact of the damage.
 func (s *scan) isSound() bool {
-	return s.whole && s.list.broken == 0 && s.list.garbage.areas == 0
+	return s.whole && !s.list.broken && !s.list.garbage.any
 }
 
 // elsewhere is the evidence for a store of another chunk size, nil where there
 // is none, or where the list is good enough that nobody asks.
 func (s *scan) elsewhere() *Evidence {
-	if s.list.end.Exceptions > 0 && s.list.garbage.areas == 0 {
+	if s.list.end.Exceptions > 0 && !s.list.garbage.any {
 		return nil
 	}
 	if e := s.probe(); e != nil && e.Geometry != s.geometry {

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -47,7 +48,8 @@ func TestLive(t *testing.T) {
 		{damage, damage + "\nex 39 115 200", []string{"duplicate-old-chunk"}},
 		// Figures are those of the last look, whatever else there is.
 		{damage, damage + "\nex 39 117 60", []string{"duplicate-old-chunk", "leaked-chunks"}},
-		{sound, sound + "\nex 39 117 60", nil}, // there was none
+		{sound, sound + "\nex 39 117 60", nil},                                                     // there was none
+		{sound + "\nex 38 120 60\nex 39 117 59", sound, []string{"leaked-chunks", "out-of-order"}}, // nor a second look
 	} {
 		d := &changing{Memory: devicetest.New(200 * 512)}
 		for _, spec := range []string{c.first, c.second} {
@@ -60,25 +62,33 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// TestLiveStops: an error of the one who is told ends a check of a device in use, too.
+func TestLiveStops(t *testing.T) {
+	stop := errors.New("stop")
+	for _, spec := range []string{"ex 39 117 60\nex 38 120 61", "ex 5 12 7\nex 6 12 8"} {
+		d, told := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 40\n"+spec)), 0
+		_, err := check.Run(check.Options{Device: d, Live: true}, func(check.Finding) error {
+			told++
+			return stop
+		})
+		if !errors.Is(err, stop) || told != 1 {
+			t.Errorf("%q: %d findings, %v", spec, told, err)
+		}
+	}
+}
+
 // TestLiveManyFaults: faults so many that they are not told apart one by one are
 // told, all of them.
 func TestLiveManyFaults(t *testing.T) {
 	const exceptions, lost = 300000, 1<<16 + 1000
-	d := devicetest.New(4096 * (exceptions + 2000))
-	d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=8")[:16])
 	g, _ := format.NewGeometry(8)
-	area := make([]byte, g.ChunkBytes())
-	for i := range uint64(exceptions) {
+	d := long(t, 8, exceptions, exceptions+2000, func(i uint64) format.Exception {
 		x := format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)}
 		if i%3 == 0 && i < 3*lost {
 			x.New += 1 << 40
 		}
-		x.Encode(area[i%256*16:])
-		if i%256 == 255 || i == exceptions-1 {
-			d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/256)))), area)
-			clear(area)
-		}
-	}
+		return x
+	})
 	r := report(t, check.Options{Device: d, Live: true})
 	if n := r.Count(check.Error); n != lost {
 		t.Errorf("%d are told, of %d", n, lost)

@@ -15,7 +15,7 @@ type nextArea struct {
 	entries  uint64
 	possible uint64          // no accident makes the others of sound exceptions
 	sound    uint64          // break no rule by themselves
-	taken    uint64          // have an old or a new chunk that the list has, too
+	taken    bool            // one has an old or a new chunk that the list has, too
 	leaked   uint64          // have a data chunk below the next free one that the list lacks
 	own      uint64          // have a data chunk of the area's own stripe, or behind it
 	early    uint64          // have one before that stripe, which the list lacks
@@ -45,12 +45,9 @@ func (s *scan) lookAtNext() error {
 	})
 }
 
-// eachOfNext hands out the entries of that area, up to the first slot without an exception.
+// eachOfNext hands out the entries of that area, if the device has it, up to the first slot without an exception.
 func (s *scan) eachOfNext(use func(format.Place, format.Exception)) error {
 	area := s.next.area
-	if uint64(area) >= s.geometry.Areas(s.chunks) {
-		return nil
-	}
 	err := format.Slots(s.id.Walk(s.device), area, area+1, func(p format.Piece) error {
 		for i := range p.Len() {
 			x := p.At(i)
@@ -90,7 +87,7 @@ func (s *scan) countNext(at format.Place, x format.Exception) {
 	n.sound++
 	known := s.list.news.has(uint64(x.New))
 	if known || s.list.olds.has(uint64(x.Old)) {
-		n.taken++
+		n.taken = true
 	}
 	if !known && x.New < s.list.end.NextFree {
 		n.leaked++
@@ -112,7 +109,7 @@ func (s *scan) isStale() bool { return s.whole && 2*s.next.possible > s.next.ent
 // a list that ends was not in it. A few entries are compared.
 func (s *scan) isCopied() bool {
 	n := min(s.next.entries, 4096)
-	if n == 0 || s.next.taken < s.next.entries || 2*s.next.own <= s.next.entries {
+	if n == 0 || 2*s.next.own <= s.next.entries {
 		return false
 	}
 	if s.isCopyOfEnd(format.Place{Area: s.next.area}) {
@@ -126,14 +123,14 @@ func (s *scan) isCopied() bool {
 // before it that a list in order cannot have come to it.
 func (s *scan) isMisplaced() bool {
 	n := s.next
-	return n.copied || s.isStale() && !n.void && (n.leaked > 0 && 2*n.leaked >= n.entries || n.early > parallel && 2*n.early >= n.entries)
+	return n.copied || s.isStale() && !n.void && (2*n.leaked >= n.entries || n.early > parallel && 2*n.early >= n.entries)
 }
 
 // mayGoOn reports whether the list may have been cut off: it ends with a sector, and the area behind
 // it goes on where it would have come to, with chunks that it does not have.
 func (s *scan) mayGoOn() bool {
 	n, end := s.next, s.list.end
-	if !s.isStale() || n.void || s.behind.Count > 0 || end.Index%slotsPerSector != 0 || n.sound < n.entries || n.taken > 0 {
+	if !s.isStale() || n.void || s.behind.Count > 0 || end.Index%slotsPerSector != 0 || n.sound < n.entries || n.taken {
 		return false
 	}
 	lost := uint64(s.geometry.ExceptionsPerArea() - end.Index)

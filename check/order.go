@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"slices"
 
 	"dmcow/format"
 )
@@ -124,7 +123,9 @@ func (o *outOfPlace) wereMoved(all []Finding) bool {
 	if len(all) == 0 {
 		return false
 	}
-	least := slices.MinFunc(all, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
-	most := slices.MaxFunc(all, func(a, b Finding) int { return int(a.New) - int(b.New) }).New
+	least, most := all[0].New, all[0].New
+	for _, f := range all {
+		least, most = min(least, f.New), max(most, f.New)
+	}
 	return least > o.last && o.rank(most) <= o.rank(o.last)+uint64(len(all))+slack
 }

@@ -25,7 +25,7 @@ type pass struct {
 	falls   uint64          // exceptions whose new chunk is no higher than the one before
 	fall    format.Place    // the first of them
 	named   uint64          // data chunks on the device that exceptions name
-	broken  uint64          // exceptions that break a rule by themselves
+	broken  bool            // an exception breaks a rule by itself
 	garbage garbage
 	end     format.End
 
@@ -226,7 +226,7 @@ func (p *pass) single(piece format.Piece) error {
 	for i, flags := range p.flags {
 		at, x := p.at(piece, i), piece.At(i)
 		if flags&isBroken != 0 {
-			p.broken++
+			p.broken = true
 			if err := p.tell(p.finding(at, x)); err != nil {
 				return err
 			}

@@ -40,6 +40,15 @@ func TestDuplicatesAreNamed(t *testing.T) {
 		{"ex 40 3 10", []string{"duplicate-old-chunk 1.8 with 0.3"}},
 		// Repeated from one that is a duplicate itself.
 		{"ex 40 3 200\nex 50 3 200", []string{"duplicate-old-chunk 1.8 with 0.3", "repeated-exception 1.18 with 1.8"}},
+		// The first chunk of which no bitmap knows.
+		{"ex 3 0x100000000 5\nex 40 0x100000000 42", []string{"duplicate-old-chunk 1.8 with 0.3"}},
+		{"ex 3 0x100000000 5\nex 63 63 66\nex 64 0x100000000 68\nex 65 0 0", []string{"duplicate-old-chunk 2.0 with 0.3"}},
+		// The list's end, whose old or new chunks fall.
+		{"ex 3 200 5\nex 64 205 68\nex 65 204 69\nex 66 203 70\nex 67 202 71\nex 68 201 72\nex 69 200 73", []string{"duplicate-old-chunk 2.5 with 0.3"}},
+		{"ex 3 3 200\nex 64 64 205\nex 65 65 204\nex 66 66 203\nex 67 67 202\nex 68 68 201\nex 69 69 200", []string{"duplicate-new-chunk 2.5 with 0.3"}},
+		{"ex 1 300 3\nex 2 301 4\nex 64 1 68\nex 65 0 69\nex 66 0 0", []string{"duplicate-old-chunk 2.1 with 0.0"}},
+		// All that do not break a rule by themselves.
+		{"ex 64 64 0x7000000000000000\nex 65 3 200\nex 66 0 0", []string{"duplicate-old-chunk 2.1 with 0.3"}},
 		// One that breaks a rule by itself has no say.
 		{"ex 3 3 0x7000000000000000\nex 40 3 200", nil},
 	} {
@@ -54,6 +63,27 @@ func TestDuplicatesAreNamed(t *testing.T) {
 			t.Errorf("%s: %q, want %q (%v)", c.spec, got, c.want, err)
 		}
 	}
+}
+
+// long is a device of so many chunks with a list of n exceptions.
+func long(t *testing.T, sectors uint32, n uint64, chunks format.NewChunk, exception func(i uint64) format.Exception) *devicetest.Memory {
+	t.Helper()
+	g, err := format.NewGeometry(sectors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := devicetest.New(int64(g.Offset(chunks)))
+	d.Put(0, storespec.MustCompile(t, fmt.Sprintf("device 2\nheader chunk=%d", sectors))[:16])
+	e, area := uint64(g.ExceptionsPerArea()), make([]byte, g.ChunkBytes())
+	for i := range n {
+		x := exception(i)
+		x.Encode(area[i%e*16:])
+		if i%e == e-1 || i == n-1 {
+			d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/e)))), area)
+			clear(area)
+		}
+	}
+	return d
 }
 
 // TestManyDuplicates: more hits than are kept at a time are all told, once each and
@@ -71,22 +101,14 @@ func TestManyDuplicates(t *testing.T) {
 		},
 		"repeated-exception": func(i uint64) format.Exception { return format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)} },
 	} {
-		d := devicetest.New(int64(g.Offset(g.DataChunk(2*n) + 100)))
-		d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=1")[:16])
-		var area [512]byte
 		var want []uint64
-		for i := uint64(0); i < 2*n; i++ {
-			x := format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)}
+		d := long(t, 1, 2*n, g.DataChunk(2*n)+100, func(i uint64) format.Exception {
 			if i >= n && i%3 == 0 { // no more than half of an area, which would be garbage
-				x = again(i - n)
 				want = append(want, i)
+				return again(i - n)
 			}
-			x.Encode(area[i%32*16:])
-			if i%32 == 31 || i == 2*n-1 {
-				d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/32)))), area[:])
-				clear(area[:])
-			}
-		}
+			return format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)}
+		})
 		var got []uint64
 		_, err := check.Run(check.Options{Device: d}, func(f check.Finding) error {
 			if f.Severity != check.Error {
@@ -105,6 +127,73 @@ func TestManyDuplicates(t *testing.T) {
 		}
 		if len(want) <= named {
 			t.Error("that is no more than are kept at a time")
+		}
+	}
+}
+
+// TestManyRepeats: where there are more repeated exceptions than it is looked at of what, each is told
+// once, too, in the list's order: the others as what is worse, without the other one.
+func TestManyRepeats(t *testing.T) {
+	const first, named = 256, 1 << 19
+	g, _ := format.NewGeometry(8)
+	d := long(t, 8, first+named+100, g.DataChunk(named*2), func(i uint64) format.Exception {
+		return format.Exception{Old: format.OldChunk(i % first), New: g.DataChunk(i % first)}
+	})
+	n, stop := uint64(first), errors.New("stop")
+	_, err := check.Run(check.Options{Device: d, Single: true}, func(f check.Finding) error {
+		if f.Severity != check.Error {
+			return nil
+		}
+		want := check.RepeatedException
+		if n >= first+named {
+			want = check.DuplicateOldChunk
+		}
+		if g.Position(f.Place) != n || f.Rule != want || (f.Other == nil) != (want == check.DuplicateOldChunk) || f.Other != nil && g.Position(*f.Other) != n%first {
+			t.Fatalf("%s at %d, and the other one is %v; want %s at %d", f.Name, g.Position(f.Place), f.Other, want.Name, n)
+		}
+		if n++; n == first+named+100 {
+			return stop
+		}
+		return nil
+	})
+	if !errors.Is(err, stop) || n != first+named+100 {
+		t.Errorf("up to %d, %v", n, err)
+	}
+}
+
+// TestManySuggestions: of 4096 exceptions that break a rule it is looked for what they were, and where there are
+// more of none, but all are told; of those that share chunks with others, of the first 4096.
+func TestManySuggestions(t *testing.T) {
+	const most = 4096
+	g, _ := format.NewGeometry(8)
+	for _, n := range []uint64{most, most + 1} {
+		for rule, bad := range map[string]func(i uint64) format.NewChunk{
+			"new-chunk-beyond-device": func(i uint64) format.NewChunk { return g.DataChunk(20000 + i) },
+			"duplicate-new-chunk":     func(i uint64) format.NewChunk { return g.DataChunk(i - 1) },
+		} {
+			d := long(t, 8, 3*n+3, 20000, func(i uint64) format.Exception {
+				x := format.Exception{Old: format.OldChunk(i), New: g.DataChunk(i)}
+				if i%3 == 1 && i < 3*n {
+					x.New = bad(i)
+				}
+				return x
+			})
+			told, suggested, want := uint64(0), uint64(0), uint64(most)
+			if n > most && rule == "new-chunk-beyond-device" {
+				want = 0
+			}
+			_, err := check.Run(check.Options{Device: d}, func(f check.Finding) error {
+				if f.Name == rule {
+					told++
+				}
+				if f.Suggests != nil {
+					suggested++
+				}
+				return nil
+			})
+			if err != nil || told != n || suggested != want {
+				t.Errorf("%d of %s: %d are told, %d suggestions (%v)", n, rule, told, suggested, err)
+			}
 		}
 	}
 }
@@ -137,22 +226,16 @@ func TestGarbageTakesNoMemory(t *testing.T) {
 // TestTooManyHighChunks: there is a limit to how many chunks from 2^32 on are
 // remembered, and the report says when it was reached.
 func TestTooManyHighChunks(t *testing.T) {
-	const n = 1<<17 + 100
+	const n = 1 << 17
 	g, _ := format.NewGeometry(8)
-	d := devicetest.New(int64(g.Offset(g.DataChunk(n) + 1000)))
-	d.Put(0, storespec.MustCompile(t, "device 2\nheader chunk=8")[:16])
-	area := make([]byte, 4096)
-	for i := uint64(0); i < n; i++ {
-		x := format.Exception{Old: format.OldChunk(1<<33 + 3*i), New: g.DataChunk(i)}
-		x.Encode(area[i%256*16:])
-		if i%256 == 255 || i == n-1 {
-			d.Put(int64(g.Offset(g.AreaLocation(format.AreaIndex(i/256)))), area)
-			clear(area)
+	for more, want := range map[uint64]bool{0: false, 1: true} {
+		d := long(t, 8, n+more, g.DataChunk(n)+1000, func(i uint64) format.Exception {
+			return format.Exception{Old: format.OldChunk(1<<33 + 3*i), New: g.DataChunk(i)}
+		})
+		r := report(t, check.Options{Device: d})
+		if slices.ContainsFunc(r.Untested, func(s string) bool { return strings.Contains(s, "too many to remember") }) != want {
+			t.Errorf("%d more: %q", more, r.Untested)
 		}
-	}
-	r := report(t, check.Options{Device: d})
-	if !slices.ContainsFunc(r.Untested, func(s string) bool { return strings.Contains(s, "too many to remember") }) {
-		t.Errorf("%q", r.Untested)
 	}
 }
 

@@ -87,7 +87,7 @@ func (s *scan) examine(g format.Geometry) (*Evidence, error) {
 	})
 	cut := errors.Is(err, format.ErrBeyondDevice)
 	switch {
-	case errors.Is(err, errImplausible), cut && end.Exceptions == 0:
+	case errors.Is(err, errImplausible):
 		return nil, nil
 	case err != nil && !cut:
 		return nil, err

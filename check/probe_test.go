@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"dmcow/check"
+	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab/corpus"
 	"dmcow/internal/naive"
@@ -191,6 +192,7 @@ func TestEvidence(t *testing.T) {
 		}
 		return spec
 	}
+	wild := func(n int) string { return list(n, func(i int) (int, int) { return i, 1<<60 + i }) }
 	kernels := func(i int) (old, new int) { return 3 * i, 2 + i + i/32 }
 	for _, c := range []struct {
 		name, spec string
@@ -201,8 +203,11 @@ func TestEvidence(t *testing.T) {
 		{"40, in two areas", list(40, kernels), true},
 		{"40, of which 4 are damaged", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000", true},
 		{"40, of which 5 are", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000\nex 35 5 1", false},
+		{"200, of which half of the first area are", list(200, kernels) + wild(16), true},
+		{"200, of which more of it are", list(200, kernels) + wild(17), false},
 		{"far apart", list(20, func(i int) (int, int) { return i, 2 + 90*i + i }), false},
-		{"as far apart as can be", list(8, func(i int) (int, int) { return i, 2 + 40*i + i/2 }), true},
+		{"as far apart as can be", list(7, kernels) + "ex 7 21 297", true}, // data chunk 287 of 288
+		{"one more", list(7, kernels) + "ex 7 21 299", false},
 		{"one old chunk", list(20, func(i int) (int, int) { return 7, 2 + i }), false},
 		{"one new chunk", list(20, func(i int) (int, int) { return i, 5 }), false},
 		{"metadata chunks", list(20, func(i int) (int, int) { return i, 1 + 33*i }), false},
@@ -217,11 +222,69 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 	// A few are evidence where nothing but zeros is around them.
-	for raw, found := range map[string]bool{"": true, "raw 100 01": false, "raw 900 07": false} {
+	for raw, found := range map[string]bool{
+		"": true, "raw 100 01": false, "raw 900 07": false,
+		"ex 20 60 5\nex 21 63 6\nex 22 66 7\nex 23 69 8\nex 24 72 9": true, "ex 20 60 5\nex 21 63 6\nex 22 66 7\nex 23 69 8": false, // 8 with the hidden ones, and 7
+	} {
 		spec := "device 4000\nlayout chunk=1\nfill 3\n" + raw
 		if r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))}); (count(r, "lost-header") == 1) != found {
 			t.Errorf("3 exceptions and %q: %v", raw, rules(r))
 		}
+	}
+}
+
+// TestLongestList: where lists of several chunk sizes lie on a device, the longest is the
+// store's; of two that are as long, that of the smaller chunks.
+func TestLongestList(t *testing.T) {
+	for _, c := range []struct{ small, large, want int }{{9, 8, 1}, {8, 9, 8}, {9, 9, 1}} {
+		spec := fmt.Sprintf("device 4000\nlayout chunk=1\nfill %d\nlayout chunk=8\nfill %d", c.small, c.large)
+		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
+		said := first(t, r, "lost-header").Message()
+		if want := fmt.Sprintf("a store with %d-sector chunks has left 9 plausible exceptions in 1 area", c.want); !strings.Contains(said, want) {
+			t.Errorf("%q: %s", spec, said)
+		}
+	}
+}
+
+// TestLargestChunk: the list of a store with chunks of a gigabyte is found, too.
+func TestLargestChunk(t *testing.T) {
+	d := devicetest.New(12 << 30)
+	d.Put(1<<30, storespec.MustCompile(t, "device 40\nlayout chunk=1\nfill 10")[512:1024])
+	r := report(t, check.Options{Device: d})
+	if said := first(t, r, "zeroed-header").Message(); !strings.Contains(said, "2097152-sector chunks has left 10 plausible exceptions") {
+		t.Error(said)
+	}
+}
+
+// TestProbe: what speaks for a store is found whatever its header says; what cannot be read is said, and visit's
+// error stops it.
+func TestProbe(t *testing.T) {
+	bad, stop := errors.New("bad sector"), errors.New("stop")
+	on := func(format.AreaIndex) error { return nil }
+	d := devicetest.Of(storespec.MustCompile(t, "device 4000\nlayout chunk=8\nfill 300\nheader chunk=9"))
+	if e, err := check.Probe(d, on); err != nil || e == nil || e.Exceptions != 300 || e.Areas != 2 || e.Geometry.ChunkSectors() != 8 {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if _, err := check.Probe(d, func(format.AreaIndex) error { return stop }); !errors.Is(err, stop) {
+		t.Error(err)
+	}
+	d.Fault = devicetest.BadByte(258*4096, bad)
+	if _, err := check.Probe(d, on); !errors.Is(err, bad) {
+		t.Error(err)
+	}
+	if e, err := check.Probe(devicetest.New(2<<20), on); e != nil || err != nil {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
+// TestFarChunk: an exception that was damaged, and names a chunk that no bitmap knows, does not hide the
+// list of a store that lost its header, on a device that has that chunk.
+func TestFarChunk(t *testing.T) {
+	d := devicetest.New(1<<32*512 + 512)
+	d.Put(0, storespec.MustCompile(t, "device 4000\nlayout chunk=1\nfill 20\nex 5 15 0x100000000"))
+	r := report(t, check.Options{Device: d})
+	if said := first(t, r, "lost-header").Message(); !strings.Contains(said, "1-sector chunks has left 19 plausible exceptions") {
+		t.Error(said)
 	}
 }
 

@@ -44,7 +44,7 @@ type Rule struct {
 	Fate     Fate
 	Repair   string // what repairs it
 	Command  string // the command that does, with its flags and without the device; empty where none does
-	First    string // what is to be done before that, where it loses nothing and that does
+	Try      string // what to try before that, as it loses nothing; empty for none
 
 	// How it is found: by one of these, unless finding it takes more than a look
 	// (at many exceptions together).
@@ -77,10 +77,10 @@ type Finding struct {
 	// Suggests is what the entries around say that stood here; nil where they say nothing.
 	Suggests *Suggestion
 
-	first   string // in place of the rule's
 	detail  string
 	repair  string   // in place of the rule's, where it depends
 	command *string  // likewise; empty where nothing can be typed without knowing more
+	first   string   // what loses nothing, where the command does; empty where there is nothing of the kind
 	meaning *Meaning // likewise
 	facts   *facts
 	// expected is the new chunk that an exception should have, where that is what is wrong.
@@ -147,8 +147,8 @@ func (f Finding) Fix() string {
 	return f.Command
 }
 
-// Begin is what is to be done before the command that repairs it, because it loses nothing; it is empty for none.
-func (f Finding) Begin() string { return cmp.Or(f.first, f.First) }
+// First is what to try before the command of Fix, as it loses nothing; it is empty where there is nothing of the kind.
+func (f Finding) First() string { return cmp.Or(f.first, f.Try) }
 
 // Where names the place in words; it is empty for the store as a whole.
 func (f Finding) Where() string {

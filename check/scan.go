@@ -249,7 +249,7 @@ func (s *scan) nameHits() error {
 		return nil
 	}
 	suggested := 0
-	for kept, skip := first.kept, uint64(0); len(kept) > 0; {
+	for kept, skip := first.kept, uint64(0); ; {
 		n := newNamer(kept)
 		skip += maxHits
 		naming := s.newPass(skip)

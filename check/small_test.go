@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"dmcow/check"
+	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/storespec"
 )
@@ -30,6 +31,9 @@ func TestTooSmall(t *testing.T) {
 	} {
 		r := report(t, check.Options{Device: devicetest.Of(storespec.MustCompile(t, spec))})
 		got := rules(r)
+		if len(r.Unread) > 0 {
+			t.Errorf("%q: %v", spec, r.Unread)
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", spec, got, want)
 		}
@@ -38,6 +42,26 @@ func TestTooSmall(t *testing.T) {
 		}
 		if (r.Outcome() == check.Damaged) != slices.Contains(want, "too-small") {
 			t.Errorf("%q: %s", spec, r.Outcome())
+		}
+	}
+}
+
+// TestRecordedChunkSize: it is told where LVM has another chunk size on record than the header.
+func TestRecordedChunkSize(t *testing.T) {
+	for _, c := range []struct {
+		spec     string
+		recorded format.Sectors
+		want     []string
+	}{
+		{"header chunk=8", 0, nil},
+		{"header chunk=8", 8, nil},
+		{"header chunk=8", 16, []string{"lvm-chunk-size-differs"}},
+		{"header chunk=8", 4, []string{"lvm-chunk-size-differs"}},
+		{"", 16, nil},
+	} {
+		d := devicetest.Of(storespec.MustCompile(t, "device 200\n"+c.spec))
+		if got := rules(report(t, check.Options{Device: d, Recorded: c.recorded})); !slices.Equal(got, c.want) {
+			t.Errorf("%q, and LVM has %d: %v, want %v", c.spec, c.recorded, got, c.want)
 		}
 	}
 }

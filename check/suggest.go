@@ -73,20 +73,24 @@ func (s *scan) suggestGap() *Suggestion {
 	if x := s.between(around); x != nil {
 		found = s.suggestion(h.Place, n, *x)
 	}
-	if found == nil || s.hasRivalBehind(found) {
+	if found == nil {
+		return nil
+	}
+	first, last := found.First, found.At(n-1)
+	if s.hides(func(x format.Exception) bool {
+		return x.Old >= first.Old && x.Old <= last.Old || x.New >= first.New && x.New <= last.New
+	}) {
 		return nil
 	}
 	return found
 }
 
-// hasRivalBehind reports whether what hides behind the list's end has a chunk of what is suggested for the gap,
-// or cannot be read.
-func (s *scan) hasRivalBehind(x *Suggestion) bool {
-	errHas := errors.New("has one of the chunks")
-	last := x.At(x.Count - 1)
-	_, err := look.Behind(s.device, s.geometry, s.list.end, func(_ format.Place, h format.Exception) error {
-		if h.Old >= x.First.Old && h.Old <= last.Old || h.New >= x.First.New && h.New <= last.New {
-			return errHas
+// hides reports whether an entry behind the list's end is one that is asked for, or that cannot be read.
+func (s *scan) hides(one func(format.Exception) bool) bool {
+	errHides := errors.New("one is")
+	_, err := look.Behind(s.device, s.geometry, s.list.end, func(_ format.Place, x format.Exception) error {
+		if one(x) {
+			return errHides
 		}
 		return nil
 	})
@@ -108,11 +112,15 @@ func (s *scan) unnamedInGap() string {
 			return ""
 		}
 	}
+	first, last := after(s.geometry, left, 1), after(s.geometry, left, n)
+	if s.hides(func(x format.Exception) bool { return x.New >= first && x.New <= last }) {
+		return ""
+	}
 	if n == 1 {
-		return fmt.Sprintf("; an exception is lost here: new chunk %d fits between its neighbours, and no exception has it", after(s.geometry, left, 1))
+		return fmt.Sprintf("; an exception is lost here: new chunk %d fits between its neighbours, and no exception has it", first)
 	}
 	return fmt.Sprintf("; %d exceptions are lost here: new chunks %d to %d fit between their neighbours, and no exception has them",
-		n, after(s.geometry, left, 1), after(s.geometry, left, n))
+		n, first, last)
 }
 
 // suggestStretch is what stood in n slots from a place on, nil where nothing says so.
@@ -202,30 +210,30 @@ func (s *scan) suggest(at format.Place, rule *Rule) *Suggestion {
 				continue
 			}
 			found := s.suggestion(s.geometry.PlaceAt(first+uint64(left)+1), n, *x)
-			if found.At(here-left-1) == around[here] || s.isDenied(found, around[left+1:left+1+n], here-left-1, rule) {
+			if found.At(here-left-1) == around[here] || s.isDenied(found, around[left+1:left+1+n], rule) {
 				continue
 			}
 			found.Unsure = s.isRival(around[here], found.At(here-left-1), at) || !isInRun(around, left, left+n+1)
 			return found
 		}
 	}
-	if rule.Means.UnlistedCertain && here > 0 && here+1 < len(around) {
-		return s.suggestNew(at, around[here-1:here+2])
+	if rule.Means.UnlistedCertain {
+		return s.suggestNew(at, s.around(at, 1))
 	}
 	return nil
 }
 
-// isDenied reports whether what stands there speaks against a suggestion, which is made for slot damaged
-// of it: beside that, an exception that nothing speaks against; where several are suggested, one with
+// isDenied reports whether what stands there speaks against a suggestion: an exception that nothing speaks
+// against; where several are suggested, one with
 // the data chunk that fits its place; and of one that is there twice, as a sector of the list and
 // its copy have it, the one that fits its place is the right one.
-func (s *scan) isDenied(x *Suggestion, there []format.Exception, damaged int, rule *Rule) bool {
+func (s *scan) isDenied(x *Suggestion, there []format.Exception, rule *Rule) bool {
 	for i, was := range there {
 		right := x.At(i)
 		switch at := x.Slot(i); {
 		case was == right:
 		case was.New == right.New && (x.Count > 1 || rule == RepeatedException),
-			i != damaged && s.breaks(at, was) == nil && !s.doubted[at]:
+			s.breaks(at, was) == nil && !s.doubted[at]:
 			return true
 		}
 	}

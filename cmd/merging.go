@@ -18,7 +18,7 @@ type merging struct {
 	COW     path     `arg:"" help:"COW device, an image of it, VG/LV (an LVM snapshot), or an undo log."`
 	Into    path     `placeholder:"ORIGIN" help:"The snapshot's origin, or an image of it, to write to. Not needed for VG/LV."`
 	Undo    path     `placeholder:"FILE" help:"Save what is overwritten in FILE, an undo log: dmcow merge FILE --into ORIGIN undoes the merge."`
-	Force   bool     `help:"Skip these checks: the undo log does not match the device; the origin starts with a COW header, or would; the origin loses a partition table or a label; the origin's size is not the one on record; the store has exceptions past the end of the origin."`
+	Force   bool     `help:"Skip these checks: the undo log does not match the device; the origin starts with a COW header, or would after the merge; the origin loses a partition table or a label; the origin's size is not the one on record; the store has exceptions past the end of the origin."`
 	Lose    []string `name:"lose-snapshot" sep:"none" placeholder:"NAME" help:"Give up this other snapshot of the origin (both are logical volumes): mark it invalid. Can be repeated."`
 	writing `embed:""`
 }

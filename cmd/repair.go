@@ -154,8 +154,8 @@ func (m *repairing) next() (all []string) {
 		if len(u.Flags) == 0 {
 			continue
 		}
-		if begin := m.repair.Plan.Before.Of(u.Rule); begin != nil && begin.Findings[0].Begin() != "" {
-			all = append(all, begin.Findings[0].Begin())
+		if begin := m.repair.Plan.Before.Of(u.Rule); begin != nil && begin.Findings[0].First() != "" {
+			all = append(all, begin.Findings[0].First())
 		}
 		for _, flag := range u.Flags {
 			all = append(all, "dmcow repair"+m.flags.given()+" "+flag+" "+m.app.again(m.name))

@@ -52,7 +52,7 @@ func (p *planner) clearArea(k format.AreaIndex) error {
 // are none.
 func (p *planner) suspects(f *findings) (first, last format.AreaIndex, err error) {
 	g, cut := f.has(check.ImplausibleArea), f.has(check.AreaBeyondDevice) != nil
-	if g == nil && f.has(check.HiddenExceptions) == nil && len(f.singles) == 0 || cut && !p.Truncate {
+	if g == nil && f.has(check.HiddenExceptions) == nil || cut && !p.Truncate {
 		return 0, 0, nil // of a list that is cut off, what follows is not there to be seen
 	}
 	end, err := p.dropEnd(f)

@@ -74,9 +74,6 @@ func isMarked(id look.Identity, d look.Device) bool {
 // checkNewList is the error of a new header with which nothing reads as a list, or not as
 // well as with another one.
 func (p *planner) checkNewList(f *findings, found *check.Finding) error {
-	if found == nil {
-		found = f.has(check.TooSmall)
-	}
 	if g := f.has(check.ImplausibleArea); found == nil && g != nil && g.Area == 0 {
 		found = g
 	}

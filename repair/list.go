@@ -71,6 +71,11 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	case p.Hidden == DropHidden:
 		why = "the snapshot then reads the origin's chunks there"
 	default:
+		if p.Drop {
+			if cleared, err := p.onlyCopies(h); cleared || err != nil {
+				return cleared, err
+			}
+		}
 		p.ask(found, found.Message(), hiddenAdvice(h, p.Content != nil), "--hidden keep", "--hidden drop")
 		p.blocked = true
 		return false, nil
@@ -133,17 +138,22 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 }
 
 // onlyCopies clears what hides behind the list's end if a commit that was torn explains it
-// and all of it stands in the list as well: so a repair that was cut off leaves it. It reports
-// whether it did.
+// and all of it stands in the list as well, or is to be dropped: so a repair that was cut off leaves
+// it. It reports whether it did.
 func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if h.Why != "" || h.Count > mostEdits {
 		return false, nil
 	}
+	why, dropped := "the list has them, too", uint64(0)
 	wanted := map[format.Exception]bool{}
 	first := p.geometry.Position(h.Place)
 	end := first + uint64(h.Last-h.Index) + 1
 	err := p.read(first, end, func(_ uint64, x format.Exception) error {
-		if x.New != 0 {
+		switch {
+		case x.New == 0:
+		case p.Drop && !p.canBeServed(x):
+			why, dropped = "the list has them, too, or they cannot be served", dropped+1
+		default:
 			wanted[x] = true
 		}
 		return nil
@@ -160,7 +170,11 @@ func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if err != nil || len(wanted) > 0 {
 		return false, err
 	}
-	p.repaired(check.HiddenExceptions, where(h.Place), "clear the exceptions behind the end of the list: the list has them, too")
+	if why = "clear the exceptions behind the end of the list: " + why; dropped > 0 {
+		p.lost(check.HiddenExceptions, where(h.Place), why, dropped)
+	} else {
+		p.repaired(check.HiddenExceptions, where(h.Place), why)
+	}
 	return true, p.clear(first, end, "the entries behind the end of the list")
 }
 
@@ -206,6 +220,6 @@ func (c *closing) take(at uint64, x format.Exception) error {
 	return nil
 }
 
-func (c *closing) canBeServed(x format.Exception) bool {
-	return look.Plausible(c.geometry, c.chunks(), x) && (c.Origin == 0 || format.Bytes(x.Old) <= (c.Origin-1)/c.geometry.ChunkBytes())
+func (p *planner) canBeServed(x format.Exception) bool {
+	return look.Plausible(p.geometry, p.chunks(), x) && (p.Origin == 0 || format.Bytes(x.Old) <= (p.Origin-1)/p.geometry.ChunkBytes())
 }

@@ -123,6 +123,10 @@ func mend(t testing.TB, d *devicetest.Memory, origin format.Bytes, c repair.Choi
 	if !d.Holds(before) {
 		t.Fatal("to make a plan has changed the device")
 	}
+	was, err := check.Make(check.Options{Device: d, Origin: origin})
+	if err != nil || findings(was) != findings(p.Before) {
+		t.Errorf("before it, a check says %s, and the plan %s: %v", findings(was), findings(p.Before), err)
+	}
 	if err := p.Apply(d, nil, nil); err != nil {
 		t.Fatal(err)
 	}

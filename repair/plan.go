@@ -17,8 +17,8 @@ type Options struct {
 }
 
 // What a plan holds at most, so that its memory does not grow with the damage: when it
-// has so much, it is applied, and the rest is for the next one.
-const (
+// has so much, it is applied, and the rest is for the next one. Tests have less.
+var (
 	mostSingles = 1 << 20 // looked at in one round
 	mostEdits   = 1 << 18
 	mostSectors = 1 << 17 // that are changed

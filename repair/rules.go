@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"dmcow/check"
-	"dmcow/internal/words"
 	"dmcow/store/look"
 )
 
@@ -41,10 +40,10 @@ var advice = map[*check.Rule]string{
 
 // hiddenAdvice is that for exceptions behind the list's end, with what each choice loses.
 func hiddenAdvice(h look.Hidden, compared bool) string {
-	text := fmt.Sprintf("--hidden keep closes the gap and brings back the %s behind it, as the kernel does after a few writes; those that were in the gap "+
+	text := fmt.Sprintf("--hidden keep closes the gap and brings back what is behind it (%d exceptions), as the kernel does after a few writes; those that were in the gap "+
 		"(%d slots before the first of them) are lost. It is right if a sector or a slot was lost, and mixes old and new data if a power cut tore a write to the snapshot. "+
-		"--hidden drop clears the %d: the snapshot then reads the origin's chunks there, and also for the areas behind, which the list then does not reach",
-		words.Count(h.Count, "exception"), h.First-h.Index, h.Count)
+		"--hidden drop clears those %d: the snapshot then reads the origin's chunks there, and also for the areas behind, which the list then does not reach",
+		h.Count, h.First-h.Index, h.Count)
 	if compared {
 		return text
 	}

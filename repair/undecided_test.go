@@ -201,6 +201,14 @@ func TestUnshareNextToDamage(t *testing.T) {
 	}
 }
 
+// TestUnshareBesideBeyond: an exception whose chunk is just past the device's end takes no room from a copy.
+func TestUnshareBesideBeyond(t *testing.T) {
+	d := devicetest.Of(storespec.MustCompile(t, "device 200\nheader chunk=1\nfill 40\nex 39 117 200\nex 5 15 6\ndata 9"))
+	if p := mend(t, d, 0, repair.Choices{Unshare: true}); len(p.Repaired) != 1 || p.Repaired[0].Rule != check.DuplicateNewChunk {
+		t.Errorf("%v; %v", p.Repaired, p.Undecided)
+	}
+}
+
 // TestOrderIsKept: what is dropped by another word of the user's does not change which of
 // several exceptions of a chunk is the first, and which the last.
 func TestOrderIsKept(t *testing.T) {

@@ -275,26 +275,28 @@ func (s *Session) probe(c *COW) (*check.Evidence, error) {
 // chunk size that the kernel would not take for the sake of the device, COW device or origin.
 func freshGeometry(d *device.Device, name string, chunk uint32) (format.Geometry, error) {
 	block := format.Bytes(d.LogicalBlockSize())
-	g, err := format.NewGeometry(chunk)
-	if err == nil {
-		err = format.CheckChunkSectors(chunk, block)
+	if err := format.CheckChunkSectors(chunk, block); err != nil {
+		return format.Geometry{}, refusef(name, WrongUse, "%d sectors: %w (%d bytes)", chunk, err, block).about(TheChunkSize)
 	}
-	if err != nil {
-		return g, refusef(name, WrongUse, "%d sectors: %w (%d bytes)", chunk, err, block).about(TheChunkSize)
-	}
-	return g, nil
+	return format.NewGeometry(chunk) // which takes all that fits a device
 }
 
 // checkNoView refuses a device that is not the store of a snapshot but the snapshot itself, or its
 // origin. What those hold is not looked at: it may be anything.
 func (c *COW) checkNoView() error {
-	switch t, ok := c.Device.Target(); {
-	case ok && t.Type == "snapshot" && len(t.Args) > 1:
-		return refusef(c.Text, Unable, "shows the snapshot; its COW device is %s", deviceName(t.Args[1]))
-	case ok && t.Type == "snapshot-merge" && len(t.Args) > 1:
-		return refusef(c.Text, Unable, "is an origin that the kernel is merging a snapshot into; the COW device of that snapshot is %s", deviceName(t.Args[1]))
-	case ok && t.Type == "snapshot-origin":
-		return refusef(c.Text, Unable, "is an origin, not a COW device; the COW device of an LVM snapshot is /dev/mapper/VG-LV-cow")
+	t, _ := c.Device.Target()
+	return checkShowsStore(c.Text, t)
+}
+
+// checkShowsStore is checkNoView by the device's target, the zero one where it is not one of device-mapper.
+func checkShowsStore(name string, t inuse.Target) error {
+	switch {
+	case t.Type == "snapshot" && len(t.Args) > 1:
+		return refusef(name, Unable, "shows the snapshot; its COW device is %s", deviceName(t.Args[1]))
+	case t.Type == "snapshot-merge" && len(t.Args) > 1:
+		return refusef(name, Unable, "is an origin that the kernel is merging a snapshot into; the COW device of that snapshot is %s", deviceName(t.Args[1]))
+	case t.Type == "snapshot-origin":
+		return refusef(name, Unable, "is an origin, not a COW device; the COW device of an LVM snapshot is /dev/mapper/VG-LV-cow")
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func identify(path string) Identity {
 		x.Kind = Directory
 	case mode.Type() == fs.ModeDevice:
 		n := inuse.NumberOf(info)
-		return Identity{Kind: BlockDevice, Size: format.Bytes(n.Size()), Number: n.String(), UUID: mappedUUID(n)}
+		return Identity{Kind: BlockDevice, Size: format.Bytes(n.Size()), Number: n.String(), UUID: mappedUUID(inuse.Mappings(), n)}
 	}
 	on, inode := inuse.InodeOf(info)
 	x.Inode, x.On = inode, on.String()
@@ -69,8 +69,8 @@ func identify(path string) Identity {
 }
 
 // mappedUUID is the UUID of the logical volume that a block device is, or a layer of, empty where it is none.
-func mappedUUID(n inuse.Number) string {
-	for _, m := range inuse.Mappings() {
+func mappedUUID(all []inuse.Mapping, n inuse.Number) string {
+	for _, m := range all {
 		if m.Number == n {
 			return lvm.MappedUUID(m.UUID)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -196,6 +197,67 @@ func TestInterruptedAnywhere(t *testing.T) {
 		})
 	}
 }
+
+// TestProgress: whoever is told how far a work has come is told of no more than there was said to be at most, and of
+// what is not read again and again, more and more up to that.
+func TestProgress(t *testing.T) {
+	for name, work := range works {
+		r := changing(t)
+		r.options.Watch = func(device string, unit Unit, most uint64) Watcher {
+			last := uint64(0)
+			return visiting(func(done uint64) {
+				if done > most || done < last && unit != Areas {
+					t.Errorf("%s, %s: %d of %d %ss behind %d", name, device, done, most, unit, last)
+				}
+				last = done
+			})
+		}
+		if err := work.do(r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestBetween: an interruption that is heard within a batch ends the work behind it, whatever is said later; and between
+// two batches, at once.
+func TestBetween(t *testing.T) {
+	w := &onceWatcher{}
+	copied, pause := (&stretch{Watcher: w}).between()
+	copied(3)
+	if err := pause(); err != nil {
+		t.Fatal(err)
+	}
+	w.ends = true
+	copied(4)
+	copied(5)
+	if a, b := pause(), pause(); a != ErrInterrupted || b != ErrInterrupted || w.endings != 1 || !slices.Equal(w.done, []uint64{3, 3, 7, 12}) {
+		t.Errorf("%v, %v, told %d times, of %v", a, b, w.endings, w.done)
+	}
+	copied, pause = (&stretch{Watcher: w}).between()
+	copied(1)
+	w.ends = true
+	if err := pause(); err != ErrInterrupted {
+		t.Error(err)
+	}
+}
+
+// onceWatcher ends what it watches, once.
+type onceWatcher struct {
+	ends    bool
+	endings int
+	done    []uint64
+}
+
+func (w *onceWatcher) Visit(done uint64) error {
+	w.done = append(w.done, done)
+	if !w.ends {
+		return nil
+	}
+	w.ends = false
+	return ErrInterrupted
+}
+func (w *onceWatcher) Ending() { w.endings++ }
+func (w *onceWatcher) End()    {}
 
 // files are all files of the current directory.
 func files(t *testing.T) map[string][]byte {

@@ -101,11 +101,15 @@ func recordedSnapshots(sight *volume.Sight) (all []*Listed) {
 }
 
 // servedSnapshots are the persistent snapshots that device-mapper serves, but for those that are known.
-func servedSnapshots(known []*Listed) (all []*Listed) {
-	mappings := inuse.Mappings()
+func servedSnapshots(known []*Listed) []*Listed {
+	return servedBy(inuse.Mappings(), inuse.Mapping.Target, known)
+}
+
+// servedBy are those that are among these devices; target tells the target of one.
+func servedBy(mappings []inuse.Mapping, target func(inuse.Mapping) (inuse.Target, bool), known []*Listed) (all []*Listed) {
 	for _, m := range mappings {
-		t, ok := m.Target()
-		if !ok || t.Type != "snapshot" && t.Type != "snapshot-merge" || len(t.Args) < 3 || t.Args[2] == "N" {
+		t, _ := target(m)
+		if t.Type != "snapshot" && t.Type != "snapshot-merge" || len(t.Args) < 3 || t.Args[2] == "N" {
 			continue
 		}
 		cow, ok := inuse.ParseNumber(t.Args[1])

@@ -64,7 +64,7 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"past the origin's end": {
 			func(r rig) { r.store("cow", sound+"\nex 19 300 21") }, nil,
-			wanted{Damaged, "cow", "refused: damaged", []Deed{Mend, RunCheck, ForceBeyond}},
+			wanted{Damaged, "cow", "refused: damaged", []Deed{Mend, ForceBeyond, RunCheck}},
 		},
 		"no origin is named": {
 			nil, func(m *MergeRequest) { m.Into = "" },
@@ -336,14 +336,17 @@ func TestPhysicalVolume(t *testing.T) {
 	disk := lvmDisk(t)
 	r := newRig(t)
 	r.file("disk", disk)
-	c, err := r.Look(Request{COW: "disk"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	told := slices.ContainsFunc(r.Notes(), func(n Note) bool { return len(n.Remedies) == 1 && n.Remedies[0].Do == ListVolumes })
-	if !told || c.Identity.State != look.Foreign {
-		t.Errorf("%s, and nobody was told of the volumes", c.Identity.State)
+	r.file("text", bytes.Repeat([]byte("text"), 4096))
+	for _, name := range []string{"disk", "text"} {
+		c, err := r.Look(Request{COW: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		told := slices.ContainsFunc(r.Notes(), func(n Note) bool { return len(n.Remedies) == 1 && n.Remedies[0].Do == ListVolumes })
+		if told != (name == "disk") || c.Identity.State != look.Foreign {
+			t.Errorf("%s: %s, and it was told of volumes: %v", name, c.Identity.State, told)
+		}
 	}
 }
 

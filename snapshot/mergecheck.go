@@ -119,13 +119,15 @@ func (m *Merge) checkSound() (err error) {
 		question = m.Origin.question()
 	}
 	r := refusef(m.COW.Text, Damaged, "refused: damaged (%s, %s): %s%s", against.Name, words.Count(against.Count, "time"), against.Findings[0].Told(), question)
-	r.Remedies = []Remedy{{Do: Mend, Finding: &against.Findings[0], Origin: m.Origin.Text}, {Do: RunCheck, Origin: m.Origin.Text}}
-	switch merging := against.Meaning.Merging; {
-	case merging == check.RescueMerge:
-		r.Remedies = append([]Remedy{{Do: Rescue}}, r.Remedies...)
-	case merging == check.ForcedMerge && m.request.Steps == 0:
+	merging := against.Meaning.Merging
+	if merging == check.RescueMerge {
+		r.with(Rescue)
+	}
+	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0], Origin: m.Origin.Text})
+	if merging == check.ForcedMerge && m.request.Steps == 0 { // where it is another origin, that is the worst
 		r.with(ForceBeyond)
 	}
+	r.Remedies = append(r.Remedies, Remedy{Do: RunCheck, Origin: m.Origin.Text})
 	return r
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/words"
 )
 
@@ -93,8 +94,14 @@ func beginsAsStore(d *device.Device, offset format.Bytes) bool {
 
 // checkTarget refuses a device that shows a snapshot, or an origin while one is merged into it.
 func (o *Origin) checkTarget() error {
-	if t, ok := o.Device.Target(); ok && (t.Type == "snapshot" || t.Type == "snapshot-merge") {
-		return refusef(o.Text, Unable, "is a %s device, not the origin", t.Type)
+	t, _ := o.Device.Target()
+	return checkShowsOrigin(o.Text, t)
+}
+
+// checkShowsOrigin is checkTarget by the device's target, the zero one where it is not one of device-mapper.
+func checkShowsOrigin(name string, t inuse.Target) error {
+	if t.Type == "snapshot" || t.Type == "snapshot-merge" {
+		return refusef(name, Unable, "is a %s device, not the origin", t.Type)
 	}
 	return nil
 }

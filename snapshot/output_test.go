@@ -36,8 +36,13 @@ func TestListFile(t *testing.T) {
 	if err := unix.Mkfifo("pipe", 0o600); err != nil {
 		t.Fatal(err)
 	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]string{
-		"": "", "-": "", "new": "", "empty": "", "older": "", "pipe": "", os.DevNull: "",
+		here + "/cow": "already used for something else",
+		"":            "", "-": "", "new": "", "empty": "", "older": "", "pipe": "", os.DevNull: "",
 		"text": "holds something other", "short": "holds something other", "stdout": "standard output or standard error goes to it", "dir": "not a regular file",
 		"cow": "already used for something else", "here/cow": "already used for something else", "none/list": "no such file", "text/list": "not a directory",
 	} {

@@ -360,11 +360,8 @@ func (m *Repair) copyData(from io.ReaderAt, deliver func(b []byte, at int64) err
 	buf, size := make([]byte, most), m.COW.Device.Size()
 	for at := int64(0); at < size; {
 		b := buf[:min(most, size-at)]
-		if got, err := from.ReadAt(b, at); got < len(b) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return refuse(m.COW.Text, Unreadable, fmt.Errorf("byte %d: %w", at+int64(got), err))
+		if err := raw.ReadWhere(from, b, at); err != nil {
+			return refuse(m.COW.Text, Unreadable, err)
 		}
 		if err := deliver(b, at); err != nil {
 			return err

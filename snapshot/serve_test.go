@@ -60,6 +60,26 @@ func TestServed(t *testing.T) {
 	}
 }
 
+// TestServedUnsynced: that what was written cannot be made durable is told once, by whoever finds it out in the
+// background, and to each who asks for it.
+func TestServedUnsynced(t *testing.T) {
+	r := newRig(t)
+	v, notes := r.served(r.Write, "cow", false)
+	if _, err := v.WriteAt(make([]byte, 512), 200*512); err != nil {
+		t.Fatal(err)
+	}
+	v.snapshot.out.Close()
+	for range 2 {
+		v.Commit()
+	}
+	if len(*notes) != 1 || !strings.Contains((*notes)[0].Text, "no longer writable: ") {
+		t.Errorf("noted: %v", *notes)
+	}
+	if err := v.Sync(); err == nil || len(*notes) != 2 || !strings.Contains((*notes)[1].Text, err.Error()) {
+		t.Errorf("%v, noted: %v", err, *notes)
+	}
+}
+
 // TestServedReadOnly: a snapshot that is only read refuses writes, and the errors of reading it are each
 // told once, and not too many of them.
 func TestServedReadOnly(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
+	"dmcow/internal/raw"
 	"dmcow/internal/volume"
 	"dmcow/internal/words"
 	"dmcow/lvm"
@@ -130,8 +131,7 @@ func (m *Merge) openSibling(sibling lvm.Snapshot) error {
 // its own end it gets no exceptions, as from the kernel (__origin_write), and the chunk with its end
 // is copied whole (start_copy).
 func (m *Merge) shownBySibling(o *Sibling) format.Bytes {
-	chunk := o.chunkBytes()
-	return min((m.shownBy(o.COW)+chunk-1)/chunk*chunk, m.Size())
+	return min(raw.RoundUp(m.shownBy(o.COW), o.chunkBytes()), m.Size())
 }
 
 // chunkBytes is the size of the store's chunks, also of one that is yet to be made.

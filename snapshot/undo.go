@@ -62,14 +62,24 @@ func (u *undoing) check() error {
 	if err == nil && what != "" {
 		err = errors.New(what)
 	}
-	need := undo.Size(u.geometry, u.chunks)
-	if c.Device.IsBlock() && c.Size() < need {
-		return refusef(u.name, Unable, "too small for the undo log: it needs up to %d sectors, the device has %d", need.Sectors(), c.Size().Sectors())
+	if c.Device.IsBlock() { // an image file grows
+		if err := u.checkRoom(c.Size()); err != nil {
+			return err
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("refused: not an undo log, and dmcow does not write over it: %w", err)
 	}
 	return failed(u.name, Unable, err)
+}
+
+// checkRoom refuses a device that may be too small for the log.
+func (u *undoing) checkRoom(size format.Bytes) error {
+	need := undo.Size(u.geometry, u.chunks)
+	if size >= need {
+		return nil
+	}
+	return refusef(u.name, Unable, "too small for the undo log: it needs up to %d sectors, the device has %d", need.Sectors(), size.Sectors())
 }
 
 // nameIt gives the log of a change of a device, which nobody has named, a name that begins with

@@ -24,7 +24,7 @@ type Bar interface {
 type Teller struct {
 	Bar         Bar           // nil for none
 	Patience    time.Duration // how long work takes before its bar is drawn
-	Say         func(about, format string, args ...any)
+	Say         words.Say
 	Every       time.Duration    // how often a line is written without being asked for; 0 for never
 	Tick        <-chan os.Signal // asks for a line
 	Context     context.Context  // done when the work is to end

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/fatih/color"
@@ -28,25 +29,24 @@ func (c *Check) Write(t *Text) error {
 	if notes := c.notes(); len(notes) > 0 {
 		t.Line("\n%s", strings.Join(notes, "\n"))
 	}
-	if next, typed := c.next(); next != "" {
+	if next := c.next(); next != "" {
 		t.Line("")
-		next = t.paint(color.Bold, "next:") + " " + next
-		if typed {
-			t.command(next)
-		} else {
-			t.Line("%s", next)
+		write := t.command
+		if !strings.HasPrefix(next, "dmcow ") {
+			write = func(text string) { t.Line("%s", text) }
 		}
+		write(t.paint(color.Bold, "next:") + " " + next)
 	}
 	return t.err
 }
 
 // notes say what was not tested or not read, and who else is at work.
 func (c *Check) notes() (all []string) {
-	for _, what := range c.Report.Untested {
+	for i, what := range c.Report.Untested {
+		if i == 0 && c.Options.Origin == 0 {
+			what += ": give --origin or --origin-size"
+		}
 		all = append(all, "not tested: "+what)
-	}
-	if len(c.Report.Untested) > 0 && c.Options.Origin == 0 {
-		all = append(all, "            (name it with --origin or --origin-size)")
 	}
 	if len(c.Report.Unread) > 0 {
 		all = append(all, "not checked: the parts that cannot be read")
@@ -80,31 +80,24 @@ func (c *Check) tally(t *Text, x check.Tally) error {
 	t.Line("  kernel: %s", x.Kernel)
 	if first := x.Findings[0]; first.Remedy() != "" {
 		t.Line("  repair: %s", first.Remedy())
-		next, _ := c.next()
-		if line := c.Command(first); line != "" && line != next && first.Remedy() != next {
+		if line, next := c.Command(first), c.next(); line != "" && line != next && first.Remedy() != next {
 			t.command("          " + line)
 		}
 	}
 	return t.err
 }
 
-// next is what the user does next: the remedy of what is to be seen to first. typed says that it is a command line.
-func (c *Check) next() (next string, typed bool) {
+// next is what the user does next: the remedy of what is to be seen to first.
+func (c *Check) next() string {
 	if c.Report.Outcome() == check.Invalid {
-		return "dmcow revalidate --dry-run --assume-origin-unchanged " + c.Store, true
+		return "dmcow revalidate --dry-run --assume-origin-unchanged " + c.Store
 	}
 	for _, x := range c.Report.Tallies {
 		first := x.Findings[0]
 		if x.Severity == check.Info || first.Remedy() == "" {
 			continue
 		}
-		if begin := first.Begin(); begin != "" {
-			return begin, false
-		}
-		if line := c.Command(first); line != "" {
-			return line, true
-		}
-		return first.Remedy(), false
+		return cmp.Or(first.First(), c.Command(first), first.Remedy())
 	}
-	return "", false
+	return ""
 }

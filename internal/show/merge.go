@@ -52,17 +52,17 @@ func (m *Merge) bears() string {
 // Announce says what will be written to what, and what that means for others.
 func (m *Merge) Announce(say words.Say) {
 	what, cow, into := m.what(), words.Printable(m.COW.Text), m.Origin.Text
-	others := "Other snapshots of this origin, which dmcow cannot see from here, lose what they kept"
+	others := "If the origin has other snapshots, which dmcow cannot see from here, they lose what they kept"
 	if m.Origin.IsServed() {
-		others = "Its other snapshots keep their data if they are active, as with any write to this device, and else lose it"
+		others = "Its other snapshots keep their data if they are active, as with any write to this device, and lose it otherwise"
 	}
 	switch {
 	case m.IsUndo:
 		say(into, "%s will be what it was before the change that %s recorded", what, cow)
 	case m.Seen:
-		say(into, "%s will be replaced by the data of the snapshot %s; the file system gets its old UUID back", what, cow)
+		say(into, "%s will be replaced by the data of the snapshot %s; a file system on it gets its old UUID back", what, cow)
 	default:
-		say(into, "%s will be replaced by the data of the snapshot on %s. %s; the file system gets its old UUID back", what, cow, others)
+		say(into, "%s will be replaced by the data of the snapshot on %s; a file system on it gets its old UUID back. %s", what, cow, others)
 	}
 	for _, o := range m.Siblings {
 		switch name := o.COW.Text; {
@@ -87,23 +87,27 @@ func (m *Merge) what() string {
 
 // Question is what is asked, about the origin, before the merge.
 func (m *Merge) Question() string {
-	back := "this cannot be undone without --undo FILE: "
-	if m.Undo != "" {
-		back = fmt.Sprintf("this can be undone: %s keeps what is overwritten: ", words.Printable(m.Undo))
+	back := "this cannot be undone without --undo FILE"
+	switch {
+	case m.Undo != "":
+		back = words.Printable(m.Undo) + " saves what is overwritten"
+	case m.IsUndo && !m.Seen:
+		back = "without --undo FILE, what is overwritten is lost"
 	}
 	if bears := m.bears(); bears != "" {
-		back = bears + ": " + back
+		back = bears + "; " + back
 	}
-	return fmt.Sprintf("%smerge %s into it?", back, words.Printable(m.COW.Text))
+	return fmt.Sprintf("%s. Merge %s into %s?", back, words.Printable(m.COW.Text), words.Printable(m.Origin.Text))
 }
 
 // Foretell writes what the merge would do.
 func (m *Merge) Foretell(t *Text) error {
 	t.Line("%s: would replace %s by the data of %s", words.Printable(m.Origin.Text), m.what(), words.Printable(m.COW.Text))
 	for _, o := range m.Siblings {
-		if o.Lost {
+		switch {
+		case o.Lost:
 			t.Line("%s: would be given up", words.Printable(o.COW.Text))
-		} else {
+		case o.Saving.Chunks > 0:
 			t.Line("%s: would first get %s", words.Printable(o.COW.Text), words.Count(o.Saving.Chunks, "exception"))
 		}
 	}
@@ -183,5 +187,5 @@ func (m *Merge) Undone() string {
 	case m.Seen:
 		return text + "; the snapshot gets its data back"
 	}
-	return text + "; that restores the origin, not the snapshot (to keep both, merge with --keep)"
+	return text + "; that restores the origin, not the snapshot (with an --undo of its own, it keeps what the snapshot held)"
 }

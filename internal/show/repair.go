@@ -46,7 +46,7 @@ func (r *Repair) Write(t *Text) error {
 	r.steps(t)
 	t.Line("\nthen: %s", t.headline(&r.After))
 	if r.More {
-		t.Line("One plan cannot hold all repairs: then run the same command again.")
+		t.Line("One plan cannot hold all repairs: run the same command again afterwards.")
 	}
 	return t.err
 }

@@ -24,7 +24,10 @@ func (t *Text) usageRow(r *snapshot.Used, cells int) []string {
 	if !s.Complete() || s.State() == look.Damaged {
 		return row
 	}
-	row[2], row[3], row[4] = t.bar(s, cells, inTable), strconv.FormatUint(u.Free(), 10), strconv.FormatUint(u.Leaked(), 10)
+	row[2], row[4] = t.bar(s, cells, inTable), strconv.FormatUint(u.Leaked(), 10)
+	if s.State() != look.Invalid { // nothing is left of a snapshot that is lost
+		row[3] = strconv.FormatUint(u.Free(), 10)
+	}
 	// Sizes to be typed are exact, too: nobody is to shrink a device to a rounded one.
 	if least, ok := u.Minimum(); ok {
 		row[6] = sized(least)
@@ -81,7 +84,7 @@ func (t *Text) room(r *snapshot.Used) [][2]string {
 	u := r.Survey.Usage
 	rows := [][2]string{{"full", t.bar(r.Survey, 20, 0)}}
 	if r.Survey.State() == look.Invalid {
-		rows[0][1] += fmt.Sprintf(", as lvs shows it; the list fills %.2f%%", u.Percent())
+		rows[0][1] += fmt.Sprintf(" (lvs shows this for every invalid snapshot); the list itself fills %.2f%%", u.Percent())
 		return rows // the snapshot is lost: nothing can be won or lost any more
 	}
 	left := fmt.Sprintf("%d (then the snapshot is lost)", u.Free())
