@@ -106,5 +106,8 @@ func (c *Check) next() string {
 	if c.IsUndo {
 		return "dmcow merge " + c.Store + " --into DEVICE undoes the change that it recorded"
 	}
+	if c.COW.IsMerging() && c.Report.Outcome() == check.Sound {
+		return "dmcow merge " + c.Store
+	}
 	return ""
 }
