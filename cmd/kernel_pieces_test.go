@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"dmcow/internal/kernellab"
@@ -31,6 +32,9 @@ func TestKernelPieces(t *testing.T) {
 	export := append([]string{"export", "--origin", origin, image}, pieces...)
 	if _, stderr := expect(t, 8, export...); stderr == "" {
 		t.Error("it is exported while the kernel has it")
+	}
+	if _, stderr := expect(t, 8, append([]string{"invalidate", "--yes"}, pieces...)...); !strings.Contains(stderr, "in use by") {
+		t.Errorf("it is written to while the kernel has it: %s", stderr)
 	}
 	s.Down(t)
 	cow.Remove(t)

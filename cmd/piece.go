@@ -26,6 +26,10 @@ func (p *piece) Decode(ctx *kong.DecodeContext) error {
 	if !ok {
 		return errors.New("missing a piece: write it like FILE:OFFSET:SIZE")
 	}
+	return p.parse(word)
+}
+
+func (p *piece) parse(word string) error {
 	behind := strings.LastIndexByte(word, ':')
 	before := strings.LastIndexByte(word[:max(behind, 0)], ':')
 	if before <= 0 {
