@@ -16,15 +16,16 @@ type BadCopy struct {
 
 // Groups are the volume groups on some physical volumes.
 type Groups struct {
-	All    []*Group // each with its highest seqno, in the order in which they were found
-	found  []*Found
+	All    []*Group            // each with its highest seqno, in the order in which they were found
+	found  map[string][]*Found // by UUID
 	unread []BadCopy
 }
 
 // Read reads the metadata on the physical volumes.
 func Read(found []*Found) *Groups {
-	g := &Groups{found: found}
+	g := &Groups{found: map[string][]*Found{}}
 	for _, f := range found {
+		g.found[f.UUID] = append(g.found[f.UUID], f)
 		for i, a := range f.Metadata {
 			if err := g.readCopy(f, fmt.Sprintf("metadata area %d", i), a); err != nil {
 				g.unread = append(g.unread, BadCopy{f, err})
@@ -128,14 +129,7 @@ func (e *AmbiguousError) Error() string {
 
 // Found are the physical volumes of a UUID: one, or none where it is missing, or several
 // where there are copies of it.
-func (g *Groups) Found(uuid string) (all []*Found) {
-	for _, f := range g.found {
-		if f.UUID == uuid {
-			all = append(all, f)
-		}
-	}
-	return all
-}
+func (g *Groups) Found(uuid string) []*Found { return g.found[uuid] }
 
 // Damaged are the copies of a group's metadata that cannot be read, or are damaged.
 func (g *Groups) Damaged(group *Group) (all []BadCopy) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dmcow/format"
+	"dmcow/internal/inuse"
 	"dmcow/internal/volume"
 )
 
@@ -52,6 +53,7 @@ type Session struct {
 	sight   *volume.Sight
 	unseen  error // why it is not all
 	notes   []Note
+	showing *inuse.Showing // when an inventory was made; else nil
 }
 
 // Open begins a session.
