@@ -42,8 +42,8 @@ func (s *scan) whyLost() (string, error) {
 	switch {
 	case !ok:
 		return "the entries around the gap before them can no longer be read", nil
-	case s.proof.highest > g.low+mostInGap:
-		return "", nil
+	case s.proof.highest > g.low+mostInGap: // no commit is as long, but a merge may have freed that many before it
+		return fmt.Sprintf("%d exceptions are missing before them, and of more than %d data chunks without one, none is looked at", g.slots, mostInGap), nil
 	}
 	g.before = s.unnamed(g.low-min(g.low, parallel), g.low)
 	g.chunks = s.unnamed(g.low, s.proof.highest)

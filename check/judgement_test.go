@@ -54,6 +54,8 @@ var evidences = []evidence{
 	{"torn, in any order", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048", "raw 0 00\nraw 20480 11*2048", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, and saved since", "device 2000\nheader chunk=4\nfill 96 0\nraw 2560 00*512\nraw 69632 11*2048\nraw 4096 11*2048", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
 	{"torn, of chunks of no order", run40 + "ex 64 30 300", "raw 0 00", "hidden-exceptions", true, "a torn commit explains them"},
+	{"torn or lost, and more chunks are missing than are looked at", "device 135000\nheader chunk=2\nfill 20 0\nex 32 30 67000", "raw 0 00", "hidden-exceptions", false,
+		"12 exceptions are missing before them, and of more than 65536 data chunks without one, none is looked at"},
 	{"a copy of the last sector", "device 2000\nheader chunk=4\nfill 72 0\ndata 9\nraw 2560 00*512\n" + run(32, 64, 8), "raw 0 00", "hidden-exceptions", false,
 		"first slot 64 (64 -> 66): its sector is a copy of the one where the list ends"},
 	{"the same twice", "device 2000\nheader chunk=4\nfill 40 0\nex 64 70 66\nex 65 71 66", "raw 0 00", "hidden-exceptions", false,

@@ -61,6 +61,7 @@ func TestGarbageOrDamage(t *testing.T) {
 		{"17 of 32", 1, 15, wild(15, 17), true},
 		{"31 of 31 repeat others", 1, 32, again(32, 31), false},
 		{"32 of 32", 1, 32, again(32, 32), true},
+		{"31 of 32, and one is impossible", 1, 32, again(32, 31) + "ex 63 63 0x7000000000000000", true},
 		{"32 of 63", 2, 64, again(64, 32) + "ex 96 500 400\nex 97 501 401\n" + many(98, 29), true},
 		{"32 of 64", 2, 64, again(64, 32) + many(96, 32), false},
 		{"3 at twice the device's size", 1, 0, "ex 0 0 4000\nex 1 1 4000\nex 2 2 4000", true},

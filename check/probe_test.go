@@ -192,6 +192,7 @@ func TestEvidence(t *testing.T) {
 		}
 		return spec
 	}
+	wild := func(n int) string { return list(n, func(i int) (int, int) { return i, 1<<60 + i }) }
 	kernels := func(i int) (old, new int) { return 3 * i, 2 + i + i/32 }
 	for _, c := range []struct {
 		name, spec string
@@ -202,6 +203,8 @@ func TestEvidence(t *testing.T) {
 		{"40, in two areas", list(40, kernels), true},
 		{"40, of which 4 are damaged", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000", true},
 		{"40, of which 5 are", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000\nex 35 5 1", false},
+		{"200, of which half of the first area are", list(200, kernels) + wild(16), true},
+		{"200, of which more of it are", list(200, kernels) + wild(17), false},
 		{"far apart", list(20, func(i int) (int, int) { return i, 2 + 90*i + i }), false},
 		{"as far apart as can be", list(7, kernels) + "ex 7 21 297", true}, // data chunk 287 of 288
 		{"one more", list(7, kernels) + "ex 7 21 299", false},

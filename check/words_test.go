@@ -18,7 +18,7 @@ func TestWords(t *testing.T) {
 		{head + "fill 10 0\nex 10 50 20", "leaked-chunks", "8 of the 19 data chunks below chunk 21 have no exception", ""},
 		{head + "fill 5 0\nex 5 15 0x10000000", "full", "the highest new chunk is past the end of the device: no room", ""},
 		{"device 16\nheader chunk=8", "full", "the next free chunk is 2, the device has 2 chunks: no room", ""},
-		{"device 1", "too-small", "1 sectors, and two chunks need 64", ""},
+		{"device 1", "too-small", "it has 1 of the 64 sectors that two chunks need", ""},
 		{"device 1\nraw 100 01", "foreign-content", "not a COW store", ""},
 		{"device 511b\nraw 100 01", "too-small", "the device has 511 bytes, too few for a header", ""},
 		{"device 4000\nheader chunk=8 magic=0x50 valid=0", "bad-magic", "the magic is 0x00000050", "repair --header 8s --valid 0"},

@@ -46,8 +46,8 @@ func (c *createCmd) Run(a *app) error {
 	}
 	defer p.Close()
 	if c.DryRun {
-		return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), fmt.Sprintf("required size: %d bytes, %d sectors\nchunks that differ: %d of %d sectors",
-			p.Size, p.Size.Sectors(), p.Chunks, p.COW.Fresh.ChunkSectors()))
+		return a.told(c.result, record.Created(p, c.DryRun, string(c.Origin), string(c.From)), fmt.Sprintf("%s of %s differ; the store takes %s",
+			words.Count(p.Chunks, "chunk"), words.Size(uint64(p.COW.Fresh.ChunkSectors())*512), words.Bytes(p.Size)))
 	}
 	switch {
 	case p.Asks:

@@ -12,6 +12,7 @@ import (
 	"dmcow/internal/record"
 	"dmcow/internal/runlog"
 	"dmcow/internal/version"
+	"dmcow/internal/words"
 	"dmcow/snapshot"
 )
 
@@ -52,7 +53,7 @@ func checkPV(k *kong.Context) error {
 	if !pv || volume {
 		return nil
 	}
-	return misused(k.Selected().Name, "--pv is for VG/LV, but no VG/LV is named")
+	return usageError{words.Hinted(k.Selected().Name+": --pv is for VG/LV, but no VG/LV is named", "dmcow list --pv PATH lists the snapshots there")}
 }
 
 // openLog opens the run log, where one was asked for, before anything is done.

@@ -49,8 +49,9 @@ func TestInterruptedAnywhere(t *testing.T) {
 	image := storespec.MustCompile(t, spec)
 	files := map[string][]byte{
 		"cow": image, "origin": make([]byte, 1<<20), "invalid": storespec.MustCompile(t, strings.Replace(spec, "chunk=1", "chunk=1 valid=0", 1)),
-		"few": storespec.MustCompile(t, strings.Replace(spec, "fill 200", "fill 12", 1)),
-		"gap": storespec.MustCompile(t, strings.Replace(spec, "fill 200", "fill 200 0", 1)+"ex 70 0 0\n"),
+		"few":  storespec.MustCompile(t, strings.Replace(spec, "fill 200", "fill 12", 1)),
+		"disk": twoOrigins(t, 20),
+		"gap":  storespec.MustCompile(t, strings.Replace(spec, "fill 200", "fill 200 0", 1)+"ex 70 0 0\n"),
 	}
 	for _, c := range []struct {
 		name  string
@@ -68,6 +69,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 		{"merge", "merge cow --into origin --yes", "", 7},
 		{"merge with a log", "merge cow --into origin --undo log --yes", "", 7},
 		{"merge on with a log", "merge cow --into origin --undo log --yes", "merge-step cow --into origin --undo log --steps 20 --yes", 12},
+		{"merge two", "merge vg0/one-snap vg0/two-snap --pv disk --yes", "", 6},
 		{"take back", "merge log --into origin --yes", "merge cow --into origin --undo log --keep --yes", 17},
 		{"merge-step", "merge-step few --into origin --steps 300 --yes", "", 10},
 		{"repair", "repair gap --rebuild --origin origin --no-undo --yes", "", 10},

@@ -290,49 +290,6 @@ func TestKernelLVMLock(t *testing.T) {
 	expect(t, 0, "revalidate", "--yes", "--assume-origin-unchanged", "vg0/snap", "--pv", copied)
 }
 
-// TestKernelLVMMerging: of a merge that LVM has begun, reading commands say how far it is,
-// and none writes; when it has ended, there is no snapshot.
-func TestKernelLVMMerging(t *testing.T) {
-	kernellab.Require(t)
-	l := usedGroup(t)
-	expect(t, 0, "merge-step", "--yes", "vg0/snap")
-	l.lvm("lvchange", "--activate", "y", "vg0/origin")
-	view := kernellab.MustDigest(t, l.mapped("snap", ""))
-	open, err := os.Open(l.mapped("origin", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.lvm("lvconvert", "--merge", "vg0/snap") // waits for the origin to be closed
-	if err := open.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l.lvm("lvchange", "--activate", "n", "vg0/origin")
-	for _, args := range [][]string{{"check"}, {"usage"}, {"dump"}} {
-		_, stderr := expect(t, 0, append(args, "vg0/snap")...)
-		if !strings.Contains(stderr, "vg0/snap: LVM has begun to merge it into vg0/origin, and the kernel resumes that when the origin is activated; left to merge: 4 exceptions") {
-			t.Errorf("%q: %s", args, stderr)
-		}
-	}
-	if m := list(t, 0)["vg0/snap"]; !m.Merging || *m.Exceptions != 4 {
-		t.Errorf("%+v", m)
-	}
-	for _, args := range [][]string{{"merge"}, {"merge-step"}, {"invalidate"}, {"repair"}, {"revalidate"}} {
-		refusedWith(t, "LVM has begun to merge it", append(args, "--yes", "vg0/snap")...)
-	}
-	l.lvm("lvchange", "--activate", "y", "vg0/origin")
-	l.lvm("lvchange", "--poll", "y", "vg0/origin")
-	const enough = 60                      // seconds
-	for n := 0; len(list(t, 0)) > 0; n++ { // LVM takes it off the list when the kernel has merged all
-		if n == enough {
-			t.Fatal("the merge does not end")
-		}
-		l.lvm("lvconvert", "--merge", "--interval", "1", "vg0/snap")
-	}
-	if kernellab.MustDigest(t, l.mapped("origin", "")) != view {
-		t.Error("the origin is not what the snapshot was")
-	}
-}
-
 // TestKernelLVMAway: of a group that is exported nothing is read; of one that lacks a
 // physical volume, what is on the others is.
 func TestKernelLVMAway(t *testing.T) {

@@ -39,7 +39,7 @@ func TestKernelRevalidate(t *testing.T) {
 		up.Down(t)
 
 		stdout, _ := expect(t, 8, "revalidate", "--yes", cow.Path)
-		if want := fmt.Sprintf("grow the device by at least %d sectors, to %d sectors\n", chunk, 23*chunk); !strings.Contains(stdout, want) {
+		if want := fmt.Sprintf("grow the device by at least %d sectors, to %d sectors (", chunk, 23*chunk); !strings.Contains(stdout, want) {
 			t.Errorf("%q is not in\n%s", want, stdout)
 		}
 		expect(t, 0, "revalidate", "--yes", "--assume-origin-unchanged", "--origin", origin, cow.Path)

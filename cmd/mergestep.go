@@ -12,6 +12,7 @@ import (
 )
 
 type mergeStepCmd struct {
+	COW     path `arg:"" help:"COW device, an image of it, VG/LV (an LVM snapshot), or an undo log."`
 	merging `embed:""`
 	Steps   units.Number `default:"1" placeholder:"N" help:"How many steps. Default: ${default}."`
 }
@@ -21,11 +22,11 @@ func (c *mergeStepCmd) Validate() error {
 	if c.Steps == 0 {
 		return errors.New("--steps must be at least 1")
 	}
-	return c.merging.check()
+	return c.merging.check(c.COW)
 }
 
 func (c *mergeStepCmd) Run(a *app) error {
-	r := c.mergeRequest()
+	r := c.mergeRequest(c.COW)
 	r.Steps = uint64(c.Steps)
 	m, err := plan(a, c.writing, r, (*snapshot.Session).PlanMerge)
 	if err != nil {
@@ -37,7 +38,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 	s := &steps{mergeText: t, record: dump.Stepped{Device: m.COW.Text, Origin: m.Origin.Text, DryRun: c.DryRun, Steps: []dump.SteppedRun{}}}
 	switch {
 	case m.IsEmpty():
-		a.say(m.COW.Text, show.NothingToMerge)
+		a.say(m.COW.Text, "%s", t.Nothing())
 		return a.told(c.result, s.record, "")
 	case c.DryRun:
 		return errors.Join(m.Preview(s.told), a.told(c.result, s.record, ""))
@@ -48,7 +49,7 @@ func (c *mergeStepCmd) Run(a *app) error {
 	if err := m.Step(s.told); err != nil {
 		return errors.Join(err, a.told(c.result, s.record, "")) // the steps before it were taken
 	}
-	if c.Undo != "" {
+	if t.Undo != "" {
 		a.madeUndo(t.Undo)
 		a.say(m.COW.Text, "%s", t.Undone())
 		s.record.Kept = undoOf(t.Undo).Record()

@@ -32,9 +32,12 @@ func misuse(err error) error {
 	if errors.As(err, new(*stdio.OutputError)) || !errors.As(err, &p) {
 		return err
 	}
-	command := ""
+	command, text := "", words.Printable(argline.Plain(err.Error()))
 	if p.Context != nil && p.Context.Selected() != nil {
 		command = p.Context.Selected().Name
 	}
-	return misused(command, words.Printable(argline.Plain(err.Error())))
+	if command == "" {
+		text = strings.Replace(text, "unexpected argument", "unknown command", 1)
+	}
+	return misused(command, text)
 }

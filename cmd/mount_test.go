@@ -395,7 +395,7 @@ debugfs -R 'cat /file-00.txt' "$0/mnt/snapshot" 2>/dev/null | head -n 1
 	cmd.Dir = top
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), s.ViewSHA256) {
+	if err != nil || !strings.Contains(string(out), "\n"+s.ViewSHA256) {
 		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -108,6 +108,14 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 		return fmt.Sprintf("dmcow repair --header %ds --valid 0 %s to write the header again (--valid 1 if the snapshot was valid)", x.Sectors, name)
 	case snapshot.StartAnew:
 		return "if this is a new LVM snapshot that was never active, dmcow initialize --force " + name
+	case snapshot.MakeDirectory:
+		return "mkdir " + words.Shell(device)
+	case snapshot.FinishMerge:
+		text := "dmcow merge " + name + " to finish it"
+		if x.Origin != "" {
+			text += ", then lvchange -ay " + words.Shell(x.Origin) + ", by which LVM removes that snapshot"
+		}
+		return text
 	case snapshot.ListVolumes:
 		return "dmcow list --pv " + words.Shell(device) + " to list its snapshots"
 	}

@@ -288,6 +288,8 @@ func (b *bench) images(t *testing.T) {
 	write(unzipped("lvm/linear.0"), "disk.img", "images/disk.img")
 	write(unzipped("lvm/several.0"), "disk1.img")
 	write(unzipped("lvm/several.1"), "disk2.img")
+	text += strings.ReplaceAll(b.block, "vg0/root-snap", "two.img")
+	write(func() []byte { return twoOrigins(t, 20) }, "two.img")
 }
 
 // isOfSeveral says whether a line is of a volume group with several snapshots, on two disks.
@@ -314,6 +316,9 @@ func (b *bench) run(t *testing.T, line string) string {
 	pv := "disk.img"
 	if isOfSeveral(line) {
 		pv, line = "disk1.img:disk2.img", other.Replace(line)
+	}
+	if strings.Contains(line, "vg0/root-snap") {
+		pv, line = "two.img", strings.NewReplacer("root-snap", "one-snap", "var-snap", "two-snap").Replace(line)
 	}
 	c := exec.Command("sh", "-c", places.Replace(line))
 	c.Env = append(os.Environ(), "DMCOW_PV="+pv, "TZ=UTC")

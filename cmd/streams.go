@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -80,6 +81,9 @@ func (a *app) fail(err error) {
 		if a.quiet = true; told {
 			return
 		}
+	}
+	if len(hints) == 0 && errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		hints = []string{"run as root"}
 	}
 	a.tellLine(text)
 	a.tellHints(hints...)

@@ -35,7 +35,7 @@ func Documented() []Document {
 		{"create", asJSON, object, reflect.TypeFor[Created]()},
 		{"invalidate", asJSON, object, reflect.TypeFor[Marked]()},
 		{"revalidate", asJSON, object, reflect.TypeFor[Marked]()},
-		{"merge", asJSON, object, reflect.TypeFor[Merged]()},
+		{"merge", asJSON, "an object; for several snapshots, an array with one object per merge", reflect.TypeFor[Merged]()},
 		{"merge", "--failed", "one row per chunk", reflect.TypeFor[failedChunk]()},
 		{"merge-step", asJSON, object, reflect.TypeFor[Stepped]()},
 		{"repair", asJSON, object, reflect.TypeFor[repaired]()},

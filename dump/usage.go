@@ -30,6 +30,7 @@ type Usage struct {
 	FilledPercent    *float64 `json:"filled_percent" doc:"how much of the store the list uses, in percent, also for an invalid snapshot"`
 	Error            *string  `json:"error" doc:"why the store cannot be read; null if it can"`
 	Created          *string  `json:"created" doc:"when LVM made the snapshot, by its own record, as in 2026-11-28T03:00:00Z (RFC 3339, UTC); null if not known"`
+	LeftToMerge      *uint64  `json:"left_to_merge" doc:"exceptions that are left of a merge into the origin that LVM or the kernel has begun; null if none was begun"`
 }
 
 // CreatedAt is a moment as programs are told it, nil where it is not known.

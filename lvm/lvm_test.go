@@ -339,7 +339,7 @@ func TestSnapshotOf(t *testing.T) {
 		"thin":      "not a snapshot, but a thin snapshot, which has no COW store",
 		"plain":     "not a snapshot, but a volume of type linear",
 		"snapshot0": "not a snapshot, but LVM's internal name for vg0/snap",
-		"none":      "no none in volume group vg0; its snapshots are snap, of origin",
+		"none":      "no none in volume group vg0; its snapshots: snap; their origins: origin",
 	} {
 		if _, err := g.Snapshot(name); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", name, err, want)

@@ -128,5 +128,5 @@ func (e *NoVolumeError) Error() string {
 	if len(names) == 0 {
 		return fmt.Sprintf("no %s in volume group %s, which has no snapshots", e.Name, e.Group.Name)
 	}
-	return fmt.Sprintf("no %s in volume group %s; its snapshots are %s, of %s", e.Name, e.Group.Name, strings.Join(names, ", "), strings.Join(origins, ", "))
+	return fmt.Sprintf("no %s in volume group %s; its snapshots: %s; their origins: %s", e.Name, e.Group.Name, strings.Join(names, ", "), strings.Join(origins, ", "))
 }

@@ -36,13 +36,13 @@ func (s *Session) Check(r CheckRequest) (*Checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.look(n, r.Request)
+	c, err := s.openToLook(n, r.Request)
 	if err != nil {
 		base.Close()
 		return nil, err
 	}
 	x := &Checked{COW: c, Options: c.checkOptions(base), all: r.All, base: base, session: s}
-	return orClose(x, inTurn(c.checkContainer, x.run))
+	return orClose(x, inTurn(c.checkContainer, func() error { return s.noteMerging(c) }, x.run))
 }
 
 func (c *COW) checkOptions(b Base) check.Options {

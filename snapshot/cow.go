@@ -57,8 +57,17 @@ func (s *Session) Look(r Request) (*COW, error) {
 	return s.look(n, r)
 }
 
-// look opens a COW device of which it is known what its name stands for.
+// look opens a COW device as openToLook does, and notes how far a merge is that LVM has begun.
 func (s *Session) look(n Name, r Request) (*COW, error) {
+	c, err := s.openToLook(n, r)
+	if err != nil {
+		return nil, err
+	}
+	return orClose(c, s.noteMerging(c, FinishMerge))
+}
+
+// openToLook opens a COW device of which it is known what its name stands for.
+func (s *Session) openToLook(n Name, r Request) (*COW, error) {
 	if err := checkCOWName(n, r.Part); err != nil {
 		return nil, err
 	}
@@ -67,13 +76,10 @@ func (s *Session) look(n Name, r Request) (*COW, error) {
 		return nil, err
 	}
 	c := &COW{Name: n, Device: d, Holders: d.Holders(), Part: r.Part}
-	if err = s.identify(c, r.ChunkSectors); err == nil {
-		s.noteLVM(c)
-		err = s.noteMerging(c)
-	}
-	if err != nil {
+	if err = s.identify(c, r.ChunkSectors); err != nil {
 		return orClose(c, err)
 	}
+	s.noteLVM(c)
 	if !d.AccessTimeKept() {
 		s.detail(n.Text, "its access time may change: only its owner or root can prevent that")
 	}
@@ -152,27 +158,6 @@ func (s *Session) noteLVM(c *COW) {
 	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
 		s.notes = append(s.notes, Note{Device: c.Text, Text: "holds an LVM physical volume", Remedies: []Remedy{{Do: ListVolumes}}})
 	}
-}
-
-// noteMerging says how far a merge is that LVM has begun. The error is the refusal of an interruption.
-func (s *Session) noteMerging(c *COW) error {
-	if c.Volume == nil || !c.Volume.Merging {
-		return nil
-	}
-	survey, err := s.Survey(c)
-	if err != nil {
-		return err
-	}
-	left := "the number of exceptions left cannot be read"
-	if survey.Complete() {
-		left = "left to merge: " + words.Count(survey.Usage.End.Exceptions, "exception")
-	}
-	if c.Volume.Active != nil {
-		s.note(c.Text, Fine, "the kernel is merging it into its origin; %s", left)
-	} else {
-		s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel resumes that when the origin is activated; %s", c.Volume.OriginName(), left)
-	}
-	return nil
 }
 
 // identify narrows the device down to its part and finds out what that holds. chunk is as in [Request].

@@ -18,8 +18,9 @@
 // The purpose is a method of the session:
 //   - [Session.Look], [Session.Survey], [Session.Usage], [Session.Check] and [Session.Inventory] look at stores;
 //   - [Session.Read], [Session.List] and [Session.Write] show a [Snapshot] as a device;
-//   - [Session.PlanMerge], [Session.PlanRepair], [Session.PlanRevalidate], [Session.PlanInvalidate],
-//     [Session.PlanInitialize], [Session.PlanCreate] and [Session.PlanExport] plan what writes.
+//   - [Session.PlanMerge], [Session.PlanMerges], [Session.PlanRepair], [Session.PlanRevalidate],
+//     [Session.PlanInvalidate], [Session.PlanInitialize], [Session.PlanCreate] and [Session.PlanExport] plan
+//     what writes.
 //
 // A plan has opened what it needs and looked at it. It is a value that says what would be done; its Do does
 // that, and there is no other way to it from here, so that no check can be left out. The plan of a dry run

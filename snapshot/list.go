@@ -169,10 +169,14 @@ func (s *Session) examine(l *Listed) error {
 		return err
 	}
 	survey, err := s.Survey(c)
-	if err == nil {
-		l.COW, l.Survey = c, survey
+	if err != nil {
+		return err
 	}
-	return err
+	l.COW, l.Survey = c, survey
+	if l.Merging {
+		s.noteLeft(c, survey, l.Origin, l.Active, FinishMerge)
+	}
+	return nil
 }
 
 // open opens the COW device, or the volume that would be it.

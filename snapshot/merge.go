@@ -20,7 +20,7 @@ import (
 type MergeRequest struct {
 	Request
 	Into   string   // the origin; may be empty for VG/LV
-	Undo   string   // the file of an undo log; empty for none
+	Undo   string   // the file of an undo log, or a directory, where it is named after the snapshot; empty for none
 	Lost   []string // other snapshots of the origin that are given up
 	Force  bool     // merge what is otherwise refused and can be (see [Force] in refusals)
 	Rescue bool     // leave what cannot be read in the store, as an earlier merge may have
@@ -69,9 +69,13 @@ func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Undo = cow.undoIn(r.Undo)
 	m := &Merge{Target: t, request: r, Origin: &Origin{Name: into}}
 	if err = inTurn(m.openInto, m.check); err == nil && !m.IsEmpty() {
 		err = m.openSiblings()
+	}
+	if err == nil {
+		m.noteBegun()
 	}
 	return orClose(m, err)
 }
@@ -246,6 +250,12 @@ func (m *Merge) Size() format.Bytes {
 func (m *Merge) shownBy(c *COW) format.Bytes {
 	return min(cmp.Or(c.ownSize(), m.Size()), m.Size())
 }
+
+// UndoName is the name of the undo log, empty for none.
+func (m *Merge) UndoName() string { return m.request.Undo }
+
+// GivenUp are the names of the other snapshots that are given up, as they were named.
+func (m *Merge) GivenUp() []string { return m.request.Lost }
 
 // UndoKept reports whether the undo log takes back all that was done with it: nothing of the
 // snapshot is lost then.

@@ -64,7 +64,7 @@ func TestMergeRefusals(t *testing.T) {
 		},
 		"past the origin's end": {
 			func(r rig) { r.store("cow", sound+"\nex 19 300 21") }, nil,
-			wanted{Damaged, "cow", "refused: damaged", []Deed{ForceBeyond, Mend, RunCheck}},
+			wanted{Damaged, "cow", "refused: damaged", []Deed{Mend, ForceBeyond, RunCheck}},
 		},
 		"no origin is named": {
 			nil, func(m *MergeRequest) { m.Into = "" },

@@ -115,13 +115,15 @@ func (m *Merge) checkSound() (err error) {
 		return nil
 	}
 	r := refusef(m.COW.Text, Damaged, "refused: damaged (%s, %s): %s", against.Name, words.Count(against.Count, "time"), against.Findings[0].Told())
-	switch merging := against.Meaning.Merging; {
-	case merging == check.RescueMerge:
+	merging := against.Meaning.Merging
+	if merging == check.RescueMerge {
 		r.with(Rescue)
-	case merging == check.ForcedMerge && m.request.Steps == 0:
+	}
+	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0], Origin: m.Origin.Text})
+	if merging == check.ForcedMerge && m.request.Steps == 0 { // where it is another origin, that is the worst
 		r.with(ForceBeyond)
 	}
-	r.Remedies = append(r.Remedies, Remedy{Do: Mend, Finding: &against.Findings[0], Origin: m.Origin.Text}, Remedy{Do: RunCheck, Origin: m.Origin.Text})
+	r.Remedies = append(r.Remedies, Remedy{Do: RunCheck, Origin: m.Origin.Text})
 	return r
 }
 

@@ -90,6 +90,9 @@ func (s *Session) see(r ViewRequest, how access) (*Snapshot, error) {
 func (n *Snapshot) openCOW(name Name) (err error) {
 	r := n.request
 	if n.how.writes() {
+		if err = name.checkNotMerging(); err != nil {
+			return err
+		}
 		var t *Target
 		if t, err = n.session.target(name, r.Request, n.how == toForetell); err == nil {
 			n.COW, n.out = t.COW, t.out

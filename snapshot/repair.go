@@ -49,7 +49,7 @@ func (s *Session) openEdits(r Request, base BaseRequest, dryRun bool) (*Edits, e
 		b.Close()
 		return nil, err
 	}
-	return &Edits{Target: t, base: b}, nil
+	return orClose(&Edits{Target: t, base: b}, s.noteMerging(t.COW))
 }
 
 // keep has what is overwritten be kept in an undo log. Where it has no name, it is named after the

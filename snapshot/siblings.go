@@ -102,15 +102,19 @@ func calls(v *volume.Volume, s lvm.Snapshot, name string) bool {
 }
 
 func (m *Merge) openSibling(sibling lvm.Snapshot) error {
-	t, err := m.session.target(m.Origin.beside(sibling.COW), Request{}, m.request.DryRun)
+	lost := slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, sibling, name) })
+	name := m.Origin.beside(sibling.COW)
+	if err := m.checkMergingSibling(name, lost); err != nil {
+		return err
+	}
+	t, err := m.session.target(name, Request{}, m.request.DryRun)
 	if r := (*Refusal)(nil); errors.As(err, &r) {
 		return refusef(r.Device, r.Code, "%w; this other snapshot of the origin can be neither kept nor given up: repair or remove it first (lvremove)", r.Err)
 	}
 	if err != nil {
 		return err
 	}
-	o := &Sibling{Target: t}
-	o.Lost = slices.ContainsFunc(m.request.Lost, func(name string) bool { return calls(m.Origin.Volume, sibling, name) })
+	o := &Sibling{Target: t, Lost: lost}
 	m.Siblings = append(m.Siblings, o)
 	if o.Lost {
 		return o.checkGivingUp()

@@ -40,7 +40,7 @@ func (s *Session) targetToForetell(n Name, r Request) (*Target, error) {
 	if err := n.checkWritable(); err != nil {
 		return nil, err
 	}
-	c, err := s.look(n, r)
+	c, err := s.openToLook(n, r)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,9 @@ func (s *Session) targetOn(c *COW, d *device.Writable, chunk uint32) (*Target, e
 
 func (s *Session) openTarget(r WriteRequest) (*Target, error) {
 	n, err := s.find(r.COW, !r.DryRun)
+	if err == nil {
+		err = n.checkNotMerging()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -105,19 +105,28 @@ func (u *undoing) nameIt(of *COW) error {
 	}
 }
 
+// undoIn is the name of an undo log for a change of a device, which was given the name of the log, or of a directory
+// for it.
+func (n Name) undoIn(name string) string {
+	if info, err := os.Stat(name); err != nil || !info.IsDir() {
+		return name
+	}
+	return filepath.Join(name, n.logName()+".undo")
+}
+
 // logName is the beginning of a log's name, in the current directory: the name of a file there, and of others
 // all of the path, with dashes in place of slashes and dashes doubled, so that the logs of two paths never have
 // the same one. Of a logical volume it is what device-mapper would name it. (Where that is the name of
 // another's log, that one is not taken for its own, and it gets the next free name.)
-func (c *COW) logName() string {
+func (n Name) logName() string {
 	flat := strings.NewReplacer("-", "--", "/", "-")
-	if c.Volume != nil {
-		return flat.Replace(c.Text)
+	if n.Volume != nil {
+		return flat.Replace(n.Text)
 	}
-	whole, err := filepath.Abs(c.Text)
+	whole, err := filepath.Abs(n.Text)
 	here, herr := os.Getwd()
 	if err != nil || herr != nil || filepath.Dir(whole) == here {
-		return filepath.Base(c.Text)
+		return filepath.Base(n.Text)
 	}
 	return flat.Replace(strings.TrimPrefix(whole, "/"))
 }

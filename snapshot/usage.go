@@ -56,9 +56,16 @@ func (f OriginFacts) of(v *volume.Volume) OriginFacts {
 
 // Used is how the space of a COW device is used.
 type Used struct {
-	COW    *COW // closed
-	Survey look.Survey
-	Origin OriginFacts
+	COW     *COW // closed
+	Survey  look.Survey
+	Origin  OriginFacts
+	Merging bool // LVM has begun to merge it into its origin, or the kernel is at it
+}
+
+// LeftToMerge is how many exceptions are left of a merge that LVM or the kernel has begun. known is
+// false where none was, or the list cannot be read to its end.
+func (u *Used) LeftToMerge() (n uint64, known bool) {
+	return u.Survey.Usage.End.Exceptions, u.Merging && u.Survey.Complete()
 }
 
 // Created is when LVM made a snapshot, by its record of it; zero where that is not known. Of one that is active the
@@ -88,7 +95,7 @@ func (s *Session) Usage(r Request, origin OriginFacts) (*Used, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Used{c, survey, origin.of(c.Volume)}, nil
+	return &Used{c, survey, origin.of(c.Volume), c.Volume != nil && c.Volume.Merging}, nil
 }
 
 // Used is how a store that is listed is used; nil where it cannot be read.
@@ -96,7 +103,7 @@ func (l *Listed) Used() *Used {
 	if l.COW == nil {
 		return nil
 	}
-	return &Used{l.COW, l.Survey, OriginFacts{Name: l.Origin, Sectors: l.Sectors}}
+	return &Used{l.COW, l.Survey, OriginFacts{Name: l.Origin, Sectors: l.Sectors}, l.Merging}
 }
 
 // Unread is why some of the store could not be read, nil where all could.

@@ -62,7 +62,7 @@ func TestIdentify(t *testing.T) {
 		{name: "content at the end of 4 KiB", spec: "device 40\nraw 4095 1", state: look.Foreign, fresh: 8,
 			fault: "magic is 0"},
 		{name: "blank, too small", spec: "device 15", state: look.Damaged,
-			fault: "blank, and too small for a store: 15 sectors, and two chunks need 16"},
+			fault: "blank, and too small for a store: it has 15 of the 16 sectors that two chunks need"},
 		{name: "content, too small", spec: "device 15\nraw 9 1", state: look.Foreign, fault: "magic is 0"},
 		{name: "unfinished", spec: "device 40\nraw 16 MARK", state: look.Uninitialized, fresh: 8},
 		{name: "unfinished, too small", spec: "device 15\nraw 16 MARK", state: look.Damaged, fault: "dmcow create was interrupted here, and the device is too small"},

@@ -18,6 +18,9 @@ import (
 func Usage(u *snapshot.Used, created time.Time) dump.Usage {
 	x := dump.UsageOf(u.COW.Text, u.Survey, u.Origin.Sectors, u.Unread())
 	x.Created = dump.CreatedAt(created)
+	if n, known := u.LeftToMerge(); known {
+		x.LeftToMerge = &n
+	}
 	return x
 }
 

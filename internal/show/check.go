@@ -99,5 +99,8 @@ func (c *Check) next() string {
 		}
 		return cmp.Or(first.First(), c.Command(first), first.Remedy())
 	}
+	if c.COW.IsMerging() && c.Report.Outcome() == check.Sound {
+		return "dmcow merge " + c.Store
+	}
 	return ""
 }

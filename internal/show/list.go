@@ -21,21 +21,21 @@ func (t *Text) listRow(l *snapshot.Listed, cells int) []string {
 		row[2] = "yes"
 	}
 	if l.COW == nil { // LVM's record says how large it is
+		if l.Merging {
+			row[1] += ", merging"
+		}
 		if size, chunk := l.Recorded(); size > 0 {
 			row[4], row[5] = words.Size(size), words.Size(chunk*512)
 		}
 	} else {
 		state, u := l.Survey.State(), l.Survey.Usage
-		row[1], row[4] = t.paintState(state, state.String()), words.Size(uint64(u.Total())*512)
+		row[1], row[4] = t.stateOf(l.Used()), words.Size(uint64(u.Total())*512)
 		if !u.Geometry.IsZero() {
 			row[5] = words.Size(u.Geometry.ChunkBytes())
 		}
 		if l.Survey.Complete() && state != look.Damaged {
 			row[3] = t.bar(l.Survey, cells, inTable)
 		}
-	}
-	if l.Merging {
-		row[1] += ", merging"
 	}
 	return row
 }

@@ -2,6 +2,7 @@ package show
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"dmcow/dump"
@@ -21,8 +22,28 @@ type Merge struct {
 	Back  string // the command line that undoes the merge with it
 }
 
-// NothingToMerge is what is to be said of an empty store.
-const NothingToMerge = "the store is empty: nothing to merge"
+// Nothing is what is to be said of an empty store.
+func (m *Merge) Nothing() string {
+	text := "the store is empty: nothing to merge"
+	if m.COW.IsMerging() {
+		text += "; " + lvmRemoves(m.COW)
+	}
+	return text
+}
+
+// lvmRemoves says how LVM ends a merge that it has begun, and of which nothing is left.
+func lvmRemoves(c *snapshot.COW) string {
+	return fmt.Sprintf("LVM removes the snapshot when the origin is activated%s (lvchange -ay %s)", elsewhere(c), words.Shell(c.Volume.OriginName()))
+}
+
+// elsewhere is where LVM has something to do with a volume. By the names in an image, it would act on what this
+// machine has of those names.
+func elsewhere(c *snapshot.COW) string {
+	if c.Volume.OnBlocks() {
+		return ""
+	}
+	return " on the machine that uses these physical volumes"
+}
 
 // Facts are what has to be known before a merge: what stays in the store, what is cleared without being merged, and
 // what the origin bears. That stands in the question, too, for who is asked.
@@ -73,6 +94,9 @@ func (m *Merge) Announce(say words.Say) {
 		case o.Saving.Chunks > 0:
 			say(name, "first gets %s, and keeps its data", words.Count(o.Saving.Chunks, "exception"))
 		}
+		if o.COW.IsMerging() {
+			say(o.COW.Text, "LVM has begun to merge it into %s: the kernel merges again what is undone, when that is activated", words.Printable(into))
+		}
 	}
 }
 
@@ -83,6 +107,19 @@ func (m *Merge) what() string {
 		return fmt.Sprintf("up to %s of %s", words.Count(m.Steps, "run"), all)
 	}
 	return all
+}
+
+// QuestionOf is what is asked before several merges; undo is the directory of their undo logs, empty for none.
+func QuestionOf(all []*Merge, undo string) string {
+	back := "this cannot be undone without --undo DIRECTORY"
+	if undo != "" {
+		back = "undo logs in " + words.Printable(undo) + " save what is overwritten"
+	}
+	var names []string
+	for _, m := range all {
+		names = append(names, words.Printable(m.COW.Text))
+	}
+	return fmt.Sprintf("%s. Merge %s, each into its origin?", back, strings.Join(names, ", "))
 }
 
 // Question is what is asked, about the origin, before the merge.
@@ -161,21 +198,29 @@ func (m *Merge) Merged(r merge.Result, took time.Duration) string {
 func (m *Merge) Next(r merge.Result) string {
 	switch v := m.COW.Volume; {
 	case len(r.Failed) > 0:
-		return fmt.Sprintf("%s cannot be read and stay in the store: keep the snapshot", words.Count(len(r.Failed), "chunk"))
+		return fmt.Sprintf("%s cannot be read and stay in the store: keep the snapshot", words.Count(len(r.Failed), "chunk")) + m.kernelFails()
 	case r.Beyond > 0:
-		return fmt.Sprintf("left in the store: %s past the end of the snapshot; keep the snapshot until you know what they are", words.Count(r.Beyond, "exception"))
+		return fmt.Sprintf("left in the store: %s past the end of the snapshot; keep the snapshot until you know what they are", words.Count(r.Beyond, "exception")) + m.kernelFails()
+	case m.Keeps && m.COW.IsMerging():
+		return "the list is unchanged, and the origin now holds the same: when it is activated, the kernel merges that once more, and LVM removes the snapshot"
 	case m.Keeps:
 		return "the list is unchanged: the snapshot stays, and the origin now holds the same"
 	case m.IsUndo:
 		return "the undo log is empty now; you can remove it"
+	case m.COW.IsMerging():
+		return "the store is empty now; " + lvmRemoves(m.COW)
 	case v != nil && v.Group != nil:
-		where := ""
-		if !v.OnBlocks() { // by the names in an image, LVM would act on what this machine has of those names
-			where = " on the machine that uses these physical volumes"
-		}
-		return fmt.Sprintf("the store is empty now, but LVM still lists the snapshot: remove it with lvremove %s/%s%s, and use the origin", v.Group.Name, v.Logical.Name, where)
+		return fmt.Sprintf("the store is empty now, but LVM still lists the snapshot: remove it with lvremove %s/%s%s, and use the origin", v.Group.Name, v.Logical.Name, elsewhere(m.COW))
 	}
 	return "the store is empty now; you can remove the snapshot (LVM: lvremove VG/SNAPSHOT) and use the origin"
+}
+
+// kernelFails says what the kernel does with what is left in the store of a snapshot that LVM is merging.
+func (m *Merge) kernelFails() string {
+	if !m.COW.IsMerging() {
+		return ""
+	}
+	return "; when the origin is activated, the kernel resumes LVM's merge, and fails at them"
 }
 
 // Undone says how the merge is undone.
@@ -184,6 +229,8 @@ func (m *Merge) Undone() string {
 	switch {
 	case m.UndoKept():
 		return text + ", and nothing is lost"
+	case m.COW.IsMerging():
+		return text + "; the snapshot gets its data back, and the kernel merges it again when the origin is activated"
 	case m.Seen:
 		return text + "; the snapshot gets its data back"
 	}

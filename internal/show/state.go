@@ -81,3 +81,16 @@ func users(c *snapshot.COW) [][2]string {
 	}
 	return nil
 }
+
+// stateOf is a store's state in a table, and how much is left of a merge that was begun.
+func (t *Text) stateOf(u *snapshot.Used) string {
+	text := t.paintState(u.Survey.State(), u.Survey.State().String())
+	if !u.Merging {
+		return text
+	}
+	text += ", merging"
+	if n, known := u.LeftToMerge(); known {
+		text += fmt.Sprintf(" (%d left)", n)
+	}
+	return text
+}

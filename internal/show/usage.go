@@ -20,7 +20,7 @@ func Stores(t *Text, all []*snapshot.Used) error {
 
 func (t *Text) usageRow(r *snapshot.Used, cells int) []string {
 	s, u := r.Survey, r.Survey.Usage
-	row := []string{words.Printable(r.COW.Text), t.paintState(s.State(), s.State().String()), "-", "-", "-", words.Size(uint64(u.Total()) * 512), "-", "-"}
+	row := []string{words.Printable(r.COW.Text), t.stateOf(r), "-", "-", "-", words.Size(uint64(u.Total()) * 512), "-", "-"}
 	if !s.Complete() || s.State() == look.Damaged {
 		return row
 	}
@@ -52,6 +52,9 @@ func Store(t *Text, r *snapshot.Used, created time.Time) error {
 		rows = append(rows,
 			[2]string{"chunk size", words.Sectors(u.Geometry.ChunkSectors())},
 			[2]string{"exceptions", strconv.FormatUint(u.End.Exceptions, 10)})
+	}
+	if n, known := r.LeftToMerge(); known {
+		rows = append(rows, [2]string{"left to merge", words.Count(n, "exception") + " (a merge into the origin was begun)"})
 	}
 	if r.Survey.Complete() && r.Survey.State() != look.Damaged {
 		rows = append(rows, t.room(r)...)

@@ -365,7 +365,7 @@ func (a *array) tell(all []device.Part) {
 	if len(a.notes) > 0 {
 		doubt := ""
 		if a.mayBeOld() {
-			doubt = " (nothing tells whether a missing one is newer)"
+			doubt = " (nothing shows whether a missing one is newer)"
 		}
 		a.sight.say(a.Name, "is read from %d of %d images of %s: %s%s", len(a.part.Images)-len(a.notes), len(a.part.Images), a.InGroup(a.of), strings.Join(a.notes, "; "), doubt)
 	}

@@ -213,7 +213,7 @@ func TestMayBeOld(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := strings.Join(*told, "; ")
-		if !strings.Contains(text, "is read from 2 of 3 images of vg0/v") || strings.Contains(text, "nothing tells whether a missing one is newer") != may {
+		if !strings.Contains(text, "is read from 2 of 3 images of vg0/v") || strings.Contains(text, "nothing shows whether a missing one is newer") != may {
 			t.Errorf("%s: told %q", segments, text)
 		}
 	}

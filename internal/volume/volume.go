@@ -142,8 +142,6 @@ func (v *Volume) forbidden() error {
 		return fmt.Errorf("volume group %s is read-only", g.Name)
 	case v.Snapshot == nil && v.Logical.ReadOnly:
 		return words.Hint(errors.New("the volume is read-only"), "lvchange --permission rw %s/%s", g.Name, v.Logical.Name)
-	case v.Merging:
-		return fmt.Errorf("LVM has begun to merge it into %s/%s; the kernel resumes that when the origin is activated", g.Name, v.Snapshot.Origin.Name)
 	}
 	return nil
 }

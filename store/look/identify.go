@@ -268,5 +268,5 @@ func (e *StateError) Error() string {
 type TooSmallError struct{ Sectors, Least format.Sectors }
 
 func (e *TooSmallError) Error() string {
-	return fmt.Sprintf("too small for a store: %d sectors, and two chunks need %d", e.Sectors, e.Least)
+	return fmt.Sprintf("too small for a store: it has %d of the %d sectors that two chunks need", e.Sectors, e.Least)
 }
