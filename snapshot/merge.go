@@ -128,14 +128,14 @@ func (m *Merge) openInto() (err error) {
 	name := m.Origin.Name
 	if m.request.DryRun {
 		if err := name.checkWritable(); err != nil {
-			return err
+			return m.withWayOfKernel(err)
 		}
 		m.Origin.Device, err = m.session.open(name)
 	} else if m.into, err = name.openToWrite(); err == nil {
 		m.Origin.Device = &m.into.Device
 	}
 	if err != nil {
-		return err
+		return m.withWayOfKernel(err)
 	}
 	if m.request.Sparse && m.Origin.Device.IsBlock() {
 		return refusef(name.Text, WrongUse, "is a block device, not an image file").about(TheSparse)
@@ -166,7 +166,7 @@ func (m *Merge) Do() (merge.Result, error) {
 		return merge.Result{}, err
 	}
 	result, err := m.run()
-	return result, m.undoing.end(err)
+	return result, m.undoing.end(m.unmarkCopies(err))
 }
 
 // begin opens the undo log, and does to others what has to be done before anything is overwritten.
@@ -180,6 +180,9 @@ func (m *Merge) begin() error {
 	err := m.keepSiblings()
 	if err == nil && m.IsUndo && !m.request.Keep {
 		err = written(m.COW.Text, undo.BeginTakingBack(m.out))
+	}
+	if err == nil {
+		err = m.markCopies()
 	}
 	return err
 }
@@ -202,7 +205,9 @@ func (m *Merge) run() (merge.Result, error) {
 			return merge.Result{}, refuse(m.Origin.Text, Unable, err)
 		}
 		defer past.Close()
-		o.PastCache = past
+		for _, leg := range past.Legs() {
+			o.PastCache = append(o.PastCache, leg)
+		}
 	}
 	w := m.session.watch(m.Origin.Text, Bytes, uint64(m.Bytes))
 	defer w.End()
@@ -233,7 +238,7 @@ func (m *Merge) Step(told func(store.Run) error) error {
 		}
 		return m.session.options.Interrupted()
 	})
-	return m.undoing.end(m.failed(err))
+	return m.undoing.end(m.unmarkCopies(m.failed(err)))
 }
 
 // Preview calls told with the runs that Step would merge. The error is a [*Refusal], or of told.

@@ -17,6 +17,24 @@ func Computed(name string, size int64, content io.ReaderAt, of ...*Device) *Devi
 	return d
 }
 
+// Within is a joined device in one piece, so that others can be joined from it. It can be written where the
+// joined device can be.
+func Within(d *Device) *Device {
+	c := Computed(d.path, d.size, d, d)
+	for m := range c.media() {
+		m.inner = d
+	}
+	return c
+}
+
+// within is the joined device that the medium is, to be written; nil where it is none.
+func (m *medium) within() *Writable {
+	if m.inner == nil {
+		return nil
+	}
+	return &Writable{Device: *m.inner}
+}
+
 // Zeros is a device that reads as zeros.
 func Zeros(name string, size int64) *Device { return Computed(name, size, zeros{}) }
 

@@ -1,11 +1,15 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestCopies: what one stripe cannot read is read from its copies, by all ways, and none of it is written.
@@ -64,10 +68,195 @@ func TestCopies(t *testing.T) {
 	if n, err := d.ReadAt(make([]byte, 512), 512+1024*2); n != 0 || err == nil {
 		t.Errorf("%d bytes that are nowhere, %v", n, err)
 	}
-	fourth, _ := numbered(t, 1024)
-	w := openedWritable(t, fourth)
-	if _, err := JoinWritable("joined", []Part{{Length: 512, Stripes: []Stripe{{On: &w.Device, Copies: []Stripe{{On: &w.Device}}}}}}); err == nil {
-		t.Error("copies are written")
+}
+
+// legsOf are four image files, and a device joined from them: two stripes in chunks of a sector, the first of which
+// is kept twice more; behind it, a stretch that is kept on a device that is joined itself, and on a file.
+func legsOf(t *testing.T, stale bool) (w *Writable, on []*Writable, paths []string) {
+	t.Helper()
+	for range 4 {
+		path, _ := numbered(t, 16384)
+		on, paths = append(on, openedWritable(t, path)), append(paths, path)
+	}
+	inner := all(t, []Part{{Length: 2048, Chunk: 512, Stripes: []Stripe{{On: &on[1].Device, Start: 8192}, {On: &on[2].Device, Start: 8192}}}})
+	w, err := JoinWritable("joined", []Part{
+		{Length: 4096, Chunk: 512, Stripes: []Stripe{
+			{On: &on[0].Device, Copies: []Stripe{{On: &on[1].Device, Start: 512}, {On: &on[2].Device, Start: 1024}}, Stale: stale},
+			{On: &on[3].Device},
+		}},
+		{Length: 2048, Stripes: []Stripe{{On: Within(inner), Copies: []Stripe{{On: &on[3].Device, Start: 4096}}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w, on, paths
+}
+
+// keptAt is where a sector of such a device is: in which of the files, and at which byte.
+func keptAt(sector int) [][2]int {
+	switch at := sector / 2 * 512; {
+	case sector < 8 && sector%2 == 0:
+		return [][2]int{{0, at}, {1, 512 + at}, {2, 1024 + at}}
+	case sector < 8:
+		return [][2]int{{3, at}}
+	default:
+		return [][2]int{{1 + sector%2, 8192 + (sector-8)/2*512}, {3, 4096 + (sector-8)*512}}
+	}
+}
+
+// TestCopiesAreWritten by all ways of writing, wherever they are, and nothing else is.
+func TestCopiesAreWritten(t *testing.T) {
+	many := func(w *Writable, p []byte, at int64) error {
+		_, err := w.WriteMany([][]byte{p[:512], p[512:]}, []int64{at, at + 512})
+		return err
+	}
+	for name, write := range map[string]func(w *Writable, p []byte, at int64) error{
+		"at":      func(w *Writable, p []byte, at int64) error { _, err := w.WriteAt(p, at); return err },
+		"durably": (*Writable).WriteDurable,
+		"many":    many,
+		"many, without the kernel": func(w *Writable, p []byte, at int64) error {
+			for m := range w.media() {
+				m.aio.tried = true
+			}
+			return many(w, p, at)
+		},
+		"hole": func(w *Writable, p []byte, at int64) error { clear(p); return w.PunchHole(at, int64(len(p))) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _, paths := legsOf(t, false)
+			var want [][]byte
+			for _, path := range paths {
+				want = append(want, readWhole(t, path))
+			}
+			p := bytes.Repeat([]byte("written!"), 5*64)
+			if err := write(w, p, 512*5); err != nil || w.Sync() != nil {
+				t.Fatal(err)
+			}
+			for i := range 5 {
+				for _, on := range keptAt(5 + i) {
+					copy(want[on[0]][on[1]:], p[512*i:][:512])
+				}
+			}
+			for i, path := range paths {
+				if !bytes.Equal(readWhole(t, path), want[i]) {
+					t.Errorf("file %d is not what it should be", i)
+				}
+			}
+			for i, leg := range w.Legs() {
+				got := make([]byte, 512*5)
+				if _, err := leg.ReadAt(got, 512*5); err != nil || !bytes.Equal(got, p) {
+					t.Errorf("leg %d: %v", i, err)
+				}
+			}
+		})
+	}
+}
+
+func readWhole(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestLegs: each leg is read from its own copies, also past the cache; stale ones by nobody else.
+func TestLegs(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		w, on, paths := legsOf(t, stale)
+		past, err := w.PastCache()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer past.Close()
+		for _, d := range []*Device{&w.Device, past} {
+			legs := d.Legs()
+			if len(legs) != 3 {
+				t.Fatalf("%d legs", len(legs))
+			}
+			for i, leg := range legs {
+				for sector := range 12 {
+					of := keptAt(sector)
+					at := of[min(i, len(of)-1)]
+					got := make([]byte, 512)
+					if _, err := leg.ReadAt(got, int64(sector)*512); err != nil || !bytes.Equal(got, readWhole(t, paths[at[0]])[at[1]:][:512]) {
+						t.Errorf("leg %d, sector %d: %v", i, sector, err)
+					}
+				}
+			}
+		}
+		if legs := on[0].Legs(); len(legs) != 1 || legs[0] != &on[0].Device {
+			t.Errorf("a file has %d legs", len(legs))
+		}
+		if err := os.Truncate(paths[0], 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.ReadAt(make([]byte, 512), 0); (err != nil) != stale {
+			t.Errorf("stale: %v, read: %v", stale, err)
+		}
+	}
+}
+
+// TestLegFails: where one copy cannot be written, or not durably, the error names it, whichever it is, and the others are
+// written.
+func TestLegFails(t *testing.T) {
+	for i := range 3 {
+		for _, many := range []bool{false, true} {
+			w, on, paths := legsOf(t, false)
+			was := on[i].file
+			for m := range w.media() {
+				if m.is == on[i].is {
+					m.file, _ = os.Open(paths[i])
+					defer m.file.Close()
+				}
+			}
+			p := bytes.Repeat([]byte("written!"), 64)
+			_, err := w.WriteAt(p, 512*4)
+			if many {
+				_, err = w.WriteMany([][]byte{p, p}, []int64{512 * 4, 512 * 2})
+			}
+			if err == nil || !strings.Contains(err.Error(), paths[i]) {
+				t.Errorf("leg %d: %v", i, err)
+			}
+			for j := range 3 {
+				at := keptAt(4)[j]
+				if wrote := bytes.Equal(readWhole(t, paths[at[0]])[at[1]:][:512], p); wrote != (i != j) {
+					t.Errorf("leg %d fails, leg %d is written: %v", i, j, wrote)
+				}
+			}
+			on[i].file = was
+		}
+		w, on, paths := legsOf(t, false)
+		on[i].order.fdatasync = func(int) error { return unix.EIO }
+		for what, err := range map[string]error{"sync": w.Sync(), "durable": w.WriteDurable(make([]byte, 512), 0)} {
+			if !errors.Is(err, unix.EIO) || !strings.Contains(err.Error(), paths[i]) {
+				t.Errorf("leg %d, %s: %v", i, what, err)
+			}
+		}
+	}
+}
+
+// TestCopiesRefused: what is joined cannot be written where one copy of it cannot, or is not whole blocks.
+func TestCopiesRefused(t *testing.T) {
+	path, _ := numbered(t, 2048)
+	w := openedWritable(t, path)
+	other, _ := numbered(t, 2048)
+	reading := opened(t, other)
+	third, _ := numbered(t, 2048)
+	apart := openedWritable(t, third)
+	for name, s := range map[string]Stripe{
+		"to read":         {On: &w.Device, Copies: []Stripe{{On: reading}}},
+		"gone":            {On: &w.Device, Copies: []Stripe{{Gone: errors.New("gone")}}},
+		"computed":        {On: &w.Device, Copies: []Stripe{{On: Zeros("zeros", 512)}}},
+		"within, to read": {On: Within(all(t, []Part{{Length: 512, Stripes: []Stripe{{On: reading}}}}))},
+		"no block":        {On: &w.Device, Copies: []Stripe{{On: &apart.Device, Start: 100}}},
+	} {
+		if j, err := JoinWritable("joined", []Part{{Length: 512, Stripes: []Stripe{s}}}); err == nil {
+			t.Errorf("%s: is written", name)
+			j.Close()
+		}
 	}
 }
 

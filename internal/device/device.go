@@ -49,6 +49,7 @@ type medium struct {
 	gone    error       // why there is no file
 	content io.ReaderAt // in place of a file, what is computed
 	of      []*Device   // what that is computed from
+	inner   *Device     // the content, where that is a joined device as it is
 	aio     *aio
 	early   *early // nil where nothing is written
 	order   *order // nil where nothing is written

@@ -39,13 +39,16 @@ func newOrder() *order { return &order{fdatasync: unix.Fdatasync, pwritev2: unix
 func (w *Writable) Sync() (err error) {
 	for m := range w.media() {
 		if e := m.sync(); err == nil {
-			err = e
+			err = m.named(e, w.medium == nil)
 		}
 	}
 	return err
 }
 
 func (m *medium) sync() error {
+	if within := m.within(); within != nil {
+		return within.Sync()
+	}
 	m.order.mu.Lock()
 	defer m.order.mu.Unlock()
 	return m.flush()
@@ -68,8 +71,10 @@ func (w *Writable) WriteDurable(p []byte, offset int64) error {
 		}
 	}
 	for r := range w.runs(offset, int64(len(p))) {
-		if err := r.writeDurable(p[:r.length], r.at); err != nil {
-			return err
+		for on := range r.everywhere(true) {
+			if err := on.writeDurable(p[:r.length], on.start); err != nil {
+				return on.named(err, w.medium == nil)
+			}
 		}
 		p = p[r.length:]
 	}
@@ -77,6 +82,9 @@ func (w *Writable) WriteDurable(p []byte, offset int64) error {
 }
 
 func (m *medium) writeDurable(p []byte, offset int64) error {
+	if within := m.within(); within != nil {
+		return within.WriteDurable(p, offset)
+	}
 	m.order.mu.Lock()
 	defer m.order.mu.Unlock()
 	if err := m.flush(); err != nil {

@@ -25,17 +25,26 @@ func (w *Writable) PunchHole(offset, length int64) error {
 		return err
 	}
 	for r := range w.runs(offset, length) {
-		err := raw.Uninterrupted(func() error {
-			return unix.Fallocate(int(r.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, r.at, r.length)
-		})
-		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
-			return w.writeZeros(offset, length)
-		}
-		if err != nil {
-			return err
+		for on := range r.everywhere(true) {
+			err := on.punchHole(on.start, r.length)
+			if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+				return w.writeZeros(offset, length)
+			}
+			if err != nil {
+				return on.named(err, w.medium == nil)
+			}
 		}
 	}
 	return nil
+}
+
+func (m *medium) punchHole(offset, length int64) error {
+	if m.file == nil {
+		return unix.EOPNOTSUPP
+	}
+	return raw.Uninterrupted(func() error {
+		return unix.Fallocate(int(m.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, offset, length)
+	})
 }
 
 func (w *Writable) writeZeros(offset, length int64) error {
@@ -65,7 +74,7 @@ func (w *Writable) Share(from *Device, source, offset, length int64) error {
 		return err // the kernel takes a length of zero for all that follows
 	}
 	a, b := from.run(source, length), w.run(offset, length)
-	if a.length < length || b.length < length || a.file == nil {
+	if a.length < length || b.length < length || a.file == nil || b.file == nil || len(b.copies) > 0 {
 		return fmt.Errorf("%w: they lie in several stretches", ErrNotShared)
 	}
 	err := raw.Uninterrupted(func() error {

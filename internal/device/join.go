@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"sync"
 
 	"dmcow/internal/inuse"
 )
@@ -25,9 +26,11 @@ type Stripe struct {
 	On    *Device
 	Start int64
 	Gone  error
-	// Copies are stripes that hold the same: what cannot be read here is read from the first of them
-	// where it can be.
+	// Copies are stripes that hold the same: what is written here is written to all of them, and what cannot be
+	// read here is read from the first of them where it can be, unless they are Stale: then they may hold
+	// something else, and are only written.
 	Copies []Stripe
+	Stale  bool
 }
 
 // A stretch is a piece of a joined device, with the media that its stripes are on.
@@ -35,6 +38,7 @@ type stretch struct {
 	inuse.Piece
 	media  []*medium
 	copies [][]place // of each stripe; nil where no stripe has any
+	stale  []bool    // which of these are not read; nil where all are
 }
 
 // A place is a byte of a medium.
@@ -99,6 +103,12 @@ func (p *stretch) take(stripes []Stripe, own map[*medium]*medium) error {
 			}
 			p.copies[i] = append(p.copies[i], place{m, on.Start})
 		}
+		if s.Stale {
+			if p.stale == nil {
+				p.stale = make([]bool, len(stripes))
+			}
+			p.stale[i] = true
+		}
 	}
 	return nil
 }
@@ -123,14 +133,8 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 		return nil, err
 	}
 	for m := range d.media() {
-		if m.gone != nil {
-			return nil, m.gone
-		}
-		if m.content != nil {
-			return nil, errors.New("is not kept as it is read, and cannot be written")
-		}
-		if m.order == nil {
-			return nil, errors.New("is joined from a device that is open for reading only")
+		if err := m.checkJoined(); err != nil {
+			return nil, err
 		}
 	}
 	w := &Writable{Device: *d, section: true}
@@ -143,16 +147,33 @@ func JoinWritable(name string, parts []Part) (*Writable, error) {
 	return w, nil
 }
 
+// checkJoined is the error of a medium that cannot be written through what is joined from it.
+func (m *medium) checkJoined() error {
+	switch within := m.within(); {
+	case within != nil:
+		for inner := range within.media() {
+			if err := inner.checkJoined(); err != nil {
+				return err
+			}
+		}
+		return nil
+	case m.content != nil:
+		return errors.New("is not kept as it is read, and cannot be written")
+	case m.gone != nil:
+		return m.gone
+	case m.order == nil:
+		return errors.New("is joined from a device that is open for reading only")
+	}
+	return nil
+}
+
 // checkParts wants the parts to begin and end with blocks: others cannot be written.
 func (w *Writable) checkParts() error {
 	block := w.LogicalBlockSize()
 	for _, p := range w.pieces {
-		if p.copies != nil {
-			return fmt.Errorf("bytes %d to %d of it are kept more than once, and cannot be written", p.Start, p.Start+p.Length)
-		}
 		whole := p.Start%block == 0 && p.Length%block == 0 && (len(p.Stripes) == 1 || p.Chunk%block == 0)
-		for i, s := range p.Stripes {
-			whole = whole && s.Start%p.media[i].block == 0
+		for m, on := range p.all() {
+			whole = whole && on.Start%m.block == 0
 		}
 		if !whole {
 			return fmt.Errorf("bytes %d to %d of it are not whole blocks of %d bytes", p.Start, p.Start+p.Length, block)
@@ -218,16 +239,12 @@ func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 	again, other := *d, map[*medium]*medium{}
 	again.owns, again.holds, again.claims = nil, nil, nil
 	for m := range d.media() {
-		if m.file == nil {
-			other[m] = m
-			continue
-		}
-		o, err := open(m)
+		o, owns, err := m.again(open)
 		if err != nil {
 			again.Close()
 			return nil, err
 		}
-		other[m], again.owns = o, append(again.owns, o)
+		other[m], again.owns = o, append(again.owns, owns...)
 	}
 	again.medium, again.pieces = other[d.medium], nil
 	for _, p := range d.pieces {
@@ -248,19 +265,89 @@ func (d *Device) again(open func(*medium) (*medium, error)) (*Device, error) {
 	return &again, nil
 }
 
+// again is the medium once more, and which media are open for that.
+func (m *medium) again(open func(*medium) (*medium, error)) (again *medium, owns []*medium, err error) {
+	switch {
+	case m.inner != nil:
+		inner, err := m.inner.again(open)
+		if err != nil {
+			return nil, nil, err
+		}
+		o := *m
+		o.inner, o.content, o.of, o.aio = inner, inner, []*Device{inner}, newAIO()
+		return &o, inner.owns, nil
+	case m.file == nil:
+		return m, nil, nil
+	}
+	o, err := open(m)
+	return o, []*medium{o}, err
+}
+
+// Legs are the device as it is kept: read from all that its copies are of, then from the first copies alone, and so
+// on. What has fewer copies is read from the last.
+func (d *Device) Legs() (all []*Device) {
+	if d.medium != nil {
+		return []*Device{d}
+	}
+	most := 0
+	for _, p := range d.pieces {
+		for _, copies := range p.copies {
+			most = max(most, len(copies))
+		}
+	}
+	for n := range most + 1 {
+		leg := *d
+		leg.owns, leg.holds, leg.claims, leg.pieces = nil, nil, nil, nil
+		for _, p := range d.pieces {
+			leg.pieces = append(leg.pieces, p.leg(n))
+		}
+		all = append(all, &leg)
+	}
+	return all
+}
+
+func (p stretch) leg(n int) stretch {
+	if n > 0 && p.copies != nil {
+		p.media, p.Stripes = slices.Clone(p.media), slices.Clone(p.Stripes)
+		for i, copies := range p.copies {
+			if n := min(n, len(copies)); n > 0 {
+				c := copies[n-1]
+				p.media[i], p.Stripes[i] = c.medium, inuse.Stripe{On: c.is, Start: c.start}
+			}
+		}
+	}
+	p.copies, p.stale = nil, nil
+	return p
+}
+
 // A run is a stretch of a device that is one on its medium, too: length bytes from byte
 // at on.
 type run struct {
 	*medium
 	at, length int64
 	copies     []place // of the byte at
+	stale      bool    // the copies are not read
+}
+
+// everywhere is where the run is: itself, and where it is to be written, its copies.
+func (r run) everywhere(writes bool) iter.Seq[place] {
+	return func(yield func(place) bool) {
+		if !yield(place{r.medium, r.at}) || !writes {
+			return
+		}
+		for _, c := range r.copies {
+			if !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 // readAny reads a run, and what it cannot read of it from the copies.
 func (r run) readAny(p []byte) (n int, err error) {
 	n, err = r.read(p, r.at)
 	for _, c := range r.copies {
-		if err == nil {
+		if err == nil || r.stale {
 			break
 		}
 		var more int
@@ -275,7 +362,7 @@ func (r run) readAny(p []byte) (n int, err error) {
 // run is the first of the runs that length bytes from offset on consist of.
 func (d *Device) run(offset, length int64) run {
 	if d.medium != nil {
-		return run{d.medium, d.base + offset, length, nil}
+		return run{medium: d.medium, at: d.base + offset, length: length}
 	}
 	at := d.base + offset
 	p := d.pieces[sort.Search(len(d.pieces), func(i int) bool { return at < d.pieces[i].Start+d.pieces[i].Length })]
@@ -304,7 +391,7 @@ func (p stretch) run(n, length int64) run {
 		i, at = int(chunk%int64(len(p.Stripes))), chunk/int64(len(p.Stripes))*p.Chunk+n%p.Chunk
 		length = min(length, p.Chunk-n%p.Chunk)
 	}
-	r := run{p.media[i], p.Stripes[i].Start + at, length, nil}
+	r := run{medium: p.media[i], at: p.Stripes[i].Start + at, length: length, stale: p.stale != nil && p.stale[i]}
 	if p.copies != nil {
 		r.copies = make([]place, len(p.copies[i]))
 		for j, c := range p.copies[i] {
@@ -323,40 +410,51 @@ type share struct {
 }
 
 // transferSplit is [aio.transfer] for a device of several stretches: each medium does its
-// share. Of a piece of memory, what is done up to the first run that was not done whole
-// counts.
+// share, and what is written is written to all copies. Of a piece of memory, what is done up to the first run that
+// was not done whole everywhere counts.
 func (d *Device) transferSplit(opcode uint16, p [][]byte, at []int64, done []int) {
 	shares := map[*medium]*share{}
-	each := func(i int, use func(*share, run)) {
+	each := func(i int, use func(run, []*share)) {
 		if d.checkWithin(at[i], int64(len(p[i]))) != nil {
 			return
 		}
+		var of []*share
 		for r := range d.runs(at[i], int64(len(p[i]))) {
-			s := shares[r.medium]
-			if s == nil {
-				s = &share{}
-				shares[r.medium] = s
+			of = of[:0]
+			for on := range r.everywhere(opcode == opWriteVector) {
+				if shares[on.medium] == nil {
+					shares[on.medium] = &share{}
+				}
+				of = append(of, shares[on.medium])
 			}
-			use(s, r)
+			use(r, of)
 		}
 	}
 	for i := range p {
 		left := p[i]
-		each(i, func(s *share, r run) {
-			s.p, s.at, left = append(s.p, left[:r.length]), append(s.at, r.at), left[r.length:]
+		each(i, func(r run, of []*share) {
+			of[0].add(left[:r.length], r.at)
+			for j, s := range of[1:] {
+				s.add(left[:r.length], r.copies[j].start)
+			}
+			left = left[r.length:]
 		})
 	}
+	var all sync.WaitGroup
 	for m, s := range shares {
-		s.done = make([]int, len(s.p))
-		if m.file != nil {
-			m.aio.transfer(&Device{medium: m, size: math.MaxInt64}, opcode, s.p, s.at, s.done)
+		if s.done = make([]int, len(s.p)); m.file != nil {
+			all.Go(func() { m.aio.transfer(&Device{medium: m, size: math.MaxInt64}, opcode, s.p, s.at, s.done) })
 		}
 	}
+	all.Wait()
 	for i := range p {
 		whole := true
-		each(i, func(s *share, r run) {
-			n := s.done[s.next]
-			s.next++
+		each(i, func(r run, of []*share) {
+			n := int(r.length)
+			for _, s := range of {
+				n = min(n, s.done[s.next])
+				s.next++
+			}
 			if whole {
 				done[i] += n
 			}
@@ -364,3 +462,5 @@ func (d *Device) transferSplit(opcode uint16, p [][]byte, at []int64, done []int
 		})
 	}
 }
+
+func (s *share) add(p []byte, at int64) { s.p, s.at = append(s.p, p), append(s.at, at) }

@@ -52,14 +52,16 @@ func (w *Writable) beginWriting(p [][]byte, at []int64) {
 	stretches := map[*medium][2]int64{}
 	for i := range p {
 		for r := range w.runs(at[i], int64(len(p[i]))) {
-			if r.direct {
-				continue
+			for on := range r.everywhere(true) {
+				if on.direct || on.file == nil {
+					continue
+				}
+				s, known := stretches[on.medium]
+				if !known {
+					s = [2]int64{on.start, on.start}
+				}
+				stretches[on.medium] = [2]int64{min(s[0], on.start), max(s[1], on.start+r.length)}
 			}
-			s, known := stretches[r.medium]
-			if !known {
-				s = [2]int64{r.at, r.at}
-			}
-			stretches[r.medium] = [2]int64{min(s[0], r.at), max(s[1], r.at+r.length)}
 		}
 	}
 	for m, s := range stretches {

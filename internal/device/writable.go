@@ -168,16 +168,32 @@ func (w *Writable) WriteAt(p []byte, offset int64) (n int, err error) {
 	return w.writeRuns(p, offset)
 }
 
-// writeRuns writes p, of any length, where it lies within the device.
+// writeRuns writes p, of any length, where it lies within the device, and to all copies of that. n tells how much
+// was written to all.
 func (w *Writable) writeRuns(p []byte, offset int64) (n int, err error) {
 	for r := range w.runs(offset, int64(len(p))) {
-		done, err := r.write(p[n:][:r.length], r.at)
-		n += done
+		least := int(r.length)
+		for on := range r.everywhere(true) {
+			done, failed := on.write(p[n:][:r.length], on.start)
+			least = min(least, done)
+			if failed != nil && err == nil {
+				err = on.named(failed, w.medium == nil)
+			}
+		}
+		n += least
 		if err != nil {
-			return n, words.Pathless(err)
+			return n, err
 		}
 	}
 	return n, nil
+}
+
+// named is an error of a medium: it says which, where it is one of several.
+func (m *medium) named(err error, several bool) error {
+	if err = words.Pathless(err); err == nil || !several || m.file == nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", m.file.Name(), err)
 }
 
 // checkBlocks wants size bytes at offset to be whole blocks of the device, and within
@@ -195,6 +211,9 @@ func (w *Writable) checkBlocks(size, offset int64) error {
 // write writes p at an offset in the file, through aligned memory where the
 // file is written directly. Package os goes on after a short write.
 func (m *medium) write(p []byte, offset int64) (int, error) {
+	if within := m.within(); within != nil {
+		return within.writeRuns(p, offset)
+	}
 	if !m.direct || m.aligned(p, offset) {
 		return m.file.WriteAt(p, offset)
 	}

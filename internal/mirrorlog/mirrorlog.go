@@ -22,6 +22,28 @@ const (
 	block   = 64 << 10
 )
 
+// What writes the legs without the kernel marks the log's header with this, where the kernel keeps zeros as it found
+// them. It says that all was in sync before, and stays when the kernel has made it so again.
+const (
+	mark   = "dmcow: regions are marked"
+	markAt = 480
+)
+
+// BitsAt is the byte of the log from which on it has the bits.
+const BitsAt = start
+
+// Mark marks the log in its first 512 bytes.
+func Mark(header []byte) { copy(header[markAt:], mark) }
+
+// ReadMark reports whether the log on a device is marked.
+func ReadMark(r io.ReaderAt) (bool, error) {
+	b := make([]byte, 512)
+	if _, err := r.ReadAt(b, 0); err != nil {
+		return false, err
+	}
+	return string(b[markAt:][:len(mark)]) == mark, nil
+}
+
 // ErrNone is the error of a device without a log: LVM has made it, and the mirror was never active.
 var ErrNone = errors.New("it has no log of dm-mirror")
 

@@ -37,10 +37,7 @@ func ReadBitmap(r io.ReaderAt, size int64) (*Bitmap, error) {
 	if b.chunk == 0 {
 		return nil, fmt.Errorf("its bitmap has a bit for %d bytes", binary.LittleEndian.Uint32(head[52:]))
 	}
-	regions := b.sectors / b.chunk
-	if b.sectors%b.chunk != 0 {
-		regions++
-	}
+	regions := b.regions()
 	whole := min(regions/8+min(regions%8, 1), uint64(size-bitmapStart-bitmapHeader), bitmapMost)
 	b.bits = make([]byte, whole)
 	if n, err := r.ReadAt(b.bits, bitmapStart+bitmapHeader); n < len(b.bits) && err != nil && !errors.Is(err, io.EOF) {
@@ -51,6 +48,14 @@ func ReadBitmap(r io.ReaderAt, size int64) (*Bitmap, error) {
 	}
 	return b, nil
 }
+
+// Regions are the regions that the bitmap has: how many, of how many bytes of the array each, and where on the
+// metadata device their bits are.
+func (b *Bitmap) Regions() (count uint64, size, bitsAt int64) {
+	return b.regions(), int64(b.chunk) * sectorSize, bitmapStart + bitmapHeader
+}
+
+func (b *Bitmap) regions() uint64 { return b.sectors/b.chunk + min(b.sectors%b.chunk, 1) }
 
 // Dirty reports whether a region was being written.
 func (b *Bitmap) Dirty() bool {
@@ -73,7 +78,7 @@ func (b *Bitmap) Add(other *Bitmap) *Bitmap {
 	if b == nil {
 		return &Bitmap{other.sectors, other.chunk, append([]byte(nil), other.bits...)}
 	}
-	if !b.alike(other) {
+	if !b.Alike(other) {
 		return b
 	}
 	for i, x := range other.bits {
@@ -84,7 +89,7 @@ func (b *Bitmap) Add(other *Bitmap) *Bitmap {
 
 // Lacks counts the regions of another bitmap of the array that this one does not have.
 func (b *Bitmap) Lacks(other *Bitmap) (n int) {
-	if b == nil || other == nil || !b.alike(other) {
+	if b == nil || other == nil || !b.Alike(other) {
 		return 0
 	}
 	for i, x := range other.bits {
@@ -93,6 +98,7 @@ func (b *Bitmap) Lacks(other *Bitmap) (n int) {
 	return n
 }
 
-func (b *Bitmap) alike(other *Bitmap) bool {
+// Alike reports whether another bitmap has the same regions.
+func (b *Bitmap) Alike(other *Bitmap) bool {
 	return b.sectors == other.sectors && b.chunk == other.chunk && len(b.bits) == len(other.bits)
 }

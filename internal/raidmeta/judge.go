@@ -67,7 +67,7 @@ func (v *Verdict) judgeBitmaps(all []*Superblock, bitmaps []*Bitmap, runs func(w
 		away[i] = image.Out == nil && all[i] != nil && (bitmaps[i].Lacks(sum) > 0 || v.Dirty && all[i].Events != v.Freshest.Events)
 		left[i] = !away[i] && (image.Out == nil || all[i] == nil)
 	}
-	if !runs(left) {
+	if !runs(left) || v.Freshest.Marked { // or the bits were being set here, one image's after the other's
 		return
 	}
 	for i := range v.Images {

@@ -62,6 +62,7 @@ type Superblock struct {
 	Chunk             int64 // in bytes
 	Reshaping         bool
 	DataOffset        int64 // in bytes, on the image
+	Marked            bool  // see [Mark]
 }
 
 // Read reads the superblock on a metadata device.
@@ -85,6 +86,7 @@ func Parse(b []byte) (*Superblock, error) {
 		Rebuilt: u64(b[32:]), Synced: u64(b[40:]),
 		Level: int(int32(u32(b[48:]))), Layout: int(int32(u32(b[52:]))), Chunk: int64(u32(b[56:])) * sectorSize,
 	}
+	s.Marked = string(b[markAt:][:len(mark)]) == mark
 	if features&extended != 0 {
 		s.Reshaping = u32(b[60:])&reshapes != 0
 		for i := range 3 {

@@ -90,11 +90,12 @@ func (t *tree) one(line []device.Part) ([]device.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []device.Part{{Length: d.Size(), Stripes: []device.Stripe{{On: device.Computed("", d.Size(), d, d)}}}}, nil
+	return []device.Part{{Length: d.Size(), Stripes: []device.Stripe{{On: device.Within(d)}}}}, nil
 }
 
-// copiesOf makes a line of lines that hold the same: each byte is read from the first line that has it.
-func copiesOf(lines [][]device.Part) (line []device.Part) {
+// copiesOf makes a line of lines that hold the same: each byte is read from the first line that has it. Where all but
+// the first are stale, they are only written.
+func copiesOf(lines [][]device.Part, stale bool) (line []device.Part) {
 	for _, s := range slabs(lines) {
 		there := slices.DeleteFunc(slices.Clone(s.stripes), func(s device.Stripe) bool { return s.Gone != nil })
 		stripe := s.stripes[0]
@@ -102,6 +103,7 @@ func copiesOf(lines [][]device.Part) (line []device.Part) {
 			stripe = there[0]
 			for _, c := range there[1:] {
 				stripe.Copies = append(append(slices.Clip(stripe.Copies), device.Stripe{On: c.On, Start: c.Start}), c.Copies...)
+				stripe.Stale = stripe.Stale || stale || c.Stale
 			}
 		}
 		line = append(line, device.Part{Length: s.length, Stripes: []device.Stripe{stripe}})

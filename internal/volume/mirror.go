@@ -1,11 +1,13 @@
 package volume
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"dmcow/internal/device"
 	"dmcow/internal/mirrorlog"
+	"dmcow/internal/words"
 	"dmcow/lvm"
 )
 
@@ -22,7 +24,10 @@ func (t *tree) mirror(l *lvm.Logical, p lvm.Part) ([]device.Part, error) {
 		return nil, err
 	}
 	if t.purpose == toPlace {
-		return copiesOf(lines), nil
+		return copiesOf(lines, false), nil
+	}
+	if t.purpose == toWrite {
+		return t.writtenLegs(l, p, lines)
 	}
 	return t.legs(l, p, lines)
 }
@@ -74,7 +79,7 @@ func (t *tree) firstLeg(l *lvm.Logical, p lvm.Part, lines [][]device.Part) ([]de
 		}
 	}
 	if synced {
-		return copiesOf(lines), nil
+		return copiesOf(lines, false), nil
 	}
 	if t.purpose == toRead {
 		why := "they are not in sync"
@@ -84,6 +89,37 @@ func (t *tree) firstLeg(l *lvm.Logical, p lvm.Part, lines [][]device.Part) ([]de
 		t.sight.say(t.Name, "the legs of %s may differ, because %s: the first is read, as the kernel would", t.InGroup(l), why)
 	}
 	return lines[0], nil
+}
+
+// writtenLegs makes the parts of a mirror that is to be written: all legs are, and must be there and in sync. Where a
+// merge was cut off, they may differ, as those of a mirror may whose log was in memory: then the first is read.
+func (t *tree) writtenLegs(l *lvm.Logical, p lvm.Part, lines [][]device.Part) ([]device.Part, error) {
+	name := t.InGroup(l)
+	for i, line := range lines {
+		if missing := firstGone(line); missing != nil {
+			return nil, words.Hint(fmt.Errorf("leg %d of %s is not whole: %w", i, name, missing), "lvchange --activate y %[1]s; lvconvert --repair %[1]s", name)
+		}
+	}
+	log := t.Group.Find(p.Text("mirror_log"))
+	if log == nil || len(lines) == 1 {
+		return copiesOf(lines, true), nil
+	}
+	runs, err := t.log(p)
+	if err != nil && !errors.Is(err, mirrorlog.ErrNone) {
+		return nil, err
+	}
+	stale := err != nil || len(runs) != 1 || !runs[0].InSync
+	if stale {
+		d, err := t.open(log)
+		if err != nil {
+			return nil, err
+		}
+		if marked, err := mirrorlog.ReadMark(d); err != nil || !marked {
+			return nil, cmp.Or(err, notInSync(name))
+		}
+		t.sayCutOff(l)
+	}
+	return copiesOf(lines, stale), t.recordLog(l, p, log)
 }
 
 // log reads a mirror's log.

@@ -10,6 +10,7 @@ import (
 	"dmcow/internal/device"
 	"dmcow/internal/raid"
 	"dmcow/internal/raidmeta"
+	"dmcow/internal/words"
 	"dmcow/lvm"
 )
 
@@ -33,6 +34,8 @@ type array struct {
 	length  int64 // of an image, in bytes
 	verdict raidmeta.Verdict
 	supers  []*raidmeta.Superblock
+	bitmaps []*raidmeta.Bitmap
+	stale   bool     // all images but the first may hold something else
 	notes   []string // why an image is not read, or not all of it
 }
 
@@ -47,6 +50,12 @@ func (t *tree) raid(l *lvm.Logical, p lvm.Part) ([]device.Part, error) {
 		return nil, t.Group.Unsupported(l, p.Segment, "which cannot be read: "+err.Error())
 	}
 	lines, err := a.images()
+	if err == nil && a.purpose == toWrite {
+		err = a.checkWhole(lines)
+	}
+	if err == nil {
+		err = a.recordBitmaps()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -111,13 +120,13 @@ func (a *array) judge() error {
 		return nil
 	}
 	missing := make([]error, len(images))
-	bitmaps := make([]*raidmeta.Bitmap, len(images))
+	a.bitmaps = make([]*raidmeta.Bitmap, len(images))
 	a.supers = make([]*raidmeta.Superblock, len(images))
 	for i, image := range images {
-		a.supers[i], bitmaps[i], missing[i] = a.metadata(image)
+		a.supers[i], a.bitmaps[i], missing[i] = a.metadata(image)
 	}
 	var err error
-	if a.verdict, err = raidmeta.Judge(a.supers, missing, bitmaps, a.runs); err != nil {
+	if a.verdict, err = raidmeta.Judge(a.supers, missing, a.bitmaps, a.runs); err != nil {
 		return err
 	}
 	for i, image := range images {
@@ -267,7 +276,7 @@ func (a *array) arrange(lines [][]device.Part) ([]device.Part, error) {
 	case a.geo.Level == 0:
 		return a.stripe(lines, a.geo.Chunk)
 	case a.geo.Level == 1:
-		return copiesOf(a.inOrder(lines)), nil
+		return copiesOf(a.inOrder(lines), a.stale), nil
 	case a.geo.Level == 10 && len(lines)%copies == 0:
 		var groups [][]device.Part
 		for i := range len(lines) / copies {
@@ -276,11 +285,47 @@ func (a *array) arrange(lines [][]device.Part) ([]device.Part, error) {
 			for _, at := range order {
 				same = append(same, lines[at])
 			}
-			groups = append(groups, copiesOf(same))
+			groups = append(groups, copiesOf(same, a.stale))
 		}
 		return a.stripe(groups, a.geo.Chunk)
 	}
+	if a.purpose == toWrite {
+		return nil, &OnlyKernelError{a.Group.Unsupported(a.of, a.part.Segment, "which only the kernel can write")}
+	}
 	return a.computed(lines)
+}
+
+// checkWhole refuses an array that is to be written where an image is not there, or not in sync. One that was being
+// written here when that was cut off is brought in sync by the kernel, from what is read.
+func (a *array) checkWhole(lines [][]device.Part) error {
+	name := a.InGroup(a.of)
+	for _, line := range lines {
+		if missing := firstGone(line); missing != nil && a.geo.Level > 0 {
+			return words.Hint(fmt.Errorf("not all images of %s are there and in sync: %w", name, missing),
+				"lvchange --activate y %[1]s; lvconvert --repair %[1]s; then wait for 100 in lvs -o sync_percent %[1]s", name)
+		}
+	}
+	switch s := a.verdict.Freshest; {
+	case a.geo.Level == 0:
+		return nil
+	case s == nil:
+		return words.Hint(fmt.Errorf("%s was never active: its images have no superblocks", name), "lvchange --activate y %s", name)
+	case s.Synced == raidmeta.End:
+		return nil
+	case s.Synced > 0 || !slices.ContainsFunc(a.supers, func(s *raidmeta.Superblock) bool { return s != nil && s.Marked }):
+		return notInSync(name)
+	}
+	a.sayCutOff(a.of)
+	a.stale = true
+	return nil
+}
+
+func notInSync(name string) error {
+	return words.Hint(fmt.Errorf("%s is not in sync", name), "lvchange --activate y %[1]s; then wait for 100 in lvs -o sync_percent %[1]s", name)
+}
+
+func (t *tree) sayCutOff(l *lvm.Logical) {
+	t.sight.say(t.Name, "the images of %s may differ, because a merge into it was cut off: the kernel brings them in sync when it is activated", t.InGroup(l))
 }
 
 // order is the order in which so many images from one on are read: those that are to be read rarely come last.

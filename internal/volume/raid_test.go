@@ -46,11 +46,11 @@ func putExtent(t *testing.T, path string, at int, content []byte) {
 	}
 }
 
-// arrayDisks are the disks of a group with an array vg0/v of three images, each of 16 extents, on extents 100 on of its disk,
-// and its metadata on extents 50 and 51.
+// arrayDisks are the disks of a group with a volume vg0/v, of segments between semicolons, and three images for an array,
+// each of 16 extents, on extents 100 on of its disk, and its metadata on extents 50 and 51.
 func arrayDisks(t *testing.T, segments string, status ...string) (paths []string) {
 	t.Helper()
-	logical := [][]string{{"v", segments}}
+	logical := [][]string{append([]string{"v"}, strings.Split(segments, ";")...)}
 	for i := range 3 {
 		logical = append(logical, []string{fmt.Sprint("i", i), segment(0, 16, fmt.Sprintf(`type = "striped" stripes = ["pv%d", 100]`, i))},
 			[]string{fmt.Sprint("m", i), segment(0, 2, fmt.Sprintf(`type = "striped" stripes = ["pv%d", 50]`, i))})

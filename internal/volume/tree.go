@@ -27,6 +27,8 @@ type tree struct {
 	made    int            // parts
 	done    map[*lvm.Logical][]device.Part
 	devices []*device.Device
+	at      int64     // where in the volume itself the segment begins whose parts are made
+	records []*record // of what is kept more than once and is to be written
 }
 
 // What LVM makes is within these: a cached thin pool on RAID with integrity is eight deep.
@@ -38,23 +40,28 @@ const (
 // parts are those that the volume is joined from. Of extents that cannot be had, on a physical volume that is not
 // there, gone makes the error with which they are read, or stops with it where it is to.
 func (v *Volume) parts(on func(*disk) (*device.Device, error), purpose purpose, gone func(from, to uint64, missing error) error) ([]device.Part, error) {
+	all, _, err := v.partsAndRecords(on, purpose, gone)
+	return all, err
+}
+
+func (v *Volume) partsAndRecords(on func(*disk) (*device.Device, error), purpose purpose, gone func(from, to uint64, missing error) error) ([]device.Part, []*record, error) {
 	t := &tree{Volume: v, disk: on, purpose: purpose, done: map[*lvm.Logical][]device.Part{}}
 	all, err := t.volume(v.Logical)
 	v.sight.joined = append(v.sight.joined, t.devices...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	extent := int64(v.Group.ExtentSize) * lvm.SectorSize
 	at := int64(0)
 	for _, p := range all {
 		if missing := p.Stripes[0].Gone; missing != nil {
 			if err := gone(uint64(at/extent), uint64((at+p.Length-1)/extent), missing); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		at += p.Length
 	}
-	return all, nil
+	return all, t.records, nil
 }
 
 // volume makes the parts of a logical volume. One that cannot be had has one stripe, which is gone.
@@ -72,6 +79,9 @@ func (t *tree) volume(l *lvm.Logical) (all []device.Part, err error) {
 	t.path = append(t.path, l)
 	defer func() { t.path = t.path[:len(t.path)-1] }()
 	for _, p := range layout {
+		if len(t.path) == 1 {
+			t.at = lengthOf(all)
+		}
 		parts, err := t.segment(l, p)
 		if err != nil {
 			return nil, err
@@ -83,6 +93,13 @@ func (t *tree) volume(l *lvm.Logical) (all []device.Part, err error) {
 	}
 	t.done[l] = slices.Clone(all)
 	return all, nil
+}
+
+func lengthOf(parts []device.Part) (length int64) {
+	for _, p := range parts {
+		length += p.Length
+	}
+	return length
 }
 
 // count refuses a volume that is made of too many parts, or copies of such.
@@ -100,13 +117,12 @@ func (t *tree) count(parts []device.Part) error {
 
 // segment makes the parts of a segment of a logical volume.
 func (t *tree) segment(l *lvm.Logical, p lvm.Part) ([]device.Part, error) {
-	plain := (p.Type == "linear" || p.Type == "striped") && !slices.ContainsFunc(p.Places, func(at lvm.Place) bool { return at.In != nil })
-	if t.purpose == toWrite && !plain {
-		return nil, t.Group.Unsupported(l, p.Segment, "which cannot be written: expected a linear or striped one, on physical volumes")
+	if err := t.checkWritable(l, p); err != nil {
+		return nil, err
 	}
 	switch p.Type {
 	case "linear", "striped":
-		if plain {
+		if !slices.ContainsFunc(p.Places, func(at lvm.Place) bool { return at.In != nil }) {
 			return t.striped(p)
 		}
 		return t.stripedOnVolumes(p)
@@ -131,6 +147,32 @@ func (t *tree) segment(l *lvm.Logical, p lvm.Part) ([]device.Part, error) {
 	return nil, t.Group.Unsupported(l, p.Segment, "which cannot be read")
 }
 
+// checkWritable refuses a segment that is to be written, and of which only the kernel knows how. A snapshot's own
+// volume is never kept more than once: LVM makes none such.
+func (t *tree) checkWritable(l *lvm.Logical, p lvm.Part) error {
+	if t.purpose != toWrite {
+		return nil
+	}
+	switch p.Type {
+	case "linear", "striped", "raid0", "raid0_meta":
+		return nil
+	case "mirror":
+		if l.Moving || t.Snapshot == nil {
+			return nil
+		}
+	case "raid1", "raid10", "raid10_near":
+		if t.Snapshot == nil {
+			return nil
+		}
+	}
+	return &OnlyKernelError{t.Group.Unsupported(l, p.Segment, "which only the kernel can write")}
+}
+
+// OnlyKernelError is the error of a volume that only the kernel can write.
+type OnlyKernelError struct{ error }
+
+func (e *OnlyKernelError) Unwrap() error { return e.error }
+
 // line is the content of a volume as parts of one stripe each.
 func (t *tree) line(l *lvm.Logical) ([]device.Part, error) {
 	all, err := t.volume(l)
@@ -145,7 +187,7 @@ func (t *tree) line(l *lvm.Logical) ([]device.Part, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[i] = device.Part{Length: p.Length, Stripes: []device.Stripe{{On: device.Computed(l.Name, p.Length, d, d)}}}
+		all[i] = device.Part{Length: p.Length, Stripes: []device.Stripe{{On: device.Within(d)}}}
 	}
 	return all, nil
 }

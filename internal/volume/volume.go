@@ -9,6 +9,7 @@ import (
 
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
+	"dmcow/internal/marks"
 	"dmcow/internal/words"
 	"dmcow/lvm"
 )
@@ -32,6 +33,7 @@ type Volume struct {
 	Logical  *lvm.Logical
 	Snapshot *lvm.Snapshot // where it is one
 	sight    *Sight
+	marks    marks.Marks
 	on       []*lvm.Physical // what it is on, once that was asked for
 }
 
@@ -265,7 +267,7 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 	if err := v.RefuseWriting(); err != nil {
 		return nil, err
 	}
-	parts, err := v.parts((*disk).writable, toWrite, func(_, _ uint64, missing error) error { return missing })
+	parts, records, err := v.partsAndRecords((*disk).writable, toWrite, func(_, _ uint64, missing error) error { return missing })
 	if err != nil {
 		return nil, err
 	}
@@ -274,6 +276,10 @@ func (v *Volume) OpenWritable() (*device.Writable, error) {
 		return nil, err
 	}
 	v.sight.joined = append(v.sight.joined, &w.Device)
+	if err := v.openMarks(records); err != nil {
+		w.Close()
+		return nil, err
+	}
 	if by := v.usersOnce(); len(by) > 0 {
 		w.Close()
 		return nil, &inuse.BusyError{By: by}

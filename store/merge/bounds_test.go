@@ -44,7 +44,7 @@ func TestMemory(t *testing.T) {
 		for _, verify := range []bool{false, true} {
 			o := Options{Memory: given, SkipIdentical: verify}
 			if given == 9<<20 && verify {
-				o.SkipIdentical, o.PastCache = false, r.origin
+				o.SkipIdentical, o.PastCache = false, []Reader{r.origin}
 			}
 			merger := m.merger(o)
 			data := format.Bytes(0)

@@ -40,9 +40,9 @@ func (c *copier) dropIdentical(w *window) error {
 	return nil
 }
 
-func (c *copier) verify(b *batch) error {
+func (c *copier) verify(b *batch, past Reader) error {
 	return c.each(b.all, c.readAgain, func(w *window) error {
-		if err := c.readOrigin(w, c.PastCache); err != nil {
+		if err := c.readOrigin(w, past); err != nil {
 			return err
 		}
 		for _, p := range w.all {

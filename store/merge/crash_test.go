@@ -285,7 +285,7 @@ func TestFaults(t *testing.T) {
 	spec, origin := shuffled(rng, 1, 70)
 	for name, run := range map[string]way{
 		"batches": whole(25, nil), "cached": whole(25, cached), "steps": steps, "undo": withUndo(40, 1), "skip": whole(30, skipping),
-		"verify": whole(30, func(r *rig, o *Options) { o.PastCache = r.origin }),
+		"verify": whole(30, func(r *rig, o *Options) { o.PastCache = []Reader{r.origin} }),
 	} {
 		for _, fault := range []*devicetest.NthOp{
 			{Kinds: devicetest.Read}, {Kinds: devicetest.Write}, {Kinds: devicetest.Write, Part: 1 << 20}, {Kinds: devicetest.Sync},

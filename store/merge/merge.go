@@ -203,9 +203,9 @@ type Options struct {
 	Rescue        bool      // leave chunks that cannot be read in the store, and merge the others
 	Cached        bool      // small reads from the COW device cost little: they come from the page cache
 	Undo          *undo.Log // is given what is overwritten, before; may be nil
-	// PastCache reads the origin back, past the page cache. Where it is set, what was
-	// written is compared before exceptions are cleared.
-	PastCache Reader
+	// PastCache reads the origin back, past the page cache: each of its copies, where it is kept more than once.
+	// Where some are set, what was written is compared before exceptions are cleared.
+	PastCache []Reader
 	// Hole makes a stretch of the origin read as zeros without taking room, offset
 	// and length in bytes. Where it is set, zeros become holes.
 	Hole func(offset, length int64) error
@@ -307,8 +307,10 @@ func (m *merger) merge(b *batch) error {
 	if err := m.origin.Sync(); err != nil {
 		return &SyncError{err}
 	}
-	if m.PastCache != nil {
-		return m.copier.verify(b)
+	for _, past := range m.PastCache {
+		if err := m.copier.verify(b, past); err != nil {
+			return err
+		}
 	}
 	return nil
 }

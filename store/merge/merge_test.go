@@ -237,7 +237,7 @@ func TestVerify(t *testing.T) {
 	o := small(1000, 4096)
 	for _, x := range list {
 		bad := min(int64(x.Old)*1024+1023, r.origin.Size()-1) // the chunk's last byte
-		o.PastCache = &flipped{r.origin, bad}
+		o.PastCache = []Reader{&flipped{r.origin, bad}}
 		_, err := r.run(o)
 		var d *DifferenceError
 		if !errors.As(err, &d) || d.Old != x.Old || d.Offset != format.Bytes(bad) {
@@ -247,7 +247,7 @@ func TestVerify(t *testing.T) {
 			t.Error("something was cleared all the same")
 		}
 	}
-	o.PastCache = r.origin
+	o.PastCache = []Reader{r.origin}
 	if _, err := r.run(o); err != nil {
 		t.Fatal(err)
 	}

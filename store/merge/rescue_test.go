@@ -80,7 +80,7 @@ func TestRescue(t *testing.T) {
 			}
 
 			o := small(c.batch, c.window)
-			o.Rescue, o.PastCache, o.Cached = true, r.origin, c.bad%2 == 0
+			o.Rescue, o.PastCache, o.Cached = true, []Reader{r.origin}, c.bad%2 == 0
 			result, err := r.run(o)
 			if err != nil || !slices.Equal(result.Failed, lost) {
 				t.Fatalf("%v: %v could not be read, want %v", err, result.Failed, lost)

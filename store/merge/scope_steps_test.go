@@ -359,7 +359,7 @@ func (w *world) run(g *Merge, way mergeWay, o Options) (err error) {
 	case "batch":
 		o.batch, o.Pause = 1, func() error { return errPaused }
 	case "keep":
-		o.Keep, o.PastCache = true, w.origin
+		o.Keep, o.PastCache = true, []Reader{w.origin}
 	}
 	if _, err = g.Run(o); errors.Is(err, errPaused) {
 		err = nil
