@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -91,9 +92,9 @@ var smallTargets = []struct {
 	}, nil},
 	{"cache", func(s *stateLab) {
 		s.origin(nil, "--size", "384k")
-		s.lvm("lvcreate", "--yes", "--type", "cache-pool", "--chunksize", "32k", "--poolmetadatasize", "2m", "--poolmetadataspare", "n", "--size", "256k", "--name", "fast", "vg0")
+		s.lvm("lvcreate", "--yes", "--type", "cache-pool", "--chunksize", "64k", "--poolmetadatasize", "2m", "--poolmetadataspare", "n", "--size", "2m", "--name", "fast", "vg0")
 		s.lvm("lvconvert", "--yes", "--type", "cache", "--cachemode", "writeback", "--poolmetadataspare", "n", "--cachepool", "fast", "vg0/origin")
-	}, func(l *lvmLab) { keepDirtyBlocks(l, 64, 1, 3, 5) }},
+	}, func(l *lvmLab) { keepDirtyBlocks(l, 128, 1, 3, 5) }},
 }
 
 // saveTargets writes such groups.
@@ -110,6 +111,13 @@ func saveTargets(t *testing.T) {
 			s.write("origin", 2, 0, 1, 2, 17, 50, 95)
 			s.write("snap", 3, 5, 50, 80)
 			s.saveViews("layout-"+c.name, []reading{{}})
+			if c.name != "cache" {
+				return
+			}
+			under, _, err := readVolume(t, "vg0/origin_corig", s.copies())
+			if all, _, e := readVolume(t, "vg0/origin", s.copies()); e != nil || err != nil || bytes.Equal(under, all) {
+				t.Error("nothing in the cache is dirty", err, e)
+			}
 		})
 	}
 }
