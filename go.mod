@@ -4,7 +4,6 @@ go 1.26.0
 
 require (
 	github.com/alecthomas/kong v1.17.0
-	github.com/cheggaaa/pb/v3 v3.1.7
 	github.com/diskfs/go-diskfs v1.9.4
 	github.com/fatih/color v1.19.0
 	github.com/olekukonko/tablewriter v1.0.9 // 1.1 fills a cache of 660 KB whenever a program starts
@@ -20,7 +19,6 @@ require github.com/hanwen/go-fuse/v2 v2.11.0 // 2.12 does not compile for 386
 
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
-	github.com/VividCortex/ewma v1.2.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/clipperhouse/uax29/v2 v2.6.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect

@@ -108,12 +108,13 @@ var NewChunkBeyondDevice = &Rule{
 var OldChunkBeyondOrigin = &Rule{
 	Name:     "old-chunk-beyond-origin",
 	Severity: Error,
-	Means:    Meaning{Merging: ForcedMerge},
+	Means:    Meaning{Merging: ForcedMerge, DoubtsOrigin: true},
 	When:     "an old chunk starts at or past the end of the origin",
 	Kernel:   "never reads it; a merge drops it if it is exactly at the end, and gets stuck if it is past the end",
 	Fate:     Wrong,
 	Repair:   "check that this is the right origin; if it was larger, grow it back; else drop the exceptions",
 	Command:  "repair --drop --origin ORIGIN",
+	Try:      "check that this is the right origin; if it was larger, grow it back",
 	exception: func(f facts, _ format.Place, x format.Exception) bool {
 		return uint64(x.Old) >= f.origin
 	},

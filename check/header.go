@@ -22,7 +22,7 @@ var BadMagic = &Rule{
 	Kernel:   "refuses the store: \"Invalid or corrupt snapshot\"",
 	Fate:     Refuses,
 	Repair:   "check that this is the right device; if it holds a list, write the header again with the chunk size of that list",
-	Command:  "repair --header CHUNK-SIZE --valid 0|1",
+	Command:  "repair --header CHUNK-SIZE --valid 0",
 	header: func(s *scan) *Finding {
 		if s.id.State != look.Foreign || s.id.Header.Magic == 0 {
 			return nil
@@ -106,7 +106,7 @@ var ZeroedHeader = &Rule{
 	Kernel:   "takes it for a new device and writes an empty store over it: all is lost",
 	Fate:     Formats,
 	Repair:   "do not activate the snapshot; write the header again. If it is new and was never active, initialize it instead",
-	Command:  "repair --header CHUNK-SIZE --valid 0|1",
+	Command:  "repair --header CHUNK-SIZE --valid 0",
 	header: func(s *scan) *Finding {
 		if !s.isHeadless() || !s.id.Blank || s.probe() == nil {
 			return nil
@@ -126,7 +126,7 @@ var BadVersion = &Rule{
 	Kernel:   "refuses the store",
 	Fate:     Refuses,
 	Repair:   "check that nothing else is wrong; then write the header again",
-	Command:  "repair --header CHUNK-SIZE --valid 0|1",
+	Command:  "repair --header CHUNK-SIZE --valid 0",
 	header: func(s *scan) *Finding {
 		if !s.hasHeader() || s.id.Header.Version == format.Version {
 			return nil
@@ -145,7 +145,7 @@ var BadChunkSize = &Rule{
 	Kernel:   "refuses the store",
 	Fate:     Refuses,
 	Repair:   "write the header again with the chunk size that the list shows; if the device's logical block is too large, copy the store to a device with smaller blocks",
-	Command:  "repair --header CHUNK-SIZE --valid 0|1",
+	Command:  "repair --header CHUNK-SIZE --valid 0",
 	header: func(s *scan) *Finding {
 		if !s.hasHeader() {
 			return nil

@@ -16,6 +16,8 @@ type Meaning struct {
 	Writable bool
 	// Mention: whoever is about to read, merge or repair is told of it before that.
 	Mention bool
+	// DoubtsOrigin: another origin than the snapshot's explains the finding, too.
+	DoubtsOrigin bool
 }
 
 // Merging is which merge gets over a finding.
@@ -49,5 +51,6 @@ func (m Meaning) worse(o Meaning) Meaning {
 		Merging:         min(m.Merging, o.Merging),
 		Writable:        m.Writable && o.Writable,
 		Mention:         m.Mention || o.Mention,
+		DoubtsOrigin:    m.DoubtsOrigin || o.DoubtsOrigin,
 	}
 }

@@ -16,7 +16,7 @@ func TestMeanings(t *testing.T) {
 	}
 	known := map[string]check.Meaning{ // of the errors that do not mean the worst
 		"repeated-exception":      {NamedCertain: true, Merging: check.RescueMerge},
-		"old-chunk-beyond-origin": {Merging: check.ForcedMerge},
+		"old-chunk-beyond-origin": {Merging: check.ForcedMerge, DoubtsOrigin: true},
 		"new-chunk-out-of-place":  {UnlistedCertain: true, Merging: check.ForcedMerge},
 		"new-chunk-over-56-bits":  {UnlistedCertain: true},
 		"new-chunk-is-metadata":   {UnlistedCertain: true},

@@ -44,6 +44,7 @@ type Rule struct {
 	Fate     Fate
 	Repair   string // what repairs it
 	Command  string // the command that does, with its flags and without the device; empty where none does
+	Try      string // what to try before that, as it loses nothing; empty for none
 
 	// How it is found: by one of these, unless finding it takes more than a look
 	// (at many exceptions together).
@@ -147,7 +148,7 @@ func (f Finding) Fix() string {
 }
 
 // First is what to try before the command of Fix, as it loses nothing; it is empty where there is nothing of the kind.
-func (f Finding) First() string { return f.first }
+func (f Finding) First() string { return cmp.Or(f.first, f.Try) }
 
 // Where names the place in words; it is empty for the store as a whole.
 func (f Finding) Where() string {

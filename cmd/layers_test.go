@@ -37,7 +37,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/argline":      {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/bitmap":       {},
 	"dmcow/internal/words":        {},
-	"dmcow/internal/progress":     {own: []string{"dmcow/internal/words"}, others: []string{"github.com/cheggaaa/pb/v3"}},
+	"dmcow/internal/progress":     {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/raw":          {},
 	"dmcow/internal/runlog":       {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/record":       {own: []string{"dmcow/dump", "dmcow/snapshot", "dmcow/store/merge"}},

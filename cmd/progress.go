@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"time"
+
 	"dmcow/internal/progress"
 	"dmcow/snapshot"
 )
@@ -11,8 +13,11 @@ func (a *app) watch(device string, unit snapshot.Unit, most uint64) snapshot.Wat
 	return a.newProgress(device, string(unit), most)
 }
 
+// barPatience is how long work takes before its progress is shown.
+var barPatience = time.Second
+
 func (a *app) newProgress(path, unit string, total uint64) *progress.Progress {
-	to := progress.Teller{Say: a.say, Every: a.often, Tick: a.tick, Context: a.ctx, Interrupted: snapshot.ErrInterrupted}
+	to := progress.Teller{Patience: barPatience, Say: a.say, Every: a.often, Tick: a.tick, Context: a.ctx, Interrupted: snapshot.ErrInterrupted}
 	if isTerminal(a.stderr.File()) && !isPlainTerminal() {
 		to.Bar = a.stderr
 	}

@@ -98,6 +98,8 @@ func (a *app) hint(device string, x snapshot.Remedy) string {
 		return "--lose-snapshot " + words.Shell(x.Name) + " to give it up, or repair it first"
 	case snapshot.LookElsewhere:
 		return lookHint()
+	case snapshot.CheckOrigin:
+		return "check that " + words.Printable(x.Origin) + " is the right origin"
 	case snapshot.RunCheck:
 		return "dmcow check" + originFlag(x.Origin) + " " + name + " to see more"
 	case snapshot.RunRepair:

@@ -65,6 +65,25 @@ func (c *repairCmd) choices() repair.Choices {
 	return all
 }
 
+// given are the flags that were given, for a command line that adds one to them.
+func (c *repairCmd) given() (all string) {
+	for _, flag := range []struct {
+		given bool
+		text  string
+	}{
+		{c.Warnings, "--warnings"}, {c.Rebuild, "--rebuild"}, {c.Drop, "--drop"}, {c.Unshare, "--unshare"}, {c.TruncateList, "--truncate-list"},
+		{c.Hidden != "", "--hidden " + string(c.Hidden)}, {c.Keep != "", "--keep " + string(c.Keep)}, {c.CopyTo != "", "--copy-to " + words.Shell(string(c.CopyTo))},
+	} {
+		if flag.given {
+			all += " " + flag.text
+		}
+	}
+	if c.OriginSize != nil {
+		all += fmt.Sprintf(" --origin-size %ds", format.Bytes(*c.OriginSize).Sectors())
+	}
+	return all + originFlag(string(c.Origin))
+}
+
 // repairing is a repair on its way, in words.
 type repairing struct {
 	app    *app
@@ -117,13 +136,33 @@ func (m *repairing) nothing() {
 			none = ", and no copy is written"
 		}
 		m.app.say(m.name, "nothing is repaired%s: %s", none, m.firstFault())
-		m.app.tellHints(m.app.hints(m.repair.COW.Text, m.repair.COW.Remedies)...)
+		m.app.tellHints(m.next()...)
 	case outcome == check.Invalid:
 		m.app.say(m.name, "nothing to repair")
 		m.tellRevalidate(m.name, "")
 	case outcome == check.Sound:
 		m.app.say(m.name, "nothing to repair")
 	}
+}
+
+// next is what can be done where nothing is repaired: the choices for what is to be seen to first, each as a command line.
+func (m *repairing) next() (all []string) {
+	if all = m.app.hints(m.repair.COW.Text, m.repair.COW.Remedies); len(all) > 0 {
+		return all
+	}
+	for _, u := range m.repair.Plan.Undecided {
+		if len(u.Flags) == 0 {
+			continue
+		}
+		if begin := m.repair.Plan.Before.Of(u.Rule); begin != nil && begin.Findings[0].First() != "" {
+			all = append(all, begin.Findings[0].First())
+		}
+		for _, flag := range u.Flags {
+			all = append(all, "dmcow repair"+m.flags.given()+" "+flag+" "+m.app.again(m.name))
+		}
+		return all
+	}
+	return nil
 }
 
 // tellRevalidate says how a snapshot that is marked invalid is marked valid, so that an undo log takes in that, too.
@@ -157,12 +196,8 @@ func (m *repairing) apply() error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	if len(p.Plan.Steps) > 0 { // nothing is lost by a copy
-		loss := ""
-		if p.Plan.Loses() {
-			loss = ", which may lose data"
-		}
-		if err := m.app.ask(m.name, "repair %s with %s%s?", words.Count(p.Faults(), "finding"), words.Count(p.Plan.Writes(), "write"), loss); err != nil {
+	if len(p.Plan.Steps) > 0 {
+		if err := m.app.ask(m.name, "%s", m.question()); err != nil {
 			return err
 		}
 	}
@@ -172,6 +207,22 @@ func (m *repairing) apply() error {
 		return err
 	}
 	return m.conclude(done)
+}
+
+// question is what is asked, with what may be lost, and what is kept.
+func (m *repairing) question() string {
+	p := m.repair
+	text := fmt.Sprintf("repair %s with %s?", words.Count(p.Faults(), "finding"), words.Count(p.Plan.Writes(), "write"))
+	if p.Plan.Loses() {
+		text += " It may lose " + show.Loss(p.Lost()) + "."
+	}
+	switch {
+	case p.Undo() != "":
+		text += " " + words.Printable(p.Undo()) + " keeps what is overwritten."
+	case m.flags.CopyTo == "":
+		text += " This cannot be undone."
+	}
+	return text
 }
 
 // text is where the words go: to standard error, where standard output has something else.

@@ -25,6 +25,10 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"dmcow": func() { os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr)) },
+		"dmcow-impatient": func() {
+			barPatience = 0
+			os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
+		},
 	})
 }
 

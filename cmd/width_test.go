@@ -19,11 +19,16 @@ import (
 // onTerminal is what a command line prints on a terminal of so many columns.
 func onTerminal(t *testing.T, dir string, columns int, env []string, args ...string) string {
 	t.Helper()
+	return runOnTerminal(t, "dmcow", dir, columns, env, args...)
+}
+
+func runOnTerminal(t *testing.T, program, dir string, columns int, env []string, args ...string) string {
+	t.Helper()
 	keyboard, screen := terminal(t)
 	if err := unix.IoctlSetWinsize(int(screen.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: uint16(columns)}); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("dmcow", args...)
+	c := exec.Command(program, args...)
 	c.Dir, c.Stdin, c.Stdout, c.Stderr = dir, screen, screen, screen
 	c.Env = append(c.Environ(), env...)
 	if err := c.Start(); err != nil {

@@ -74,7 +74,7 @@ func TestQuestion(t *testing.T) {
 			if got := c.ProcessState.ExitCode(); got != want {
 				t.Errorf("%v, answer %q: exit status %d, want %d: %s", args, answer, got, want, &stderr)
 			}
-			if !strings.Contains(stderr.String(), "? [y/N]") {
+			if !strings.Contains(stderr.String(), "[y/N]") {
 				t.Errorf("%v: standard error: %s", args, &stderr)
 			}
 			now, err := os.ReadFile(filepath.Join(dir, "cow"))

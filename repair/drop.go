@@ -64,7 +64,7 @@ func (p *planner) tellDropped(all []check.Finding) {
 	for _, x := range all {
 		filler, ours := p.ours[p.geometry.Position(x.Place)]
 		if !ours || !filler && x.Rule != check.RepeatedException {
-			p.lost(x.Rule, x.Where(), x.Message()+": drop it")
+			p.lost(x.Rule, x.Where(), x.Message()+": drop it", 1)
 		}
 	}
 	clear(p.ours) // what is left of them is elsewhere now
@@ -167,7 +167,7 @@ func (p *planner) truncated(cut *check.Finding, drops []uint64) error {
 		}
 		what += fmt.Sprintf(", and drop its last exception (%d -> %d)", x.Old, x.New)
 	}
-	p.lost(check.AreaBeyondDevice, cut.Where(), what)
+	p.lostMore(check.AreaBeyondDevice, cut.Where(), what, 0)
 	return nil
 }
 

@@ -67,7 +67,7 @@ func (r *replacing) one(x check.Finding) error {
 		return r.Visit(x.Area)
 	}
 	winner := r.winner(x, first)
-	r.lost(check.DuplicateOldChunk, x.Where(), fmt.Sprintf("%s: keep the one with new chunk %d", x.Message(), winner.New))
+	r.lost(check.DuplicateOldChunk, x.Where(), fmt.Sprintf("%s: keep the one with new chunk %d", x.Message(), winner.New), 1)
 	r.ours[r.geometry.Position(x.Place)] = true
 	for _, at := range []uint64{r.geometry.Position(*x.Other), r.geometry.Position(x.Place)} {
 		if err := r.become(at, winner); err != nil {

@@ -53,9 +53,15 @@ type Resolution struct {
 	Lines []string // of the first of them: where it is, and what is done or can be
 	// Loses is true where something that the store held may be lost by what is done.
 	Loses bool
+	// Lost is how many exceptions that are, at most; 0 where that is not known, and LostMore says that there may be
+	// more.
+	Lost     uint64
+	LostMore bool
 	// Advice is, for what is undecided, what there is to choose and what each choice
 	// loses.
 	Advice string
+	// Flags are the choices as the command repair takes them: each one by itself.
+	Flags []string
 }
 
 // shown is how many findings of a rule have a line.
@@ -64,6 +70,14 @@ const shown = 10
 // Loses reports whether the plan may lose something that the store held.
 func (p *Plan) Loses() bool {
 	return slices.ContainsFunc(p.Repaired, func(m Resolution) bool { return m.Loses })
+}
+
+// Lost is how many exceptions the plan may lose; 0 where that is not known. more says that there may be more.
+func (p *Plan) Lost() (n uint64, more bool) {
+	for _, m := range p.Repaired {
+		n, more = n+m.Lost, more || m.LostMore
+	}
+	return n, more
 }
 
 // Bytes is how much the plan writes over, in bytes.
@@ -106,7 +120,7 @@ func note(all []Resolution, one Resolution) []Resolution {
 		return append(all, one)
 	}
 	m := &all[i]
-	m.Loses = m.Loses || one.Loses
+	m.Loses, m.Lost, m.LostMore = m.Loses || one.Loses, m.Lost+one.Lost, m.LostMore || one.LostMore
 	if m.Count++; len(m.Lines) < shown {
 		m.Lines = append(m.Lines, one.Lines...)
 	}

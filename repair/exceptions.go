@@ -18,7 +18,7 @@ func (p *planner) repairList(f *findings) (bool, error) {
 		case err != nil:
 			return false, err
 		case repeats && !p.moves():
-			p.ask(found, found.Message(), advice[check.RepeatedException])
+			p.ask(found, found.Message(), advice[check.RepeatedException], flags[check.RepeatedException]...)
 			p.blocked = true
 			return false, nil
 		case !repeats && !p.Drop:
@@ -83,6 +83,6 @@ func (p *planner) tooShort(found *check.Finding) {
 	advice := fmt.Sprintf("grow the device back to its old size, at least %d sectors: then nothing is lost (lvextend; copy a truncated image file again). "+
 		"--truncate-list ends the list on the device. That loses all exceptions in areas past its end and, unless others are dropped, "+
 		"the last one of the last, full area", least.Sectors())
-	p.ask(found, found.Message(), advice)
+	p.ask(found, found.Message(), advice, flags[check.AreaBeyondDevice]...)
 	p.blocked = true
 }

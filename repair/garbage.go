@@ -42,8 +42,8 @@ func (p *planner) clearArea(k format.AreaIndex) error {
 			return err
 		}
 	}
-	p.lost(check.ImplausibleArea, fmt.Sprintf("area %d", k),
-		"nothing in it or behind it is a possible exception: clear it. The list ends with the full area before it")
+	p.lostMore(check.ImplausibleArea, fmt.Sprintf("area %d", k),
+		"nothing in it or behind it is a possible exception: clear it. The list ends with the full area before it", 0)
 	return nil
 }
 

@@ -62,21 +62,21 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	note, why := p.repaired, "a torn commit left them, and the snapshot reads the same without them"
+	why := "a torn commit left them, and the snapshot reads the same without them"
 	switch {
 	case p.Hidden == KeepHidden:
 		err := p.closeGap(found, h)
 		return !p.blocked, err
 	case found.Meaning().Certain():
 	case p.Hidden == DropHidden:
-		note, why = p.lost, "the snapshot then reads the origin's chunks there"
+		why = "the snapshot then reads the origin's chunks there"
 	default:
 		if p.Drop {
 			if cleared, err := p.onlyCopies(h); cleared || err != nil {
 				return cleared, err
 			}
 		}
-		p.undecided(found, found.Message())
+		p.ask(found, found.Message(), hiddenAdvice(h, p.Content != nil), "--hidden keep", "--hidden drop")
 		p.blocked = true
 		return false, nil
 	}
@@ -84,7 +84,11 @@ func (p *planner) repairHidden(f *findings) (bool, error) {
 	if h.Count == 1 {
 		what = "clear a slot behind the end of the list: " + why
 	}
-	note(check.HiddenExceptions, found.Where(), what)
+	if found.Meaning().Certain() {
+		p.repaired(check.HiddenExceptions, found.Where(), what)
+	} else { // what stands in the areas behind is lost with them
+		p.lostMore(check.HiddenExceptions, found.Where(), what, uint64(h.Count))
+	}
 	// What is left of an exception in the entry that ends the list goes with them, and before them: cut
 	// off, it would be a finding of its own (check.OddTerminator).
 	if first := p.geometry.Position(h.Place); h.Old != 0 {
@@ -112,7 +116,8 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 		if copies, err := p.onlyCopies(h); err != nil || copies {
 			return err
 		}
-		p.undecided(found, "the gap cannot be closed: it is too long, or the exceptions on both sides of it must be dropped, too (--drop)")
+		p.ask(found, "the gap cannot be closed: it is too long, or the exceptions on both sides of it must be dropped, too (--drop)",
+			hiddenAdvice(h, p.Content != nil), "--hidden drop", "--hidden keep --drop")
 		p.blocked = true
 		return nil
 	}
@@ -128,7 +133,7 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 		p.ours[f.at] = true
 	}
 	p.then(s)
-	p.lost(check.HiddenExceptions, where(h.Place), fmt.Sprintf("close the gap: the exceptions from slot %d on come back, those that were in the gap are lost", h.First))
+	p.lost(check.HiddenExceptions, where(h.Place), fmt.Sprintf("close the gap: the exceptions from slot %d on come back, those that were in the gap are lost", h.First), uint64(len(c.fills)))
 	return nil
 }
 
@@ -139,7 +144,7 @@ func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if h.Why != "" || h.Count > mostEdits {
 		return false, nil
 	}
-	note, why := p.repaired, "the list has them, too"
+	why, dropped := "the list has them, too", uint64(0)
 	wanted := map[format.Exception]bool{}
 	first := p.geometry.Position(h.Place)
 	end := first + uint64(h.Last-h.Index) + 1
@@ -147,7 +152,7 @@ func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 		switch {
 		case x.New == 0:
 		case p.Drop && !p.canBeServed(x):
-			note, why = p.lost, "the list has them, too, or they cannot be served"
+			why, dropped = "the list has them, too, or they cannot be served", dropped+1
 		default:
 			wanted[x] = true
 		}
@@ -165,7 +170,11 @@ func (p *planner) onlyCopies(h look.Hidden) (bool, error) {
 	if err != nil || len(wanted) > 0 {
 		return false, err
 	}
-	note(check.HiddenExceptions, where(h.Place), "clear the exceptions behind the end of the list: "+why)
+	if why = "clear the exceptions behind the end of the list: " + why; dropped > 0 {
+		p.lost(check.HiddenExceptions, where(h.Place), why, dropped)
+	} else {
+		p.repaired(check.HiddenExceptions, where(h.Place), why)
+	}
 	return true, p.clear(first, end, "the entries behind the end of the list")
 }
 

@@ -3,6 +3,7 @@ package repair
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"dmcow/check"
 	"dmcow/format"
@@ -115,22 +116,31 @@ func (p *planner) repaired(rule *check.Rule, where, what string) {
 	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}})
 }
 
-// lost notes that a finding is repaired, which may have lost data.
-func (p *planner) lost(rule *check.Rule, where, what string) {
-	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}, Loses: true})
+// lost notes that a finding is repaired, which may lose so many exceptions.
+func (p *planner) lost(rule *check.Rule, where, what string, exceptions uint64) {
+	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}, Loses: true, Lost: exceptions})
+}
+
+// lostMore is lost, where nothing shows how many there are beside those.
+func (p *planner) lostMore(rule *check.Rule, where, what string, exceptions uint64) {
+	p.Repaired = note(p.Repaired, Resolution{Rule: rule, Lines: []string{join(where, what)}, Loses: true, Lost: exceptions, LostMore: true})
 }
 
 // undecided notes that a finding waits for the user's word.
 func (p *planner) undecided(f *check.Finding, what string) {
-	p.ask(f, what, advice[f.Rule])
+	all := flags[f.Rule]
+	if header := strings.TrimPrefix(f.Fix(), "repair "); strings.HasPrefix(header, "--header ") {
+		all = []string{header}
+	}
+	p.ask(f, what, advice[f.Rule], all...)
 }
 
-// ask is undecided with advice of its own.
-func (p *planner) ask(f *check.Finding, what, advice string) {
+// ask is undecided with advice of its own, and the flags that it speaks of.
+func (p *planner) ask(f *check.Finding, what, advice string, flags ...string) {
 	if f.Suggests != nil {
-		advice = rebuildAdvice + advice
+		advice, flags = rebuildAdvice+advice, append([]string{"--rebuild"}, flags...)
 	}
-	p.Undecided = note(p.Undecided, Resolution{Rule: f.Rule, Lines: []string{join(f.Where(), what)}, Advice: advice})
+	p.Undecided = note(p.Undecided, Resolution{Rule: f.Rule, Lines: []string{join(f.Where(), what)}, Advice: advice, Flags: flags})
 }
 
 func join(where, what string) string {

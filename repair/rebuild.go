@@ -29,7 +29,7 @@ func (p *planner) rebuild(f *findings) (bool, error) {
 		}
 		written = append(written, first, first+uint64(x.Count))
 		if x.Unsure {
-			p.lost(found.Rule, found.Where(), x.String()+": rebuild it, though it may have been another one")
+			p.lost(found.Rule, found.Where(), x.String()+": rebuild it, though it may have been another one", uint64(x.Count))
 		} else {
 			p.repaired(found.Rule, found.Where(), x.String()+": rebuild it")
 		}
@@ -80,6 +80,6 @@ func (p *planner) repairTerminator(f *findings) (bool, error) {
 	if err := p.editAlone(p.geometry.SlotOffset(found.Place), make([]byte, 8), "the slot that ends the list"); err != nil {
 		return false, err
 	}
-	p.lost(found.Rule, found.Where(), found.Message()+": drop it")
+	p.lost(found.Rule, found.Where(), found.Message()+": drop it", 1)
 	return true, nil
 }

@@ -1,6 +1,11 @@
 package repair
 
-import "dmcow/check"
+import (
+	"fmt"
+
+	"dmcow/check"
+	"dmcow/store/look"
+)
 
 // droppable are the rules whose exceptions are dropped on the user's word.
 var droppable = map[*check.Rule]bool{
@@ -18,9 +23,6 @@ var advice = map[*check.Rule]string{
 	check.ZeroedHeader: "if this is a new snapshot on the blocks of a removed one, leave it: with a header, the kernel would serve the old exceptions over this origin. " +
 		"If the header was wiped, " + headerAdvice,
 	check.TooSmall: "extend the device; or, if the chunk size is damaged, " + headerAdvice,
-	check.HiddenExceptions: "--hidden keep closes the gap and brings back the exceptions behind it, as the kernel does after a few writes; those that were in the gap are lost. " +
-		"It is right if a sector or a slot was lost, and mixes old and new data if a power cut tore a write to the snapshot. --hidden drop clears them: the snapshot then reads the origin's chunks there, and also for the areas behind, which the list then does not reach. " +
-		"With --origin, dmcow tells leftovers of a torn commit from lost exceptions by the origin's data",
 	check.ImplausibleArea: "--drop drops the garbage and keeps the other exceptions; for those that the area held before, the snapshot reads the origin's chunks. " +
 		"First check that the chunk size is right",
 	check.OddTerminator:        "--drop clears the slot: the snapshot then reads the origin's chunk",
@@ -36,9 +38,29 @@ var advice = map[*check.Rule]string{
 	check.DuplicateNewChunk: "--unshare gives the later exception its own copy of the chunk. One of the two has lost its data, and nothing shows which; with the copy, a write to one no longer changes the other",
 }
 
+// hiddenAdvice is that for exceptions behind the list's end, with what each choice loses.
+func hiddenAdvice(h look.Hidden, compared bool) string {
+	text := fmt.Sprintf("--hidden keep closes the gap and brings back what is behind it (%d exceptions), as the kernel does after a few writes; those that were in the gap "+
+		"(%d slots before the first of them) are lost. It is right if a sector or a slot was lost, and mixes old and new data if a power cut tore a write to the snapshot. "+
+		"--hidden drop clears those %d: the snapshot then reads the origin's chunks there, and also for the areas behind, which the list then does not reach",
+		h.Count, h.First-h.Index, h.Count)
+	if compared {
+		return text
+	}
+	return text + ". With --origin, dmcow tells leftovers of a torn commit from lost exceptions by the origin's data"
+}
+
+// flags are, by rule, the choices that advice speaks of. Those of a header depend on the finding.
+var flags = map[*check.Rule][]string{
+	check.ImplausibleArea: {"--drop"}, check.OddTerminator: {"--drop"}, check.HeaderInArea: {"--drop"}, check.NewChunkOver56Bits: {"--drop"},
+	check.NewChunkIsMetadata: {"--drop"}, check.OldChunkBeyondOrigin: {"--drop"},
+	check.RepeatedException: {"--keep first", "--keep last"}, check.DuplicateOldChunk: {"--keep first", "--keep last"},
+	check.DuplicateNewChunk: {"--unshare"}, check.AreaBeyondDevice: {"--truncate-list"},
+}
+
 const dropAdvice = "--drop drops the exceptions: the snapshot then reads the origin's chunks there"
 
-const headerAdvice = "--header CHUNK-SIZE --valid 0|1 writes the header again; the list is then read with that chunk size. " +
+const headerAdvice = "--header CHUNK-SIZE --valid 0 (or 1) writes the header again; the list is then read with that chunk size. " +
 	"That overwrites the first 16 bytes, and with them the mark as invalid: with --valid 1 the kernel serves the snapshot, " +
 	"with --valid 0 it does not, and dmcow revalidate shows what it costs to change that"
 

@@ -37,7 +37,7 @@ func (p *planner) unshare(f *findings) (bool, error) {
 		}
 		if err != nil {
 			p.free = to // for another one
-			p.undecided(&x, fmt.Sprintf("%s; cannot copy it: %v", x.Message(), err))
+			p.ask(&x, fmt.Sprintf("%s; cannot copy it: %v", x.Message(), err), advice[x.Rule])
 			continue
 		}
 		// One step each: cut off, the next chunk behind all that are named is the next
@@ -49,7 +49,7 @@ func (p *planner) unshare(f *findings) (bool, error) {
 			return false, err
 		}
 		p.then(s)
-		p.lost(check.DuplicateNewChunk, x.Where(), fmt.Sprintf("%s: copy its data to chunk %d", x.Message(), to))
+		p.lost(check.DuplicateNewChunk, x.Where(), fmt.Sprintf("%s: copy its data to chunk %d", x.Message(), to), 1)
 	}
 	return changed, nil
 }

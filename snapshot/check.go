@@ -2,10 +2,12 @@ package snapshot
 
 import (
 	"errors"
+	"slices"
 
 	"dmcow/check"
 	"dmcow/format"
 	"dmcow/lvm"
+	"dmcow/store/undo"
 )
 
 // CheckRequest says which store is to be checked, and what is known of its origin.
@@ -20,6 +22,7 @@ type Checked struct {
 	COW     *COW
 	Report  check.Report
 	Options check.Options // as it was checked
+	IsUndo  bool          // the store is an undo log: that it is full and has labels in chunks of its own is as it must be
 	all     bool
 	base    Base
 	session *Session
@@ -64,6 +67,12 @@ func (x *Checked) run() (err error) {
 	s := x.session
 	if x.Report, err = s.check(x.COW, x.Options); err != nil {
 		return failed(x.COW.Text, Unreadable, err)
+	}
+	if x.IsUndo, err = undo.IsLog(x.COW.Device); err != nil {
+		x.IsUndo, err = false, nil // what cannot be read was told
+	}
+	if x.IsUndo {
+		x.Report.Tallies = slices.DeleteFunc(x.Report.Tallies, func(t check.Tally) bool { return t.Rule == check.Full || t.Rule == check.LeakedChunks })
 	}
 	for _, err := range x.Report.Unread {
 		s.note(x.COW.Text, Unreadable, "%v", err)

@@ -79,7 +79,7 @@ func (s *Session) openToLook(n Name, r Request) (*COW, error) {
 	if err = s.identify(c, r.ChunkSectors); err != nil {
 		return orClose(c, err)
 	}
-	s.noteLVM(c)
+	s.noteContent(c)
 	if !d.AccessTimeKept() {
 		s.detail(n.Text, "its access time may change: only its owner or root can prevent that")
 	}
@@ -150,13 +150,18 @@ func checkCOWName(n Name, p Part) error {
 	return ofVolume(n.Text, n.Volume.NoSnapshot())
 }
 
-// noteLVM says that a device that holds no store has physical volumes of LVM: those may have some.
-func (s *Session) noteLVM(c *COW) {
-	if c.Volume != nil || c.Identity.State != look.Foreign {
+// noteContent says what a device holds that holds no store. Physical volumes of LVM may have some; a file system
+// is mostly the origin's.
+func (s *Session) noteContent(c *COW) {
+	if c.Volume != nil || c.Identity.State != look.Foreign || c.Container != "" {
 		return
 	}
 	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
 		s.notes = append(s.notes, Note{Device: c.Text, Text: "holds an LVM physical volume", Remedies: []Remedy{{Do: ListVolumes}}})
+		return
+	}
+	if what, err := signature.Known(c.Device); err == nil && what != "" {
+		s.note(c.Text, Fine, "holds no COW store but %s: is it the origin?", what)
 	}
 }
 

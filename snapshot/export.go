@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 
+	"dmcow/check"
+
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/draft"
@@ -31,6 +33,11 @@ type Export struct {
 
 // PlanExport opens a snapshot and looks at what it is to be written to. The error is a [*Refusal].
 func (s *Session) PlanExport(r ExportRequest) (*Export, error) {
+	for _, read := range []string{r.COW, r.Origin} { // before --force is spoken of
+		if r.Output.Stream == nil && isSameFile(r.Output.Name, read) {
+			return nil, refusef(r.Output.Name, Unable, "overlaps %s, which the command reads", words.Printable(read))
+		}
+	}
 	o, err := s.lookAt(r.Output)
 	if err != nil {
 		return nil, err
@@ -50,9 +57,22 @@ func (s *Session) PlanExport(r ExportRequest) (*Export, error) {
 func (n *Snapshot) checkCertain() error {
 	err := n.Failed(n.View.FirstUncertain())
 	if r, ok := err.(*Refusal); ok {
-		return refuse(r.Device, r.Code, fmt.Errorf("refused: %w", r.Err), AllowDamaged, MountRest, RepairCopy)
+		refused := refuse(r.Device, r.Code, fmt.Errorf("refused: %w", r.Err))
+		if n.View.Report().Against(func(m check.Meaning) bool { return !m.DoubtsOrigin }) != nil && n.Origin.Volume == nil {
+			refused.Remedies = []Remedy{{Do: CheckOrigin, Origin: n.Origin.Text}}
+		}
+		return refused.with(AllowDamaged, MountRest, RepairCopy)
 	}
 	return err
+}
+
+func isSameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // Close closes all of it.

@@ -114,7 +114,11 @@ func (m *Merge) checkSound() (err error) {
 	if against == nil {
 		return nil
 	}
-	r := refusef(m.COW.Text, Damaged, "refused: damaged (%s, %s): %s", against.Name, words.Count(against.Count, "time"), against.Findings[0].Told())
+	question := ""
+	if against.Meaning.DoubtsOrigin {
+		question = m.Origin.question()
+	}
+	r := refusef(m.COW.Text, Damaged, "refused: damaged (%s, %s): %s%s", against.Name, words.Count(against.Count, "time"), against.Findings[0].Told(), question)
 	merging := against.Meaning.Merging
 	if merging == check.RescueMerge {
 		r.with(Rescue)

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"dmcow/format"
@@ -38,6 +39,36 @@ func (s *Session) lookAtOrigin(n Name) (*Origin, error) {
 }
 
 var errSwapped = errors.New("starts with a COW header, so it is not an origin: are COW and ORIGIN swapped?")
+
+// question asks, behind what a wrong origin would explain, too. A logical volume is the origin that LVM says it is.
+func (o *Origin) question() string {
+	if o.Volume != nil {
+		return ""
+	}
+	return fmt.Sprintf(": is %s the right origin?", words.Printable(o.Text))
+}
+
+// checkHolds is [COW.checkStore], and asks whether COW and origin are swapped where the other one holds a store.
+func (s *Session) checkHolds(c *COW, origin, lack string, remedies ...Deed) error {
+	err := c.checkStore(lack, remedies...)
+	var r *Refusal
+	if origin == "" || !errors.As(err, &r) || r.Code != Foreign && r.Code != Damaged && r.Code != Blank {
+		return err
+	}
+	n, found := s.find(origin, false)
+	if found != nil {
+		return err
+	}
+	d, opened := s.open(n)
+	if opened != nil {
+		return err
+	}
+	defer d.Close()
+	if beginsAsStore(d, 0) {
+		return refusef(r.Device, r.Code, "%w; %s starts with a COW header: are COW and ORIGIN swapped?", r.Err, words.Printable(origin))
+	}
+	return err
+}
 
 // check refuses a device that cannot be an origin. One that cannot be read where a COW store has
 // its header may be one: the rest of it is as good as before.

@@ -103,7 +103,7 @@ func (n *Snapshot) openCOW(name Name) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.COW.checkStore("no snapshot to read", RunCheck); err != nil {
+	if err := n.session.checkHolds(n.COW, n.request.Origin, "no snapshot to read", RunCheck); err != nil {
 		return err
 	}
 	switch valid := n.COW.Identity.State == look.Valid; {
@@ -192,6 +192,9 @@ func (n *Snapshot) noteDamage() {
 		}
 		if !t.Meaning.Certain() {
 			code = Damaged
+		}
+		if t.Meaning.DoubtsOrigin {
+			doubt += n.Origin.question()
 		}
 		s.note(name, code, "damaged: %s (%s): %s%s", t.Name, words.Count(t.Count, "time"), t.Findings[0].Told(), doubt)
 	}

@@ -86,6 +86,7 @@ const (
 	GiveUp                        // give up the other snapshot of that name
 	LookElsewhere                 // name the physical volumes
 	NameOrigin                    // name the origin
+	CheckOrigin                   // find out whether it is the right one
 	NoUndo                        // name an undo log, or have none
 	RunCheck                      // the command that tells more
 	RunRepair

@@ -126,16 +126,20 @@ type Repair struct {
 	request RepairRequest
 	faults  uint64 // that were mended by the plans before this one
 	loses   bool   // something may be lost by those
+	lost    uint64 // exceptions
+	more    bool   // or more
 }
 
 // Repaired is what has come of a repair.
 type Repaired struct {
-	Report  check.Report // of what was written
-	Written string       // the device, or the copy
-	Undo    string       // the undo log, empty if there is none
-	Faults  uint64       // that were mended
-	Loses   bool         // something may be lost by it
-	More    bool         // there is more to mend than one plan holds
+	Report   check.Report // of what was written
+	Written  string       // the device, or the copy
+	Undo     string       // the undo log, empty if there is none
+	Faults   uint64       // that were mended
+	Loses    bool         // something may be lost by it:
+	Lost     uint64       // so many exceptions; 0 where that is not known
+	LostMore bool         // or more
+	More     bool         // there is more to mend than one plan holds
 }
 
 // PlanRepair plans what mends a store. The error is a [*Refusal].
@@ -218,9 +222,19 @@ func (m *Repair) Faults() uint64 {
 	return all
 }
 
+// Lost is how many exceptions may be lost, by the plan and those before it; more says that there may be more.
+func (m *Repair) Lost() (n uint64, more bool) {
+	n, more = m.Plan.Lost()
+	return m.lost + n, m.more || more
+}
+
+// Undo is the undo log that will keep what is overwritten, empty for none. Check has found out its name.
+func (m *Repair) Undo() string { return m.undoing.name }
+
 // conclude checks what was written, and says what has come of the repair.
 func (m *Repair) conclude(d look.Device, name string) (done Repaired, err error) {
 	done = Repaired{Written: name, Undo: m.undoName(), Faults: m.Faults(), Loses: m.loses || m.Plan.Loses(), More: m.Plan.More}
+	done.Lost, done.LostMore = m.Lost()
 	o := m.Options
 	o.Device, o.Live = d, false
 	done.Report, err = m.session.checkAll(m.COW, o)
@@ -321,6 +335,7 @@ func (m *Repair) repairDraft(draft *draft.Draft) (done Repaired, err error) {
 			break
 		}
 		m.faults, m.loses = m.Faults(), m.loses || m.Plan.Loses()
+		m.lost, m.more = m.Lost()
 		if err := m.makePlan(&d.Device); err != nil {
 			return done, err
 		}

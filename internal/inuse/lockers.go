@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"dmcow/internal/words"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -64,10 +66,22 @@ func lockers(f *os.File, such func(lock) bool) (by []string) {
 	for _, pid := range slices.Compact(pids) {
 		if pid != os.Getpid() {
 			name := readLine(fmt.Sprintf("/proc/%d/comm", pid))
+			if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && name == "dmcow" {
+				name = ownCommand(string(line))
+			}
 			by = append(by, strings.TrimSpace(fmt.Sprintf("%s (process %d)", name, pid)))
 		}
 	}
 	return by
+}
+
+// ownCommand is the command line of a dmcow, by which a user knows which mount or merge it is. Its words end with zeros.
+func ownCommand(line string) string {
+	all := strings.Split(strings.TrimRight(line, "\x00"), "\x00")
+	for i, word := range all[1:] {
+		all[i+1] = words.Shell(word)
+	}
+	return strings.Join(append([]string{"dmcow"}, all[1:]...), " ")
 }
 
 // hasLocked reports whether a process has such a lock on a file, by what the kernel tells of

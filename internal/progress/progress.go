@@ -4,22 +4,26 @@ package progress
 import (
 	"context"
 	"fmt"
-	"io"
-	"math"
 	"os"
+	"strings"
 	"time"
-
-	"github.com/cheggaaa/pb/v3"
 
 	"dmcow/internal/words"
 )
 
-// patience is how long work may take before its progress is shown.
-const patience = time.Second
+// often is how often a bar is drawn.
+const often = 100 * time.Millisecond
+
+// Bar is a terminal that takes a bar.
+type Bar interface {
+	Status(text string) // replaces the last status; an empty one takes it away
+	Width() int
+}
 
 // Teller is who is told.
 type Teller struct {
-	Bar         io.Writer // a terminal that takes a bar; nil for none
+	Bar         Bar           // nil for none
+	Patience    time.Duration // how long work takes before its bar is drawn
 	Say         words.Say
 	Every       time.Duration    // how often a line is written without being asked for; 0 for never
 	Tick        <-chan os.Signal // asks for a line
@@ -35,31 +39,17 @@ type Progress struct {
 	total uint64 // units, at most
 	done  uint64
 	start time.Time
-	told  time.Time       // when a line was written
-	bar   *pb.ProgressBar // nil if there is none to show
+	told  time.Time // when a line was written
+	drawn time.Time // when the bar was drawn
 }
-
-// bar is how a bar looks.
-const bar pb.ProgressBarTemplate = `{{string . "prefix"}} {{counters .}} {{bar .}} {{percent .}} {{speed . "%s/s" "-"}} {{rtime . "%s left" "%s" "-"}}`
 
 // New begins to tell of work on something: what is counted, and how many of it there are at most.
 func New(to Teller, about, unit string, total uint64) *Progress {
-	p := &Progress{to: to, about: about, unit: unit, total: total, start: time.Now(), told: time.Now()}
-	if to.Bar != nil {
-		p.bar = bar.New(int(min(total, math.MaxInt))).
-			Set(pb.Terminal, true). // it sees that of files alone, and looks when it gets the writer
-			SetWriter(to.Bar).
-			SetRefreshRate(100*time.Millisecond).
-			Set("prefix", words.Printable(about)).
-			Set(pb.Bytes, unit == "byte").
-			Set(pb.Color, false).
-			Set(pb.CleanOnFinish, true)
-	}
-	return p
+	return &Progress{to: to, about: about, unit: unit, total: total, start: time.Now(), told: time.Now()}
 }
 
 // NoBar has no bar be shown.
-func (p *Progress) NoBar() { p.bar = nil }
+func (p *Progress) NoBar() { p.to.Bar = nil }
 
 // Visit is called at each step of the work with how much is done; it ends what was interrupted.
 func (p *Progress) Visit(done uint64) error {
@@ -68,15 +58,16 @@ func (p *Progress) Visit(done uint64) error {
 	case <-p.to.Context.Done():
 		return p.to.Interrupted
 	case <-p.to.Tick:
-		p.line()
+		p.to.Say(p.about, "%s", p.line())
 	default:
-		if p.to.Every > 0 && p.bar == nil && time.Since(p.told) >= p.to.Every {
+		if p.to.Every > 0 && p.to.Bar == nil && time.Since(p.told) >= p.to.Every {
 			p.told = time.Now()
-			p.line()
+			p.to.Say(p.about, "%s", p.line())
 		}
 	}
-	if p.bar != nil && time.Since(p.start) > patience {
-		p.bar.SetCurrent(int64(done)).Start() // which does nothing the second time
+	if p.to.Bar != nil && time.Since(p.start) >= p.to.Patience && time.Since(p.drawn) >= often {
+		p.drawn = time.Now()
+		p.to.Bar.Status(p.bar(p.to.Bar.Width()))
 	}
 	return nil
 }
@@ -86,7 +77,8 @@ func (p *Progress) Ending() {
 	p.to.Say(p.about, "finishing this batch; Ctrl-C again stops now (nothing is lost)")
 }
 
-func (p *Progress) line() {
+// line says how far the work has come, and how fast since it began.
+func (p *Progress) line() string {
 	seconds := time.Since(p.start).Seconds()
 	rate := float64(p.done) / max(seconds, 0.001)
 	left := "?"
@@ -94,16 +86,35 @@ func (p *Progress) line() {
 		left = fmt.Sprintf("%.0f s", float64(p.total-min(p.done, p.total))/rate)
 	}
 	if p.unit == "byte" {
-		p.to.Say(p.about, "%s of at most %s, %s/s, at most %s left", words.Size(p.done), words.Size(p.total), words.Size(uint64(rate)), left)
-		return
+		return fmt.Sprintf("%s of at most %s, %s/s, at most %s left", words.Size(p.done), words.Size(p.total), words.Size(uint64(rate)), left)
 	}
-	p.to.Say(p.about, "%s %d of at most %d, %.0f %ss/s, at most %s left", p.unit, p.done, p.total, rate, p.unit, left)
+	return fmt.Sprintf("%s %d of at most %d, %.0f %ss/s, at most %s left", p.unit, p.done, p.total, rate, p.unit, left)
+}
+
+// How wide the bar itself is, in columns.
+const (
+	widest    = 40
+	narrowest = 10
+)
+
+// bar is the line on a terminal of so many columns, with a bar where there is room for one. The last column stays
+// free: behind it the terminal would begin a line.
+func (p *Progress) bar(columns int) string {
+	head, tail := words.Printable(p.about)+": ", p.line()
+	room := columns - 1 - words.Width(head+tail) - len("[] ")
+	if room >= narrowest {
+		room = min(room, widest)
+		full := int(float64(room) * float64(min(p.done, p.total)) / float64(max(p.total, 1)))
+		return head + "[" + strings.Repeat("=", full) + strings.Repeat(" ", room-full) + "] " + tail
+	}
+	text := []rune(head + tail)
+	return string(text[:min(len(text), columns-1)])
 }
 
 // End takes the bar off the screen, for good.
 func (p *Progress) End() {
-	if p.bar != nil {
-		p.bar.Finish()
-		p.bar = nil
+	if p.to.Bar != nil {
+		p.to.Bar.Status("")
+		p.to.Bar = nil
 	}
 }

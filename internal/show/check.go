@@ -20,7 +20,11 @@ type Check struct {
 
 // Write writes the verdict first, in a line, and the next command last.
 func (c *Check) Write(t *Text) error {
-	t.Line("%s: %s", words.Printable(c.COW.Text), t.headline(&c.Report))
+	what := ""
+	if c.IsUndo {
+		what = "an undo log; "
+	}
+	t.Line("%s: %s%s", words.Printable(c.COW.Text), what, t.headline(&c.Report))
 	for _, x := range c.Report.Tallies { // by severity
 		if err := c.tally(t, x); err != nil {
 			return err
@@ -32,7 +36,7 @@ func (c *Check) Write(t *Text) error {
 	if next := c.next(); next != "" {
 		t.Line("")
 		write := t.command
-		if !strings.HasPrefix(next, "dmcow ") {
+		if !strings.HasPrefix(next, "dmcow ") || c.IsUndo {
 			write = func(text string) { t.Line("%s", text) }
 		}
 		write(t.paint(color.Bold, "next:") + " " + next)
@@ -98,6 +102,9 @@ func (c *Check) next() string {
 			continue
 		}
 		return cmp.Or(first.First(), c.Command(first), first.Remedy())
+	}
+	if c.IsUndo {
+		return "dmcow merge " + c.Store + " --into DEVICE undoes the change that it recorded"
 	}
 	if c.COW.IsMerging() && c.Report.Outcome() == check.Sound {
 		return "dmcow merge " + c.Store

@@ -28,7 +28,7 @@ func (r *Repair) Write(t *Text) error {
 	for _, x := range r.Repaired {
 		what := "to repair"
 		if x.Loses {
-			what = "to repair, with possible loss"
+			what = "to repair, which may lose " + Loss(x.Lost, x.LostMore)
 		}
 		t.resolution(what, x)
 	}
@@ -51,6 +51,17 @@ func (r *Repair) Write(t *Text) error {
 	return t.err
 }
 
+// Loss is what may be lost: exceptions, as far as their number is known.
+func Loss(exceptions uint64, more bool) string {
+	switch {
+	case exceptions == 0:
+		return "data"
+	case more:
+		return words.Count(exceptions, "exception") + " or more"
+	}
+	return words.Count(exceptions, "exception")
+}
+
 func (t *Text) resolution(what string, x repair.Resolution) {
 	t.Line("\n%s: %s", what, x.Rule.Name)
 	for _, line := range x.Lines {
@@ -69,11 +80,14 @@ func (r *Repair) left(t *Text) {
 			continue
 		}
 		first := x.Findings[0]
+		if len(r.Undecided) > 0 {
+			t.Line("\nleft for now: %s (decide the above first)", x.Name)
+			t.Line("  %s", first.Told())
+			continue
+		}
 		t.Line("\nleft: %s", x.Name)
 		t.Line("  %s", first.Told())
-		if len(r.Undecided) > 0 {
-			t.Line("  first decide about the above")
-		} else if first.Remedy() != "" {
+		if first.Remedy() != "" {
 			t.Line("  repair: %s", first.Remedy())
 		}
 	}
@@ -110,29 +124,66 @@ var errEnoughRows = errors.New("enough rows")
 // fewEdits is how many edits are shown where -v does not ask for all.
 const fewEdits = 6
 
-// steps shows what is written, byte for byte.
+// steps shows what is written, byte for byte; of many alike, the first.
 func (r *Repair) steps(t *Text) {
 	t.Line("\nwhat will be written; each step is durable before the next:")
-	rest := fewEdits
+	lines, shown := 0, 0
 	g := r.Geometry()
 	for i, s := range r.Steps {
-		if rest <= 0 && !r.Verbose {
+		if r.isEnough(lines) {
 			break
 		}
 		t.Line("  step %d", i+1)
 		for _, c := range s.Copies {
 			t.Line("    byte %d: copy to chunk %d from byte %d, chunk %d: %s", g.Offset(c.To), c.To, g.Offset(c.From), c.From, c.Why)
-			rest--
+			lines, shown = lines+1, shown+1
 		}
-		for _, e := range s.Edits {
-			if rest--; rest >= 0 || r.Verbose {
-				t.Line("    byte %d: %s\n      was %s\n      is  %s", e.Offset, e.Why, r.bytes(e.Old), r.bytes(e.New))
-			}
+		for rest := s.Edits; len(rest) > 0 && !r.isEnough(lines); lines++ {
+			n := r.alike(rest)
+			r.edits(t, rest[:n])
+			rest, shown = rest[n:], shown+n
 		}
 	}
-	if rest < 0 && !r.Verbose {
-		t.Line("  and %d more writes (-v shows them)", -rest)
+	if more := r.Writes() - shown; more > 0 {
+		t.Line("  and %s (-v shows them)", words.Count(more, "more write"))
 	}
+}
+
+// isEnough reports whether so many edits are enough.
+func (r *Repair) isEnough(lines int) bool { return lines >= fewEdits && !r.Verbose }
+
+// edits shows edits that are alike.
+func (r *Repair) edits(t *Text, all []repair.Edit) {
+	e, last := all[0], all[len(all)-1]
+	t.Line("    byte %d: %s\n      was %s\n      is  %s", e.Offset, e.Why, r.bytes(e.Old), r.bytes(e.New))
+	if len(all) > 1 {
+		t.Line("    and %d more like it, to byte %d (-v shows them): %s", len(all)-1, last.Offset, last.Why)
+	}
+}
+
+// alike is how many edits, from the first on, write the same one behind the other, or the exceptions of a run. With -v
+// each is shown.
+func (r *Repair) alike(all []repair.Edit) int {
+	n := 1
+	for !r.Verbose && n < len(all) && goesOn(all[n-1], all[n]) {
+		n++
+	}
+	return n
+}
+
+// goesOn reports whether an edit goes on where another one ends.
+func goesOn(before, e repair.Edit) bool {
+	if e.Offset != before.Offset+format.Bytes(len(before.New)) || len(e.New) != len(before.New) {
+		return false
+	}
+	if bytes.Equal(e.New, before.New) {
+		return true
+	}
+	if len(e.New) != format.ExceptionSize {
+		return false
+	}
+	x, y := format.DecodeException(before.New), format.DecodeException(e.New)
+	return y.Old == x.Old+1 && y.New == x.New+1
 }
 
 // bytes shows some bytes; of many, the first.
@@ -154,7 +205,7 @@ func Repaired(t *Text, done snapshot.Repaired) error {
 	case done.Faults == 0:
 		t.Line("%s: a copy; nothing to repair; %s", name, now)
 	case done.Loses:
-		t.Line("%s: repaired %s, which may have lost data; now %s", name, words.Count(done.Faults, "finding"), now)
+		t.Line("%s: repaired %s, which may have lost %s; now %s", name, words.Count(done.Faults, "finding"), Loss(done.Lost, done.LostMore), now)
 	default:
 		t.Line("%s: repaired %s; now %s", name, words.Count(done.Faults, "finding"), now)
 	}

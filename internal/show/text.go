@@ -74,6 +74,9 @@ func (t *Text) paint(c color.Attribute, text string) string {
 
 // pace is how long work took, and how fast so many bytes were done.
 func pace(bytes format.Bytes, took time.Duration) string {
+	if took < time.Second { // the rate of a moment says nothing
+		return fmt.Sprintf("in %.1f s", took.Seconds())
+	}
 	return fmt.Sprintf("in %.1f s (%s/s)", took.Seconds(), words.Size(int64(float64(bytes)/max(took.Seconds(), 0.001))))
 }
 

@@ -19,6 +19,9 @@ func (t *Text) headline(r *check.Report) string {
 		if r.Identity.State == look.Invalid {
 			fate = "the snapshot is marked invalid, and the kernel does not serve it"
 		}
+		if isNoStore(r) {
+			return t.paint(color.FgRed, "not a COW store") + "; " + fate
+		}
 		return fmt.Sprintf("%s: %s; %s", t.paint(color.FgRed, "damaged"), words.Count(r.Count(check.Error), "error"), fate)
 	case check.Invalid:
 		text = t.paint(color.FgRed, "invalid") + ": the store is sound, but the snapshot is marked invalid, and the kernel does not serve it"
@@ -34,6 +37,11 @@ func (t *Text) headline(r *check.Report) string {
 		text += "; " + t.paint(color.FgYellow, words.Count(n, "warning"))
 	}
 	return text
+}
+
+// isNoStore reports whether nothing on the device speaks for a store.
+func isNoStore(r *check.Report) bool {
+	return r.Identity.State == look.Foreign && len(r.Tallies) > 0 && r.Tallies[0].Findings[0].Fix() == ""
 }
 
 // fates say what the kernel would do with a store that has errors.

@@ -67,18 +67,39 @@ func (o *Output) Width() int { return width(o.File()) }
 // Errors is standard error: several goroutines write to it, and in the background it becomes
 // something else.
 type Errors struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu     sync.Mutex
+	w      io.Writer
+	status bool // a status stands on the last line
 }
 
 // NewErrors is standard error.
 func NewErrors(w io.Writer) *Errors { return &Errors{w: w} }
 
-// Write writes p.
+// Write writes p, in the place of a status.
 func (e *Errors) Write(p []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.erase()
 	return e.w.Write(p)
+}
+
+// Status shows a text on the last line of the terminal, until the next text replaces it; an empty one takes it away.
+func (e *Errors) Status(text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.erase()
+	if text != "" {
+		e.status = true
+		_, _ = io.WriteString(e.w, text)
+	}
+}
+
+// erase takes the status away.
+func (e *Errors) erase() {
+	if e.status {
+		e.status = false
+		_, _ = io.WriteString(e.w, "\r\x1b[K")
+	}
 }
 
 // Become has what is written from now on go elsewhere.
