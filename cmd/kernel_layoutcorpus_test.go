@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -60,6 +61,7 @@ func TestKernelLayoutCorpus(t *testing.T) {
 			s.saveViews("layout-"+c.name, c.readings)
 		})
 	}
+	saveTargets(t)
 	t.Run("moving", func(t *testing.T) {
 		s := smallLab(t, 2)
 		s.origin(s.loops[:1], "--size", "384k")
@@ -76,6 +78,48 @@ func TestKernelLayoutCorpus(t *testing.T) {
 		s.write("snap", 3, 5, 50, 80)
 		s.saveViews("layout-virtual", []reading{{}})
 	})
+}
+
+// smallTargets make an origin of 384 KiB that device-mapper serves through metadata of its own.
+var smallTargets = []struct {
+	name string
+	make func(s *stateLab)
+	kept func(*lvmLab)
+}{
+	{"thin", func(s *stateLab) {
+		s.lvm("lvcreate", "--yes", "--type", "thin-pool", "--size", "1m", "--poolmetadatasize", "2m", "--poolmetadataspare", "n", "--name", "pool", "vg0")
+		s.lvm("lvcreate", "--yes", "--virtualsize", "384k", "--thinpool", "pool", "--name", "origin", "vg0")
+	}, nil},
+	{"cache", func(s *stateLab) {
+		s.origin(nil, "--size", "384k")
+		s.lvm("lvcreate", "--yes", "--type", "cache-pool", "--chunksize", "64k", "--poolmetadatasize", "2m", "--poolmetadataspare", "n", "--size", "2m", "--name", "fast", "vg0")
+		s.lvm("lvconvert", "--yes", "--type", "cache", "--cachemode", "writeback", "--poolmetadataspare", "n", "--cachepool", "fast", "vg0/origin")
+	}, func(l *lvmLab) { keepDirtyBlocks(l, 128, 1, 3, 5) }},
+}
+
+// saveTargets writes such groups.
+func saveTargets(t *testing.T) {
+	for _, c := range smallTargets {
+		t.Run(c.name, func(t *testing.T) {
+			s := stateLabOn(t, 1, 8, "64k", func(int) []byte { return make([]byte, 8<<20) })
+			c.make(s)
+			s.write("origin", 1, span(0, 96)...)
+			if c.kept != nil {
+				c.kept(s.lvmLab)
+			}
+			s.snapshot("snap", "origin", "4k", 256)
+			s.write("origin", 2, 0, 1, 2, 17, 50, 95)
+			s.write("snap", 3, 5, 50, 80)
+			s.saveViews("layout-"+c.name, []reading{{}})
+			if c.name != "cache" {
+				return
+			}
+			under, _, err := readVolume(t, "vg0/origin_corig", s.copies())
+			if all, _, e := readVolume(t, "vg0/origin", s.copies()); e != nil || err != nil || bytes.Equal(under, all) {
+				t.Error("nothing in the cache is dirty", err, e)
+			}
+		})
+	}
 }
 
 func smallLab(t *testing.T, disks int) *stateLab {

@@ -32,9 +32,11 @@ var targetOrigins = []struct {
 }
 
 // keepDirty has the cache of the origin take blocks in, and keep what is written to them from then on.
-func keepDirty(l *lvmLab) {
+func keepDirty(l *lvmLab) { keepDirtyBlocks(l, 128, 3, 4, 5, 20, 40) }
+
+func keepDirtyBlocks(l *lvmLab, sectors uint64, blocks ...uint64) {
 	write := func(version uint64) {
-		if failed, err := kernellab.WritePattern(l.mapped("origin", ""), 128, []uint64{3, 4, 5, 20, 40}, version); failed > 0 || err != nil {
+		if failed, err := kernellab.WritePattern(l.mapped("origin", ""), sectors, blocks, version); failed > 0 || err != nil {
 			l.Fatal(failed, err)
 		}
 	}

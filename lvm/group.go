@@ -20,9 +20,10 @@ type Group struct {
 	Physical   []*Physical
 	Logical    []*Logical
 
-	physical map[string]*Physical
-	logical  map[string]*Logical
-	text     digest // of the text that it was read from
+	physical  map[string]*Physical
+	logical   map[string]*Logical
+	snapshots snapshots
+	text      digest // of the text that it was read from
 }
 
 // Physical is a physical volume as the metadata has it.

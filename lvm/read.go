@@ -17,15 +17,17 @@ type BadCopy struct {
 // Groups are the volume groups on some physical volumes.
 type Groups struct {
 	All    []*Group // each with its highest seqno, in the order in which they were found
-	found  []*Found
+	all    []*Found
+	found  map[string][]*Found // by UUID
 	unread []BadCopy
 	texts  map[*Found]bool // those that have some text, be it damaged
 }
 
 // Read reads the metadata on the physical volumes.
 func Read(found []*Found) *Groups {
-	g := &Groups{found: found, texts: map[*Found]bool{}}
+	g := &Groups{all: found, found: map[string][]*Found{}, texts: map[*Found]bool{}}
 	for _, f := range found {
+		g.found[f.UUID] = append(g.found[f.UUID], f)
 		for i, a := range f.Metadata {
 			if err := g.readCopy(f, fmt.Sprintf("metadata area %d", i), a); err != nil {
 				g.unread = append(g.unread, BadCopy{f, err})
@@ -131,18 +133,11 @@ func (e *AmbiguousError) Error() string {
 
 // Found are the physical volumes of a UUID: one, or none where it is missing, or several
 // where there are copies of it.
-func (g *Groups) Found(uuid string) (all []*Found) {
-	for _, f := range g.found {
-		if f.UUID == uuid {
-			all = append(all, f)
-		}
-	}
-	return all
-}
+func (g *Groups) Found(uuid string) []*Found { return g.found[uuid] }
 
 // Bare are the physical volumes that are part of a group whose metadata is on others alone, none of which was found.
 func (g *Groups) Bare() (all []*Found) {
-	for _, f := range g.found {
+	for _, f := range g.all {
 		listed := slices.ContainsFunc(g.All, func(group *Group) bool {
 			return slices.ContainsFunc(group.Physical, func(p *Physical) bool { return p.UUID == f.UUID })
 		})

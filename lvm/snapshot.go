@@ -16,11 +16,19 @@ type Snapshot struct {
 	Merging   bool   // LVM has begun to merge it into its origin
 }
 
-// ties wants the volumes that tie snapshots to origins to be such as LVM makes them
+// snapshots are those of a group, found out once: there may be very many, of each of which others ask.
+type snapshots struct {
+	all    []Snapshot
+	of     map[*Logical][]Snapshot // by origin
+	byName map[string]Snapshot     // by the COW store's
+}
+
+// ties finds the volumes that tie snapshots to origins, and wants them to be such as LVM makes them
 // (_snap_text_import, vg_add_snapshot): with one segment each, no two for one COW store, and no
 // origin that is a COW store itself.
 func (p *parser) ties(g *Group) error {
 	ties := map[string]*Logical{} // by the name of the COW store
+	known := snapshots{of: map[*Logical][]Snapshot{}, byName: map[string]Snapshot{}}
 	for _, v := range g.Logical {
 		for _, s := range v.Segments {
 			if s.Type != "snapshot" {
@@ -39,56 +47,54 @@ func (p *parser) ties(g *Group) error {
 				return p.fails("snapshot %s: its COW store %q also belongs to %s", v.Name, s.COW, other.Name)
 			}
 			ties[s.COW] = v
+			known.add(Snapshot{g.Find(s.COW), g.Find(s.Origin), g.Size(v), s.ChunkSize, s.Merging})
 		}
 	}
-	for _, s := range g.Snapshots() {
+	for _, s := range known.all {
 		if other := ties[s.Origin.Name]; other != nil {
 			return p.fails("snapshot %s: its origin %q is the COW store of %s", ties[s.COW.Name].Name, s.Origin.Name, other.Name)
 		}
 	}
+	g.snapshots = known
 	return nil
 }
 
-// Snapshots are those of the group, in the order of the metadata.
-func (g *Group) Snapshots() (all []Snapshot) {
-	for _, v := range g.Logical {
-		for _, s := range v.Segments {
-			if s.Type == "snapshot" {
-				all = append(all, Snapshot{g.Find(s.COW), g.Find(s.Origin), g.Size(v), s.ChunkSize, s.Merging})
-			}
-		}
-	}
-	return all
+func (k *snapshots) add(s Snapshot) {
+	k.all = append(k.all, s)
+	k.of[s.Origin] = append(k.of[s.Origin], s)
+	k.byName[s.COW.Name] = s
 }
 
-// Snapshot is the snapshot of a name. The error says what else has that name.
+// Snapshots are those of the group, in the order of the metadata.
+func (g *Group) Snapshots() []Snapshot { return slices.Clone(g.snapshots.all) }
+
+// Snapshot is the snapshot of a name. The error, a [*NoSnapshotError] or a [*NoVolumeError], says what else has that name.
 func (g *Group) Snapshot(name string) (Snapshot, error) {
-	for _, s := range g.Snapshots() {
-		if s.COW.Name == name {
-			return s, nil
-		}
+	if s, ok := g.snapshots.byName[name]; ok {
+		return s, nil
 	}
 	v := g.Find(name)
 	if v == nil {
 		return Snapshot{}, &NoVolumeError{g, name}
 	}
-	return Snapshot{}, fmt.Errorf("not a snapshot, but %s", g.describe(v))
+	return Snapshot{}, &NoSnapshotError{g, v}
 }
 
 // Of are the snapshots of an origin.
-func (g *Group) Of(origin *Logical) (all []Snapshot) {
-	for _, s := range g.Snapshots() {
-		if s.Origin == origin {
-			all = append(all, s)
-		}
-	}
-	return all
+func (g *Group) Of(origin *Logical) []Snapshot { return slices.Clone(g.snapshots.of[origin]) }
+
+// NoSnapshotError says that a volume is not a snapshot, but something else.
+type NoSnapshotError struct {
+	Group  *Group
+	Volume *Logical
 }
+
+func (e *NoSnapshotError) Error() string { return "not a snapshot, but " + e.Group.describe(e.Volume) }
 
 // describe says what a logical volume is, if not a snapshot.
 func (g *Group) describe(v *Logical) string {
 	var names []string
-	for _, s := range g.Of(v) {
+	for _, s := range g.snapshots.of[v] {
 		names = append(names, g.Name+"/"+s.COW.Name)
 	}
 	s := v.Segments[0]
@@ -111,9 +117,11 @@ type NoVolumeError struct {
 
 func (e *NoVolumeError) Error() string {
 	var names, origins []string
-	for _, s := range e.Group.Snapshots() {
+	seen := map[*Logical]bool{}
+	for _, s := range e.Group.snapshots.all {
 		names = append(names, s.COW.Name)
-		if !slices.Contains(origins, s.Origin.Name) {
+		if !seen[s.Origin] {
+			seen[s.Origin] = true
 			origins = append(origins, s.Origin.Name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"dmcow/check"
 	"dmcow/format"
+	"dmcow/lvm"
 	"dmcow/store/undo"
 )
 
@@ -76,10 +77,26 @@ func (x *Checked) run() (err error) {
 	for _, err := range x.Report.Unread {
 		s.note(x.COW.Text, Unreadable, "%v", err)
 	}
+	s.noteFormer(x.COW)
 	if v := x.COW.Volume; v != nil && v.Gone != nil { // it was told
 		x.Report.Unread = append(x.Report.Unread, v.Gone)
 	}
 	return nil
+}
+
+// noteFormer says what of the COW volume lay elsewhere before it was reduced: what the store had there is not in it.
+func (s *Session) noteFormer(c *COW) {
+	v := c.Volume
+	if v != nil && v.Active != nil {
+		group, logical, _ := lvm.SplitName(c.Text)
+		v, _ = s.recorded(c.Text, group, logical, false) // where it cannot be read, that was told
+	}
+	if v == nil {
+		return
+	}
+	for _, text := range v.Former() {
+		s.note(c.Text, Fine, "%s", text)
+	}
 }
 
 func (s *Session) check(c *COW, o check.Options) (check.Report, error) {

@@ -62,6 +62,7 @@ func (s *Session) Inventory() (*Inventory, error) {
 	if err != nil {
 		return nil, ofVolume("list", err)
 	}
+	s.showing = inuse.LookAtShowing() // once for all that are examined
 	i := &Inventory{All: recordedSnapshots(sight), Looked: sight.Looked, Closed: sight.Closed, Faults: sight.Faults, Bare: sight.Bare()}
 	if len(s.options.Where) == 0 {
 		i.All = append(i.All, servedSnapshots(i.All)...)
@@ -164,7 +165,7 @@ func (s *Session) examine(l *Listed) error {
 	if l.COWDevice == "" && l.volume.Gone != nil {
 		s.note(l.Name, Unreadable, "")
 	}
-	c := &COW{Name: Name{Text: l.Name, Volume: l.volume}, Device: d, Holders: d.Holders()}
+	c := &COW{Name: Name{Text: l.Name, Volume: l.volume}, Device: d, Holders: d.HoldersAmong(s.showing)}
 	if err := s.identify(c, 0); err != nil {
 		return err
 	}

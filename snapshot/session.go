@@ -6,6 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/volume"
 )
 
@@ -56,6 +57,7 @@ type Session struct {
 	unseen  error // why it is not all
 	notes   []Note
 	opened  []*device.Device // what pieces are on
+	showing *inuse.Showing   // when an inventory was made; else nil
 }
 
 // Open begins a session.

@@ -56,6 +56,10 @@ func child() error {
 		return m.restore(path)
 	case "merged":
 		return m.check(path)
+	case "group":
+		return writeGroup(path, n, m.order)
+	case "layouts":
+		return writeLayouts(path, int64(n))
 	case "passthrough":
 		return passThrough(path, other)
 	}
@@ -78,6 +82,7 @@ type options struct {
 	dir         string
 	runs        int
 	merge, view bool
+	layouts     bool
 	sizes       []uint64     // numbers of exceptions
 	imageSize   format.Bytes // of the images to measure create with
 	mergeChunks uint64       // of the store that is merged
@@ -88,6 +93,7 @@ func parseOptions() (options, error) {
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "make the stores below this `directory`")
 	flag.BoolVar(&o.merge, "merge", false, "measure merges alone")
 	flag.BoolVar(&o.view, "view", false, "measure export and mount alone")
+	flag.BoolVar(&o.layouts, "layouts", false, "measure exports of origins of all layouts, and lists of large groups, alone")
 	flag.IntVar(&o.runs, "runs", 5, "measure each command this `many` times")
 	huge := flag.Bool("huge", false, "also measure 2^28 exceptions: sparse files of 1 TiB with 4 GiB of metadata; takes half an hour")
 	quick := flag.Bool("quick", false, "try it out: once, on 2^20 exceptions")
@@ -121,6 +127,9 @@ func parent() error {
 		return err
 	}
 	b := &bench{ctx: ctx, dir: dir, programs: p, runs: o.runs}
+	if o.layouts {
+		return errors.Join(b.layouts(o.imageSize/16), b.groups())
+	}
 	if !o.merge {
 		if err := b.view(o.mergeChunks); err != nil || o.view {
 			return err

@@ -138,6 +138,9 @@ func (d *Device) lock(writes bool) (err error) {
 // it names those that have some of its bytes.
 func (d *Device) Holders() []string { return d.uses().Holders(true) }
 
+// HoldersAmong is Holders for who asks of many devices, and looked at what shows others' bytes before the first.
+func (d *Device) HoldersAmong(all *inuse.Showing) []string { return d.uses().HoldersAmong(all, true) }
+
 // Writers names who could write a device that is only going to be read: of a block device,
 // its disk and its partitions, the file systems that are mounted from it, swap, what
 // device-mapper or md made on top of it, and loop devices over it; of an image file, loop

@@ -31,10 +31,17 @@ func (m Medium) stretches() []Span {
 
 // Holders names who uses the files and block devices, with or without the devices of device-mapper that
 // nobody has open and through which nothing was written.
-func (s Set) Holders(idle bool) (by []string) {
+func (s Set) Holders(idle bool) (by []string) { return s.HoldersAmong(nil, idle) }
+
+// HoldersAmong is Holders for who asks of many sets, and looked at what shows others' bytes before the first; nil
+// is the moment.
+func (s Set) HoldersAmong(all *Showing, idle bool) (by []string) {
 	switch {
 	case s.Joined:
-		by = s.mappings(idle)
+		if all == nil {
+			all = LookAtShowing()
+		}
+		by = s.showing(all, idle)
 	case s.isBlock():
 		by = titles(slices.DeleteFunc(holderNames(s.Media[0].On.Number), leftOut(idle)))
 	default:
@@ -91,27 +98,41 @@ func (s Set) lowest() (all []Span) {
 	return all
 }
 
-// mappings names the device-mapper devices that have bytes of a joined set, or may
+// Showing are the devices of this machine that may show bytes of others: those of device-mapper, and loop devices.
+type Showing struct {
+	mappings []Mapping
+	loops    []Number
+	lowest   map[Number][]Span // where their bytes are kept in the end
+}
+
+// LookAtShowing looks at them.
+func LookAtShowing() *Showing {
+	a := &Showing{mappings: Mappings(), loops: numbersBeside("/sys/block/loop*/loop"), lowest: map[Number][]Span{}}
+	for _, m := range a.mappings {
+		a.lowest[m.Number] = Place{Number: m.Number}.all().lowest()
+	}
+	for _, n := range a.loops {
+		a.lowest[n] = Place{Number: n}.all().lowest()
+	}
+	return a
+}
+
+// showing names the device-mapper devices that have bytes of a joined set, or may
 // have some: they are on one of its media, or on what that is kept on, in a way that
-// is not known, or their table cannot be read. With them it names the users of loop devices.
-func (s Set) mappings(idle bool) (by []string) {
+// is not known, or their table cannot be read. With them it names the users of loop devices that show some, beside
+// it. A loop device that nobody uses does not count.
+func (s Set) showing(all *Showing, idle bool) (by []string) {
 	own, out := s.lowest(), leftOut(idle)
-	for _, m := range Mappings() {
+	for _, m := range all.mappings {
 		if s.has(m.Number) || out(m.Number.kernelName()) {
 			continue
 		}
-		if meet(own, Place{Number: m.Number}.all().lowest()) || slices.ContainsFunc(s.Media, func(on Medium) bool { return m.hides(on.On) }) {
+		if meet(own, all.lowest[m.Number]) || slices.ContainsFunc(s.Media, func(on Medium) bool { return m.hides(on.On) }) {
 			by = append(by, title(m.Number.kernelName()))
 		}
 	}
-	return append(by, s.loops(own)...)
-}
-
-// loops names the users of loop devices that show bytes of a joined set, beside it. A loop
-// device that nobody uses does not count.
-func (s Set) loops(own []Span) (by []string) {
-	for _, n := range numbersBeside("/sys/block/loop*/loop") {
-		if !s.has(n) && meet(own, Place{Number: n}.all().lowest()) {
+	for _, n := range all.loops {
+		if !s.has(n) && meet(own, all.lowest[n]) {
 			for _, user := range n.Strangers() {
 				by = append(by, n.kernelName()+" ("+user+")")
 			}

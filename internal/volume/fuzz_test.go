@@ -45,9 +45,7 @@ func FuzzTree(f *testing.F) {
 		devicetest.WriteFile(t, path, image)
 		began := time.Now()
 		s, err := volume.Look(volume.Options{Given: []string{path}, Tell: func(string, string) {}})
-		if s != nil {
-			defer s.Close()
-		}
+		t.Cleanup(s.Close)
 		if err != nil || len(s.Groups.All) == 0 {
 			return
 		}
