@@ -64,7 +64,7 @@ func TestStale(t *testing.T) {
 func TestWhatIsLost(t *testing.T) {
 	const head = "device 2000\nheader chunk=4\nfill 96 0\n"
 	const wild, wilder = " 0x1000000000000000", " 0x1000000000000001"
-	only, all, past := check.Meaning{UnlistedCertain: true}, check.Meaning{}, check.Meaning{Merging: check.ForcedMerge}
+	only, all, past := check.Meaning{UnlistedCertain: true}, check.Meaning{}, check.Meaning{Merging: check.ForcedMerge, DoubtsOrigin: true}
 	for _, c := range []struct {
 		spec, rule string
 		means      check.Meaning

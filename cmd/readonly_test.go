@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,8 @@ func TestReadersLeaveNoTrace(t *testing.T) {
 				line = append(line, names.Replace(a))
 			}
 			Main(line, io.Discard, io.Discard)
-			if got := events(); got&unix.IN_OPEN == 0 || got&^(unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE) != 0 {
+			onto := slices.Equal(args[len(args)-2:], []string{"%COW", "%COW"}) && args[0] == "export" // refused by the names alone
+			if got := events(); got&unix.IN_OPEN == 0 && !onto || got&^(unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE) != 0 {
 				t.Errorf("%s, %q: inotify events %#x", name, args, got)
 			}
 			if after := statOf(t, path); after != before {
@@ -181,10 +183,10 @@ func watch(t *testing.T, path string) func() uint32 {
 		defer unix.Close(fd) // there are not many to be had at once
 		buf := make([]byte, 64<<10)
 		n, err := unix.Read(fd, buf)
-		if err != nil {
+		if err != nil && err != unix.EAGAIN { // which says that nothing was
 			t.Fatalf("inotify: %v", err)
 		}
-		for e := buf[:n]; len(e) >= unix.SizeofInotifyEvent; {
+		for e := buf[:max(n, 0)]; len(e) >= unix.SizeofInotifyEvent; {
 			seen |= binary.NativeEndian.Uint32(e[4:])
 			e = e[unix.SizeofInotifyEvent+binary.NativeEndian.Uint32(e[12:]):]
 		}

@@ -277,6 +277,11 @@ func (b *bench) images(t *testing.T) {
 	if strings.Contains(text, "snap.cow.undo") {
 		write(store(lostSector), "snap.cow")
 	}
+	if strings.Contains(text, "--piece super:1m:") {
+		store := unzipped("kernel/lvm-ext4.cow")()
+		devicetest.WriteFile(t, filepath.Join(b.dir, "super"), slices.Concat(make([]byte, 1<<20), store, make([]byte, 64<<20-len(store))))
+		devicetest.WriteFile(t, filepath.Join(b.dir, "userdata"), make([]byte, 28<<20))
+	}
 	write(unzipped("lvm/linear.0"), "build/disk.img")
 	text += " disk.img"
 	if strings.Contains(text, " images") {

@@ -340,12 +340,8 @@ func (w *world) checkView(m *model, s int) error {
 		return err
 	}
 	defer v.Close()
-	uncertain := 0
-	for range v.Uncertain() {
-		uncertain++
-	}
-	if uncertain > 0 != m.stores[s].doubtful {
-		return fmt.Errorf("the view has %d uncertain stretches", uncertain)
+	if err := w.checkUncertain(m, s, v); err != nil {
+		return err
 	}
 	shown := make([]byte, v.Size())
 	for _, size := range []int{len(shown), told + 1} {
@@ -372,6 +368,33 @@ func (w *world) checkView(m *model, s int) error {
 	}
 	if !bytes.Equal(changed, want) {
 		return fmt.Errorf("the view takes chunks %v for changed: want %v", changed, want)
+	}
+	return nil
+}
+
+// checkUncertain wants the view to have uncertain chunks where what hides may change something, and where the snapshot
+// is invalid: there all that have no exception.
+func (w *world) checkUncertain(m *model, s int, v *view.View) error {
+	var uncertain, unlisted []byte
+	for r := range v.Uncertain() {
+		for at := int64(r.Offset); at < int64(r.Offset+r.Length); at += w.chunk {
+			uncertain = append(uncertain, byte(at/w.chunk))
+		}
+	}
+	for c := range byte(len(m.origin)) {
+		if !m.stores[s].list.has(c) {
+			unlisted = append(unlisted, c)
+		}
+	}
+	right := len(uncertain) > 0
+	switch o := m.stores[s]; {
+	case !o.doubtful && o.invalid:
+		right = bytes.Equal(uncertain, unlisted)
+	case !o.doubtful:
+		right = !right
+	}
+	if !right {
+		return fmt.Errorf("the view takes chunks %v for uncertain: without an exception are %v", uncertain, unlisted)
 	}
 	return nil
 }
