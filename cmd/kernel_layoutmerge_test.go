@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
 	"dmcow/internal/kernellab/corpus"
 )
@@ -89,6 +90,7 @@ func TestKernelMergeLayouts(t *testing.T) {
 	kernellab.Require(t)
 	for _, c := range mergeLayouts {
 		t.Run(c.name, func(t *testing.T) {
+			devicetest.LongBut(t, c.name, "raid1", "mirror-disk")
 			s := newStateLab(t, c.disks, 8)
 			s.origin(s.loops[:c.disks-1], c.options...)
 			s.waitSync("origin")
@@ -215,6 +217,7 @@ func TestKernelMergeMoving(t *testing.T) {
 	kernellab.Require(t)
 	for _, end := range []string{"--interval=1", "--abort"} {
 		t.Run(end, func(t *testing.T) {
+			devicetest.LongBut(t, end, "--abort")
 			s := newStateLab(t, 3, 12)
 			s.origin(s.loops[:1])
 			s.write("origin", 1, span(0, s.chunks("origin"))...)

@@ -178,7 +178,7 @@ func TestKernelChangedRAID(t *testing.T) {
 		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			devicetest.LongBut(t, name, "raid1-to-raid5", "reshaped")
+			devicetest.LongBut(t, name, "raid1-to-raid5")
 			s := newStateLab(t, 5, 24)
 			first := c.disks
 			if name == "reshaped" || name == "raid0-to-raid5" || name == "one-more" {

@@ -188,7 +188,7 @@ func TestKernelStaleImages(t *testing.T) {
 				s.check(reading{Told: "out of date"}, reading{Without: []int{stale}, Told: "is missing"})
 			})
 			t.Run(fmt.Sprint(c.name, "-failed-", stale), func(t *testing.T) {
-				devicetest.LongBut(t, fmt.Sprint(c.name, stale), "raid10", "raid64")
+				devicetest.LongBut(t, fmt.Sprint(c.name, stale), "raid64")
 				s := newStateLab(t, c.disks+1, 12)
 				s.origin(s.loops[:c.disks], c.options...)
 				s.waitSync("origin")
