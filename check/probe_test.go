@@ -185,15 +185,15 @@ func fileSystems(t *testing.T, size int64) map[string][]byte {
 // TestEvidence has lists, and what is like lists, behind a beginning that says
 // nothing: which are taken for those of a store.
 func TestEvidence(t *testing.T) {
-	list := func(n int, f func(i int) (old, new int)) (spec string) {
-		for i := range n {
+	list := func(n int, f func(i uint64) (old, new uint64)) (spec string) {
+		for i := range uint64(n) {
 			old, new := f(i)
 			spec += fmt.Sprintf("ex %d %d %d\n", i, old, new)
 		}
 		return spec
 	}
-	wild := func(n int) string { return list(n, func(i int) (int, int) { return i, 1<<60 + i }) }
-	kernels := func(i int) (old, new int) { return 3 * i, 2 + i + i/32 }
+	wild := func(n int) string { return list(n, func(i uint64) (uint64, uint64) { return i, 1<<60 + i }) }
+	kernels := func(i uint64) (old, new uint64) { return 3 * i, 2 + i + i/32 }
 	for _, c := range []struct {
 		name, spec string
 		found      bool
@@ -205,12 +205,12 @@ func TestEvidence(t *testing.T) {
 		{"40, of which 5 are", list(40, kernels) + "ex 3 9 max\nex 9 27 6\nex 20 60 1\nex 30 90 5000000\nex 35 5 1", false},
 		{"200, of which half of the first area are", list(200, kernels) + wild(16), true},
 		{"200, of which more of it are", list(200, kernels) + wild(17), false},
-		{"far apart", list(20, func(i int) (int, int) { return i, 2 + 90*i + i }), false},
+		{"far apart", list(20, func(i uint64) (uint64, uint64) { return i, 2 + 90*i + i }), false},
 		{"as far apart as can be", list(7, kernels) + "ex 7 21 297", true}, // data chunk 287 of 288
 		{"one more", list(7, kernels) + "ex 7 21 299", false},
-		{"one old chunk", list(20, func(i int) (int, int) { return 7, 2 + i }), false},
-		{"one new chunk", list(20, func(i int) (int, int) { return i, 5 }), false},
-		{"metadata chunks", list(20, func(i int) (int, int) { return i, 1 + 33*i }), false},
+		{"one old chunk", list(20, func(i uint64) (uint64, uint64) { return 7, 2 + i }), false},
+		{"one new chunk", list(20, func(i uint64) (uint64, uint64) { return i, 5 }), false},
+		{"metadata chunks", list(20, func(i uint64) (uint64, uint64) { return i, 1 + 33*i }), false},
 		{"a damaged end", list(20, kernels) + "ex 20 7 0", true},
 		{"hidden exceptions", list(20, kernels) + "ex 25 75 27\nex 26 78 28", true},
 		{"something else behind", list(20, kernels) + "raw 900 5a*100", false},
