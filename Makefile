@@ -74,7 +74,7 @@ long-kernel:
 	@$(call in-lab,kernel-long)
 
 long-host:
-	$(GO) test -count=1 -timeout=20m -run '^TestLong' $$(grep -rl --include='*_test.go' '^func TestLong' . | xargs -n1 dirname | sort -u)
+	$(GO) test -count=1 -timeout=20m -run '^TestLong' $$(grep -rl --exclude-dir=build --include='*_test.go' '^func TestLong' . | xargs -n1 dirname | sort -u)
 
 kernel-test:
 	@$(call in-lab,-j2 --output-sync=target kernel-half kernel-rest)
@@ -160,7 +160,7 @@ fuzz:
 	@mkdir -p build
 	@fuzz() { $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=100x $$pkg >build/fuzz.log 2>&1; }; \
 	only_time_ran_out() { grep -q '^ *context deadline exceeded' build/fuzz.log && ! grep -q 'Failing input' build/fuzz.log; }; \
-	set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	set -e; for pkg in $$(grep -rl --exclude-dir=build --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$pkg/*_test.go); do \
 			echo "$$pkg $$target"; \
 			tries=1; until fuzz; do \
