@@ -166,7 +166,7 @@ func stripe(slot, n int) (spec string) {
 // TestGapIsLookedUpNearby: where a torn commit's data chunks hold what comes behind the exceptions before them, or
 // before those behind them, not all of the origin is read.
 func TestGapIsLookedUpNearby(t *testing.T) {
-	for name, c := range map[string]struct{ list, hidden, first int }{ // their first old chunks, and that of the gap
+	for name, c := range map[string]struct{ list, hidden, first int }{ // their first old chunks, and of the gap the first
 		"behind those before": {10, 80, 42}, "before those behind": {0, 82, 50},
 	} {
 		spec := "device 2000\nheader chunk=4\n"

@@ -234,7 +234,7 @@ func TestEvidence(t *testing.T) {
 }
 
 // TestLongestList: where lists of several chunk sizes lie on a device, the longest is the
-// store's; of two that are as long, that of the smaller chunks.
+// store's; of two that are as long, the one with the smaller chunks.
 func TestLongestList(t *testing.T) {
 	for _, c := range []struct{ small, large, want int }{{9, 8, 1}, {8, 9, 8}, {9, 9, 1}} {
 		spec := fmt.Sprintf("device 4000\nlayout chunk=1\nfill %d\nlayout chunk=8\nfill %d", c.small, c.large)

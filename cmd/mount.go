@@ -132,8 +132,9 @@ func (c *mountCmd) serve(a *app, n snapshot.Source, background *os.File) error {
 		return unable(string(c.Dir), fmt.Errorf("cannot mount: %w", err))
 	}
 	a.tell()
+	file := words.Printable(filepath.Join(dir, string(n.What())))
 	if background != nil {
-		a.say(n.About(), "mounted on %s; the file is %s; umount ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
+		a.say(n.About(), "mounted on %s; the file is %s; umount ends it", words.Printable(dir), file)
 		a.stderr.Become(process.Detach(background, int(a.status)))
 	}
 	ended := make(chan struct{})
@@ -142,7 +143,7 @@ func (c *mountCmd) serve(a *app, n snapshot.Source, background *os.File) error {
 		close(ended)
 	}()
 	if a.flags.Verbose || isTerminal(a.stderr.File()) {
-		a.say(n.About(), "mounted on %s; the file is %s; umount or Ctrl-C ends it", words.Printable(dir), words.Printable(filepath.Join(dir, "snapshot")))
+		a.say(n.About(), "mounted on %s; the file is %s; umount or Ctrl-C ends it", words.Printable(dir), file)
 	}
 	commit := time.NewTicker(commitEvery)
 	defer commit.Stop()

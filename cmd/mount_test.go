@@ -321,6 +321,9 @@ func TestKernelMountVolume(t *testing.T) {
 		t.Error("opened to be written: ", err)
 	}
 	m.unmount()
+	if said := m.said.String(); !strings.Contains(said, "the file is "+file+";") {
+		t.Errorf("it does not say where the file is: %s", said)
+	}
 	expect(t, 8, append([]string{"mount", "--writable", origin, t.TempDir()}, pv(disks)...)...)
 }
 

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"dmcow/check"
-
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/draft"

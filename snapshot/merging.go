@@ -73,8 +73,8 @@ func (m *Merge) noteBegun() {
 }
 
 // checkMergingSibling refuses a merge into an origin into which LVM has begun to merge another snapshot: it
-// would go on with that at the next activation, and nothing would be left of this one. To take back
-// that merge is none such: the snapshot gets back what it held.
+// would go on with that at the next activation, and nothing would be left of this one. An undo of that
+// merge is allowed: the snapshot gets its data back.
 func (m *Merge) checkMergingSibling(sibling Name, lost bool) error {
 	switch {
 	case !sibling.IsMerging():

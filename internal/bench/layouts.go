@@ -12,7 +12,7 @@ import (
 	"dmcow/internal/pvimage"
 )
 
-// layoutLimits are the least rates of an export, against that of a linear origin.
+// layoutLimits are the least rates of an export, as a part of the rate from a linear origin.
 var layoutLimits = []struct {
 	name  string
 	least float64

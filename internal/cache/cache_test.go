@@ -15,7 +15,7 @@ import (
 
 const block = 32 << 10
 
-// metadata is that of a cache of four blocks, of which the first three are in use, for blocks 5, 2 and 0 of the
+// metadata describes a cache of four blocks, of which the first three are in use, for blocks 5, 2 and 0 of the
 // origin, and the first two dirty. The fourth is dirty, and not in use.
 func metadata(version uint32) *pdimage.Image {
 	m := pdimage.New(6)

@@ -22,7 +22,7 @@ type Repair struct {
 	Verbose  bool // all that is written is shown
 }
 
-// Write writes what is wrong, what is mended, and how.
+// Write writes what is wrong, what would be repaired, and how.
 func (r *Repair) Write(t *Text) error {
 	t.Line("%s: %s", words.Printable(r.Device), t.headline(&r.Before))
 	for _, x := range r.Repaired {
@@ -72,7 +72,7 @@ func (t *Text) resolution(what string, x repair.Resolution) {
 	}
 }
 
-// left tells of errors that nothing here mends, but for those that wait to be decided.
+// left tells of errors that the plan does not repair, but for those that wait to be decided.
 func (r *Repair) left(t *Text) {
 	for _, x := range r.After.Tallies {
 		waits := slices.ContainsFunc(r.Undecided, func(u repair.Resolution) bool { return u.Rule == x.Rule })

@@ -77,7 +77,7 @@ func pace(bytes format.Bytes, took time.Duration) string {
 	if took < time.Second { // the rate of a moment says nothing
 		return fmt.Sprintf("in %.1f s", took.Seconds())
 	}
-	return fmt.Sprintf("in %.1f s (%s/s)", took.Seconds(), words.Size(int64(float64(bytes)/max(took.Seconds(), 0.001))))
+	return fmt.Sprintf("in %.1f s (%s/s)", took.Seconds(), words.Size(int64(float64(bytes)/took.Seconds())))
 }
 
 // clock is a moment for people, by their clock.

@@ -148,7 +148,7 @@ func (t *tree) segment(l *lvm.Logical, p lvm.Part) ([]device.Part, error) {
 }
 
 // checkWritable refuses a segment that is to be written, and of which only the kernel knows how. A snapshot's own
-// volume is never kept more than once: LVM makes none such.
+// volume is never kept more than once: LVM does not let it be.
 func (t *tree) checkWritable(l *lvm.Logical, p lvm.Part) error {
 	if t.purpose != toWrite {
 		return nil
