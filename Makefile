@@ -91,7 +91,7 @@ in-lab = if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kern
 	fi
 
 # Most kernel tests are in cmd: these and those of all other packages take half of the time, and run beside the rest.
-HALF = ^TestKernel(Me|[N-OQ-Z])
+HALF = ^TestKernel(Me|[N-OQT-Z]|R[^e]|S[^tp])
 KERNEL_TEST = $(IN_KERNEL) DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC)
 BUT = ^$$
 kernel-half:
