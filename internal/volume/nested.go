@@ -65,7 +65,7 @@ func (s *Sight) inSight(name string) (*Volume, error) {
 	}
 	l := g.Find(logical)
 	if l == nil {
-		return nil, &lvm.NoVolumeError{Group: g, Name: logical}
+		return nil, &lvm.NoVolumeError{Group: g, Name: logical, Any: true}
 	}
 	return from.Volume(name, g, l), nil
 }
