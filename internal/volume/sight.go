@@ -314,6 +314,11 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 	return g, nil
 }
 
+// IsWhole reports whether all that was looked at could be seen, and has groups: what these do not have is not there.
+func (s *Sight) IsWhole() bool {
+	return len(s.Groups.All) > 0 && len(s.Closed)+len(s.Faults)+len(s.Empty)+len(s.Groups.Unread())+len(s.Bare()) == 0
+}
+
 // tellCut tells of physical volumes of a group that are shorter than they were: images, mostly,
 // that are not whole.
 func (s *Sight) tellCut(g *lvm.Group) {
