@@ -86,6 +86,7 @@ func (s *Session) Inventory() (*Inventory, error) {
 func recordedSnapshots(sight *volume.Sight) (all []*Listed) {
 	mappings := inuse.Mappings()
 	for _, g := range sight.Groups.All {
+		sight.TellOf(g)
 		prefix := g.Name
 		if _, err := sight.Groups.Named(g.Name); err != nil {
 			prefix = g.UUID // another group has the same name

@@ -33,6 +33,9 @@ func (s *Sight) lookInside(name string) error {
 		return err
 	}
 	v, err := s.inSight(name)
+	if errors.As(err, new(*lvm.NoGroupError)) {
+		err = fmt.Errorf("no such file, and %w", err)
+	}
 	if err != nil {
 		return &Error{name, err}
 	}
