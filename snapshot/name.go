@@ -133,6 +133,14 @@ func (n Name) ownSize() format.Bytes {
 	return format.Bytes(n.Volume.SnapshotSize)
 }
 
+// recordedSize is a volume's size in bytes, by LVM's metadata; 0 where it is none, or that is not known.
+func (n Name) recordedSize() int64 {
+	if n.Volume == nil || n.Volume.Group == nil {
+		return 0
+	}
+	return n.Volume.Group.Size(n.Volume.Logical)
+}
+
 // open opens the device for reading. The error is a refusal.
 func (s *Session) open(n Name) (d *device.Device, err error) {
 	if n.pieces != nil {
