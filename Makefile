@@ -49,7 +49,8 @@ demo: build
 	./dmcow check vg0/snap --pv build/disk.img
 
 # All tests but those that take long, in some eight minutes on two idle processors.
-test: lab host-test kernel-test
+test: lab
+	@$(MAKE) -j2 --output-sync=line host-test kernel-test
 	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test, soak), goes deeper'
 	@echo '(scope), and goes through the kernels of other releases (kernels), other processors (foreign-test), races (race)'
 	@echo 'and fuzz targets (fuzz).'
@@ -68,7 +69,7 @@ host-test:
 
 # Tests called TestLong… and TestKernelLong… do more of what others do, and some tests have more cases.
 long-test:
-	@DMCOW_LONG=1 $(MAKE) -j2 --output-sync=target long-host long-kernel
+	@DMCOW_LONG=others $(MAKE) -j2 --output-sync=target long-host long-kernel
 
 long-kernel:
 	@$(call in-lab,kernel-long)
@@ -77,7 +78,7 @@ long-host:
 	$(GO) test -count=1 -timeout=20m -run '^TestLong' $$(grep -rl --exclude-dir=build --include='*_test.go' '^func TestLong' . | xargs -n1 dirname | sort -u)
 
 kernel-test:
-	@$(call in-lab,-j2 --output-sync=target kernel-half kernel-rest)
+	@$(call in-lab,-j2 --output-sync=line kernel-half kernel-rest)
 
 # What make is to do where there is a kernel to do it in.
 in-lab = if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kernels $(KERNELS)); then \
