@@ -66,4 +66,6 @@ func (e *RecordError) Error() string {
 // CutError says that a stream ends within a record.
 type CutError struct{ At format.Bytes }
 
-func (e *CutError) Error() string { return fmt.Sprintf("the stream ends at byte %d, within a record", e.At) }
+func (e *CutError) Error() string {
+	return fmt.Sprintf("the stream ends at byte %d, within a record", e.At)
+}
