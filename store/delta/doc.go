@@ -78,11 +78,7 @@
 // made again and gone on with.
 package delta
 
-import (
-	"crypto/sha256"
-
-	"dmcow/format"
-)
+import "dmcow/format"
 
 // Kind is what a delta makes of what.
 type Kind uint8
@@ -117,35 +113,4 @@ type Head struct {
 	Count        uint64       // exceptions
 	Bytes        format.Bytes // of data: the chunks, as far as the device goes
 	Base, Source Side
-}
-
-// Sum is the SHA-256 of a chunk's content at its place on the device that is changed.
-type Sum [sha256.Size]byte
-
-// Digest is as much of a Sum as a delta keeps.
-type Digest [8]byte
-
-// Slot is both digests of an exception's chunk.
-type Slot struct {
-	Old Digest // of what must be there before
-	New Digest // of what will be there after
-}
-
-// Digest is the beginning of the sum.
-func (s Sum) Digest() Digest { return Digest(s[:8]) }
-
-// Chunk is an exception of a delta with its data.
-type Chunk struct {
-	format.Exception
-	Slot
-	// Data is the new content as far as the device goes: shorter than a chunk only at the device's end.
-	Data []byte
-}
-
-// Window is a number of chunks that are read together, verified: [Head.WindowChunks] of them, the delta's last has
-// the rest. It has the exceptions from number First on.
-type Window struct {
-	First  uint64
-	Chunks []Chunk // good until the Window is read into again
-	buffer []byte
 }
