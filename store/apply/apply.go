@@ -6,6 +6,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/ahead"
+	"dmcow/store/delta"
 	"dmcow/store/undo"
 )
 
@@ -63,14 +64,19 @@ type Result struct {
 // Changed reports whether the target was written to.
 func (r Result) Changed() bool { return r.Written > 0 || r.Cleared > 0 }
 
-const windows = 3 // that are on their way
+const (
+	windows = 4 // that are on their way
+	workers = 2
+)
 
 type applier struct {
 	Options
 	source Source
 	reader Reader
 	target Target // nil to look
-	over   bool   // the stream has ended; for the worker alone
+	turn   <-chan struct{}
+	quit   chan struct{}
+	ended  error // why nothing more can be read; for whose turn it is
 	result Result
 }
 
@@ -88,7 +94,7 @@ func Look(source Source, target Reader, o Options) (Result, error) {
 func Run(source Source, target Target, o Options) (Result, error) {
 	a := &applier{Options: o, source: source, reader: target, target: target}
 	err := a.each()
-	if !a.result.Changed() && err != nil {
+	if err != nil && !a.result.Changed() {
 		return a.result, err
 	}
 	// What a run that was killed has written is made durable, too, where this one finds it done.
@@ -101,35 +107,63 @@ func Run(source Source, target Target, o Options) (Result, error) {
 func (a *applier) each() error {
 	jobs := make([]*window, windows)
 	for i := range jobs {
-		jobs[i] = new(window)
+		jobs[i] = &window{summer: delta.NewSummer()}
 	}
-	line := ahead.New(1, a.work, jobs...)
+	first := make(chan struct{})
+	close(first)
+	a.turn, a.quit = first, make(chan struct{})
+	line := ahead.New(workers, a.work, jobs...)
 	defer line.Close()
+	defer close(a.quit)
 	for {
-		line.Fill(windows, func(*window) bool { return true })
+		line.Fill(windows, a.queue)
 		w := line.Take()
 		if w.err == io.EOF {
-			return a.clear(format.Bytes(a.reader.Size()) / format.SectorSize * format.SectorSize)
+			return a.end()
 		}
 		if w.err != nil {
 			return w.err
 		}
+		a.source.Add(&w.Window)
 		if err := a.use(w); err != nil {
 			return err
 		}
 	}
 }
 
-// work reads a window, ahead of its use.
+// queue has a window be read when the one before was.
+func (a *applier) queue(w *window) bool {
+	w.turn, w.read = a.turn, make(chan struct{})
+	a.turn = w.read
+	return true
+}
+
+// work reads a window, in its turn, and compares it, beside others.
 func (a *applier) work(w *window) {
-	if a.over {
-		w.err = io.ErrUnexpectedEOF // and nobody takes it
+	select {
+	case <-w.turn:
+	case <-a.quit: // and nobody takes it
 		return
 	}
-	if w.err = a.source.Next(&w.Window); w.err == nil {
+	if a.ended == nil {
+		a.ended = a.source.Next(&w.Window)
+	}
+	w.err = a.ended
+	close(w.read)
+	if w.err == nil {
+		w.err = a.source.Check(&w.Window)
+	}
+	if w.err == nil {
 		w.err = a.compare(w)
 	}
-	a.over = w.err != nil
+}
+
+// end sees to what comes behind the last window.
+func (a *applier) end() error {
+	if err := a.source.End(); err != nil {
+		return err
+	}
+	return a.clear(format.Bytes(a.reader.Size()) / format.SectorSize * format.SectorSize)
 }
 
 // use writes of a window what is due.

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"bytes"
+	"slices"
 
 	"dmcow/format"
 	"dmcow/internal/memory"
@@ -16,12 +17,11 @@ type window struct {
 	err    error
 	now    []byte // what the target holds, piece after piece
 	states []state
+	which  []int // pieces to look at once more
 
-	// Used again with each window.
-	olds     []format.OldChunk
-	contents [][]byte
-	digests  []delta.Digest
-	which    []int
+	summer *delta.Summer
+	turn   <-chan struct{} // the window before was read
+	read   chan struct{}   // this one was
 }
 
 // state is what the target holds of a piece.
@@ -36,34 +36,29 @@ const (
 
 // compare finds out what the target holds. What only an undo log can tell is foreign.
 func (a *applier) compare(w *window) error {
+	w.states = w.states[:0]
+	if a.Blind { // and what a window before may yet write is not to be compared with
+		w.states = append(w.states, slices.Repeat([]state{due}, len(w.Pieces))...)
+		return nil
+	}
 	if err := a.readTarget(w); err != nil {
 		return err
 	}
-	w.states, w.olds, w.contents, w.which = w.states[:0], w.olds[:0], w.contents[:0], w.which[:0]
 	witness := false
 	for i, now := range w.held() {
-		p := &w.Pieces[i]
-		if bytes.Equal(now, p.Data) {
-			w.states = append(w.states, held)
-			witness = witness || p.Slot.Old != p.Slot.New
-			continue
-		}
-		w.states = append(w.states, due)
-		w.olds, w.contents, w.which = append(w.olds, p.Old), append(w.contents, now), append(w.which, i)
-	}
-	if a.Blind {
-		return nil
-	}
-	w.digests = append(w.digests[:0], make([]delta.Digest, len(w.olds))...)
-	delta.DigestsOf(w.olds, w.contents, w.digests)
-	for n, i := range w.which {
-		p := &w.Pieces[i]
+		p, s := &w.Pieces[i], due
 		switch {
-		case w.digests[n] == p.Slot.Old:
-		case witness && sameSectors(w.contents[n], p.Data) > 0:
+		case bytes.Equal(now, p.Data):
+			s = held
+			witness = witness || p.Before != p.After
+		case w.summer.Sum(p.Old, now).Digest() != p.Before:
+			s = foreign
+		}
+		w.states = append(w.states, s)
+	}
+	for i, now := range w.held() {
+		if w.states[i] == foreign && witness && sameSectors(now, w.Pieces[i].Data) > 0 {
 			w.states[i] = torn
-		default:
-			w.states[i] = foreign
 		}
 	}
 	return nil
@@ -122,6 +117,9 @@ func sameSectors(a, b []byte) (n format.Sectors) {
 
 // judge refuses a window of which the target holds something foreign, also by the undo log.
 func (a *applier) judge(w *window) error {
+	if a.Blind {
+		return nil
+	}
 	var unknown []undo.Stretch
 	w.which = w.which[:0]
 	for i, now := range w.held() {

@@ -108,7 +108,7 @@ func (e *explanation) chunk(at format.Place, x format.Exception, stretches []int
 
 // leaves reports whether a change that writes new to sector n of exception i's chunk may have left there what is
 // now.
-func (l *label) leaves(i, n int, now, new, captured []byte) bool {
+func (l *areaLabel) leaves(i, n int, now, new, captured []byte) bool {
 	sums := l.sums(i, n)
 	if binary.LittleEndian.Uint32(sums) != sum(new) {
 		return false
