@@ -219,7 +219,7 @@ func TestFaults(t *testing.T) {
 	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 10))
 	p := newPair(rng, 2, 60)
 	source := narrowed(t, p.delta(t), 3)
-	for _, fault := range []devicetest.NthOp{
+	for _, fault := range []*devicetest.NthOp{
 		{Kinds: devicetest.Read}, {Kinds: devicetest.Write}, {Kinds: devicetest.Write, Part: sector}, {Kinds: devicetest.Sync},
 	} {
 		for n := 0; ; n++ {
