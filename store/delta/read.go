@@ -130,11 +130,12 @@ func (d *Reader) Next(w *Window) error {
 }
 
 func (d *Reader) next(w *Window) error {
-	if len(w.Memory) < d.head.WindowBytes() {
-		w.Memory = make([]byte, d.head.WindowBytes())
-	}
 	w.geometry, w.First, w.Chunks, w.sums, w.at = d.head.Geometry, d.list, w.Chunks[:0], w.sums[:0], w.at[:0]
-	memory := w.Memory[:min(uint64(d.head.WindowChunks()), d.head.Count-d.list)*uint64(w.geometry.ChunkBytes())]
+	size := int(min(uint64(d.head.WindowChunks()), d.head.Count-d.list)) * int(w.geometry.ChunkBytes())
+	if len(w.Memory) < size {
+		w.Memory = make([]byte, size)
+	}
+	memory := w.Memory[:size]
 	for len(memory) > 0 {
 		first, end, at := d.layout.data(d.stripe - 1)
 		if d.stripe == 0 || d.list == end {
