@@ -144,13 +144,6 @@ func (m *Merge) mayBegin(x check.Merging) bool {
 	return false
 }
 
-// judge checks a snapshot of the origin. The error is the refusal of a check that came to nothing,
-// or lacks something.
-func (m *Merge) judge(c *COW) (check.Report, error) {
-	r, err := m.session.checkAll(c, check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device})
-	return r, failed(c.Text, Unreadable, err, nothingWritten)
-}
-
 // What a device is shows in what it bears: a disk has a partition table, a physical volume of LVM a
 // label, and an origin mostly neither. A slip with the name of the origin is seen there. Logical
 // volumes are what they are named, whatever they bear.

@@ -36,7 +36,9 @@ const windowBytes = 2 << 20
 func (h Head) WindowChunks() int { return int(max(1, windowBytes/h.Geometry.ChunkBytes())) }
 
 // WindowBytes is the memory that a window takes for its data.
-func (h Head) WindowBytes() int { return h.WindowChunks() * int(h.Geometry.ChunkBytes()) }
+func (h Head) WindowBytes() int {
+	return int(min(uint64(h.WindowChunks()), h.Count)) * int(h.Geometry.ChunkBytes())
+}
 
 // Check wants the data of all chunks to be what their digests say. Several windows may be checked at once. The
 // error is a [*DamagedError].
