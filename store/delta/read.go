@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"dmcow/format"
+	"dmcow/internal/memory"
 	"dmcow/internal/raw"
 	"dmcow/store/internal/header"
 )
@@ -130,12 +131,13 @@ func (d *Reader) Next(w *Window) error {
 }
 
 func (d *Reader) next(w *Window) error {
-	if len(w.Memory) < d.head.WindowBytes() {
-		w.Memory = make([]byte, d.head.WindowBytes())
-	}
 	w.geometry, w.First, w.Chunks, w.sums, w.at = d.head.Geometry, d.list, w.Chunks[:0], w.sums[:0], w.at[:0]
-	memory := w.Memory[:min(uint64(d.head.WindowChunks()), d.head.Count-d.list)*uint64(w.geometry.ChunkBytes())]
-	for len(memory) > 0 {
+	size := int(min(uint64(d.head.WindowChunks()), d.head.Count-d.list)) * int(w.geometry.ChunkBytes())
+	if len(w.Memory) < size {
+		w.Memory = memory.Aligned(size)
+	}
+	data := w.Memory[:size]
+	for len(data) > 0 {
 		first, end, at := d.layout.data(d.stripe - 1)
 		if d.stripe == 0 || d.list == end {
 			if err := d.nextStripe(); err != nil {
@@ -144,13 +146,13 @@ func (d *Reader) next(w *Window) error {
 			continue
 		}
 		w.sums, d.sums = append(w.sums, d.sums...), d.sums[:0]
-		n := min(int(end-d.list), len(memory)/int(w.geometry.ChunkBytes()))
-		part := memory[:n*int(w.geometry.ChunkBytes())]
+		n := min(int(end-d.list), len(data)/int(w.geometry.ChunkBytes()))
+		part := data[:n*int(w.geometry.ChunkBytes())]
 		if err := d.read(part); err != nil {
 			return err
 		}
 		d.take(w, part, d.digests[(at+int(d.list-first))*SlotSize:])
-		memory = memory[len(part):]
+		data = data[len(part):]
 	}
 	return nil
 }
