@@ -34,7 +34,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/store/save":            {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/bitmap", "dmcow/format", "dmcow/store", "dmcow/store/look"}},
 	"dmcow/store/undo":            {own: []string{"dmcow/internal/raw", "dmcow/internal/bitmap", "dmcow/format", "dmcow/store", "dmcow/store/label", "dmcow/store/look", "dmcow/store/internal/header"}},
 	"dmcow/store/apply":           {own: []string{"dmcow/internal/ahead", "dmcow/internal/memory", "dmcow/internal/raw", "dmcow/format", "dmcow/store/delta", "dmcow/store/undo"}},
-	"dmcow/store/lvmsync":         {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/format", "dmcow/store/apply", "dmcow/store/delta"}},
+	"dmcow/store/lvmsync":         {own: []string{"dmcow/internal/raw", "dmcow/format", "dmcow/store/apply", "dmcow/store/delta"}},
 	"dmcow/store/delta":           {own: []string{"dmcow/internal/ahead", "dmcow/internal/memory", "dmcow/internal/raw", "dmcow/format", "dmcow/store/label", "dmcow/store/look", "dmcow/store/internal/header"}},
 	"dmcow/store/label":           {own: []string{"dmcow/internal/raw", "dmcow/format", "dmcow/store/look"}},
 	"dmcow/view":                  {own: []string{"dmcow/internal/ahead", "dmcow/internal/memory", "dmcow/store/look", "dmcow/check", "dmcow/store", "dmcow/format", "dmcow/internal/bitmap"}},
