@@ -125,7 +125,7 @@ func (r *rig) takenBack(want []byte) error {
 // the first has left where a third delta of another base wants something else.
 func TestUndoOfTwo(t *testing.T) {
 	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 8))
-	for range 20 {
+	for range 5 {
 		first := newPair(rng, 2, 40)
 		second := newPairOf(rng, first.source, 2)
 		r := newRig(first.base)
