@@ -44,6 +44,7 @@ func commands() []command {
 		{"mount", toGet, new(mountCmd), "Show a snapshot as a file, through FUSE."},
 		{"merge", toPut, new(mergeCmd), "Merge a snapshot back into its origin."},
 		{"merge-step", toPut, new(mergeStepCmd), "Merge step by step, exactly as the kernel does."},
+		{"receive", toPut, new(receiveCmd), "Apply a delta to a copy of its base."},
 		{"repair", toMend, new(repairCmd), "Repair what check finds."},
 		{"revalidate", toMend, new(revalidateCmd), "Mark an invalid snapshot valid again (\"flip the fifth byte\"), if you say that its origin was not written since."},
 		{"invalidate", toMend, new(invalidateCmd), "Mark a snapshot invalid."},

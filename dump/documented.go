@@ -36,6 +36,7 @@ func Documented() []Document {
 		{"invalidate", asJSON, object, reflect.TypeFor[Marked]()},
 		{"revalidate", asJSON, object, reflect.TypeFor[Marked]()},
 		{"merge", asJSON, "an object; for several snapshots, an array with one object per merge", reflect.TypeFor[Merged]()},
+		{"receive", asJSON, object, reflect.TypeFor[Received]()},
 		{"merge", "--failed", "one row per chunk", reflect.TypeFor[failedChunk]()},
 		{"merge-step", asJSON, object, reflect.TypeFor[Stepped]()},
 		{"repair", asJSON, object, reflect.TypeFor[repaired]()},

@@ -65,7 +65,7 @@ type Result struct {
 func (r Result) Changed() bool { return r.Written > 0 || r.Cleared > 0 }
 
 const (
-	windows = 4 // that are on their way
+	windows = 3 // that are on their way
 	workers = 2
 )
 
@@ -108,6 +108,7 @@ func (a *applier) each() error {
 	jobs := make([]*window, windows)
 	for i := range jobs {
 		jobs[i] = &window{summer: delta.NewSummer()}
+		defer jobs[i].memory.Free()
 	}
 	first := make(chan struct{})
 	close(first)

@@ -85,7 +85,7 @@ func (a *applier) readTarget(w *window) error {
 		size += len(w.Pieces[i].Data)
 	}
 	if len(w.now) < size {
-		w.now = memory.Aligned(raw.RoundUp(size, memory.Alignment))
+		w.now = w.Memory(raw.RoundUp(size, memory.Alignment)) // the first windows are the largest
 	}
 	var bufs [][]byte
 	var offsets []int64

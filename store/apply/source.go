@@ -20,9 +20,13 @@ func (p *Piece) end() format.Bytes    { return p.Offset + p.length() }
 // Window is so many pieces that come together, in the order of the target. They are good until it is read into again.
 type Window struct {
 	Pieces []Piece
-	Buffer []byte // for a source's own use
+	Buffer []byte // for a source's own use, from Memory
 	delta  delta.Window
+	memory memory.Buffers
 }
+
+// Memory is memory for large transfers. It is good until the stream was applied.
+func (w *Window) Memory(n int) []byte { return w.memory.New(n) }
 
 // Source is a stream.
 type Source interface {
@@ -43,7 +47,7 @@ type ofDelta struct{ *delta.Reader }
 
 func (r ofDelta) Next(w *Window) error {
 	if w.Buffer == nil {
-		w.Buffer = memory.Aligned(r.Head().WindowBytes())
+		w.Buffer = w.Memory(max(1, r.Head().WindowBytes()))
 		w.delta.Memory = w.Buffer
 	}
 	if err := r.Reader.Next(&w.delta); err != nil {

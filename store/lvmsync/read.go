@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"dmcow/format"
-	"dmcow/internal/memory"
 	"dmcow/store/apply"
 )
 
@@ -35,7 +34,7 @@ func NewReader(r io.Reader, size format.Bytes) *Reader {
 // [*CutError], or one of reading.
 func (r *Reader) Next(w *apply.Window) error {
 	if w.Buffer == nil {
-		w.Buffer = memory.Aligned(windowBytes)
+		w.Buffer = w.Memory(windowBytes)
 	}
 	w.Pieces = w.Pieces[:0]
 	for at := format.Bytes(0); at < windowBytes; {
