@@ -145,6 +145,17 @@ func (v *View) Origin() io.ReaderAt { return origin{v.origin} }
 
 type origin struct{ Reader }
 
+func (o origin) ReadsMany() bool { return readsMany(o.Reader) }
+
+// ReadMany is only called where ReadsMany says so.
+func (o origin) ReadMany(p [][]byte, at []int64) (failed int, err error) {
+	failed, err = o.Reader.(format.ManyReader).ReadMany(p, at)
+	if err != nil {
+		err = &ReadError{Origin: true, Offset: format.Bytes(at[failed]), Err: unexpected(err)}
+	}
+	return failed, err
+}
+
 func (o origin) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := o.Reader.ReadAt(p, offset)
 	if n < len(p) {
