@@ -114,7 +114,7 @@ func (p *Receive) check() error {
 	p.request.Undo = p.Origin.undoIn(p.request.Undo)
 	steps := []func() error{p.checkSize, p.checkUndo}
 	if !p.fresh {
-		steps = []func() error{p.Origin.checkTarget, p.checkContent, p.checkSize, p.checkIncomingApart, p.checkUndo}
+		steps = []func() error{p.Origin.checkTarget, p.checkContent, p.checkIncomingApart, p.checkSize, p.checkUndo}
 	}
 	return inTurn(steps...)
 }
