@@ -41,6 +41,7 @@ func commands() []command {
 		{"dump", toLook, new(dumpCmd), "Print the header and the exceptions."},
 		{"diff", toLook, new(diffCmd), "Show where a snapshot and its origin differ."},
 		{"export", toGet, new(exportCmd), "Write a snapshot to a raw image."},
+		{"send", toGet, new(sendCmd), "Write a delta: what brings a copy of the volume up to date."},
 		{"mount", toGet, new(mountCmd), "Show a snapshot as a file, through FUSE."},
 		{"merge", toPut, new(mergeCmd), "Merge a snapshot back into its origin."},
 		{"merge-step", toPut, new(mergeStepCmd), "Merge step by step, exactly as the kernel does."},

@@ -62,5 +62,6 @@ var exits = map[string]outcomes{
 	"repair":     {0, 0, 4, 0, 4, 8}, // what is mended does not count
 	"export":     {0, 8, 4, 8, 8, 8}, // invalid without its flag
 	"diff":       {0, 8, 4, 8, 8, 8},
+	"send":       {0, 8, 4, 8, 8, 8},
 	"mount":      {0, 8, 4, 8, 8, 8},
 }

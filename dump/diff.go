@@ -53,7 +53,7 @@ func (d Diff) eachRange(w *bufio.Writer, before, between, behind, separator stri
 // differing is a diff, whole.
 type differing struct {
 	differingHead
-	Ranges []stretch `json:"ranges" doc:"where they differ; left out with --summary"`
+	Ranges []Stretch `json:"ranges" doc:"where they differ; left out with --summary"`
 }
 
 type differingHead struct {
@@ -71,8 +71,8 @@ type differingHead struct {
 	Doubt   uint64  `json:"uncertain_bytes" doc:"bytes that are uncertain: they may differ even if they are in no range. Of an invalid snapshot, all without an exception are (--uncertain FILE lists them)"`
 }
 
-// stretch is a stretch of the volume.
-type stretch struct {
+// Stretch is a stretch of the volume.
+type Stretch struct {
 	Offset uint64 `json:"offset" doc:"where the range begins, in bytes"`
 	Length uint64 `json:"length" doc:"how long the range is, in bytes"`
 }

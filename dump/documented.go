@@ -30,7 +30,7 @@ func Documented() []Document {
 		{"list", asJSON, objects, reflect.TypeFor[Listed]()},
 		{"list", asCSV, row, reflect.TypeFor[Listed]()},
 		{"diff", asJSON, object, reflect.TypeFor[differing]()},
-		{"diff", asCSV, "one row per range", reflect.TypeFor[stretch]()},
+		{"diff", asCSV, "one row per range", reflect.TypeFor[Stretch]()},
 		{"initialize", asJSON, object, reflect.TypeFor[Initialized]()},
 		{"create", asJSON, object, reflect.TypeFor[Created]()},
 		{"invalidate", asJSON, object, reflect.TypeFor[Marked]()},
@@ -41,8 +41,9 @@ func Documented() []Document {
 		{"merge-step", asJSON, object, reflect.TypeFor[Stepped]()},
 		{"repair", asJSON, object, reflect.TypeFor[repaired]()},
 		{"export", asJSON, object, reflect.TypeFor[Exported]()},
+		{"send", asJSON, object, reflect.TypeFor[Sent]()},
 		{"", "--log", "one line per run, each an object", reflect.TypeFor[Run]()},
-		{"", "--uncertain", "one row per range", reflect.TypeFor[stretch]()},
+		{"", "--uncertain", "one row per range", reflect.TypeFor[Stretch]()},
 	}
 }
 

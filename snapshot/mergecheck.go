@@ -22,7 +22,7 @@ func (m *Merge) check() error {
 		return err
 	}
 	var but []*check.Rule
-	if m.IsUndo { // it has labels in chunks that no exception names
+	if m.IsUndo || m.COW.Delta != nil { // it has labels in chunks that no exception names
 		but = append(but, check.LeakedChunks)
 	}
 	m.session.mention(m.COW.Text, m.report, but...)
@@ -99,8 +99,12 @@ func (m *Merge) checkOrigin() (err error) {
 	if err != nil && !(m.request.Force && errors.Is(err, errSwapped)) {
 		return err
 	}
+	m.session.findDelta(m.COW)
 	if m.request.Force {
 		return nil
+	}
+	if m.COW.Delta != nil {
+		return m.COW.checkDelta(m.Origin.Text, m.Origin.Device, Force)
 	}
 	return m.Origin.checkSize(m.COW, Force)
 }

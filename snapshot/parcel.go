@@ -36,6 +36,9 @@ type Parcel struct {
 	then   error
 }
 
+// Skipped is how much of a stream was left out at its beginning, in bytes.
+func (p *Parcel) Skipped() format.Bytes { return p.skip }
+
 // partSuffix is what a file's name ends in until it is whole.
 const partSuffix = ".part"
 

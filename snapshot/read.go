@@ -145,6 +145,9 @@ func (n *Snapshot) openOrigin(name Name) error {
 	if err := n.Origin.check(); err != nil {
 		return err
 	}
+	if n.session.findDelta(n.COW); n.COW.Delta != nil {
+		return n.COW.checkDelta(n.Origin.Text, d)
+	}
 	return n.Origin.checkSize(n.COW)
 }
 
@@ -179,7 +182,11 @@ func (n *Snapshot) openView() (err error) {
 // noteDamage notes what the check has found, and whether that leaves a doubt.
 func (n *Snapshot) noteDamage() {
 	s, name, r := n.session, n.COW.Text, n.View.Report()
-	s.mention(name, r)
+	if n.COW.Delta != nil {
+		s.mention(name, r, check.Full, check.LeakedChunks)
+	} else {
+		s.mention(name, r)
+	}
 	for _, t := range r.Tallies {
 		if t.Severity != check.Error {
 			continue

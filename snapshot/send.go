@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"slices"
 
 	"dmcow/format"
@@ -256,8 +255,36 @@ func (x *Send) sides() (base, source io.ReaderAt) {
 	return x.this.ReaderAt, x.other.ReaderAt
 }
 
-// Runs are the stretches that are sent, in order.
-func (x *Send) Runs() iter.Seq[view.Range] { return x.Changes.Ranges() }
+// Names are what is sent, by name.
+func (x *Send) Names() (names struct{ COW, Origin, To string }) {
+	names.COW, names.Origin = x.snapshots[0].COW.Text, x.snapshots[0].Origin.Text
+	if len(x.snapshots) > 1 {
+		names.To = x.snapshots[1].COW.Text
+	}
+	return names
+}
+
+// Format is the name of the stream's format.
+func (x *Send) Format() string {
+	if x.request.Lvmsync {
+		return "lvmsync"
+	}
+	return "delta"
+}
+
+// LargestRuns are the largest stretches that are sent, the largest first, no more than n of them.
+func (x *Send) LargestRuns(n int) (runs []view.Range) {
+	for r := range x.Changes.Ranges() {
+		at, _ := slices.BinarySearchFunc(runs, r, func(a, b view.Range) int { return cmp.Compare(b.Length, a.Length) })
+		for at < len(runs) && runs[at].Length == r.Length {
+			at++ // the first of equal ones comes first
+		}
+		if runs = slices.Insert(runs, at, r); len(runs) > n {
+			runs = runs[:n]
+		}
+	}
+	return runs
+}
 
 // Close closes all of it.
 func (x *Send) Close() {

@@ -91,6 +91,11 @@ const (
 	Full                    // zeros into a snapshot
 )
 
+// String is the kind's name.
+func (k Kind) String() string {
+	return map[Kind]string{Forward: "forward", Back: "back", Between: "between", Full: "full"}[k]
+}
+
 // MaxChunk is the largest chunk size of a delta, in sectors.
 const MaxChunk = 1024
 
