@@ -51,7 +51,7 @@ type Receive struct {
 // PlanReceive opens a delta and the target, and refuses whatever would not end well, as far as a look can tell. In a dry
 // run both are open for reading only. The error is a [*Refusal].
 func (s *Session) PlanReceive(r ReceiveRequest) (*Receive, error) {
-	in, err := s.incoming(r.IncomingRequest, nil)
+	in, err := s.incoming(r.IncomingRequest, nil, false)
 	if err != nil {
 		return nil, err
 	}
