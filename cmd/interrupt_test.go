@@ -66,6 +66,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 		{"dump", "dump cow --output csv", "", 3},
 		{"usage", "usage cow", "", 3},
 		{"export", "export cow --origin origin image", "", 7},
+		{"send", "send cow --origin origin image --continue --yes", "", 7},
 		{"diff", "diff cow --origin origin --content", "", 5},
 		{"create", "create new --origin origin --from other --yes", "", 1},
 		{"initialize", "initialize cow --force --yes", "", 2},
@@ -119,7 +120,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 					t.Fatalf("look %d: exit status %d", n, status)
 				}
 				for name := range allFiles(t) {
-					if _, known := want[name]; !known && untouched[name] == nil {
+					if _, known := want[name]; !known && untouched[name] == nil && name != "image.part" { // which send goes on with
 						t.Errorf("look %d: it has left %s", n, name)
 					}
 				}

@@ -24,7 +24,7 @@ type sendCmd struct {
 	AllChunks bool               `help:"Send also chunks with an exception whose data is equal."`
 	Format    string             `default:"delta" enum:"delta,lvmsync" help:"Format: delta, or lvmsync (without digests)."`
 	Continue  bool               `help:"FILE has the beginning already, of a run that was cut off: go on from there."`
-	Skip      units.Size         `placeholder:"SIZE" help:"Write only what follows this many bytes: to go on with a stream that was cut off."`
+	Skip      uint64             `placeholder:"BYTES" help:"Write only what follows this many bytes: to go on with a stream that was cut off."`
 	Force     bool               `help:"Replace an existing file, or write over the data of a block device."`
 	Progress  bool               `help:"Show progress even if standard error is not a terminal: a line every ten seconds."`
 	DryRun    bool               `help:"Print what would be sent at most, without comparing data, and write nothing."`

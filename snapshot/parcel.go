@@ -75,7 +75,7 @@ func (p *Parcel) findPart(force bool) error {
 	p.part = p.Name + partSuffix
 	switch there := exists(p.part); {
 	case p.goesOn && !there && p.kind == newFile:
-		return refusef(p.Name, Unable, "there is nothing to continue: no file has this name, and none has %s", words.Printable(p.part))
+		p.goesOn = false // it begins
 	case p.goesOn && !there:
 		p.part = "" // it was cut off under its own name
 	case p.goesOn || !there || force:

@@ -153,8 +153,11 @@ func (n *Snapshot) openOrigin(name Name) error {
 
 // openView opens the snapshot itself, and notes what the check of its store has found.
 func (n *Snapshot) openView() (err error) {
-	if n.IsUndo && n.how.writes() {
+	switch {
+	case n.IsUndo && n.how.writes():
 		return refusef(n.COW.Text, Unable, "refused: an undo log can only be read")
+	case n.COW.Delta != nil && n.how.writes():
+		return refusef(n.COW.Text, Unable, "refused: a delta can only be read")
 	}
 	w := n.session.walking(n.COW)
 	defer w.End()

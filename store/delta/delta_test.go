@@ -100,11 +100,12 @@ func apply(from io.Reader, image []byte) (delta.Head, error) {
 	}
 }
 
-// sizes are chunk sizes in sectors, with devices of which several stripes differ where that does not take long.
+// sizes are chunk sizes in sectors, with devices of which several stripes differ, or more than is read ahead, where that
+// does not take long.
 var sizes = []struct {
 	sectors uint32
 	chunks  int
-}{{1, 1500}, {2, 700}, {8, 700}, {16, 300}, {32, 100}, {128, 30}, {1024, 8}}
+}{{1, 1500}, {2, 700}, {8, 700}, {16, 300}, {32, 100}, {128, 60}, {1024, 8}}
 
 // TestRoundTrip: a delta makes the source of the base; as a store it is sound, and its view of the base is the source, by
 // a reader that knows nothing of deltas. The same contents give the same bytes.
@@ -222,6 +223,17 @@ func TestVisit(t *testing.T) {
 		last = 0
 		if _, err := delta.Check(bytes.NewReader(p.delta(t)), visit); errors.Is(err, stop) != wrong {
 			t.Errorf("check up to %d: %v", limit, err)
+		}
+	}
+}
+
+// TestReadTwice: a stripe whose data is read twice, and is more than is read ahead.
+func TestReadTwice(t *testing.T) {
+	for _, chunks := range []int{1, 48, 49, 100} {
+		p := newPair(t, rand.New(rand.NewPCG(6, uint64(chunks))), 128, chunks*64<<10, 1000)
+		image := bytes.Clone(p.base)
+		if _, err := apply(bytes.NewReader(p.delta(t)), image); err != nil || !bytes.Equal(image, p.source) {
+			t.Errorf("%d chunks: %v", chunks, err)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (s *streaming) take() (*job, error) {
 
 // stripe writes a stripe of which the digests are there. begin is what stands before these.
 func (s *streaming) stripe(st *stripe, begin []byte) error {
-	s.plan.leave()
+	defer s.plan.leave()
 	if err := s.chunk(st.area); err != nil {
 		return err
 	}
