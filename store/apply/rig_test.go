@@ -110,9 +110,11 @@ func narrowed(t testing.TB, d []byte, n int) *narrow {
 	out := &narrow{n: n}
 	for {
 		var w apply.Window
-		if err := s.Next(&w); err == io.EOF {
+		err := s.Next(&w)
+		if err == io.EOF {
 			return out
-		} else if err == nil {
+		}
+		if err == nil {
 			err = s.Check(&w)
 		}
 		if err != nil {
