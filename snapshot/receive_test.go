@@ -330,6 +330,42 @@ func TestReceiveCutOff(t *testing.T) {
 	}
 }
 
+// TestReceiveTorn: a chunk that a power cut has torn, alone in its window, is refused without the undo log, and explained
+// by it, of a file and of a pipe.
+func TestReceiveTorn(t *testing.T) {
+	base, source := images(t, 400, 200)
+	source[203*512]++
+	d := deltatest.Make(t, delta.Forward, 8, base, source)
+	for _, pipe := range []bool{false, true} {
+		r := newRig(t)
+		r.file("delta", d)
+		from := func() IncomingRequest {
+			if pipe {
+				return r.piped(d)
+			}
+			return IncomingRequest{Name: "delta"}
+		}
+		r.file("target", base)
+		if _, err := r.received(ReceiveRequest{IncomingRequest: from(), Into: "target", Undo: "log"}); err != nil {
+			t.Fatal(err)
+		}
+		torn := bytes.Clone(base)
+		copy(torn[200*512:], source[200*512:201*512]) // and sector 203 of the same chunk differs, too
+		r.file("target", torn)
+		if bytes.Equal(torn[200*512:208*512], source[200*512:208*512]) {
+			t.Fatal("the chunk is not torn")
+		}
+		_, err := r.received(ReceiveRequest{IncomingRequest: from(), Into: "target"})
+		if x := asRefusal(err); x == nil || x.Code != Damaged || !bytes.Equal(r.read("target"), torn) {
+			t.Fatalf("without the log: %v", err)
+		}
+		result, err := r.received(ReceiveRequest{IncomingRequest: from(), Into: "target", Undo: "log"})
+		if err != nil || result.Torn != 1 || !bytes.Equal(r.read("target"), source) {
+			t.Errorf("with the log: %+v, %v", result, err)
+		}
+	}
+}
+
 // TestReceiveLogFull: where the undo log has no room, what it cannot keep is not overwritten.
 func TestReceiveLogFull(t *testing.T) {
 	base, source := images(t, 20_000, 900)
