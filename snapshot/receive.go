@@ -84,7 +84,7 @@ func (p *Receive) openTarget() error {
 		return err
 	}
 	if v := n.Volume; v != nil {
-		if v.Snapshot != nil {
+		if v.Snapshot != nil || v.Active != nil {
 			return refusef(n.Text, Unable, "refused: this is a snapshot; the target must be a device that holds the copy")
 		}
 		if m := v.Shown(inuse.Mappings()); m != nil {
