@@ -77,6 +77,7 @@ var fixedHints = map[snapshot.Deed]string{
 	snapshot.Force:        "--force to merge anyway",
 	snapshot.ForceOver:    "--force to write over it",
 	snapshot.ForceReplace: "--force to replace it",
+	snapshot.ForceBase:    "--force-base to write anyway",
 	snapshot.ForceBeyond:  "--force to merge all that lies on the snapshot and leave the rest in the store",
 	snapshot.Rescue:       "--rescue, if an interrupted merge --rescue left it so",
 	snapshot.RescueRest:   "merge --rescue to merge all other chunks",

@@ -54,11 +54,40 @@ func (c *Changes) UncertainIn(all ...*View) *Changes {
 	return u
 }
 
+// ChangesIn are chunks of so many bytes that have an exception in one of the snapshots, of one origin of the given size.
+func ChangesIn(grain, size format.Bytes, all ...*View) *Changes {
+	c := &Changes{Grain: grain, Size: size}
+	for _, v := range all {
+		c.mark(v)
+	}
+	return c
+}
+
 func (c *Changes) mark(v *View) {
-	each, grains := uint64(v.geometry.ChunkBytes()/c.Grain), uint64((c.Size+c.Grain-1)/c.Grain) // the last may be short
+	chunk := v.geometry.ChunkBytes()
 	for old, chunks := range v.listedRuns() {
-		first := old * each
-		c.grains.Add(first, min(chunks*each, grains-min(grains, first)))
+		c.Add(Range{format.Bytes(old) * chunk, format.Bytes(chunks) * chunk})
+	}
+}
+
+// Add adds a stretch, as far as the origin goes: all chunks that have some of it.
+func (c *Changes) Add(r Range) {
+	end := min(c.Size, r.Offset+r.Length)
+	if first := uint64(r.Offset / c.Grain); r.Offset < end {
+		c.grains.Add(first, uint64((end+c.Grain-1)/c.Grain)-first)
+	}
+}
+
+// Grains are the chunks that differ, in order.
+func (c *Changes) Grains() iter.Seq[format.OldChunk] {
+	return func(yield func(format.OldChunk) bool) {
+		for first, count := range c.grains.Runs() {
+			for n := range count {
+				if !yield(format.OldChunk(first + n)) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -115,6 +144,17 @@ type Compared struct {
 func (v *View) Origin() io.ReaderAt { return origin{v.origin} }
 
 type origin struct{ Reader }
+
+func (o origin) ReadsMany() bool { return readsMany(o.Reader) }
+
+// ReadMany is only called where ReadsMany says so.
+func (o origin) ReadMany(p [][]byte, at []int64) (failed int, err error) {
+	failed, err = o.Reader.(format.ManyReader).ReadMany(p, at)
+	if err != nil {
+		err = &ReadError{Origin: true, Offset: format.Bytes(at[failed]), Err: unexpected(err)}
+	}
+	return failed, err
+}
 
 func (o origin) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := o.Reader.ReadAt(p, offset)
