@@ -52,7 +52,7 @@ func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table 
 		t.reserve(&t.parts[i], n/parts*3/2+minSlots) // one part has a little more than another
 	}
 	if n >= manyEntries {
-		t.queue(min(n, mostQueued))
+		t.queue(min(n/4, mostQueued))
 	}
 	return t
 }
