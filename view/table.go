@@ -58,7 +58,7 @@ func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table 
 }
 
 // largePart is from how many words on a part has memory of its own.
-const largePart = 128 << 10
+const largePart = 16 << 10
 
 func (t *table) reserve(p *part, slots uint64) {
 	p.words, p.free = nil, func() {}
