@@ -65,7 +65,7 @@ func (c *sendCmd) request(a *app) snapshot.SendRequest {
 }
 
 // garbagePercent is how much garbage there may be, of what is kept.
-const garbagePercent = 20
+const garbagePercent = 10
 
 func (c *sendCmd) Run(a *app) error {
 	if c.toStream() && isTerminal(a.stdout.File()) && !c.DryRun {
@@ -81,6 +81,7 @@ func (c *sendCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
+	debug.FreeOSMemory() // what the comparison took is free now
 	if c.DryRun {
 		return c.tell(a, p)
 	}

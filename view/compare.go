@@ -52,7 +52,7 @@ func (c *Changes) Compare(a, b io.ReaderAt, visit func(format.Bytes) error) (*Ch
 // more.
 const (
 	comparers = 4
-	jobSize   = 256 << 10
+	jobSize   = 128 << 10
 )
 
 // jobs are the stretches, cut and put together to as much as is compared at a time: whole
