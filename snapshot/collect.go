@@ -39,7 +39,7 @@ func (s *Session) PlanCollect(r CollectRequest) (*Collect, error) {
 		c.copy = &copying{to: c.Output}
 		tee = c.copy
 	}
-	if c.In, err = s.incoming(r.IncomingRequest, tee); err == nil {
+	if c.In, err = s.incoming(r.IncomingRequest, tee, c.Output == nil); err == nil {
 		err = c.check()
 	}
 	return orClose(c, err)
@@ -58,7 +58,7 @@ func (c *Collect) check() error {
 // Do reads all of it, and gives the file its name when it is whole. The error is a [*Refusal].
 func (c *Collect) Do() error {
 	size := c.In.Head.Layout().Size()
-	then := ""
+	then := nothingWritten
 	if c.Output != nil {
 		if err := c.Output.Open(int64(size)); err != nil {
 			return err
@@ -76,18 +76,7 @@ func (c *Collect) Do() error {
 	if err == nil && c.Output != nil {
 		err = inTurn(c.copy.end, c.Output.Finish)
 	}
-	if err != nil && then == "" && !errors.Is(err, ErrInterrupted) {
-		return c.failed(err)
-	}
 	return c.In.failed(err, then)
-}
-
-// failed makes a refusal of an error of a delta that is only checked: what is wrong with it is damage.
-func (c *Collect) failed(err error) error {
-	if c.In.isOwn(err) {
-		return refuse(c.In.Name, Damaged, err)
-	}
-	return failed(c.In.Name, Unreadable, err)
 }
 
 // Close closes all of it. What is not whole is gone.

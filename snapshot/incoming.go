@@ -37,14 +37,15 @@ type Incoming struct {
 	delta   *delta.Reader
 	tee     io.Writer // gets what is read, too; may be nil
 	owned   bool      // the stream is to be closed
+	alone   bool      // it is only checked: what is wrong with it is damage
 }
 
 // incomingBuffer is how much is read ahead of the beginning, in bytes; data is read past it.
 const incomingBuffer = 64 << 10
 
 // incoming opens a delta, and reads what it is. tee gets all that is read.
-func (s *Session) incoming(r IncomingRequest, tee io.Writer) (*Incoming, error) {
-	in := &Incoming{Name: r.Name, session: s, tee: tee}
+func (s *Session) incoming(r IncomingRequest, tee io.Writer, alone bool) (*Incoming, error) {
+	in := &Incoming{Name: r.Name, session: s, tee: tee, alone: alone}
 	err := in.open(r)
 	if err == nil {
 		err = in.begin()
@@ -163,6 +164,12 @@ func (in *Incoming) failed(err error, then string) error {
 		return err
 	case errors.Is(err, ErrInterrupted):
 		return failed(in.Name, Unable, err, then)
+	case in.alone && errors.Is(err, delta.ErrNoDelta):
+		return refuse(in.Name, Foreign, err)
+	case in.alone && in.isOwn(err):
+		return refuse(in.Name, Damaged, err)
+	case in.alone:
+		return refuse(in.Name, in.codeOf(err), err)
 	}
 	return refusef(in.Name, in.codeOf(err), "%w; %s", err, then)
 }

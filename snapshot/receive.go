@@ -51,7 +51,7 @@ type Receive struct {
 // PlanReceive opens a delta and the target, and refuses whatever would not end well, as far as a look can tell. In a dry
 // run both are open for reading only. The error is a [*Refusal].
 func (s *Session) PlanReceive(r ReceiveRequest) (*Receive, error) {
-	in, err := s.incoming(r.IncomingRequest, nil)
+	in, err := s.incoming(r.IncomingRequest, nil, false)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (p *Receive) openTarget() error {
 		return err
 	}
 	if v := n.Volume; v != nil {
-		if v.Snapshot != nil {
+		if v.Snapshot != nil || v.Active != nil {
 			return refusef(n.Text, Unable, "refused: this is a snapshot; the target must be a device that holds the copy")
 		}
 		if m := v.Shown(inuse.Mappings()); m != nil {
@@ -114,7 +114,7 @@ func (p *Receive) check() error {
 	p.request.Undo = p.Origin.undoIn(p.request.Undo)
 	steps := []func() error{p.checkSize, p.checkUndo}
 	if !p.fresh {
-		steps = []func() error{p.Origin.checkTarget, p.checkContent, p.checkSize, p.checkIncomingApart, p.checkUndo}
+		steps = []func() error{p.Origin.checkTarget, p.checkContent, p.checkIncomingApart, p.checkSize, p.checkUndo}
 	}
 	return inTurn(steps...)
 }

@@ -38,7 +38,7 @@ func (m *Receive) Announce(say words.Say) {
 	}
 	say(target, "receives %s%s", m.What(), m.least())
 	if n := m.Foreseen.Torn; n > 0 {
-		say(target, "%s: an earlier run was cut off while it wrote them", m.count(n, "is torn", "are torn"))
+		say(target, "%s: an earlier run was cut off while writing", m.count(n, "is torn", "are torn"))
 	}
 	if n := m.Foreseen.Foreign; n > 0 {
 		say(target, "%s neither what the delta replaces nor what it writes, and will be overwritten", m.count(n, "holds", "hold"))

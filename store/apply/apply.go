@@ -108,7 +108,7 @@ func (a *applier) each() error {
 	jobs := make([]*window, windows)
 	for i := range jobs {
 		jobs[i] = &window{summer: delta.NewSummer()}
-		defer jobs[i].memory.Free()
+		defer jobs[i].Free()
 	}
 	first := make(chan struct{})
 	close(first)

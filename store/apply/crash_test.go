@@ -125,7 +125,7 @@ func (r *rig) takenBack(want []byte) error {
 // the first has left where a third delta of another base wants something else.
 func TestUndoOfTwo(t *testing.T) {
 	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 8))
-	for range 20 {
+	for range 5 {
 		first := newPair(rng, 2, 40)
 		second := newPairOf(rng, first.source, 2)
 		r := newRig(first.base)
@@ -244,6 +244,48 @@ func TestFaults(t *testing.T) {
 			if err := r.takenBack(p.base); err != nil {
 				t.Fatalf("operation %d of kind %d: %v", n, fault.Kinds, err)
 			}
+		}
+	}
+}
+
+// TestWitness: what proves a torn chunk, in a window of two.
+func TestWitness(t *testing.T) {
+	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 15))
+	p := &pair{base: make([]byte, 8*sector), chunk: 4 * sector, kind: delta.Forward}
+	for s := range 8 {
+		scribble(rng, p.base[s*sector:][:sector])
+	}
+	p.source = bytes.Clone(p.base)
+	for s := range 8 {
+		scribble(rng, p.source[s*sector:][:sector])
+	}
+	same := &pair{base: bytes.Clone(p.base), source: p.source, chunk: p.chunk, kind: delta.Forward}
+	copy(same.of(same.base, 0), p.of(p.source, 0)) // the first chunk is in the delta, and equal on both sides
+	for name, c := range map[string]struct {
+		pair           *pair
+		first          []byte // what the first chunk holds
+		sectors, other int    // of the second, how many are the source's, and how many nobody's
+		torn           bool
+	}{
+		"the other is written":                 {p, p.of(p.source, 0), 1, 0, true},
+		"the other is not":                     {p, p.of(p.base, 0), 1, 0, false},
+		"no sector is new":                     {p, p.of(p.source, 0), 0, 1, false},
+		"the other is what it has always been": {same, p.of(p.source, 0), 1, 0, false},
+	} {
+		target := bytes.Clone(c.pair.base)
+		copy(target, c.first)
+		second := p.of(target, 1)
+		copy(second, p.of(p.source, 1)[:c.sectors*sector])
+		for s := range c.other {
+			scribble(rng, second[(3-s)*sector:])
+		}
+		pieces := narrowed(t, p.delta(t), 2)
+		if c.pair == same {
+			pieces.pieces[0].Before = pieces.pieces[0].After
+		}
+		result, err := apply.Run(pieces, devicetest.Of(target).Part(0, int64(len(target))), apply.Options{})
+		if (err == nil) != c.torn || c.torn && result.Torn != 1 || !c.torn && !errors.As(err, new(*apply.ForeignError)) {
+			t.Errorf("%s: %+v, %v", name, result, err)
 		}
 	}
 }

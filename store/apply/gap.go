@@ -59,8 +59,6 @@ func (a *applier) clearFrom(at, end format.Bytes) error {
 
 // clearData is clearFrom for what is not a hole.
 func (a *applier) clearData(at, end format.Bytes) error {
-	// A hole may begin or end between sectors.
-	at, end = at/format.SectorSize*format.SectorSize, raw.RoundUp(end, format.SectorSize)
 	buf := memory.Aligned(int(min(gapBytes, end-at)))
 	for at < end {
 		b := buf[:min(format.Bytes(len(buf)), end-at)]

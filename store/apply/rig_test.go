@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store/apply"
 	"dmcow/store/delta"
+	"dmcow/store/delta/deltatest"
 	"dmcow/store/look"
 	"dmcow/store/undo"
 )
@@ -66,33 +66,14 @@ func (p *pair) of(image []byte, old int) []byte {
 }
 
 // differ are the chunks that differ.
-func (p *pair) differ() (all []format.OldChunk) {
-	for old := range p.chunks() {
-		if !bytes.Equal(p.of(p.base, old), p.of(p.source, old)) {
-			all = append(all, format.OldChunk(old))
-		}
-	}
-	return all
+func (p *pair) differ() []format.OldChunk {
+	return deltatest.Differ(uint32(p.chunk/sector), p.base, p.source)
 }
 
 // delta is the delta that makes the source of the base.
 func (p *pair) delta(t testing.TB) []byte {
 	t.Helper()
-	g, err := format.NewGeometry(uint32(p.chunk / sector))
-	if err != nil {
-		t.Fatal(err)
-	}
-	differ := p.differ()
-	h := delta.Head{Kind: p.kind, Geometry: g, Size: format.Bytes(len(p.base)), Count: uint64(len(differ))}
-	for _, old := range differ {
-		h.Bytes += format.Bytes(len(p.of(p.base, int(old))))
-	}
-	w := delta.Writer{Head: h, Base: bytes.NewReader(p.base), Source: bytes.NewReader(p.source), Chunks: slices.Values(differ)}
-	var b bytes.Buffer
-	if err := w.Stream(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return deltatest.Make(t, p.kind, uint32(p.chunk/sector), p.base, p.source)
 }
 
 // stream is a delta as it is read.
@@ -129,9 +110,11 @@ func narrowed(t testing.TB, d []byte, n int) *narrow {
 	out := &narrow{n: n}
 	for {
 		var w apply.Window
-		if err := s.Next(&w); err == io.EOF {
+		err := s.Next(&w)
+		if err == io.EOF {
 			return out
-		} else if err == nil {
+		}
+		if err == nil {
 			err = s.Check(&w)
 		}
 		if err != nil {

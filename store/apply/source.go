@@ -25,8 +25,11 @@ type Window struct {
 	memory memory.Buffers
 }
 
-// Memory is memory for large transfers. It is good until the stream was applied.
+// Memory is memory for large transfers, until Free.
 func (w *Window) Memory(n int) []byte { return w.memory.New(n) }
+
+// Free gives its memory back: whoever has a window made does that.
+func (w *Window) Free() { w.memory.Free() }
 
 // Source is a stream.
 type Source interface {

@@ -25,6 +25,7 @@ func record(offset uint64, data []byte) []byte {
 // readAll writes all that a reader has to an image.
 func readAll(r *Reader, image []byte) error {
 	var w apply.Window
+	defer w.Free()
 	for {
 		if err := r.Next(&w); err == io.EOF {
 			return nil
@@ -74,6 +75,9 @@ func TestReadCut(t *testing.T) {
 	first, second := record(512, make([]byte, 512)), record(2048, make([]byte, 1024))
 	all := append(bytes.Clone(first), second...)
 	for n := range len(all) + 1 {
+		if n%512 > 40 { // within data, one byte is like the next
+			continue
+		}
 		err := readAll(NewReader(bytes.NewReader(all[:n]), 4096), make([]byte, 4096))
 		whole := n == 0 || n == len(first) || n == len(all)
 		var cut *CutError
