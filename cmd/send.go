@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"dmcow/format"
@@ -63,10 +64,15 @@ func (c *sendCmd) request(a *app) snapshot.SendRequest {
 	return r
 }
 
+// garbagePercent is how much garbage there may be, of what is kept.
+const garbagePercent = 10
+
 func (c *sendCmd) Run(a *app) error {
 	if c.toStream() && isTerminal(a.stdout.File()) && !c.DryRun {
 		return misused("send", "refusing to write a delta to a terminal: redirect standard output, or name a file")
 	}
+	// What is kept is little and stays, and what is made is used for a moment: garbage is not to be as much as that.
+	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 	if c.Progress {
 		a.often = 10 * time.Second
 	}
@@ -75,6 +81,7 @@ func (c *sendCmd) Run(a *app) error {
 		return err
 	}
 	defer p.Close()
+	debug.FreeOSMemory() // what the comparison took is free now
 	if c.DryRun {
 		return c.tell(a, p)
 	}

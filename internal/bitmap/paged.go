@@ -80,6 +80,9 @@ func (p *page) addFew(first uint16, count int) (added uint64) {
 	for i := range count {
 		n := first + uint16(i)
 		if at, has := slices.BinarySearch(p.few, n); !has {
+			if len(p.few) == cap(p.few) { // a little more: there may be many pages
+				p.few = append(make([]uint16, 0, len(p.few)*5/4+4), p.few...)
+			}
 			p.few = slices.Insert(p.few, at, n)
 			added++
 		}

@@ -31,7 +31,6 @@ type job struct {
 	olds   []format.OldChunk
 	sums   bool
 	data   []byte
-	base   []byte // what is there before
 	err    error
 }
 
@@ -110,9 +109,6 @@ func (p *plan) fill(j *job, st *stripe, n int) {
 	if j.data == nil {
 		j.data = p.buffer()
 	}
-	if j.base == nil {
-		j.base = p.buffers.New(p.bufferSize())
-	}
 }
 
 func (p *plan) buffer() []byte {
@@ -133,14 +129,16 @@ func (s *streaming) work(j *job) {
 	if !j.sums {
 		return
 	}
-	if err := s.readChunks(s.Base, j.base, j.olds); err != nil {
+	base := <-s.bases
+	defer func() { s.bases <- base }()
+	if err := s.readChunks(s.Base, base, j.olds); err != nil {
 		j.err = &SideError{false, err}
 		return
 	}
 	summer, chunk := NewSummer(), int(s.Geometry.ChunkBytes())
 	for i, old := range j.olds {
 		n := int(s.ContentSize(old))
-		before, after := summer.Sum(old, j.base[i*chunk:][:n]), summer.Sum(old, j.data[i*chunk:][:n])
+		before, after := summer.Sum(old, base[i*chunk:][:n]), summer.Sum(old, j.data[i*chunk:][:n])
 		j.stripe.sums[j.first+i] = after
 		Slot{before.Digest(), after.Digest()}.encode(j.stripe.digests[(j.stripe.at+j.first+i)*SlotSize:])
 	}

@@ -33,9 +33,9 @@ var ErrChunks = errors.New("the number of chunks changed meanwhile")
 // How a delta is made: of each stripe the digests come first, so that all of its data has been read by then. What
 // of that is little is kept meanwhile, else it is read again.
 const (
-	jobBytes  = 512 << 10 // that are read at a time, or a chunk
+	jobBytes  = 128 << 10 // that are read at a time, or a chunk
 	mostKept  = 4 << 20   // of a stripe's data
-	jobsAhead = 6
+	jobsAhead = 8
 	readers   = 4
 )
 
@@ -47,8 +47,11 @@ func (w *Writer) Stream(to io.Writer) error {
 	}
 	next, stop := iter.Pull(w.Chunks)
 	defer stop()
-	s := &streaming{Writer: w, layout: w.Layout(), to: bufio.NewWriterSize(to, 128<<10), all: sha256.New()}
+	s := &streaming{Writer: w, layout: w.Layout(), to: bufio.NewWriterSize(to, 128<<10), all: sha256.New(), bases: make(chan []byte, readers)}
 	defer s.buffers.Free()
+	for range readers {
+		s.bases <- s.buffers.New(s.bufferSize())
+	}
 	s.plan = plan{streaming: s, chunks: next, keeps: s.keeps()}
 	s.line = ahead.New(readers, s.work)
 	defer s.line.Close()
@@ -64,7 +67,8 @@ type streaming struct {
 	plan    plan
 	line    *ahead.Line[job]
 	buffers memory.Buffers
-	spare   [][]byte // buffers that were used
+	spare   [][]byte    // buffers that were used
+	bases   chan []byte // for what is there before, one for each reader
 	written format.Bytes
 }
 
