@@ -47,7 +47,8 @@ type Inode interface {
 	// ErrNotFile, ErrEncrypted, a [*DamageError] or one of reading; then n bytes before it are good.
 	ReadAt(p []byte, offset int64) (n int, err error)
 	// Data are the parts of the content that are not holes, in their order and up to the size. Content that is kept in the
-	// inode itself is one part. What is allocated and not written yet is a hole.
+	// inode itself is a part of its own. What is allocated and not written yet is a hole. With an error, Offset and Len of
+	// the extent are the part of the content that it costs.
 	Data() iter.Seq2[Extent, error]
 	// Extents are all blocks that the inode owns: its data, also behind the size or not written yet, and its metadata. What
 	// lies in the inode's own slot is not among them.
@@ -175,6 +176,6 @@ type Recovery uint8
 const (
 	Clean    Recovery = iota // nothing was to be done
 	Replayed                 // the journal was replayed, in memory
-	Partly                   // so it was, up to a damaged place, which a note names
+	Partly                   // so it was, but for what a note says
 	Needed                   // it was not replayed: what is read is as far as it was written back
 )

@@ -25,12 +25,13 @@ func Names(f FileSystem, wanted map[Ino]uint32, likely iter.Seq[Ino]) iter.Seq2[
 				return
 			}
 		}
+		s.queued.Add(uint64(f.Root()), 1)
 		s.next = append(s.next, f.Root())
 		for n := 0; n < len(s.next); n++ {
 			if !s.read(s.next[n]) {
 				return
 			}
-			if n == cap(s.next)/2 { // what was read is not kept
+			if n > 1024 && n > len(s.next)/2 { // what was read is not kept
 				s.next, n = append([]Ino(nil), s.next[n+1:]...), -1
 			}
 		}
@@ -51,28 +52,27 @@ func (s *search) read(dir Ino) bool {
 	if len(s.wanted) == 0 {
 		return false
 	}
-	again := s.done.Has(uint64(dir)) // a likely one: only what lies below it is new
-	if !again {
-		s.done.Add(uint64(dir), 1)
+	if s.done.Has(uint64(dir)) { // as a likely one; what lies below it is queued
+		return true
 	}
+	s.done.Add(uint64(dir), 1)
 	d, err := s.f.Inode(dir)
 	if err != nil {
-		return again || s.yield(Link{Ino: dir}, err)
+		return s.yield(Link{Ino: dir}, err)
 	}
 	for e, err := range d.Entries() {
-		switch {
-		case err != nil && !again:
-			if !s.yield(Link{}, err) {
+		if err != nil {
+			if !s.yield(Link{Parent: dir}, err) {
 				return false
 			}
-		case err == nil:
-			if s.isDirectory(e) && !s.queued.Has(uint64(e.Ino)) {
-				s.queued.Add(uint64(e.Ino), 1)
-				s.next = append(s.next, e.Ino)
-			}
-			if !again && !s.found(Link{e.Ino, dir, e.Name}) {
-				return false
-			}
+			continue
+		}
+		if !s.queued.Has(uint64(e.Ino)) && s.isDirectory(e) {
+			s.queued.Add(uint64(e.Ino), 1)
+			s.next = append(s.next, e.Ino)
+		}
+		if !s.found(Link{e.Ino, dir, e.Name}) {
+			return false
 		}
 	}
 	return true
