@@ -161,7 +161,6 @@ func (d *directory) entry(b record, block int) (e entry, why string) {
 	e = entry{ino: fs.Ino(b.u32(0)), kind: b[7], size: recordSize(b.u16(4), block)}
 	length := int(b[6])
 	if d.f.incompat&incompatFileType == 0 {
-		length |= int(e.kind) << 8
 		e.kind = 0
 	}
 	if e.size < 8 || e.size%4 != 0 || e.size > len(b) || length > e.size-8 {

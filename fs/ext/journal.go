@@ -32,15 +32,15 @@ const (
 
 // The journal's features.
 const (
-	journalCompatCsum  = 0x1
-	journalRevoke      = 0x1
-	journal64Bit       = 0x2
-	journalAsync       = 0x4
-	journalCsum2       = 0x8
-	journalCsum3       = 0x10
-	journalFastCommit  = 0x20
-	journalSupported   = journalRevoke | journal64Bit | journalAsync | journalCsum2 | journalCsum3 | journalFastCommit
-	fastCommitBlocks   = 256 // where the superblock does not say
+	journalCompatCsum = 0x1
+	journalRevoke     = 0x1
+	journal64Bit      = 0x2
+	journalAsync      = 0x4
+	journalCsum2      = 0x8
+	journalCsum3      = 0x10
+	journalFastCommit = 0x20
+	journalSupported  = journalRevoke | journal64Bit | journalAsync | journalCsum2 | journalCsum3 | journalFastCommit
+	fastCommitBlocks  = 256 // where the superblock does not say
 )
 
 var journalNames = map[int]string{0: "revoke", 1: "64bit", 2: "async_commit", 3: "checksum_v2", 4: "checksum_v3", 5: "fast_commit"}

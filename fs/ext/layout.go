@@ -266,18 +266,31 @@ func (l *layout) mapped(block, end uint64) (fs.Use, uint64) {
 	case l.bitmap == nil:
 		return fs.Allocated, end
 	}
-	at := func(b uint64) uint64 { return (b - l.groupStart(n)) / l.cluster }
-	used := bit(l.bitmap, at(block))
-	for b := block; b < end; b = l.groupStart(n) + (at(b)+1)*l.cluster {
-		if bit(l.bitmap, at(b)) != used {
+	index := func(b uint64) uint64 { return (b - l.groupStart(n)) / l.cluster }
+	kind := func(b uint64) fs.Use {
+		switch start := l.groupStart(n) + index(b)*l.cluster; {
+		case !bit(l.bitmap, index(b)):
+			return fs.Free
+		case l.cluster > 1 && l.hasMetadata(start):
+			return fs.Other
+		}
+		return fs.Allocated
+	}
+	use := kind(block)
+	for b := block; b < end; b = l.groupStart(n) + (index(b)+1)*l.cluster {
+		if kind(b) != use {
 			end = b
 			break
 		}
 	}
-	if used {
-		return fs.Allocated, end
-	}
-	return fs.Free, end
+	return use, end
+}
+
+// hasMetadata reports whether there is metadata of the file system in a cluster: then the rest of it is not for inodes.
+func (l *layout) hasMetadata(start uint64) bool {
+	found, next := l.statics.at(start)
+	use, end := l.head(start)
+	return found != nil || next < start+l.cluster || use != fs.Allocated || end < start+l.cluster && end < l.blocks
 }
 
 // find reads the bitmap of a group.
