@@ -17,7 +17,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 
 # The packages that have kernel tests.
 OF_TARGETS = ./internal/cache ./internal/integrity ./internal/md ./internal/thin ./internal/volume ./internal/writecache
-KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak $(OF_TARGETS)
+KERNEL_TESTS = ./cmd ./check ./repair ./fs/ext ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak $(OF_TARGETS)
 
 .PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -205,7 +204,16 @@ func metadata(t *testing.T, f *ext.FS, content []byte) (places []extfs.Range) {
 }
 
 // TestDamage damages metadata at random places.
-func TestDamage(t *testing.T) {
+func TestDamage(t *testing.T) { damageRandomly(t, 100) }
+
+// TestLongDamage does that more often.
+func TestLongDamage(t *testing.T) {
+	devicetest.Long(t)
+	damageRandomly(t, 5000)
+}
+
+func damageRandomly(t *testing.T, rounds int) {
+	t.Helper()
 	for name := range images {
 		t.Run(name, func(t *testing.T) {
 			good := image(t, name)
@@ -217,7 +225,7 @@ func TestDamage(t *testing.T) {
 			checked := slices.Contains(f.Info().Features, "metadata_csum")
 			places := metadata(t, f, good)
 			r := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
-			for range rounds(t, 100) {
+			for range rounds {
 				p := places[r.IntN(len(places))]
 				at := p.Start + r.Int64N(p.Len())
 				old := good[at]
@@ -235,15 +243,6 @@ func TestDamage(t *testing.T) {
 			}
 		})
 	}
-}
-
-// rounds is how often a test does something: more often in a long test.
-func rounds(t testing.TB, n int) int {
-	t.Helper()
-	if os.Getenv("DMCOW_LONG") != "" {
-		return 20 * n
-	}
-	return n
 }
 
 // TestUnreadable has a block that cannot be read: it costs no more than it has.
