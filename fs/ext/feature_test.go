@@ -57,8 +57,11 @@ var kinds = []struct {
 
 // TestTrees makes a file system of each kind from a tree, and compares what is read with the tree.
 func TestTrees(t *testing.T) {
-	for _, k := range kinds {
+	for n, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
+			if testing.Short() && n%3 > 0 {
+				t.Skip("long")
+			}
 			m := makeFS(t, k.size, k.options...)
 			compareTree(t, mounted(t, m.image), m.dir)
 			tidy(t, m.image)
