@@ -19,17 +19,17 @@ var kinds = []struct {
 	size    string
 	options []string
 }{
-	{"default", "300m", nil},
+	{"default", "64m", nil},
 	{"v4", "40m", []string{"-m", "crc=0"}},
 	{"v4-512", "40m", []string{"-m", "crc=0", "-b", "size=512"}},
 	{"v4-1k", "40m", []string{"-m", "crc=0", "-b", "size=1024"}},
 	{"v4-ftype", "40m", []string{"-m", "crc=0", "-n", "ftype=1"}},
 	{"v4-large-inodes", "40m", []string{"-m", "crc=0", "-i", "size=1024,attr=1,projid32bit=0", "-l", "version=1"}},
-	{"v4-64k", "300m", []string{"-m", "crc=0", "-b", "size=65536"}},
+	{"v4-64k", "150m", []string{"-m", "crc=0", "-b", "size=65536"}},
 	{"1k", "40m", []string{"-b", "size=1024"}},
 	{"2k", "40m", []string{"-b", "size=2048", "-i", "size=1024"}},
 	{"64k", "400m", []string{"-b", "size=65536"}},
-	{"16k-inodes-256-each-way", "300m", []string{"-b", "size=16384", "-i", "size=2048"}},
+	{"16k-inodes-2048", "100m", []string{"-b", "size=16384", "-i", "size=2048"}},
 	{"large-directory-blocks", "60m", []string{"-n", "size=65536"}},
 	{"v4-large-directory-blocks", "60m", []string{"-m", "crc=0", "-b", "size=512", "-n", "size=16384"}},
 	{"rmapbt", "60m", []string{"-m", "rmapbt=1"}},
@@ -41,8 +41,8 @@ var kinds = []struct {
 	{"no-bigtime", "60m", []string{"-m", "bigtime=0,inobtcount=0"}},
 	{"sectors-of-4k", "60m", []string{"-s", "size=4096"}},
 	{"sectors-of-4k-64k", "800m", []string{"-s", "size=4096", "-b", "size=65536", "-m", "rmapbt=1"}},
-	{"many-groups", "300m", []string{"-d", "agcount=17"}},
-	{"stripes", "300m", []string{"-d", "su=64k,sw=4", "-l", "su=64k"}},
+	{"many-groups", "100m", []string{"-d", "agcount=17"}},
+	{"stripes", "64m", []string{"-d", "su=64k,sw=4", "-l", "su=64k"}},
 	{"case", "60m", []string{"-n", "version=ci"}},
 }
 
