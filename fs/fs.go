@@ -87,7 +87,7 @@ type Attr struct {
 	Project    uint32
 	Links      uint32
 	Size       int64
-	Blocks     uint64 // of 512 bytes, as stat(2) tells
+	Blocks     uint64 // of 512 bytes, as the inode counts them
 	Accessed   Time
 	Modified   Time
 	Changed    Time

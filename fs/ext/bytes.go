@@ -3,6 +3,7 @@ package ext
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 )
 
 // record is a structure on the volume; its integers are little-endian, but the journal's.
@@ -49,11 +50,21 @@ func checksum16(begun uint16, p []byte) uint16 {
 
 // checksumBE continues the CRC-32 of transactions of old journals: the highest bit comes first.
 func checksumBE(begun uint32, p []byte) uint32 {
+	table := tableBE()
 	for _, b := range p {
-		begun ^= uint32(b) << 24
-		for range 8 {
-			begun = begun<<1 ^ 0x04c11db7&-(begun>>31)
-		}
+		begun = begun<<8 ^ table[byte(begun>>24)^b]
 	}
 	return begun
 }
+
+var tableBE = sync.OnceValue(func() *[256]uint32 {
+	var table [256]uint32
+	for n := range table {
+		r := uint32(n) << 24
+		for range 8 {
+			r = r<<1 ^ 0x04c11db7&-(r>>31)
+		}
+		table[n] = r
+	}
+	return &table
+})

@@ -40,7 +40,8 @@ const (
 	journalCsum3      = 0x10
 	journalFastCommit = 0x20
 	journalSupported  = journalRevoke | journal64Bit | journalAsync | journalCsum2 | journalCsum3 | journalFastCommit
-	fastCommitBlocks  = 256 // where the superblock does not say
+	fastCommitBlocks  = 256  // where the superblock does not say
+	leastBlocks       = 1024 // that the kernel leaves for transactions
 )
 
 var journalNames = map[int]string{0: "revoke", 1: "64bit", 2: "async_commit", 3: "checksum_v2", 4: "checksum_v3", 5: "fast_commit"}
@@ -141,7 +142,9 @@ func (j *journal) parse(b block, at int64, blocks uint64) error {
 		if fast == 0 {
 			fast = fastCommitBlocks
 		}
-		j.last -= min(fast, j.last)
+		if j.end >= fast+leastBlocks { // else they have no place
+			j.last -= fast
+		}
 	}
 	j.sequence, j.start = b.u32(0x18), uint64(b.u32(0x1c))
 	if j.first == 0 || j.first >= j.last || j.end > blocks || j.start != 0 && (j.start < j.first || j.start >= j.last) {

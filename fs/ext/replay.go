@@ -176,10 +176,10 @@ const (
 // findFast looks for fast commits behind the last transaction. They describe what was done in other words than blocks, and
 // are not replayed.
 func (j *journal) findFast(next uint32) {
-	if j.incompat&journalFastCommit == 0 || j.last >= j.end {
+	if j.incompat&journalFastCommit == 0 || j.last+1 >= j.end {
 		return
 	}
-	b, at, err := j.read(j.last)
+	b, at, err := j.read(j.last + 1) // the block between is not used
 	if err != nil {
 		j.lose("%v", err)
 		return
