@@ -3,6 +3,7 @@ package xfs_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,8 +93,8 @@ func whole(f *xfs.FS) fs.Ranges { return fs.Ranges{{Start: 0, End: f.Info().Size
 var usesOf = map[string][]fs.Use{
 	"sb": {fs.Superblock, fs.Groups, fs.SpaceMap}, "agf": {fs.Groups}, "agi": {fs.Groups, fs.SpaceMap}, "agfl": {fs.SpaceMap}, "btbno": {fs.SpaceMap}, "btcnt": {fs.SpaceMap},
 	"btrmap": {fs.SpaceMap}, "btrefcnt": {fs.SpaceMap}, "freelist": {fs.SpaceMap}, "btino": {fs.InodeMap}, "btfino": {fs.InodeMap},
-	"inode": {fs.InodeTable}, "free1": {fs.Free}, "free2": {fs.Free}, "log": {fs.Journal}, "data": {fs.Data, fs.Unwritten}, "dir": {fs.Directory, fs.Tree},
-	"symlink": {fs.Symlink}, "attr": {fs.Attributes}, "btbmapd": {fs.Tree}, "btbmapa": {fs.Tree}, "quota": {fs.Other}, "rtbitmap": {fs.Other}, "rtsum": {fs.Other},
+	"inode": {fs.InodeTable}, "free1": {fs.Free}, "free2": {fs.Free}, "log": {fs.Journal}, "data": {fs.Data, fs.Unwritten, fs.Tree}, "rldata": {fs.Data, fs.Unwritten}, "dir": {fs.Directory, fs.Tree},
+	"symlink": {fs.Symlink}, "attr": {fs.Attributes, fs.Tree}, "btbmapd": {fs.Tree}, "btbmapa": {fs.Tree}, "quota": {fs.Other}, "rtbitmap": {fs.Other}, "rtsum": {fs.Other},
 }
 
 var blockLine = regexp.MustCompile(`^block (\d+) \((\d+)/(\d+)\) type (\w+)(?: inode (\d+))?`)
@@ -120,9 +121,12 @@ func compareOwners(t *testing.T, f *xfs.FS, image string) {
 		group, _ := strconv.ParseInt(m[2], 10, 64)
 		block, _ := strconv.ParseInt(m[3], 10, 64)
 		ino, _ := strconv.ParseUint(m[5], 10, 64)
-		for _, p := range []fs.Piece{quick[group*perGroup+block], slow[group*perGroup+block]} {
-			if !strings.Contains(fmt.Sprint(usesOf[m[4]], " "), p.Use.String()) || m[4] != "inode" && p.Ino != fs.Ino(ino) {
-				t.Errorf("%s: %+v (%s)", strings.TrimSpace(line), p, p.Use)
+		for _, p := range [][]fs.Piece{quick[group*perGroup+block], slow[group*perGroup+block]} {
+			// What several inodes have is one's for xfs_db.
+			if !slices.ContainsFunc(p, func(p fs.Piece) bool {
+				return slices.Contains(usesOf[m[4]], p.Use) && (m[4] == "inode" || p.Ino == fs.Ino(ino))
+			}) {
+				t.Errorf("%s: %+v", strings.TrimSpace(line), p)
 			}
 		}
 	}
@@ -132,25 +136,24 @@ func compareOwners(t *testing.T, f *xfs.FS, image string) {
 }
 
 // ownersOf are the pieces of each block.
-func ownersOf(t *testing.T, f *xfs.FS, all func(func(fs.Piece, error) bool)) []fs.Piece {
+func ownersOf(t *testing.T, f *xfs.FS, all func(func(fs.Piece, error) bool)) [][]fs.Piece {
 	t.Helper()
 	info := f.Info()
-	owner := make([]fs.Piece, info.Size/info.BlockSize)
+	owner := make([][]fs.Piece, info.Size/info.BlockSize)
 	sum := int64(0)
 	for p, err := range all {
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if p.Again {
-			continue
+		if !p.Again {
+			sum += p.Len()
 		}
-		sum += p.Len()
 		if p.Use == fs.Unowned {
 			t.Errorf("nobody owns %+v", p)
 		}
 		for b := p.Start / info.BlockSize; b < (p.End+info.BlockSize-1)/info.BlockSize; b++ {
-			owner[b] = p
+			owner[b] = append(owner[b], p)
 		}
 	}
 	if sum != info.Size {
