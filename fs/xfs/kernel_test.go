@@ -288,7 +288,7 @@ func (v *kernelFS) compare(f *xfs.FS) {
 		}
 		return err
 	}))
-	if len(want) < 2000 {
+	if len(want) < 500 {
 		v.Errorf("%d files", len(want))
 	}
 	for step, err := range dmfs.Walk(f, f.Root()) {
