@@ -77,3 +77,25 @@ func TestFreeInode(t *testing.T) {
 		t.Error("no inode is free")
 	}
 }
+
+// TestOwner: a block that another inode had is not one of the inode's, even in its place.
+func TestOwner(t *testing.T) {
+	v := image(t, "v5")
+	f := opened(t, v)
+	dir, err := fs.Resolve(f, "/many", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e, err := range dir.Extents() {
+		if err == nil && e.Use == fs.Directory && e.Offset == 0 {
+			v[e.Start+47]++
+			sealed(v[e.Start : e.Start+1024])
+		}
+	}
+	want, _ := contents(f)
+	f = opened(t, v)
+	compareDamaged(t, "owner", f, want)
+	if got, errs := contents(f); len(errs) == 0 || len(got) == len(want) {
+		t.Errorf("%d paths, %v", len(got), errs)
+	}
+}
