@@ -17,7 +17,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 
 # The packages that have kernel tests.
 OF_TARGETS = ./internal/cache ./internal/integrity ./internal/md ./internal/thin ./internal/volume ./internal/writecache
-KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak $(OF_TARGETS)
+KERNEL_TESTS = ./cmd ./check ./repair ./fs/ext ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak $(OF_TARGETS)
 
 .PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-lvm kernel-rest kernel-others kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 
@@ -204,7 +204,8 @@ foreign-test:
 	else echo 's390x: SKIPPED, there is no qemu-s390x (Debian: qemu-user)'; fi
 
 # Make the stores of testdata/kernel again, with the kernel's answers, the volume groups
-# of testdata/lvm, with LVM's, and the kernel's verdicts on those of testdata/damaged.
+# of testdata/lvm, with LVM's, the kernel's verdicts on those of testdata/damaged, and small file systems, with what
+# debugfs reads of them.
 testdata:
 	@mkdir -p testdata/kernel
 	internal/kernellab/install
@@ -214,6 +215,7 @@ testdata:
 	@mkdir -p testdata/lvm
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernel(LVMNames|LayoutCorpus)' ./cmd
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
+	DMCOW_UPDATE=1 $(GO) test -count=1 -run '^TestImages' ./fs/ext
 
 # Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.
 packages: build/bin/nfpm build/bin/cyclonedx-gomod
