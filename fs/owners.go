@@ -19,6 +19,11 @@ func Owners(f FileSystem, set Set) iter.Seq2[Piece, error] {
 	if own, ok := f.(OwnerFinder); ok {
 		return own.Owners(set)
 	}
+	return WalkOwners(f, set)
+}
+
+// WalkOwners is Owners for a file system that has no way of its own, or cannot use it now: it goes through all inodes.
+func WalkOwners(f FileSystem, set Set) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
 		o := owners{f: f, yield: yield}
 		_ = o.layout(set) && o.inodes() && o.rest()
