@@ -293,8 +293,21 @@ func TestPaths(t *testing.T) {
 	if path, err := fs.NewPaths(f).Path(3); !errors.As(err, &damage) {
 		t.Errorf("%q, %v", path, err)
 	}
+	if damage.At != 3*512 {
+		t.Errorf("%+v", damage)
+	}
 	if _, err := fs.NewPaths(f).Path(50); !errors.Is(err, fs.ErrFree) {
 		t.Error(err)
+	}
+	// What was found counts, whatever is damaged besides; what was not may have been there.
+	f = newToy(lines)
+	f.inodes[3].err = errToy
+	if path, err := fs.NewPaths(f).Path(12); path != "/a/b/x" || err != nil {
+		t.Errorf("%q, %v", path, err)
+	}
+	f.inodes[3].entries = nil
+	if path, err := fs.NewPaths(f).Path(12); !errors.Is(err, errToy) {
+		t.Errorf("%q, %v", path, err)
 	}
 }
 

@@ -64,6 +64,7 @@ func (o *owners) inodes() bool {
 	if len(o.open) == 0 {
 		return true
 	}
+	size := o.f.Info().Size
 	for i, err := range o.f.Inodes(0) {
 		if err != nil {
 			if !o.yield(Piece{}, err) {
@@ -86,7 +87,7 @@ func (o *owners) inodes() bool {
 				return false
 			}
 		}
-		if o.all > o.f.Info().Size {
+		if o.all > size {
 			return o.yield(Piece{}, errTooMuch)
 		}
 	}

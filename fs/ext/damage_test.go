@@ -1,6 +1,7 @@
 package ext_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -316,5 +317,57 @@ func TestTruncated(t *testing.T) {
 		if len(f.Info().Notes) == 0 {
 			t.Errorf("that the volume has %d bytes of %d is not told", n, len(good))
 		}
+	}
+}
+
+// TestDamagedDescriptors: where all first descriptors are damaged, their copies lead to the inodes.
+func TestDamagedDescriptors(t *testing.T) {
+	for _, k := range kinds {
+		switch k.name {
+		case "ext4-1k", "meta-bg", "sparse-super2", "no-flex", "no-csum", "no-64bit":
+		default:
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			m := makeFS(t, k.size, k.options...)
+			content := readFile(t, m.image)
+			size := 32
+			if slices.Contains(opened(t, content).Info().Features, "64bit") {
+				size = 64
+			}
+			damaged := 0
+			for p := range opened(t, content).Layout(extfs.Ranges{{Start: 0, End: 1 << 20}}) {
+				if p.Use != extfs.Groups {
+					continue
+				}
+				for at := p.Start; at < p.End; at += int64(size) {
+					if binary.LittleEndian.Uint32(content[at:]) != 0 {
+						content[at+8] ^= 0x40 // where the inode table is
+						damaged++
+					}
+				}
+			}
+			path := writeFile(t, content)
+			f := mounted(t, path)
+			compareTree(t, f, m.dir)
+			errs := 0
+			for _, err := range f.Inodes(0) {
+				damage := (*extfs.DamageError)(nil)
+				if err != nil && !errors.As(err, &damage) {
+					t.Error(err)
+				}
+				if err != nil {
+					errs++
+				}
+			}
+			if damaged < 2 || errs != damaged {
+				t.Errorf("%d descriptors were damaged, and %d errors told", damaged, errs)
+			}
+			for p, err := range f.Layout(whole(f)) {
+				if err == nil && p.Use == extfs.Free {
+					t.Errorf("%+v cannot be known", p)
+				}
+			}
+		})
 	}
 }

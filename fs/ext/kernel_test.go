@@ -250,9 +250,8 @@ func (v *kernelFS) compareInode(f *ext.FS, step extfs.Step) {
 	a := i.Attr()
 	want := extfs.Attr{
 		Ino: extfs.Ino(s.Ino), Type: step.Type, Mode: uint16(s.Mode), UID: s.Uid, GID: s.Gid, Links: uint32(s.Nlink), Size: s.Size, Blocks: uint64(s.Blocks),
-		Accessed: extfs.Time{Sec: s.Atim.Sec, Nsec: uint32(s.Atim.Nsec)}, Modified: extfs.Time{Sec: s.Mtim.Sec, Nsec: uint32(s.Mtim.Nsec)},
-		Changed: extfs.Time{Sec: s.Ctim.Sec, Nsec: uint32(s.Ctim.Nsec)},
-		Major:   unix.Major(s.Rdev), Minor: unix.Minor(s.Rdev),
+		Accessed: stamp(s.Atim), Modified: stamp(s.Mtim), Changed: stamp(s.Ctim),
+		Major: unix.Major(s.Rdev), Minor: unix.Minor(s.Rdev),
 		Project: a.Project, Created: a.Created, Flags: a.Flags, Generation: a.Generation, Version: a.Version,
 	}
 	if a.Flags&extfs.FlagInline != 0 && a.Type == extfs.TypeFile {
@@ -276,6 +275,11 @@ func (v *kernelFS) compareInode(f *ext.FS, step extfs.Step) {
 		}
 	}
 	v.compareXattrs(path, i)
+}
+
+func stamp(t unix.Timespec) extfs.Time {
+	sec, nsec := t.Unix()
+	return extfs.Time{Sec: sec, Nsec: uint32(nsec)}
 }
 
 // compareHoles compares the parts of a file that are not holes.

@@ -15,6 +15,9 @@ const (
 	superSize = 1024
 )
 
+// stateErrors is the bit of the state that says that there were errors.
+const stateErrors = 0x2
+
 // super is the superblock, with what follows from it. All of it was checked against the rest and the volume.
 type super struct {
 	compat, incompat, ro uint32
@@ -97,6 +100,9 @@ func (s *super) parseNames(r record) {
 		s.seed = r.u32(0x270)
 	}
 	s.group = uint64(r.u16(0x5a))
+	if state := r.u16(0x3a); state&stateErrors != 0 {
+		s.notes = append(s.notes, "The kernel, or a check, has found errors in the file system.")
+	}
 	s.lastOrphan = fs.Ino(r.u32(0xe8))
 	if s.compat&compatJournal != 0 {
 		s.journal = fs.Ino(r.u32(0xe0))
