@@ -40,6 +40,7 @@ func commands() []command {
 		{"check", toLook, new(checkCmd), "Find all damage of a store."},
 		{"dump", toLook, new(dumpCmd), "Print the header and the exceptions."},
 		{"diff", toLook, new(diffCmd), "Show where a snapshot and its origin differ."},
+		{"files", toLook, new(filesCmd), "Show which files differ between a snapshot and its origin."},
 		{"export", toGet, new(exportCmd), "Write a snapshot to a raw image."},
 		{"mount", toGet, new(mountCmd), "Show a snapshot as a file, through FUSE."},
 		{"merge", toPut, new(mergeCmd), "Merge a snapshot back into its origin."},

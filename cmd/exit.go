@@ -62,4 +62,7 @@ var exits = map[string]outcomes{
 	"export":     {0, 8, 4, 8, 8, 8}, // invalid without its flag
 	"diff":       {0, 8, 4, 8, 8, 8},
 	"mount":      {0, 8, 4, 8, 8, 8},
+	"files":      {0, 8, 4, 8, 8, 8},
+	"ls":         {0, 8, 4, 8, 8, 8},
+	"get":        {0, 8, 4, 8, 8, 8},
 }

@@ -56,3 +56,12 @@ func listFields(l Listed) (names, values []string) {
 	}
 	return names, values
 }
+
+// columnsOf are the names of the columns of a row.
+func columnsOf(row any) (names []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(row)) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}

@@ -1,0 +1,237 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"dmcow/fs"
+	"dmcow/fs/open"
+	"dmcow/internal/signature"
+	"dmcow/lvm"
+)
+
+// TreeRequest says of which file system the files are to be seen.
+type TreeRequest struct {
+	ViewRequest
+	Partition  int  // of the volume, 0 for none: then the file system is all of it
+	OriginSide bool // the origin's, as it is now
+}
+
+// Tree is a file system on a snapshot, on its origin, or on another [Source].
+type Tree struct {
+	FS   fs.FileSystem
+	Name string // what it lies on, as it was named
+
+	source  Source // of which the error of reading is
+	start   int64  // of the partition
+	session *Session
+	told    int
+}
+
+// Tree opens what has files ([Session.See]), and the file system on it. The error is a [*Refusal].
+func (s *Session) Tree(r TreeRequest) (*Tree, error) {
+	var from Source
+	var err error
+	if r.OriginSide {
+		from, err = sourceOrNot(s.Read(r.ViewRequest))
+	} else {
+		from, err = s.See(r.ViewRequest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var t *Tree
+	if n, ok := from.(*Snapshot); ok && r.OriginSide {
+		t, err = s.treeOn(n, n.Origin.Text, originVolume{n.View.Origin(), n.Origin.Device.Size()}, r.Partition)
+	} else {
+		t, err = s.treeOn(from, from.About(), from, r.Partition)
+	}
+	if err != nil {
+		from.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// originVolume is an origin whose errors of reading say that they are its own.
+type originVolume struct {
+	io.ReaderAt
+	size int64
+}
+
+func (v originVolume) Size() int64 { return v.size }
+
+// treeOn opens the file system on a volume that belongs to a source.
+func (s *Session) treeOn(from Source, name string, v fs.Volume, partition int) (*Tree, error) {
+	t := &Tree{Name: name, source: from, session: s}
+	if partition > 0 {
+		p, err := findPartition(name, v, partition)
+		if err != nil {
+			return nil, err
+		}
+		t.start = p.Start
+		v = section{v, p.Start, p.Length}
+	}
+	f, err := open.FileSystem(patient{v, s.options.Interrupted})
+	if errors.Is(err, fs.ErrNone) {
+		return nil, noFileSystem(name, v)
+	}
+	if err != nil {
+		return nil, t.Failed(fmt.Errorf("its file system: %w", err))
+	}
+	t.FS = f
+	for _, note := range f.Info().Notes {
+		s.note(name, Fine, "%s: %s", f.Info().Type, strings.TrimSuffix(lowered(note), "."))
+	}
+	return t, nil
+}
+
+// lowered is a sentence as it goes on behind a colon.
+func lowered(text string) string {
+	if len(text) > 1 && 'A' <= text[0] && text[0] <= 'Z' && (text[1] < 'A' || text[1] > 'Z') {
+		return strings.ToLower(text[:1]) + text[1:]
+	}
+	return text
+}
+
+// section is a part of a volume.
+type section struct {
+	of            fs.Volume
+	start, length int64
+}
+
+func (v section) Size() int64 { return v.length }
+
+func (v section) ReadAt(p []byte, offset int64) (int, error) {
+	if offset < 0 || offset >= v.length {
+		return 0, io.EOF
+	}
+	short := int64(len(p)) > v.length-offset
+	if short {
+		p = p[:v.length-offset]
+	}
+	n, err := v.of.ReadAt(p, v.start+offset)
+	if n == len(p) {
+		err = nil
+		if short {
+			err = io.EOF
+		}
+	}
+	return n, err
+}
+
+// patient is a volume that is read until somebody interrupts.
+type patient struct {
+	fs.Volume
+	interrupted func() error
+}
+
+func (v patient) ReadAt(p []byte, offset int64) (int, error) {
+	if err := v.interrupted(); err != nil {
+		return 0, err
+	}
+	return v.Volume.ReadAt(p, offset)
+}
+
+// findPartition is the partition of a number.
+func findPartition(name string, v fs.Volume, number int) (lvm.Stretch, error) {
+	all := lvm.Partitions(v)
+	for _, p := range all {
+		if p.Partition == number {
+			return p, nil
+		}
+	}
+	if len(all) == 0 {
+		return lvm.Stretch{}, refusef(name, Unable, "has no partition table: the file system may be all of it")
+	}
+	return lvm.Stretch{}, refusef(name, Unable, "has no partition %d, but %s", number, numbers(all))
+}
+
+func numbers(all []lvm.Stretch) string {
+	var words []string
+	for _, p := range all {
+		words = append(words, strconv.Itoa(p.Partition))
+	}
+	return strings.Join(words, ", ")
+}
+
+// noFileSystem says what a volume holds in place of a file system that can be read, and what helps.
+func noFileSystem(name string, v fs.Volume) error {
+	if all := lvm.Partitions(v); len(all) > 0 {
+		return refusef(name, Unable, "has a partition table, with the partitions %s", numbers(all)).with(ChoosePartition)
+	}
+	what, err := signature.Cover(v)
+	if err == nil && what != "" {
+		return refuse(name, Unable, errors.New(signature.AboutContainer(what)), MountOpen)
+	}
+	if what == "" && err == nil {
+		what, err = signature.Known(v)
+	}
+	switch {
+	case err != nil:
+		return refuse(name, Unreadable, err)
+	case what == "":
+		return refusef(name, Unable, "no known file system lies on it; ext2, ext3, ext4 and XFS are read")
+	case what == "LVM2_member":
+		return refusef(name, Unable, "is a physical volume of LVM").with(MountGroup)
+	case what == "swap":
+		return refusef(name, Unable, "is swap space, which has no files")
+	}
+	return refusef(name, Unable, "holds %s, which is not read; ext2, ext3, ext4 and XFS are", what).with(MountKernel)
+}
+
+// Failed makes a refusal of an error of the file system.
+func (t *Tree) Failed(err error) error {
+	var damage *fs.DamageError
+	var unsupported *fs.UnsupportedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrInterrupted):
+		return refuse(t.Name, Interrupted, ErrInterrupted)
+	case errors.As(err, &damage):
+		return refuse(t.Name, Damaged, err)
+	case errors.As(err, &unsupported):
+		return refuse(t.Name, Unable, err, MountKernel)
+	}
+	var r *Refusal
+	if errors.As(t.source.Failed(err), &r) {
+		return refuse(t.Name, r.Code, err)
+	}
+	return refuse(t.Name, Unable, err)
+}
+
+// mostTroubles is how many troubles of a tree are told each.
+const mostTroubles = 20
+
+// Trouble notes an error of the file system, which costs what it is about. It passes on an interruption.
+func (t *Tree) Trouble(err error) error {
+	var r *Refusal
+	if errors.As(t.Failed(err), &r) && r.Code != Interrupted {
+		t.told++
+		switch text := r.Err.Error(); {
+		case t.told == mostTroubles+1:
+			t.session.note(t.Name, r.Code, "there is more that cannot be read; it is not told")
+		case t.told <= mostTroubles:
+			t.session.note(t.Name, r.Code, "%s", text)
+		default:
+			t.session.note(t.Name, r.Code, "")
+		}
+		return nil
+	}
+	return t.Failed(err)
+}
+
+// CheckQuiet refuses what came into use while it was read.
+func (t *Tree) CheckQuiet() error {
+	if t.source.isLent() {
+		return nil
+	}
+	return t.source.CheckQuiet()
+}
+
+// Close closes what it lies on.
+func (t *Tree) Close() { t.source.Close() }
