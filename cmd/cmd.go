@@ -41,6 +41,8 @@ func commands() []command {
 		{"dump", toLook, new(dumpCmd), "Print the header and the exceptions."},
 		{"diff", toLook, new(diffCmd), "Show where a snapshot and its origin differ."},
 		{"files", toLook, new(filesCmd), "Show which files differ between a snapshot and its origin."},
+		{"ls", toGet, new(lsCmd), "List files of a snapshot."},
+		{"get", toGet, new(getCmd), "Copy files out of a snapshot."},
 		{"export", toGet, new(exportCmd), "Write a snapshot to a raw image."},
 		{"mount", toGet, new(mountCmd), "Show a snapshot as a file, through FUSE."},
 		{"merge", toPut, new(mergeCmd), "Merge a snapshot back into its origin."},

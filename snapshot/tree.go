@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -232,6 +233,17 @@ func (t *Tree) CheckQuiet() error {
 	}
 	return t.source.CheckQuiet()
 }
+
+// Keep refuses to write over a file that is read.
+func (t *Tree) Keep(f *os.File) error {
+	return (&Stream{File: f}).checkApart(t.source.reads()...)
+}
+
+// CheckApart refuses a stream that goes to what is read.
+func (t *Tree) CheckApart(s *Stream) error { return s.checkApart(t.source.reads()...) }
+
+// Source is what it lies on.
+func (t *Tree) Source() Source { return t.source }
 
 // Close closes what it lies on.
 func (t *Tree) Close() { t.source.Close() }
