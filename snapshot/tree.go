@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,17 +69,23 @@ func (v originVolume) Size() int64 { return v.size }
 // treeOn opens the file system on a volume that belongs to a source.
 func (s *Session) treeOn(from Source, name string, v fs.Volume, partition int) (*Tree, error) {
 	t := &Tree{Name: name, source: from, session: s}
+	places := []lvm.Stretch{{Length: v.Size()}}
 	if partition > 0 {
-		p, err := findPartition(name, v, partition)
-		if err != nil {
+		var err error
+		if places, err = findPartition(name, v, partition); err != nil {
 			return nil, err
 		}
-		t.start = p.Start
-		v = section{v, p.Start, p.Length}
 	}
-	f, err := open.FileSystem(patient{v, s.options.Interrupted})
+	var f fs.FileSystem
+	err := fs.ErrNone
+	for _, p := range places {
+		t.start = p.Start
+		if f, err = open.FileSystem(patient{section{v, p.Start, p.Length}, s.options.Interrupted}); !errors.Is(err, fs.ErrNone) {
+			break
+		}
+	}
 	if errors.Is(err, fs.ErrNone) {
-		return nil, noFileSystem(name, v)
+		return nil, t.noFileSystem(section{v, places[0].Start, places[0].Length})
 	}
 	if err != nil {
 		return nil, t.Failed(fmt.Errorf("its file system: %w", err))
@@ -137,32 +144,42 @@ func (v patient) ReadAt(p []byte, offset int64) (int, error) {
 	return v.Volume.ReadAt(p, offset)
 }
 
-// findPartition is the partition of a number.
-func findPartition(name string, v fs.Volume, number int) (lvm.Stretch, error) {
+// findPartition is where the partition of a number lies: an MBR does not say in which blocks it counts.
+func findPartition(name string, v fs.Volume, number int) (places []lvm.Stretch, err error) {
 	all := lvm.Partitions(v)
 	for _, p := range all {
 		if p.Partition == number {
-			return p, nil
+			places = append(places, p)
 		}
 	}
-	if len(all) == 0 {
-		return lvm.Stretch{}, refusef(name, Unable, "has no partition table: the file system may be all of it")
+	switch {
+	case len(all) == 0:
+		err = refusef(name, Unable, "has no partition table: the file system may be all of it")
+	case len(places) == 0:
+		err = refusef(name, Unable, "has no partition %d, but %s", number, numbers(all))
 	}
-	return lvm.Stretch{}, refusef(name, Unable, "has no partition %d, but %s", number, numbers(all))
+	return places, err
 }
 
+// numbers are those of partitions.
 func numbers(all []lvm.Stretch) string {
 	var words []string
 	for _, p := range all {
-		words = append(words, strconv.Itoa(p.Partition))
+		if text := strconv.Itoa(p.Partition); !slices.Contains(words, text) {
+			words = append(words, text)
+		}
 	}
-	return strings.Join(words, ", ")
+	if len(words) == 1 {
+		return "partition " + words[0]
+	}
+	return "the partitions " + strings.Join(words, ", ")
 }
 
 // noFileSystem says what a volume holds in place of a file system that can be read, and what helps.
-func noFileSystem(name string, v fs.Volume) error {
+func (t *Tree) noFileSystem(v fs.Volume) error {
+	name := t.Name
 	if all := lvm.Partitions(v); len(all) > 0 {
-		return refusef(name, Unable, "has a partition table, with the partitions %s", numbers(all)).with(ChoosePartition)
+		return refusef(name, Unable, "has a partition table, with %s", numbers(all)).with(ChoosePartition)
 	}
 	what, err := signature.Cover(v)
 	if err == nil && what != "" {
@@ -173,7 +190,7 @@ func noFileSystem(name string, v fs.Volume) error {
 	}
 	switch {
 	case err != nil:
-		return refuse(name, Unreadable, err)
+		return t.Failed(err)
 	case what == "":
 		return refusef(name, Unable, "no known file system lies on it; ext2, ext3, ext4 and XFS are read")
 	case what == "LVM2_member":
@@ -200,7 +217,11 @@ func (t *Tree) Failed(err error) error {
 	}
 	var r *Refusal
 	if errors.As(t.source.Failed(err), &r) {
-		return refuse(t.Name, r.Code, err)
+		failed := refuse(t.Name, r.Code, err)
+		if r.Code == Damaged {
+			return failed.with(AllowDamaged)
+		}
+		return failed
 	}
 	return refuse(t.Name, Unable, err)
 }
