@@ -27,7 +27,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/dump":                  {own: []string{"dmcow/fs", "dmcow/fs/compare", "dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
 	"dmcow/fs":                    {own: []string{"dmcow/internal/bitmap"}},
 	"dmcow/fs/compare":            {own: []string{"dmcow/fs", "dmcow/internal/bitmap"}},
-	"dmcow/fs/ext":                {own: []string{"dmcow/fs", "dmcow/internal/raw"}},
+	"dmcow/fs/ext":                {own: []string{"dmcow/fs", "dmcow/internal/bitmap", "dmcow/internal/raw"}},
 	"dmcow/fs/open":               {own: []string{"dmcow/fs", "dmcow/fs/ext", "dmcow/fs/xfs"}},
 	"dmcow/fs/xfs":                {own: []string{"dmcow/fs", "dmcow/internal/bitmap", "dmcow/internal/raw"}},
 	"dmcow/internal/extract":      {own: []string{"dmcow/fs"}, others: []string{"golang.org/x/sys/unix"}},
