@@ -26,6 +26,7 @@ func Documented() []Document {
 		{"dump", asJSON, object, reflect.TypeFor[dumped]()},
 		{"dump", asCSV, "one row per exception, or per run of exceptions", reflect.TypeFor[exceptionRow]()},
 		{"usage", asJSON, objects, reflect.TypeFor[Usage]()},
+		{"usage", "--by-file --output json", object, reflect.TypeFor[ownedStore]()},
 		{"check", asJSON, "an object; for several stores, an array, one object per store", reflect.TypeFor[checked]()},
 		{"list", asJSON, objects, reflect.TypeFor[Listed]()},
 		{"list", asCSV, row, reflect.TypeFor[Listed]()},

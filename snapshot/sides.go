@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"slices"
+
 	"dmcow/format"
 	"dmcow/fs"
 	"dmcow/fs/compare"
@@ -21,10 +23,12 @@ type SidesRequest struct {
 type Sides struct {
 	Old, New *Tree
 	Snapshot *Snapshot
-	Changed  fs.Ranges
+	Changed  fs.Ranges // and what is behind the end of the shorter one
+	Stored   fs.Ranges // the chunks of the store
 	Chunk    format.Bytes
 
-	other *Snapshot
+	stored int64 // bytes in all chunks of the store, of which a partition need not have all
+	other  *Snapshot
 }
 
 // Sides opens both. The error is a [*Refusal].
@@ -57,7 +61,7 @@ func (x *Sides) open(r SidesRequest) (err error) {
 	if err != nil {
 		return err
 	}
-	x.Chunk = changes.Grain
+	x.Chunk, x.stored = changes.Grain, int64(changes.Bytes())
 	if r.Content {
 		w := s.watch(n.COW.Text, Bytes, uint64(changes.Bytes()))
 		different, c, err := changes.Compare(n.View, other, w.bytes)
@@ -82,13 +86,14 @@ func (x *Sides) ranges(changes *view.Changes, old, now int64) (all fs.Ranges, er
 		return nil, refusef(x.New.Name, Unable, "the partition begins at byte %d, and on %s at byte %d", x.New.start, words.Printable(x.Old.Name), x.Old.start)
 	}
 	add := func(start, end int64) {
-		if start, end = max(start-x.Old.start, 0), end-x.Old.start; start < end {
+		if start, end = max(start-x.Old.start, 0), min(end-x.Old.start, x.length()); start < end {
 			all = append(all, fs.Range{Start: start, End: end})
 		}
 	}
 	for r := range changes.Ranges() {
 		add(int64(r.Offset), int64(r.Offset+r.Length))
 	}
+	x.Stored = slices.Clip(all)
 	add(min(old, now), max(old, now)) // what only one of them has
 	return all, nil
 }
@@ -100,13 +105,27 @@ func (x *Sides) Compare(all, accessed bool) (*compare.Result, error) {
 		Sides: [2]fs.FileSystem{x.Old.FS, x.New.FS}, Changed: x.Changed, All: all, Accessed: accessed,
 		Trouble: func(s compare.Side, err error) error { return trees[s].Trouble(err) },
 	})
-	for _, n := range []*Snapshot{x.Snapshot, x.other} {
-		if err == nil && n != nil && !n.isLent() {
-			err = n.CheckQuiet()
-		}
+	if err == nil {
+		err = x.checkQuiet()
 	}
 	return r, err
 }
+
+// checkQuiet refuses what came into use while it was read.
+func (x *Sides) checkQuiet() error {
+	for _, n := range []*Snapshot{x.Snapshot, x.other} {
+		if n == nil || n.isLent() {
+			continue
+		}
+		if err := n.CheckQuiet(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// length is how many bytes the volumes, or the partitions, have.
+func (x *Sides) length() int64 { return max(x.Old.size, x.New.size) }
 
 // Close closes all of it.
 func (x *Sides) Close() {

@@ -28,7 +28,8 @@ type Tree struct {
 	Name string // what it lies on, as it was named
 
 	source  Source // of which the error of reading is
-	start   int64  // of the partition
+	start   int64  // of the partition, or of all
+	size    int64
 	session *Session
 	told    int
 }
@@ -79,7 +80,7 @@ func (s *Session) treeOn(from Source, name string, v fs.Volume, partition int) (
 	var f fs.FileSystem
 	err := fs.ErrNone
 	for _, p := range places {
-		t.start = p.Start
+		t.start, t.size = p.Start, p.Length
 		if f, err = open.FileSystem(patient{section{v, p.Start, p.Length}, s.options.Interrupted}); !errors.Is(err, fs.ErrNone) {
 			break
 		}
