@@ -67,7 +67,7 @@ func (c *diffCmd) Run(a *app) error {
 	d.Diff.Diff = dump.Diff{Device: n.COW.Text, State: n.COW.Identity.State.String(), Origin: n.Origin.Text, Changes: n.View.Changes(), Content: c.Content}
 	all, other := []*snapshot.Snapshot{n}, n.View.Origin()
 	if c.Against != "" {
-		t, err := c.openSibling(open, n)
+		t, err := n.Beside(string(c.Against))
 		if err != nil {
 			return err
 		}
@@ -95,23 +95,6 @@ func (c *diffCmd) Run(a *app) error {
 		return err
 	}
 	return d.draw(picture)
-}
-
-func (c *diffCmd) openSibling(open func(snapshot.ViewRequest) (*snapshot.Snapshot, error), n *snapshot.Snapshot) (*snapshot.Snapshot, error) {
-	r := c.view()
-	r.COW = string(c.Against)
-	if r.Origin == "" {
-		r.Origin = n.Origin.Text
-	}
-	t, err := open(r)
-	if err != nil {
-		return nil, err
-	}
-	if !t.COW.Volume.Apart(n.COW.Volume) && t.COW.Device.Overlaps(n.COW.Device) {
-		t.Close()
-		return nil, unable(t.COW.Text, fmt.Errorf("overlaps %s: name another snapshot", words.Printable(n.COW.Text)))
-	}
-	return t, nil
 }
 
 func views(all []*snapshot.Snapshot) (views []*view.View) {

@@ -119,3 +119,13 @@ func (p *path) Decode(ctx *kong.DecodeContext) error {
 	*p = path(word)
 	return nil
 }
+
+// Decode takes the next word of the command line as it is.
+func (p *pathname) Decode(ctx *kong.DecodeContext) error {
+	word, ok := ctx.Scan.Pop().Value.(string)
+	if !ok || word == "" {
+		return errors.New("missing a path")
+	}
+	*p = pathname(word)
+	return nil
+}

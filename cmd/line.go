@@ -21,9 +21,9 @@ const (
 // rules are what words of the command line mean before it is parsed.
 var rules = argline.Rules{
 	Valued:   []string{"--log"},
-	Readers:  []string{"check", "usage", "diff", "mount"},
+	Readers:  []string{"check", "usage", "diff", "files", "ls", "get", "mount"},
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
-	Ends:  []string{"export", "send"},
+	Ends:  []string{"export", "get", "send"},
 	Piece: "--piece",
 	Mistaken: []argline.Mistaken{
 		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for an origin that is only read; this command writes to it", Hint: "use --into ORIGIN"},

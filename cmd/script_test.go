@@ -63,8 +63,10 @@ type terms struct {
 }
 
 var (
-	looks  = map[string]status{"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}
-	shows  = map[string]status{"SOUND": 0, "INVALID": 8, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 8, "UNREADABLE": 8}
+	looks = map[string]status{"SOUND": 0, "INVALID": 2, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}
+	shows = map[string]status{"SOUND": 0, "INVALID": 8, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 8, "UNREADABLE": 8}
+	// What these scripts have is no file system.
+	seen   = map[string]status{"SOUND": 8, "INVALID": 8, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 8, "UNREADABLE": 8}
 	merged = map[string]status{"SOUND": 0, "INVALID": 8, "DAMAGED": 4, "LIST": 4, "BLANK": 8, "FOREIGN": 8, "UNREADABLE": 8}
 	makes  = map[string]status{"SOUND": 8, "INVALID": 8, "DAMAGED": 8, "LIST": 8, "BLANK": 0, "FOREIGN": 8, "UNREADABLE": 8}
 )
@@ -82,6 +84,9 @@ var contract = map[string]terms{
 	"export":     {"viewing", "--origin base", shows, ""},
 	"diff":       {"viewing", "--origin base", shows, ""},
 	"send":       {"sending", "--origin base", shows, ""},
+	"files":      {"viewing", "--origin base", seen, ""},
+	"ls":         {"viewing", "--origin base", seen, ""},
+	"get":        {"viewing", "--origin base -r", seen, "/ mnt"},
 	"mount":      {"viewing", "--origin base --dry-run", shows, "mnt"},
 	"repair": {"writing", "--no-undo",
 		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}, ""},

@@ -15,15 +15,19 @@ import (
 )
 
 type usageCmd struct {
-	COW       []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
-	Output    string             `short:"o" default:"human" enum:"human,json,prometheus" help:"Output format: human, json or prometheus."`
-	ChunkSize units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
-	Table     bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
-	Script    bool               `help:"With --table: print a shell script that shows the snapshot read-only (up) and takes it down again (down)."`
-	Warn      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
-	Crit      *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
-	theOrigin `embed:""`
-	section   `embed:""`
+	COW        []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
+	Output     string             `short:"o" default:"human" enum:"human,json,prometheus" help:"Output format: human, json or prometheus."`
+	ChunkSize  units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
+	Table      bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
+	Script     bool               `help:"With --table: print a shell script that shows the snapshot read-only (up) and takes it down again (down)."`
+	Warn       *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
+	Crit       *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
+	ByFile     bool               `help:"Show which files the chunks belong to, on the snapshot and on the origin (ext2, ext3, ext4 and XFS)."`
+	Top        int                `placeholder:"N" help:"With --by-file: show only the N files with the most bytes."`
+	Live       bool               `help:"With --by-file: read devices that are in use, too."`
+	filesystem `embed:""`
+	theOrigin  `embed:""`
+	section    `embed:""`
 }
 
 // Validate tells wrong use that single flags do not show.
@@ -32,6 +36,10 @@ func (c *usageCmd) Validate() error {
 	switch {
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
+	case c.ByFile:
+		return c.checkByFile()
+	case c.Top != 0 || c.Live || c.Partition != 0:
+		return errors.New("--top, --live and --partition need --by-file")
 	case len(c.COW) > 1 && c.isGiven():
 		return errors.New("--offset and --size need a single COW device")
 	case c.Table && c.Origin == "" && c.OriginSize == nil && slices.ContainsFunc(c.COW, func(p path) bool { return !p.isVolume() }):
@@ -57,6 +65,9 @@ func (c *usageCmd) Validate() error {
 }
 
 func (c *usageCmd) Run(a *app) error {
+	if c.ByFile {
+		return c.byFile(a)
+	}
 	session := a.begin(c.volumes, "")
 	origin, err := session.OriginFacts(c.base())
 	if err != nil {

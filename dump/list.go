@@ -65,3 +65,12 @@ func fieldText(field reflect.Value) string {
 	}
 	return fmt.Sprint(field.Interface())
 }
+
+// columnsOf are the names of the columns of a row.
+func columnsOf(row any) (names []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(row)) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}

@@ -92,13 +92,17 @@ const (
 	RunCheck                      // the command that tells more
 	RunRepair
 	RunRevalidate
-	MountRest     // mount shows what is certain
-	RepairCopy    // mend a copy
-	WriteHeader   // write a header that was wiped anew, with chunks of so many sectors
-	StartAnew     // or write an empty store, if this is a new snapshot of LVM over the blocks of an old one
-	ListVolumes   // list the snapshots of LVM that are on the device
-	MakeDirectory // make a directory of that name
-	FinishMerge   // finish a merge that LVM has begun; with an origin, then have LVM remove the snapshot
+	MountRest       // mount shows what is certain
+	RepairCopy      // mend a copy
+	WriteHeader     // write a header that was wiped anew, with chunks of so many sectors
+	StartAnew       // or write an empty store, if this is a new snapshot of LVM over the blocks of an old one
+	ListVolumes     // list the snapshots of LVM that are on the device
+	MakeDirectory   // make a directory of that name
+	ChoosePartition // name a partition
+	MountOpen       // show the snapshot as a file, to be opened by what opens it
+	MountGroup      // show it as a file, in which volumes of LVM can be named
+	MountKernel     // show it as a file, which the kernel can mount
+	FinishMerge     // finish a merge that LVM has begun; with an origin, then have LVM remove the snapshot
 )
 
 // Input is a part of a request.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
+
 	extfs "dmcow/fs"
 	"dmcow/fs/ext"
 )
@@ -57,11 +59,21 @@ var kinds = []struct {
 
 // TestTrees makes a file system of each kind from a tree, and compares what is read with the tree.
 func TestTrees(t *testing.T) {
+	testTrees(t, func(n int) bool { return n%3 == 0 })
+}
+
+// TestLongTrees does so with the other kinds.
+func TestLongTrees(t *testing.T) {
+	devicetest.Long(t)
+	testTrees(t, func(n int) bool { return n%3 > 0 })
+}
+
+func testTrees(t *testing.T, some func(n int) bool) {
 	for n, k := range kinds {
+		if !some(n) {
+			continue
+		}
 		t.Run(k.name, func(t *testing.T) {
-			if testing.Short() && n%3 > 0 {
-				t.Skip("long")
-			}
 			m := makeFS(t, k.size, k.options...)
 			compareTree(t, mounted(t, m.image), m.dir)
 			tidy(t, m.image)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
+
 	"dmcow/fs"
 	"dmcow/fs/xfs"
 )
@@ -41,7 +43,7 @@ var kinds = []struct {
 	{"no-bigtime", "60m", []string{"-m", "bigtime=0,inobtcount=0"}},
 	{"sectors-of-4k", "60m", []string{"-s", "size=4096"}},
 	{"sectors-of-4k-64k", "800m", []string{"-s", "size=4096", "-b", "size=65536", "-m", "rmapbt=1"}},
-	{"many-groups", "100m", []string{"-d", "agcount=17"}},
+	{"many-groups", "100m", []string{"-d", "agcount=6"}},
 	{"stripes", "64m", []string{"-d", "su=64k,sw=4", "-l", "su=64k"}},
 	{"case", "60m", []string{"-n", "version=ci"}},
 }
@@ -49,11 +51,21 @@ var kinds = []struct {
 // TestTrees makes a file system of each kind from a tree, and compares what is read with the tree, and with what xfs_db
 // says.
 func TestTrees(t *testing.T) {
+	testTrees(t, func(n int) bool { return n%3 == 0 })
+}
+
+// TestLongTrees does so with the other kinds.
+func TestLongTrees(t *testing.T) {
+	devicetest.Long(t)
+	testTrees(t, func(n int) bool { return n%3 > 0 })
+}
+
+func testTrees(t *testing.T, some func(n int) bool) {
 	for n, k := range kinds {
+		if !some(n) {
+			continue
+		}
 		t.Run(k.name, func(t *testing.T) {
-			if testing.Short() && n%3 > 0 {
-				t.Skip("with -short, a third of them")
-			}
 			image := makeFS(t, k.size, k.options...)
 			f := mounted(t, image)
 			if info := f.Info(); info.Recovery != fs.Clean || len(info.Notes) > 0 {
