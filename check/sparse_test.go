@@ -22,6 +22,12 @@ func TestFewOfMany(t *testing.T) {
 		for range rng.IntN(12) {
 			fmt.Fprintf(&spec, "ex %d %d %d\n", rng.IntN(160), []int{rng.IntN(150), 200 + rng.IntN(4)}[rng.IntN(2)], []int{2 + rng.IntN(300), 34}[rng.IntN(2)])
 		}
+		if rng.IntN(2) == 0 { // an area of garbage, whose exceptions count for nothing: others have their chunks
+			for i := range 32 {
+				fmt.Fprintf(&spec, "ex %d %d %d\n", 64+i, 300+i, []int{34, 2 + i}[i%2])
+				fmt.Fprintf(&spec, "ex %d %d %d\n", 96+i, 300+i, 103+i)
+			}
+		}
 		cow := storespec.MustCompile(t, spec.String())
 		bits, numbers := found(t, cow, 20_000), found(t, cow, 1<<32-1)
 		if !slices.Equal(bits, numbers) {
