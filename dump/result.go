@@ -144,20 +144,20 @@ type DeltaSide struct {
 
 // Sent is a delta that was sent.
 type Sent struct {
-	Device       string  `json:"device" doc:"the COW device, as it was named"`
-	Origin       string  `json:"origin" doc:"the origin, as it was named"`
-	To           *string `json:"to" doc:"the other snapshot; null if the snapshot is compared with its origin, or sent whole"`
-	DryRun       bool    `json:"dry_run" doc:"whether this was a dry run: the fields then say what would be sent at most"`
-	File         string  `json:"file" doc:"the file or block device that was written"`
-	Kind         string  `json:"kind" doc:"forward (the snapshot into the origin), back (the origin into the snapshot), between (two snapshots) or full"`
-	Format       string  `json:"format" doc:"delta or lvmsync"`
-	VolumeBytes  uint64  `json:"volume_bytes" doc:"size of the volume, in bytes"`
-	ChunkSectors uint64  `json:"chunk_sectors" doc:"size of a chunk, in sectors"`
-	Chunks       uint64  `json:"chunks" doc:"chunks that are sent"`
-	DataBytes    uint64  `json:"data_bytes" doc:"how much data these have, in bytes"`
-	EqualChunks  uint64  `json:"equal_chunks" doc:"chunks that were left out because their data is equal"`
-	StreamBytes  uint64  `json:"stream_bytes" doc:"size of the whole stream, in bytes"`
-	HadBytes     uint64  `json:"had_bytes" doc:"how much of it the file had before (--continue), in bytes"`
+	Device       string    `json:"device" doc:"the COW device, as it was named"`
+	Origin       string    `json:"origin" doc:"the origin, as it was named"`
+	To           *string   `json:"to" doc:"the other snapshot; null if the snapshot is compared with its origin, or sent whole"`
+	DryRun       bool      `json:"dry_run" doc:"whether this was a dry run: the fields then say what would be sent at most"`
+	File         string    `json:"file" doc:"the file or block device that was written"`
+	Kind         string    `json:"kind" doc:"forward (the snapshot into the origin), back (the origin into the snapshot), between (two snapshots) or full"`
+	Format       string    `json:"format" doc:"delta or lvmsync"`
+	VolumeBytes  uint64    `json:"volume_bytes" doc:"size of the volume, in bytes"`
+	ChunkSectors uint64    `json:"chunk_sectors" doc:"size of a chunk, in sectors"`
+	Chunks       uint64    `json:"chunks" doc:"chunks that are sent"`
+	DataBytes    uint64    `json:"data_bytes" doc:"how much data these have, in bytes"`
+	EqualChunks  uint64    `json:"equal_chunks" doc:"chunks that were left out because their data is equal"`
+	StreamBytes  uint64    `json:"stream_bytes" doc:"size of the whole stream, in bytes"`
+	HadBytes     uint64    `json:"had_bytes" doc:"how much of it the file had before (--continue), in bytes"`
 	LargestRuns  []Stretch `json:"largest_runs" doc:"the largest ranges that are sent, up to five, the largest first"`
 }
 
