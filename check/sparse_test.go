@@ -20,7 +20,7 @@ func TestFewOfMany(t *testing.T) {
 		var spec strings.Builder
 		fmt.Fprintf(&spec, "device %d\nheader chunk=1\nfill 150\n", 400+rng.IntN(400))
 		for range rng.IntN(12) {
-			fmt.Fprintf(&spec, "ex %d %d %d\n", rng.IntN(160), rng.IntN(150), 2+rng.IntN(300))
+			fmt.Fprintf(&spec, "ex %d %d %d\n", rng.IntN(160), []int{rng.IntN(150), 200 + rng.IntN(4)}[rng.IntN(2)], []int{2 + rng.IntN(300), 34}[rng.IntN(2)])
 		}
 		cow := storespec.MustCompile(t, spec.String())
 		bits, numbers := found(t, cow, 20_000), found(t, cow, 1<<32-1)
