@@ -19,7 +19,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 OF_TARGETS = ./internal/cache ./internal/integrity ./internal/md ./internal/thin ./internal/volume ./internal/writecache
 KERNEL_TESTS = ./cmd ./check ./repair ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak $(OF_TARGETS)
 
-.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-rest kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
+.PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-lvm kernel-rest kernel-others kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 
 build:
 	$(BUILD) -o dmcow .
@@ -49,7 +49,8 @@ demo: build
 	./dmcow check vg0/snap --pv build/disk.img
 
 # All tests but those that take long, in some eight minutes on two idle processors.
-test: lab host-test kernel-test
+test: lab
+	@$(MAKE) --no-print-directory -j2 host-test kernel-test
 	@echo 'make test: all well. Beside this, make test-all does more of what chance decides (long-test, soak), goes deeper'
 	@echo '(scope), and goes through the kernels of other releases (kernels), other processors (foreign-test), races (race)'
 	@echo 'and fuzz targets (fuzz).'
@@ -68,7 +69,7 @@ host-test:
 
 # Tests called TestLong… and TestKernelLong… do more of what others do, and some tests have more cases.
 long-test:
-	@DMCOW_LONG=1 $(MAKE) -j2 --output-sync=target long-host long-kernel
+	@DMCOW_LONG=others $(MAKE) -j2 --output-sync=target long-host long-kernel
 
 long-kernel:
 	@$(call in-lab,kernel-long)
@@ -77,7 +78,7 @@ long-host:
 	$(GO) test -count=1 -timeout=20m -run '^TestLong' $$(grep -rl --exclude-dir=build --include='*_test.go' '^func TestLong' . | xargs -n1 dirname | sort -u)
 
 kernel-test:
-	@$(call in-lab,-j2 --output-sync=target kernel-half kernel-rest)
+	@$(call in-lab,--no-print-directory -j2 kernel-others kernel-rest kernel-half kernel-lvm)
 
 # What make is to do where there is a kernel to do it in.
 in-lab = if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kernels $(KERNELS)); then \
@@ -90,16 +91,21 @@ in-lab = if internal/kernellab/install $(if $(KERNEL),&& internal/kernellab/kern
 		echo 'kernel tests: SKIPPED, for the reason above'; \
 	fi
 
-# Most kernel tests are in cmd: these and those of all other packages take half of the time, and run beside the rest.
+# Most kernel tests are in cmd: they are parts of about the same length, of which two run at once.
 HALF = ^TestKernel(Me|[N-OQT-Z]|R[^e]|S[^tp])
 KERNEL_TEST = $(IN_KERNEL) DMCOW_LAB_TIMEOUT=35m $(GO) test -p=1 -count=1 -timeout=35m -exec $(UMLEXEC)
 BUT = ^$$
 kernel-half:
 	$(KERNEL_TEST) -run '$(HALF)' -skip '$(BUT)' ./cmd
-	$(KERNEL_TEST) -run '^TestKernel' $(filter-out ./cmd,$(KERNEL_TESTS))
+
+kernel-lvm:
+	$(KERNEL_TEST) -run '^TestKernelLVM' -skip '$(BUT)' ./cmd
 
 kernel-rest:
-	$(KERNEL_TEST) -run '^TestKernel' -skip '$(HALF)|$(BUT)' ./cmd
+	$(KERNEL_TEST) -run '^TestKernel' -skip '$(HALF)|^TestKernelLVM|$(BUT)' ./cmd
+
+kernel-others:
+	$(KERNEL_TEST) -run '^TestKernel' $(filter-out ./cmd,$(KERNEL_TESTS))
 
 kernel-long:
 	$(KERNEL_TEST) -run '^TestKernel(Long|Layouts|StaleImages|Resync|Rebuild|Moving|ChangedRAID|MergeLayouts|MergeMoving)' ./cmd
@@ -117,7 +123,7 @@ other-kernels: lab
 	set -e; for kernel in $$(ls -d $(KERNELS)/*.*); do \
 		version=$${kernel##*/}; but='$(OTHERS_BUT)'; [ $$version != 6.12 ] || but="$$but|LVM"; \
 		[ -n "$$(ls -d /usr/lib/uml/modules/$$version.* 2>/dev/null)" ] || \
-		$(MAKE) kernel-test KERNEL=$$version BUT="^TestKernel($$but)" KERNEL_TESTS='$(filter-out $(OF_TARGETS),$(KERNEL_TESTS))'; \
+		$(MAKE) kernel-test KERNEL=$$version BUT="^TestKernel($$but)" KERNEL_TESTS='./check ./repair ./store ./internal/device ./internal/soak'; \
 	done
 
 # Stores that are made from numbers, each held against what the driver does with it (internal/soak): from

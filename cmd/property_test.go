@@ -340,12 +340,12 @@ func (p *property) mounts() string {
 
 // TestProperty: any single damage to a sound store ends in the undamaged view, or in a refusal
 // that leaves nothing; but for what cannot be found, which dmcow-rules(7) lists.
-func TestProperty(t *testing.T) { anyDamage(t, 4) }
+func TestProperty(t *testing.T) { anyDamage(t, 2) }
 
-// TestLongProperty takes twice as many damages of each kind.
+// TestLongProperty takes three times as many damages of each kind.
 func TestLongProperty(t *testing.T) {
 	devicetest.Long(t)
-	anyDamage(t, 8)
+	anyDamage(t, 6)
 }
 
 // anyDamage does so with most damages of each kind at most.
@@ -369,9 +369,6 @@ func anyDamage(t *testing.T, most int) {
 				stores[fmt.Sprintf("%d-sector chunks, %d exceptions in runs of %d", sectors, n, run)] = func() plainStore { return grown(rng, sectors, n, run) }
 			}
 		}
-	}
-	if testing.Short() {
-		most = 2
 	}
 	met, commands, damages := map[string]int{}, 0, 0
 	for _, name := range slices.Sorted(maps.Keys(stores)) {

@@ -24,7 +24,7 @@ type Diff struct {
 func DiffCSV(to io.Writer, d Diff) error {
 	w := bufio.NewWriter(to)
 	fmt.Fprint(w, "offset,length\n")
-	d.eachRange(w, "", ",", "\n", "")
+	eachRange(w, d.Changes, "", ",", "\n", "")
 	return w.Flush()
 }
 
@@ -33,17 +33,17 @@ func DiffCSV(to io.Writer, d Diff) error {
 func DiffRBD(to io.Writer, d Diff) error {
 	w := bufio.NewWriter(to)
 	fmt.Fprint(w, "[")
-	d.eachRange(w, `{"offset":`, `,"length":`, `,"exists":"true"}`, ",")
+	eachRange(w, d.Changes, `{"offset":`, `,"length":`, `,"exists":"true"}`, ",")
 	fmt.Fprint(w, "]\n")
 	return w.Flush()
 }
 
 // eachRange writes ranges: two numbers each, with texts before, between and behind them, and
 // between two ranges.
-func (d Diff) eachRange(w *bufio.Writer, before, between, behind, separator string) {
+func eachRange(w *bufio.Writer, of *view.Changes, before, between, behind, separator string) {
 	buf := make([]byte, 0, 128)
 	first := true
-	for r := range d.Changes.Ranges() {
+	for r := range of.Ranges() {
 		buf = buf[:0]
 		if !first {
 			buf = append(buf, separator...)
@@ -63,7 +63,8 @@ func (d Diff) eachRange(w *bufio.Writer, before, between, behind, separator stri
 // differing is a diff, whole.
 type differing struct {
 	differingHead
-	Ranges []Stretch `json:"ranges" doc:"where they differ; left out with --summary"`
+	Ranges    []Stretch `json:"ranges" doc:"where they differ; left out with --summary"`
+	Uncertain []Stretch `json:"uncertain" doc:"where the data is uncertain, and may differ even if that is in no range; left out with --summary"`
 }
 
 type differingHead struct {
@@ -113,7 +114,9 @@ func DiffJSON(to io.Writer, d Diff, summary bool) error {
 		return w.Flush()
 	}
 	fmt.Fprintf(w, "%s, \"ranges\": [", text[:len(text)-1])
-	d.eachRange(w, "\n  {\"offset\": ", ", \"length\": ", "}", ",")
+	eachRange(w, d.Changes, "\n  {\"offset\": ", ", \"length\": ", "}", ",")
+	fmt.Fprint(w, "],\n \"uncertain\": [")
+	eachRange(w, d.Uncertain, "\n  {\"offset\": ", ", \"length\": ", "}", ",")
 	fmt.Fprint(w, "]}\n")
 	return w.Flush()
 }

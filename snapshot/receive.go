@@ -365,6 +365,9 @@ func (p *Receive) failed(err error, r apply.Result) error {
 	var foreign *apply.ForeignError
 	var refused *Refusal
 	then := p.standing(r)
+	if t := (*apply.TransferError)(nil); errors.As(err, &t) && t.Write {
+		then += "; what was written last may be torn"
+	}
 	switch {
 	case errors.As(err, &refused):
 		r := *refused
@@ -391,8 +394,8 @@ func (p *Receive) standing(r apply.Result) string {
 	if !r.Changed() {
 		return nothingWritten
 	}
-	return fmt.Sprintf("%s was written, in whole chunks: the delta is applied up to byte %d of %s, and behind that it is what it was. "+
-		"The same command with the delta from its beginning goes on", words.Size(r.Bytes+r.Cleared), r.Upto, words.Printable(p.Origin.Text))
+	return fmt.Sprintf("%s was written, in whole chunks: up to byte %d, %s is what the delta makes of it, and behind that what it was; "+
+		"the same command with the delta from its beginning goes on", words.Size(r.Bytes+r.Cleared), r.Upto, words.Printable(p.Origin.Text))
 }
 
 // zeros is a target of so many bytes that is yet to be made.

@@ -61,7 +61,14 @@ func child() error {
 	case "layouts":
 		return writeLayouts(path, int64(n))
 	case "passthrough":
-		return passThrough(path, other)
+		return passThrough(path, nil, other)
+	case "gather":
+		store, dir, _ := strings.Cut(other, ":")
+		pieces, err := m.pieces(store)
+		if err != nil {
+			return err
+		}
+		return passThrough(path, pieces, dir)
 	}
 	return errors.New("see -help")
 }

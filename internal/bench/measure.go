@@ -131,8 +131,9 @@ type figures struct {
 	ratio, least, most float64 // of command to floor
 	// cpu is the ratio of processor time: it stays when others use the machine too, and
 	// dmcow is left with one of the cores that it would use.
-	cpu  float64
-	peak float64 // the highest of the commands', in MiB
+	cpu   float64
+	peak  float64 // the highest of the commands', in MiB
+	bound float64 // what bounds the commands takes so many ms; 0 if that is not measured
 }
 
 func figuresOf(pairs []pair) (f figures) {

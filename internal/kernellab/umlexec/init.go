@@ -136,7 +136,19 @@ func mountAll(j *job) error {
 			return fmt.Errorf("mount %s: %w", m.target, err)
 		}
 	}
+	removeTerminals()
 	return linkStreams()
+}
+
+// removeTerminals removes the nodes of BSD's pseudo terminals, ptyp0 and ttyp0 and so on: LVM
+// looks at each node of /dev each time that it runs, and most are these.
+func removeTerminals() {
+	for _, pattern := range []string{"/dev/pty[a-z][0-9a-f]", "/dev/tty[a-z][0-9a-f]"} {
+		nodes, _ := filepath.Glob(pattern) // the pattern is well formed
+		for _, node := range nodes {
+			_ = os.Remove(node) // one that stays costs time
+		}
+	}
 }
 
 // linkStreams makes the names under /dev that the kernel leaves to udev.

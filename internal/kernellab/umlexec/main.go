@@ -126,6 +126,7 @@ func (j *job) kernelArgs() ([]string, error) {
 	}
 	args := []string{
 		"mem=" + cmp.Or(os.Getenv("DMCOW_LAB_MEM"), "512M"),
+		"seccomp=auto", // kernels from 6.16 on take half of the time with it, older ones take no notice
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
 		"init=" + self,
 		"uml_dir=" + j.Home + "/", // by default it fills ~/.uml
