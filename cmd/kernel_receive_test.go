@@ -64,3 +64,34 @@ func TestKernelReceive(t *testing.T) {
 	}
 	refusedWith(t, "this is a snapshot", "receive", "vg0/snap", file(deltatest.Make(t, delta.Forward, 8, content(), content())), "--yes")
 }
+
+// TestKernelReceiveDevices: a delta that stands on a block device, with something else behind it, is applied to another
+// one, collected on a third, and undone by a log on a fourth.
+func TestKernelReceiveDevices(t *testing.T) {
+	kernellab.Require(t)
+	base := devicetest.Numbered(2048 * 512)
+	source := append([]byte{}, base...)
+	for at := 0; at < len(source); at += 9000 {
+		source[at] ^= 0xff
+	}
+	d := deltatest.Make(t, delta.Forward, 8, base, source)
+	from := kernellab.LoopOf(t, append(append([]byte{}, d...), base...))
+	target, kept := kernellab.LoopOf(t, base), kernellab.LoopOf(t, make([]byte, 2*len(d)/4096*4096))
+	log := kernellab.LoopOf(t, make([]byte, 4<<20))
+	expect(t, 0, "receive", "--check", from)
+	expect(t, 0, "receive", "--to-store", kept, from, "--yes")
+	if got := kernellab.MustRead(t, kept); string(got[:len(d)]) != string(d) {
+		t.Error("what was collected is not the delta")
+	}
+	expect(t, 0, "receive", target, kept, "--undo", log, "--yes")
+	if string(kernellab.MustRead(t, target)) != string(source) {
+		t.Error("the target is not what it should be")
+	}
+	expect(t, 0, "receive", target, from, "--yes")
+	expect(t, 0, "merge", log, "--into", target, "--yes")
+	if string(kernellab.MustRead(t, target)) != string(base) {
+		t.Error("the log does not undo it")
+	}
+	large := kernellab.LoopOf(t, append(append([]byte{}, base...), base...))
+	refusedWith(t, "the delta is for a device of", "receive", large, from, "--yes")
+}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/device"
 	"dmcow/internal/device/devicetest"
 	"dmcow/store/apply"
 	"dmcow/store/delta"
@@ -250,6 +251,24 @@ func TestReceiveRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReceiveInUse: a target that somebody uses is refused, and named.
+func TestReceiveInUse(t *testing.T) {
+	base, source := images(t, 100, 200)
+	r := newRig(t)
+	r.file("delta", deltatest.Make(t, delta.Forward, 2, base, source))
+	r.file("target", base)
+	by, err := device.OpenWritable("target")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.received(ReceiveRequest{IncomingRequest: IncomingRequest{Name: "delta"}, Into: "target"})
+	r.refused(err, wanted{Unable, "target", "in use", nil})
+	by.Close()
+	if _, err := r.received(ReceiveRequest{IncomingRequest: IncomingRequest{Name: "delta"}, Into: "target"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/ahead"
-	"dmcow/store/delta"
 	"dmcow/store/undo"
 )
 
@@ -107,7 +106,7 @@ func Run(source Source, target Target, o Options) (Result, error) {
 func (a *applier) each() error {
 	jobs := make([]*window, windows)
 	for i := range jobs {
-		jobs[i] = &window{summer: delta.NewSummer()}
+		jobs[i] = new(window)
 		defer jobs[i].Free()
 	}
 	first := make(chan struct{})

@@ -19,9 +19,8 @@ type window struct {
 	states []state
 	which  []int // pieces to look at once more
 
-	summer *delta.Summer
-	turn   <-chan struct{} // the window before was read
-	read   chan struct{}   // this one was
+	turn <-chan struct{} // the window before was read
+	read chan struct{}   // this one was
 }
 
 // state is what the target holds of a piece.
@@ -51,7 +50,7 @@ func (a *applier) compare(w *window) error {
 		case bytes.Equal(now, p.Data):
 			s = held
 			witness = witness || p.Before != p.After
-		case w.summer.Sum(p.Old, now).Digest() != p.Before:
+		case delta.SumOf(now).Digest() != p.Before:
 			s = foreign
 		}
 		w.states = append(w.states, s)

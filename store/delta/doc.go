@@ -44,13 +44,9 @@
 // # Digests
 //
 // Slot i of a digest chunk, of 16 bytes, belongs to the i-th data chunk of its stripe, counted from 0. Where
-// that has data, the slot begins with 8 bytes of the digest of what must be there before, and ends
-// with 8 of what will be there after: each is the beginning of
-//
-//	SHA-256(old chunk, as 8 bytes || content of the chunk)
-//
-// so that a digest holds for its place alone: a chunk of the same content elsewhere has another one. Of a chunk at
-// the device's end the content is as long as the device goes; zeros fill the chunk in the delta.
+// that has data, the slot begins with the first 8 bytes of the SHA-256 of what must be there before, and ends with
+// those of what will be there after. Of a chunk at the device's end, that is its content as far as the device goes;
+// zeros fill the chunk in the delta.
 //
 // The slot of the digest chunk itself holds the stripe's check, which is the first 16 bytes of
 //
@@ -68,9 +64,9 @@
 //	     |        |            | of all   |              |
 //	     +--------+------------+----------+-------- - - -+
 //
-// "Of all" is a SHA-256 over one SHA-256 for each chunk before the end, in order: of a data chunk the one whose beginning stands
-// in its slot as what will be there after, of any other chunk its content's. So no byte of data is read or
-// hashed twice.
+// "Of all" is a SHA-256 over one SHA-256 for each chunk before the end, in order: of a data chunk the one whose
+// beginning stands in its slot as what will be there after, of any other chunk the whole chunk's. So no byte of
+// data is hashed twice.
 //
 // # Always the same
 //

@@ -135,10 +135,10 @@ func (s *streaming) work(j *job) {
 		j.err = &SideError{false, err}
 		return
 	}
-	summer, chunk := NewSummer(), int(s.Geometry.ChunkBytes())
+	chunk := int(s.Geometry.ChunkBytes())
 	for i, old := range j.olds {
 		n := int(s.ContentSize(old))
-		before, after := summer.Sum(old, base[i*chunk:][:n]), summer.Sum(old, j.data[i*chunk:][:n])
+		before, after := SumOf(base[i*chunk:][:n]), SumOf(j.data[i*chunk:][:n])
 		j.stripe.sums[j.first+i] = after
 		Slot{before.Digest(), after.Digest()}.encode(j.stripe.digests[(j.stripe.at+j.first+i)*SlotSize:])
 	}

@@ -108,9 +108,7 @@ func (d *described) data(x naive.Exception, slot []byte) {
 	at := len(d.whole) - len(d.rest)
 	end := min(int(x.Old+1)*d.chunk, len(d.base))
 	start := int(x.Old) * d.chunk
-	place := binary.LittleEndian.AppendUint64(nil, x.Old)
-	before := sha256.Sum256(append(place[:8:8], d.base[start:end]...))
-	after := sha256.Sum256(append(place[:8:8], d.source[start:end]...))
+	before, after := sha256.Sum256(d.base[start:end]), sha256.Sum256(d.source[start:end])
 	if x.New != uint64(at/d.chunk) || !bytes.Equal(d.rest[:end-start], d.source[start:end]) || !bytes.Equal(slot, append(before[:8:8], after[:8]...)) {
 		d.Fatalf("chunk %d of the device, at byte %d: another chunk, data or slot", x.Old, at)
 	}

@@ -2,15 +2,11 @@ package delta
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
-	"hash"
 	"runtime"
 	"sync"
-
-	"dmcow/format"
 )
 
-// Sum is the SHA-256 of a chunk's content at its place on the device that is changed.
+// Sum is the SHA-256 of a chunk's content.
 type Sum [sha256.Size]byte
 
 // Digest is as much of a Sum as a delta keeps.
@@ -19,36 +15,19 @@ type Digest [8]byte
 // Digest is the beginning of the sum.
 func (s Sum) Digest() Digest { return Digest(s[:len(Digest{})]) }
 
-// Summer makes sums, in one goroutine.
-type Summer struct {
-	hash  hash.Hash
-	place [8]byte
-	out   Sum
-}
+// SumOf is the sum of a chunk's content, as far as the device goes.
+func SumOf(content []byte) Sum { return sha256.Sum256(content) }
 
-// NewSummer is a summer.
-func NewSummer() *Summer { return &Summer{hash: sha256.New()} }
-
-// Sum is the sum of a chunk's content, as far as the device goes.
-func (s *Summer) Sum(old format.OldChunk, content []byte) Sum {
-	s.hash.Reset()
-	binary.LittleEndian.PutUint64(s.place[:], uint64(old))
-	s.hash.Write(s.place[:])
-	s.hash.Write(content)
-	s.hash.Sum(s.out[:0])
-	return s.out
-}
-
-// inParallel does n things by all processors: each calls do with a part of them, and a summer of its own.
-func inParallel(n int, do func(s *Summer, first, end int)) {
+// inParallel does n things by all processors: each calls do with a part of them.
+func inParallel(n int, do func(first, end int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	if workers <= 1 {
-		do(NewSummer(), 0, n)
+		do(0, n)
 		return
 	}
 	var all sync.WaitGroup
 	for i := range workers {
-		all.Go(func() { do(NewSummer(), n*i/workers, n*(i+1)/workers) })
+		all.Go(func() { do(n*i/workers, n*(i+1)/workers) })
 	}
 	all.Wait()
 }

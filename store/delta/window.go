@@ -43,9 +43,9 @@ func (h Head) WindowBytes() int {
 // Check wants the data of all chunks to be what their digests say. Several windows may be checked at once. The
 // error is a [*DamagedError].
 func (w *Window) Check() error {
-	inParallel(len(w.Chunks), func(s *Summer, first, end int) {
+	inParallel(len(w.Chunks), func(first, end int) {
 		for i := first; i < end; i++ {
-			w.sums[w.at[i]] = s.Sum(w.Chunks[i].Old, w.Chunks[i].Data)
+			w.sums[w.at[i]] = SumOf(w.Chunks[i].Data)
 		}
 	})
 	for i, c := range w.Chunks {
