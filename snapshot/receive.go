@@ -394,8 +394,12 @@ func (p *Receive) standing(r apply.Result) string {
 	if !r.Changed() {
 		return nothingWritten
 	}
-	return fmt.Sprintf("%s was written, in whole chunks: up to byte %d, %s is what the delta makes of it, and behind that what it was; "+
-		"the same command with the delta from its beginning goes on", words.Size(r.Bytes+r.Cleared), r.Upto, words.Printable(p.Origin.Text))
+	but := ""
+	if r.Pending {
+		but = fmt.Sprintf(" (but for the chunk at byte %d, which is written last)", r.Last)
+	}
+	return fmt.Sprintf("%s was written, in whole chunks: up to byte %d, %s is what the delta makes of it%s, and behind that what it was; "+
+		"the same command with the delta from its beginning goes on", words.Size(r.Bytes+r.Cleared), r.Upto, words.Printable(p.Origin.Text), but)
 }
 
 // zeros is a target of so many bytes that is yet to be made.

@@ -56,8 +56,10 @@ type Result struct {
 	Foreign uint64       // among those
 	Bytes   format.Bytes // written
 	Cleared format.Bytes // made zero, where a full delta has nothing
-	// Upto is how far the target is what it is to be.
-	Upto format.Bytes
+	// Upto is how far the target is what it is to be, but for the piece at Last where one is Pending: it is written last.
+	Upto    format.Bytes
+	Pending bool
+	Last    format.Bytes
 }
 
 // Changed reports whether the target was written to.
@@ -76,6 +78,7 @@ type applier struct {
 	turn   <-chan struct{}
 	quit   chan struct{}
 	ended  error // why nothing more can be read; for whose turn it is
+	seal   seal
 	result Result
 }
 
@@ -158,12 +161,15 @@ func (a *applier) work(w *window) {
 	}
 }
 
-// end sees to what comes behind the last window.
+// end sees to what comes behind the last window, and to the seal.
 func (a *applier) end() error {
 	if err := a.source.End(); err != nil {
 		return err
 	}
-	return a.clear(format.Bytes(a.reader.Size()) / format.SectorSize * format.SectorSize)
+	if err := a.clear(format.Bytes(a.reader.Size()) / format.SectorSize * format.SectorSize); err != nil {
+		return err
+	}
+	return a.writeSeal()
 }
 
 // use writes of a window what is due.
@@ -174,6 +180,7 @@ func (a *applier) use(w *window) error {
 	if err := a.clearBetween(w); err != nil {
 		return err
 	}
+	a.keepSeal(w)
 	if err := a.write(w); err != nil {
 		return err
 	}
@@ -186,10 +193,13 @@ func (a *applier) use(w *window) error {
 
 // write writes what is due, when it is kept wherever it has to be.
 func (a *applier) write(w *window) error {
-	changes := w.due()
-	if a.target == nil || len(changes) == 0 {
-		return nil
+	if changes := w.due(); a.target != nil && len(changes) > 0 {
+		return a.writeChanges(changes)
 	}
+	return nil
+}
+
+func (a *applier) writeChanges(changes []undo.Change) error {
 	if err := a.keep(changes); err != nil {
 		return err
 	}
@@ -234,6 +244,9 @@ func (a *applier) count(w *window) {
 			a.result.Torn++
 		case s == foreign:
 			a.result.Foreign++
+		}
+		if i == w.seal {
+			continue // counted when it is written
 		}
 		a.result.Written++
 		a.result.Bytes += p.length()

@@ -18,6 +18,7 @@ type window struct {
 	now    []byte // what the target holds, piece after piece
 	states []state
 	which  []int // pieces to look at once more
+	seal   int   // the piece that is kept for the end, -1 for none
 
 	turn <-chan struct{} // the window before was read
 	read chan struct{}   // this one was
@@ -116,9 +117,10 @@ func sameSectors(a, b []byte) (n format.Sectors) {
 
 // judge refuses a window of which the target holds something foreign, also by the undo log.
 func (a *applier) judge(w *window) error {
-	if a.Blind {
+	if w.seal = -1; a.Blind {
 		return nil
 	}
+	w.seal = a.findSeal(w)
 	var unknown []undo.Stretch
 	w.which = w.which[:0]
 	for i, now := range w.held() {
@@ -149,10 +151,10 @@ func (a *applier) judge(w *window) error {
 	return nil
 }
 
-// due are the changes that a window makes.
+// due are the changes that a window makes, but for the seal.
 func (w *window) due() (all []undo.Change) {
 	for i := range w.Pieces {
-		if p := &w.Pieces[i]; w.states[i] != held {
+		if p := &w.Pieces[i]; w.states[i] != held && i != w.seal {
 			all = append(all, undo.Change{Offset: p.Offset, Data: p.Data})
 		}
 	}

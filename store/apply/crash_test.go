@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dmcow/internal/device/devicetest"
@@ -56,14 +57,18 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// unproved wants a refusal to be of a chunk that is torn, in a window whose other chunks are all what they were.
+// unproved wants a refusal to be of a chunk that is torn, in a window whose other chunks are all what they were; or of
+// the seal.
 func (p *pair) unproved(source *narrow, image []byte, refused *apply.ForeignError) error {
 	for first := 0; first < len(source.pieces); first += source.n {
 		window := source.pieces[first:min(first+source.n, len(source.pieces))]
 		if refused.Offset < window[0].Offset || refused.Offset > window[len(window)-1].Offset {
 			continue
 		}
-		for _, x := range window {
+		for i, x := range window {
+			if first+i == 0 && x.Offset == refused.Offset {
+				return nil
+			}
 			now, old, new := p.of(image, int(x.Old)), p.of(p.base, int(x.Old)), p.of(p.source, int(x.Old))
 			switch {
 			case x.Offset == refused.Offset && (bytes.Equal(now, old) || bytes.Equal(now, new)):
@@ -248,43 +253,46 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestWitness: what proves a torn chunk, in a window of two.
+// TestWitness: what proves a torn chunk, in a window of three, of which the first is the seal.
 func TestWitness(t *testing.T) {
 	rng := rand.New(rand.NewPCG(devicetest.Seed(t), 15))
-	p := &pair{base: make([]byte, 8*sector), chunk: 4 * sector, kind: delta.Forward}
-	for s := range 8 {
+	p := &pair{base: make([]byte, 12*sector), chunk: 4 * sector, kind: delta.Forward}
+	for s := range 12 {
 		scribble(rng, p.base[s*sector:][:sector])
 	}
 	p.source = bytes.Clone(p.base)
-	for s := range 8 {
+	for s := range 12 {
 		scribble(rng, p.source[s*sector:][:sector])
 	}
 	same := &pair{base: bytes.Clone(p.base), source: p.source, chunk: p.chunk, kind: delta.Forward}
-	copy(same.of(same.base, 0), p.of(p.source, 0)) // the first chunk is in the delta, and equal on both sides
+	copy(same.of(same.base, 1), p.of(p.source, 1)) // the second chunk is in the delta, and equal on both sides
+	old, new := func(i int) []byte { return p.of(p.base, i) }, func(i int) []byte { return p.of(p.source, i) }
+	var foreign *apply.ForeignError
 	for name, c := range map[string]struct {
 		pair           *pair
-		first          []byte // what the first chunk holds
-		sectors, other int    // of the second, how many are the source's, and how many nobody's
+		seal, second   []byte // what these chunks hold
+		sectors, other int    // of the third, how many are the source's, and how many nobody's
 		torn           bool
 	}{
-		"the other is written":                 {p, p.of(p.source, 0), 1, 0, true},
-		"the other is not":                     {p, p.of(p.base, 0), 1, 0, false},
-		"no sector is new":                     {p, p.of(p.source, 0), 0, 1, false},
-		"the other is what it has always been": {same, p.of(p.source, 0), 1, 0, false},
+		"the other is written":                 {p, old(0), new(1), 1, 0, true},
+		"the other is not":                     {p, old(0), old(1), 1, 0, false},
+		"no sector is new":                     {p, old(0), new(1), 0, 1, false},
+		"the other is what it has always been": {same, old(0), new(1), 1, 0, false},
+		"all was written once":                 {p, new(0), new(1), 3, 1, false},
+		"the seal is torn":                     {p, slices.Concat(new(0)[:sector], old(0)[sector:]), new(1), 4, 0, false},
 	} {
-		target := bytes.Clone(c.pair.base)
-		copy(target, c.first)
-		second := p.of(target, 1)
-		copy(second, p.of(p.source, 1)[:c.sectors*sector])
+		target := slices.Concat(c.seal, c.second, p.of(c.pair.base, 2))
+		third := target[2*p.chunk:]
+		copy(third, new(2)[:c.sectors*sector])
 		for s := range c.other {
-			scribble(rng, second[(3-s)*sector:])
+			scribble(rng, third[(3-s)*sector:])
 		}
-		pieces := narrowed(t, p.delta(t), 2)
+		pieces := narrowed(t, p.delta(t), 3)
 		if c.pair == same {
-			pieces.pieces[0].Before = pieces.pieces[0].After
+			pieces.pieces[1].Before = pieces.pieces[1].After
 		}
 		result, err := apply.Run(pieces, devicetest.Of(target).Part(0, int64(len(target))), apply.Options{})
-		if (err == nil) != c.torn || c.torn && result.Torn != 1 || !c.torn && !errors.As(err, new(*apply.ForeignError)) {
+		if (err == nil) != c.torn || c.torn && result.Torn != 1 || !c.torn && !errors.As(err, &foreign) {
 			t.Errorf("%s: %+v, %v", name, result, err)
 		}
 	}

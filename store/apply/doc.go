@@ -30,6 +30,11 @@
 // proves it: the chunk may as well be of another base. It is refused; the error says how many of its sectors hold the
 // new content.
 //
+// A copy that came to be all that the delta makes, and was used since, looks much like a torn one: in a chunk some
+// sectors are others. So one chunk, the seal, is written last, when all else is durable: the first that differs from what
+// it replaces. Where the target has the seal, nothing is torn, and what is not the new content is foreign. The seal
+// itself is never taken for torn without an undo log.
+//
 // # Full deltas
 //
 // Whatever a full delta does not name is zero. The target must be zero there: that is read as the stream
