@@ -109,6 +109,7 @@ kernel-others:
 
 kernel-long:
 	$(KERNEL_TEST) -run '^TestKernel(Long|Layouts|StaleImages|Resync|Rebuild|Moving|ChangedRAID|MergeLayouts|MergeMoving)' ./cmd
+	$(KERNEL_TEST) -run '^TestKernel(Trees|Orphans)' ./fs/ext ./fs/xfs
 
 # The kernel tests in the kernels of four releases of Debian, each with its release's LVM.
 kernels:

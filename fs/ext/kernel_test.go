@@ -41,6 +41,7 @@ func TestKernelTrees(t *testing.T) {
 		{"orphan-file", []string{"-b", "1024", "-O", "orphan_file"}, "noatime"},
 	} {
 		t.Run(k.name, func(t *testing.T) {
+			devicetest.LongBut(t, k.name, "ext4", "ext3")
 			if strings.HasPrefix(k.name, "orphan") && !kernellab.Linux(5, 15) {
 				t.Skip("the kernel has no such files")
 			}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/internal/device/devicetest"
+
 	"golang.org/x/sys/unix"
 
 	dmfs "dmcow/fs"
@@ -142,6 +144,7 @@ func TestKernelOrphans(t *testing.T) {
 	kernellab.Require(t)
 	for _, crc := range []string{"crc=0", "crc=1"} {
 		t.Run(crc, func(t *testing.T) {
+			devicetest.LongBut(t, crc, "crc=1")
 			v := newKernelFS(t, []string{"-m", crc})
 			content := []byte("removed, and open")
 			want := map[dmfs.Ino]bool{}

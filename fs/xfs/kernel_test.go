@@ -36,6 +36,7 @@ func TestKernelTrees(t *testing.T) {
 		{"1k-directory-blocks", []string{"-b", "size=1024", "-n", "size=16384", "-m", "bigtime=0,reflink=0,finobt=0", "-d", "agcount=4"}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
+			devicetest.LongBut(t, k.name, "default")
 			v := newKernelFS(t, k.options)
 			r := rand.New(rand.NewPCG(devicetest.Seed(t), 0))
 			v.change(r)
