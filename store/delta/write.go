@@ -169,6 +169,7 @@ func (s *streaming) stripe(st *stripe, begin []byte) error {
 		s.all.Write(st.sums[i][:])
 	}
 	for _, k := range st.kept {
+		s.line.Fill(jobsAhead, s.plan.next) // that the readers have something to do meanwhile
 		if err := s.data(k.data, k.chunks); err != nil {
 			return err
 		}
