@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dmcow/internal/device/devicetest"
+	"dmcow/internal/pvimage"
 )
 
 // hostile are names that may be in a directory, and do something elsewhere.
@@ -290,4 +291,49 @@ func TestFileReadersLeaveNoTrace(t *testing.T) {
 			}
 		}
 	}
+}
+
+// fileGroup is a disk with the volume group vg0, in which vg0/snap is a snapshot of vg0/origin that has files.
+func fileGroup(t testing.TB) []byte {
+	t.Helper()
+	const start, extent = 64 << 10, 4096
+	origin, store := devicetest.Unzip(t, "../testdata/kernel/lvm-ext4.origin.gz"), devicetest.Unzip(t, "../testdata/kernel/lvm-ext4.cow.gz")
+	first, second := len(origin)/extent, len(store)/extent
+	var text strings.Builder
+	fmt.Fprintf(&text, "vg0 {\nid = \"VVVVVV-0000-0000-0000-0000-0000-000000\"\nseqno = 5\nextent_size = 8\nphysical_volumes {\n"+
+		"pv0 { id = \"AAAAAA-0000-0000-0000-0000-0000-000000\" device = \"/dev/sda\" pe_start = %d pe_count = %d }\n}\nlogical_volumes {\n", start/512, first+second)
+	segment := func(number int, name string, extents int, rest string) {
+		fmt.Fprintf(&text, "%s { id = \"LLLLLL-0000-0000-0000-0000-0000-00000%d\" segment_count = 1\nsegment1 { start_extent = 0 extent_count = %d %s } }\n",
+			name, number, extents, rest)
+	}
+	segment(0, "origin", first, `type = "striped" stripe_count = 1 stripes = ["pv0", 0]`)
+	segment(1, "snap-cow", second, fmt.Sprintf(`type = "striped" stripe_count = 1 stripes = ["pv0", %d]`, first))
+	segment(2, "snapshot0", first, `type = "snapshot" chunk_size = 8 origin = "origin" cow_store = "snap-cow"`)
+	text.WriteString("}\n}\n")
+	v := pvimage.Volume{UUID: "AAAAAA-0000-0000-0000-0000-0000-000000", Size: int64(start + len(origin) + len(store)), Label: 1}
+	v.Areas = []pvimage.Area{{Offset: 4096, Size: 32 << 10, Start: 512, Text: strings.ReplaceAll(text.String(), "snap-cow", "snap")}}
+	image := v.Image()
+	copy(image[start:], origin)
+	copy(image[start+len(origin):], store)
+	return image
+}
+
+// TestFilesOfVolumes: of VG/LV, the origin is known; any other volume has files, too.
+func TestFilesOfVolumes(t *testing.T) {
+	disk := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(disk, fileGroup(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := told(t, 0, "files", "vg0/snap", "--pv", disk); !strings.Contains(out, "38 files differ: 13 created, 6 deleted, 19 changed\n") {
+		t.Error(out)
+	}
+	if out := told(t, 0, "ls", "vg0/origin", "/new", "--pv", disk); strings.Count(out, "\n") != 12 {
+		t.Error(out)
+	}
+	then, now := told(t, 0, "get", "vg0/snap", "file-07.txt", "-", "--pv", disk), told(t, 0, "get", "vg0/origin", "file-07.txt", "-", "--pv", disk)
+	if len(then) != 45600 || len(now) != 47120 || now != told(t, 0, "get", "vg0/snap", "--origin-side", "file-07.txt", "-", "--pv", disk) {
+		t.Error(len(then), len(now))
+	}
+	told(t, 8, "files", "vg0/origin", "--pv", disk)
+	told(t, 16, "ls", "vg0/origin", "--origin", disk, "--pv", disk)
 }

@@ -232,7 +232,7 @@ func newBench(t *testing.T, s shown) *bench {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", filepath.Join(b.dir, "bin")+":"+os.Getenv("PATH"))
-	for _, dir := range []string{"bin", "mnt", "build", "images"} {
+	for _, dir := range []string{"bin", "mnt", "build", "images", "rescued"} {
 		if err := os.Mkdir(filepath.Join(b.dir, dir), 0o777); err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +271,7 @@ func (b *bench) images(t *testing.T) {
 		return func() []byte { return devicetest.Unzip(t, "../testdata/"+name+".gz") }
 	}
 	store := func(spec string) func() []byte { return func() []byte { return storespec.MustCompile(t, spec) } }
-	write(unzipped("kernel/lvm-ext4.cow"), "snap.cow", "snap.img", "evidence.cow", "overlay.img", "build/snap.cow", "old.cow")
+	write(unzipped("kernel/lvm-ext4.cow"), "snap.cow", "snap.img", "evidence.cow", "later.cow", "overlay.img", "build/snap.cow", "old.cow")
 	write(unzipped("kernel/lvm-ext4.origin"), "origin.img", "rootfs.img", "build/origin.img")
 	write(func() []byte { return make([]byte, 1<<20) }, "old.img", "new.cow")
 	write(func() []byte { return append(make([]byte, 1<<20-1), 1) }, "new.img")
@@ -290,10 +290,14 @@ func (b *bench) images(t *testing.T) {
 	if strings.Contains(text, " images") {
 		text += " images/disk.img"
 	}
+	if isOfFiles(text) {
+		text += " files.img"
+	}
 	if isOfSeveral(text) {
 		text += " disk1.img disk2.img"
 	}
 	write(unzipped("lvm/linear.0"), "disk.img", "images/disk.img")
+	write(func() []byte { return fileGroup(t) }, "files.img")
 	write(unzipped("lvm/several.0"), "disk1.img")
 	write(unzipped("lvm/several.1"), "disk2.img")
 	text += strings.ReplaceAll(b.block, "vg0/root-snap", "two.img")
@@ -304,6 +308,15 @@ func (b *bench) images(t *testing.T) {
 func isOfSeveral(line string) bool {
 	return strings.Contains(line, "vg0/monday") || strings.Contains(line, "disk1.img")
 }
+
+// ofFiles are the commands that read files.
+var ofFiles = regexp.MustCompile(`dmcow (files|ls|get|usage --by-file) .*vg0/`)
+
+// isOfFiles says whether a line is of files in a volume group.
+func isOfFiles(line string) bool { return ofFiles.MatchString(line) }
+
+// paths are files and directories that are named, and those that are there.
+var paths = strings.NewReplacer("/etc/fstab", "/file-00.txt", "/home/anna/letter.txt", "/file-01.txt", "/home/anna", "/lost+found", "/home", "/", "/etc", "/lost+found")
 
 // lostSector is a list of which a sector was zeroed.
 const lostSector = "device 1000\nheader chunk=4\nfill 100 100\ndata 9\nraw 2560 00*512"
@@ -335,6 +348,9 @@ func (b *bench) run(t *testing.T, line string) string {
 	}
 	if strings.Contains(line, "vg0/root-snap") {
 		pv, line = "two.img", strings.NewReplacer("root-snap", "one-snap", "var-snap", "two-snap").Replace(line)
+	}
+	if isOfFiles(line) {
+		pv, line = "files.img", paths.Replace(line)
 	}
 	c := exec.Command("sh", "-c", places.Replace(line))
 	c.Env = append(os.Environ(), "DMCOW_PV="+pv, "TZ=UTC")

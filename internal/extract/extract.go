@@ -117,7 +117,7 @@ func Into(name string, o Options) (*Extractor, error) {
 	if err != nil {
 		return nil, destination(err)
 	}
-	return &Extractor{Options: o, top: top, first: map[fs.Ino]string{}, seen: map[fs.Ino]bool{}, buf: make([]byte, 1<<20)}, nil
+	return &Extractor{Options: o, top: top, first: map[fs.Ino]string{}, buf: make([]byte, 1<<20)}, nil
 }
 
 // Close closes the directory.
@@ -127,14 +127,17 @@ func (x *Extractor) Close() { x.top.close() }
 func (x *Extractor) Sync() error { return destination(unix.Syncfs(int(x.top.self.Fd()))) }
 
 // Copy copies an inode to a name in the directory. The error is one of Failed or Interrupted.
-func (x *Extractor) Copy(i fs.Inode, from, name string) error { return x.entry(x.top, i, from, name) }
+func (x *Extractor) Copy(i fs.Inode, from, name string) error {
+	x.seen = map[fs.Ino]bool{}
+	return x.entry(x.top, i, from, name)
+}
 
 // CopyContent copies what a directory has into the directory itself.
 func (x *Extractor) CopyContent(i fs.Inode, from string) error {
 	if !x.Recursive {
 		return x.Failed(from, ErrDirectory)
 	}
-	x.seen[i.Attr().Ino] = true
+	x.seen = map[fs.Ino]bool{i.Attr().Ino: true}
 	return x.content(x.top, i, from)
 }
 
