@@ -221,6 +221,13 @@ var made = map[string]string{
 	"snap.cow.undo": "dmcow repair --rebuild --yes snap.cow",
 }
 
+// received are what has to have been made for a delta to be received.
+var received = map[string]string{
+	"monday.delta": "dmcow send vg0/monday monday.delta",
+	"first.delta":  "dmcow send vg0/monday --full first.delta",
+	"copy.img":     "dmcow export vg0/monday copy.img",
+}
+
 func newBench(t *testing.T, s shown) *bench {
 	t.Helper()
 	b := &bench{dir: t.TempDir(), block: strings.Join(s.lines, "\n")}
@@ -236,7 +243,7 @@ func newBench(t *testing.T, s shown) *bench {
 	}
 	// Nothing is mounted here: other tests do that.
 	script := "#!/bin/sh\n[ \"$1\" != mount ] || set -- \"$@\" --dry-run\nexec " + program + " \"$@\"\n"
-	for name, text := range map[string]string{"bin/dmcow": script, "dmcow": script, "bin/jq": "#!/bin/sh\ncat >/dev/null\n", "bin/zstd": "#!/bin/sh\ncat\n"} {
+	for name, text := range map[string]string{"bin/dmcow": script, "dmcow": script, "bin/jq": "#!/bin/sh\ncat >/dev/null\n", "bin/zstd": "#!/bin/sh\ncat\n", "bin/ssh": "#!/bin/sh\nshift\nexec sh -c \"$*\"\n"} {
 		devicetest.WriteFile(t, filepath.Join(b.dir, name), []byte(text))
 		if err := os.Chmod(filepath.Join(b.dir, name), 0o755); err != nil {
 			t.Fatal(err)
@@ -287,7 +294,7 @@ func (b *bench) images(t *testing.T) {
 	if strings.Contains(text, " images") {
 		text += " images/disk.img"
 	}
-	if isOfSeveral(text) {
+	if isOfSeveral(text) || strings.Contains(text, "receive ") {
 		text += " disk1.img disk2.img"
 	}
 	write(unzipped("lvm/linear.0"), "disk.img", "images/disk.img")
@@ -310,6 +317,12 @@ func (b *bench) run(t *testing.T, line string) string {
 	t.Helper()
 	for file, command := range made {
 		if _, err := os.Stat(filepath.Join(b.dir, file)); err != nil && strings.Contains(line, "merge "+file) {
+			b.run(t, command)
+		}
+	}
+	for file, command := range received {
+		if _, err := os.Stat(filepath.Join(b.dir, file)); err != nil && strings.Contains(line, "receive ") && strings.Contains(places.Replace(line), file) &&
+			!strings.Contains(line, "monday.full") { // which makes the copy
 			b.run(t, command)
 		}
 	}
