@@ -148,7 +148,7 @@ func TestRulesByProperty(t *testing.T) {
 			names[r.Name] = true
 		}
 	}
-	dirs := []string{".", "../snapshot", "../repair", "../view", "../store", "../store/merge", "../store/look", "../store/create", "../store/save", "../store/undo", "../dump", "../internal/show", "../internal/volume"}
+	dirs := []string{".", "../snapshot", "../repair", "../view", "../store", "../store/merge", "../store/look", "../store/create", "../store/save", "../store/undo", "../store/delta", "../store/label", "../store/apply", "../store/lvmsync", "../dump", "../internal/show", "../internal/volume"}
 	for _, dir := range dirs {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
