@@ -101,38 +101,32 @@ func (c *comparison) compare(both [2]fs.Inode) bool {
 	if !ok {
 		return false
 	}
-	k, d := Kind(0), differing(a, b)
-	switch different, err := c.contentDiffers(both, own); {
-	case err != nil:
-		if !c.trouble(New, err) {
-			return false
-		}
+	d := differing(a, b)
+	same, err := sameXattrs(both)
+	if err != nil && !c.trouble(New, err) {
+		return false
+	}
+	if !same {
+		d |= Xattrs
+	}
+	different, err := c.contentDiffers(both, own)
+	if err != nil && !c.trouble(New, err) {
+		return false
+	}
+	k := Kind(0)
+	switch {
+	case different || err != nil:
 		k = Changed
-	case different:
-		k = Changed
-	case a.Changed != b.Changed:
-		x, err := sameXattrs(both)
-		if err != nil && !c.trouble(New, err) {
-			return false
-		}
-		if !x {
-			d |= Xattrs
-		}
+	case d != 0 || a.Changed != b.Changed:
 		k = Attributes
-	case d != 0:
-		k = Attributes
-	case a.Accessed != b.Accessed:
-		if a.Type != fs.TypeDirectory {
-			c.result.Accessed++
-		}
-		if !c.Accessed {
+	case a.Type == fs.TypeDirectory: // its entries may differ
+	case a.Accessed == b.Accessed:
+		return true
+	default:
+		if c.result.Accessed++; !c.Accessed {
 			return true
 		}
 		k = Accessed
-	default:
-		if a.Type != fs.TypeDirectory {
-			return true
-		}
 	}
 	return c.add(both, k, d, own)
 }
