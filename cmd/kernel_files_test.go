@@ -142,7 +142,7 @@ func (g *growth) content(size int) []byte {
 }
 
 // unfit are errors of what cannot be done with a file of some kind, or one that is gone.
-var unfit = []error{iofs.ErrNotExist, unix.EISDIR, unix.EPERM, unix.ENOTDIR, unix.ELOOP, unix.EINVAL, unix.ENXIO}
+var unfit = []error{iofs.ErrNotExist, unix.EISDIR, unix.EPERM, unix.ENOTDIR, unix.ELOOP, unix.EINVAL, unix.ENXIO, unix.EXDEV, unix.EBUSY}
 
 func (g *growth) change(steps int) {
 	g.Helper()
