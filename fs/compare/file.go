@@ -157,6 +157,8 @@ func (c *comparison) extents(both [2]fs.Inode) (o owned, ok bool) {
 			continue
 		}
 		directory = i.Attr().Type == fs.TypeDirectory
+		reserved := c.isReserved(Side(s), i.Attr().Ino)
+		o.special = o.special || reserved
 		for e, err := range i.Extents() {
 			if err != nil {
 				if !c.trouble(Side(s), err) {
@@ -164,7 +166,7 @@ func (c *comparison) extents(both [2]fs.Inode) (o owned, ok bool) {
 				}
 				continue
 			}
-			special := e.Use == fs.Other || e.Use == fs.Journal
+			special := reserved || e.Use == fs.Other || e.Use == fs.Journal
 			o.special = o.special || special
 			if e.Use == fs.Data || e.Use == fs.Symlink {
 				o.data = o.data || !fs.Parts(c.set, e.Range, func(fs.Range) bool { return false })
@@ -190,6 +192,12 @@ func (c *comparison) extents(both [2]fs.Inode) (o owned, ok bool) {
 		end = max(end, r.End)
 	}
 	return o, true
+}
+
+// isReserved reports whether an inode is the file system's own, if that shows in its number.
+func (c *comparison) isReserved(s Side, n fs.Ino) bool {
+	f, ok := c.Sides[s].(interface{ Reserved(fs.Ino) bool })
+	return ok && f.Reserved(n)
 }
 
 // take sums up what no file owns.
