@@ -17,6 +17,9 @@ import (
 // chunk had that one. The evidence counts only as long as no other exception has these
 // chunks.
 
+// MostSuggested is of how many slots in a row it is looked for what stood there, at most.
+const MostSuggested = 1 << 16
+
 // Suggestion is what the entries around some slots say that stood there: consecutive
 // exceptions.
 type Suggestion struct {
@@ -334,10 +337,9 @@ func (s *scan) areEqual(a, b format.Place, n int) bool {
 // slots are n entries from a position on, or as many as there are areas for; ok is false where
 // they cannot be read, or are too many to be looked at.
 func (s *scan) slots(first uint64, n int) (all []format.Exception, ok bool) {
-	const most = 1 << 16
 	e := uint64(s.geometry.ExceptionsPerArea())
 	end := min(first+uint64(n), s.geometry.Areas(s.chunks)*e)
-	if n > most || first >= end {
+	if n > MostSuggested || first >= end {
 		return nil, false
 	}
 	for first < end {

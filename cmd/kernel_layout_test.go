@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -116,26 +118,67 @@ func subsets(n, most int) (all [][]int) {
 }
 
 // checkReads wants the origin to be read as the kernel showed it, without each set of disks that it can do without, and
-// the snapshot, with all disks and with one set, to be exported as it was.
-func (l *lvmLab) checkReads(a layout, origin, snap string) {
+// the snapshot, with all disks and with one set, to be exported, mounted and compared as it was.
+func (l *lvmLab) checkReads(a layout, origin, snap []byte) {
 	l.Helper()
 	missed := false
 	for _, missing := range subsets(a.disks, 3) {
 		disks := without(l.files, missing)
 		content, told, err := readVolume(l.T, "vg0/origin", disks)
-		switch got := corpus.Digest(content); {
+		switch {
 		case !a.bears(missing) && err == nil:
 			l.Errorf("%s without %v: is read, and told %q", a.name, missing, told)
 		case !a.bears(missing):
-		case err != nil || got != origin:
-			l.Errorf("%s without %v: %v, is as it was: %v, told %q", a.name, missing, err, got == origin, told)
+		case err != nil || !bytes.Equal(content, origin):
+			l.Errorf("%s without %v: %v, is as it was: %v, told %q", a.name, missing, err, bytes.Equal(content, origin), told)
 		case (len(missing) > 0 || a.doubt) != (len(told) > 0):
 			l.Errorf("%s without %v: told %q", a.name, missing, told)
 		}
 		if a.bears(missing) && (len(missing) == 0 || !missed) {
 			missed = missed || len(missing) > 0
-			l.checkExport("vg0/snap", disks, snap)
+			l.checkExport("vg0/snap", disks, corpus.Digest(snap))
+			l.checkShown(disks, origin, snap)
 		}
+	}
+}
+
+// checkShown wants the snapshot to be mounted as it was, and to be compared with its origin, chunk by chunk.
+func (l *lvmLab) checkShown(disks []string, origin, snap []byte) {
+	l.Helper()
+	m := mountSnapshot(l.T, append([]string{"vg0/snap"}, pv(disks)...)...)
+	if kernellab.MustDigest(l, m.file) != corpus.Digest(snap) {
+		l.Errorf("from %d disks: the file is not what the snapshot was", len(disks))
+	}
+	m.unmount()
+	const chunk = 4096
+	want := "offset,length\n"
+	for at, end := 0, 0; at < len(snap); at = max(end, at+chunk) {
+		for end = at; end < len(snap) && !bytes.Equal(origin[end:][:chunk], snap[end:][:chunk]); end += chunk {
+		}
+		if end > at {
+			want += fmt.Sprintf("%d,%d\n", at, end-at)
+		}
+	}
+	if got, stderr := expect(l.T, 0, append([]string{"diff", "--content", "--output", "csv", "vg0/snap"}, pv(disks)...)...); got != want {
+		l.Errorf("from %d disks: %s differs, want %s; %s", len(disks), got, want, stderr)
+	}
+}
+
+// checkCutOff wants origin and snapshot to be read as they are from what a power cut would leave of the disks now.
+func (l *lvmLab) checkCutOff(origin, snap []byte) {
+	l.Helper()
+	dir := l.TempDir()
+	var disks []string
+	for i, file := range l.files {
+		disks = append(disks, filepath.Join(dir, fmt.Sprint("cut", i)))
+		devicetest.WriteFile(l, disks[i], kernellab.MustRead(l, file))
+	}
+	if content, told, err := readVolume(l.T, "vg0/origin", disks); err != nil || !bytes.Equal(content, origin) {
+		l.Errorf("cut off: %v, is as it was: %v, told %q", err, bytes.Equal(content, origin), told)
+	}
+	l.checkExport("vg0/snap", disks, corpus.Digest(snap))
+	for _, disk := range disks {
+		kernellab.Must(l, os.Remove(disk))
 	}
 }
 
@@ -158,24 +201,26 @@ func (l *lvmLab) checkImage(want string, args ...string) {
 }
 
 // TestKernelLayouts: whatever an origin's layout, it and its snapshot are read as the kernel shows them, also
-// without the disks that it can do without.
+// without the disks that it can do without, and from what a power cut leaves.
 func TestKernelLayouts(t *testing.T) {
 	kernellab.Require(t)
+	requireFUSE(t)
 	for _, a := range layouts {
 		t.Run(a.name, func(t *testing.T) {
 			devicetest.LongBut(t, a.name, "raid1", "raid10", "mirror-disk", "raid5_ls", "raid6_zr")
 			l := layoutLab(t, a, 12)
 			l.fill()
-			origin, snap := kernellab.MustDigest(t, l.mapped("origin", "")), kernellab.MustDigest(t, l.mapped("snap", ""))
+			origin, snap := kernellab.MustRead(t, l.mapped("origin", "")), kernellab.MustRead(t, l.mapped("snap", ""))
 			cow := kernellab.MustDigest(t, l.mapped("snap", "cow"))
-			l.checkImage(origin, "vg0/origin")
+			l.checkImage(corpus.Digest(origin), "vg0/origin")
+			l.checkCutOff(origin, snap)
 			expect(t, 8, "export", "--store", "vg0/snap", filepath.Join(t.TempDir(), "image"))
 			l.lvm("vgchange", "--activate", "n", "vg0")
 			l.checkReads(a, origin, snap)
-			l.checkImage(origin, append(pv(l.files), "vg0/origin")...)
+			l.checkImage(corpus.Digest(origin), append(pv(l.files), "vg0/origin")...)
 			l.checkImage(cow, append(pv(l.files), "--store", "vg0/snap")...)
 			if a.name == "raid1" {
-				l.checkImage(snap, append(pv(l.files), "--origin", "vg0/origin_rimage_1", "vg0/snap")...)
+				l.checkImage(corpus.Digest(snap), append(pv(l.files), "--origin", "vg0/origin_rimage_1", "vg0/snap")...)
 			}
 		})
 	}

@@ -72,6 +72,19 @@ func TestKernelLayoutCorpus(t *testing.T) {
 		s.write("origin", 2, 0, 1, 2, 17, 50, 95)
 		s.saveViews("layout-moving", []reading{{}})
 	})
+	t.Run("merging", func(t *testing.T) {
+		s := smallLab(t, 1)
+		s.origin(nil, "--size", "384k")
+		s.write("origin", 1, span(0, 96)...)
+		s.snapshot("snap", "origin", "4k", 256)
+		s.write("origin", 2, 0, 1, 2, 17, 50, 95)
+		s.write("snap", 3, 5, 50, 80)
+		open, err := os.Open(s.mapped("origin", "")) // the merge waits for its end
+		kernellab.Must(t, err)
+		s.lvm("lvconvert", "--merge", "vg0/snap")
+		kernellab.Must(t, open.Close())
+		s.saveViews("layout-merging", []reading{{}})
+	})
 	t.Run("virtual", func(t *testing.T) {
 		s := smallLab(t, 1)
 		s.lvm("lvcreate", "--yes", "--type", "snapshot", "--virtualsize", "2m", "--size", "256k", "--chunksize", "4k", "--name", "snap", "vg0")

@@ -78,6 +78,25 @@ func TestKernelMoving(t *testing.T) {
 	}
 }
 
+// TestKernelLongMovingImage: so is an array of which pvmove is moving an image, also without another one.
+func TestKernelLongMovingImage(t *testing.T) {
+	kernellab.Require(t)
+	devicetest.Long(t)
+	s := newStateLab(t, 4, 16)
+	s.origin(s.loops[:2], "--type", "raid1", "--mirrors", "1")
+	s.waitSync("origin")
+	s.write("origin", 1, span(0, s.chunks("origin"))...)
+	s.snapshot("snap", "origin", "4k", 1024, s.loops[2])
+	s.use(3, "delay", fmt.Sprintf(" 0 %s 0 200", s.under[3]))
+	s.killMoveAt(s.loops[0], s.loops[3], func(float64) bool { return true })
+	s.write("origin", 2, 0, 1, 2, 300, 555)
+	s.write("snap", 3, 5, 300)
+	want := map[string]string{"vg0/origin": kernellab.MustDigest(t, s.mapped("origin", "")), "vg0/snap": kernellab.MustDigest(t, s.mapped("snap", ""))}
+	s.checkFiles("active", s.copies(), want, []reading{{}, {Without: []int{1}, Told: "is missing"}, {Without: []int{0}, Told: "is missing"}})
+	s.use(3, "linear", "")
+	s.lvm("pvmove", "--abort")
+}
+
 // checkMovedSegment wants a segment to be on record as moved, and another one not.
 func (s *stateLab) checkMovedSegment(files []string) {
 	s.Helper()

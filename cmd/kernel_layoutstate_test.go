@@ -263,6 +263,24 @@ func TestKernelResync(t *testing.T) {
 	}
 }
 
+// TestKernelLongResyncMirror: so is a mirror whose second leg is slow; without the first leg, what the log does not have in sync
+// cannot be read.
+func TestKernelLongResyncMirror(t *testing.T) {
+	kernellab.Require(t)
+	devicetest.Long(t)
+	s := newStateLab(t, 4, 24)
+	s.use(1, "delay", fmt.Sprintf(" 0 %s 0 60", s.under[1]))
+	s.origin(s.loops[:3], "--type", "mirror", "--mirrors", "1", "--mirrorlog", "disk", "--regionsize", "32k", "--size", "12m")
+	s.write("origin", 1, span(2000, 2010)...)
+	s.snapshotOnLast()
+	s.unsynced()
+	want := map[string]string{"vg0/origin": kernellab.MustDigest(t, s.mapped("origin", "")), "vg0/snap": kernellab.MustDigest(t, s.mapped("snap", ""))}
+	s.checkFiles("active", s.copies(), want, []reading{
+		{Told: "may differ, because they are not in sync: the first is read"}, {Without: []int{1}, Told: "a leg of vg0/origin is not whole"},
+		{Without: []int{0}, Fails: "is missing"},
+	})
+}
+
 // TestKernelRebuild: an image that is being rebuilt is read up to there, and only there.
 func TestKernelRebuild(t *testing.T) {
 	kernellab.Require(t)

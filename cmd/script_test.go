@@ -176,6 +176,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"store":   scriptStore,
 		"kernel":  scriptKernel,
 		"origin":  scriptOrigin,
+		"group":   scriptGroup,
 		"sparse":  scriptSparse,
 		"pattern": scriptPattern,
 		"patch":   scriptPatch,
@@ -221,7 +222,7 @@ func scriptKernel(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: kernel IMAGE NAME")
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unpack(ts, args[1]+".cow.gz"), 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unpack(ts, "kernel/"+args[1]+".cow.gz"), 0o666))
 }
 
 // scriptOrigin is "origin IMAGE NAME": unpack the origin of such a store.
@@ -229,14 +230,29 @@ func scriptOrigin(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: origin IMAGE NAME")
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unpack(ts, args[1]+".origin.gz"), 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), unpack(ts, "kernel/"+args[1]+".origin.gz"), 0o666))
+}
+
+// scriptGroup is "group NAME": unpack the disks of a group that LVM made, NAME.0 and so on.
+func scriptGroup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: group NAME")
+	}
+	all, err := filepath.Glob(filepath.Join(sourceDir, "../testdata/lvm", args[0]+".*.gz"))
+	if err != nil || len(all) == 0 {
+		ts.Fatalf("no group %s: %v", args[0], err)
+	}
+	for _, path := range all {
+		name := filepath.Base(path)
+		ts.Check(os.WriteFile(ts.MkAbs(strings.TrimSuffix(name, ".gz")), unpack(ts, "lvm/"+name), 0o666))
+	}
 }
 
 // sourceDir is where the package's source is: a script runs elsewhere.
 var sourceDir, _ = os.Getwd()
 
 func unpack(ts *testscript.TestScript, name string) []byte {
-	f, err := os.Open(filepath.Join(sourceDir, "../testdata/kernel", name))
+	f, err := os.Open(filepath.Join(sourceDir, "../testdata", name))
 	ts.Check(err)
 	defer f.Close()
 	z, err := gzip.NewReader(f)

@@ -24,16 +24,16 @@ type Diff struct {
 func DiffCSV(to io.Writer, d Diff) error {
 	w := bufio.NewWriter(to)
 	fmt.Fprint(w, "offset,length\n")
-	d.eachRange(w, "", ",", "\n", "")
+	eachRange(w, d.Changes, "", ",", "\n", "")
 	return w.Flush()
 }
 
 // eachRange writes ranges: two numbers each, with texts before, between and behind them, and
 // between two ranges.
-func (d Diff) eachRange(w *bufio.Writer, before, between, behind, separator string) {
+func eachRange(w *bufio.Writer, of *view.Changes, before, between, behind, separator string) {
 	buf := make([]byte, 0, 128)
 	first := true
-	for r := range d.Changes.Ranges() {
+	for r := range of.Ranges() {
 		buf = buf[:0]
 		if !first {
 			buf = append(buf, separator...)
@@ -53,7 +53,8 @@ func (d Diff) eachRange(w *bufio.Writer, before, between, behind, separator stri
 // differing is a diff, whole.
 type differing struct {
 	differingHead
-	Ranges []stretch `json:"ranges" doc:"where they differ; left out with --summary"`
+	Ranges    []stretch `json:"ranges" doc:"where they differ; left out with --summary"`
+	Uncertain []stretch `json:"uncertain" doc:"where the data is uncertain, and may differ even if that is in no range; left out with --summary"`
 }
 
 type differingHead struct {
@@ -103,7 +104,9 @@ func DiffJSON(to io.Writer, d Diff, summary bool) error {
 		return w.Flush()
 	}
 	fmt.Fprintf(w, "%s, \"ranges\": [", text[:len(text)-1])
-	d.eachRange(w, "\n  {\"offset\": ", ", \"length\": ", "}", ",")
+	eachRange(w, d.Changes, "\n  {\"offset\": ", ", \"length\": ", "}", ",")
+	fmt.Fprint(w, "],\n \"uncertain\": [")
+	eachRange(w, d.Uncertain, "\n  {\"offset\": ", ", \"length\": ", "}", ",")
 	fmt.Fprint(w, "]}\n")
 	return w.Flush()
 }

@@ -28,33 +28,42 @@ func ListJSON(w io.Writer, all []Listed) error {
 // ListCSV writes a line for each store, under a first line of the JSON fields' names. What
 // cannot be told is empty.
 func ListCSV(w io.Writer, all []Listed) error {
-	names, _ := listFields(Listed{})
-	rows := [][]string{names}
-	for _, l := range all {
-		_, row := listFields(l)
-		rows = append(rows, row)
+	fields, names := listFields()
+	out := csv.NewWriter(w)
+	out.Write(names)
+	row := make([]string, len(fields))
+	for i := range all {
+		v := reflect.ValueOf(&all[i]).Elem()
+		for n, f := range fields {
+			row[n] = fieldText(v.FieldByIndex(f.Index))
+		}
+		out.Write(row)
 	}
-	return csv.NewWriter(w).WriteAll(rows)
+	out.Flush()
+	return out.Error()
 }
 
-// listFields are the names and the values of all fields, in order.
-func listFields(l Listed) (names, values []string) {
-	v := reflect.ValueOf(l)
-	for _, f := range reflect.VisibleFields(v.Type()) {
+// listFields are all fields of a store that is listed, in order, and their names.
+func listFields() (fields []reflect.StructField, names []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Listed]()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" {
 			continue // Usage itself, whose fields follow
 		}
-		field, text := v.FieldByIndex(f.Index), ""
-		if field.Kind() == reflect.Pointer {
-			field = field.Elem()
-		}
-		if field.IsValid() {
-			text = fmt.Sprint(field.Interface())
-		}
-		names, values = append(names, name), append(values, text)
+		fields, names = append(fields, f), append(names, name)
 	}
-	return names, values
+	return fields, names
+}
+
+// fieldText is a field's value; empty where it cannot be told.
+func fieldText(field reflect.Value) string {
+	if field.Kind() == reflect.Pointer {
+		field = field.Elem()
+	}
+	if !field.IsValid() {
+		return ""
+	}
+	return fmt.Sprint(field.Interface())
 }
 
 // columnsOf are the names of the columns of a row.

@@ -38,6 +38,7 @@ var metrics = []metric{
 	{"dmcow_snapshot_leaked_chunks", "Chunks lost to holes.", count(func(u *Usage) *uint64 { return u.LeakedChunks })},
 	{"dmcow_snapshot_minimum_bytes", "Size that the COW device can be shrunk to.", inBytes(func(u *Usage) *uint64 { return u.MinimumSectors })},
 	{"dmcow_snapshot_maximum_bytes", "Size that the COW device needs at most.", inBytes(func(u *Usage) *uint64 { return u.MaximumSectors })},
+	{"dmcow_snapshot_left_to_merge", "Exceptions that are left of a merge into the origin that was begun.", count(func(u *Usage) *uint64 { return u.LeftToMerge })},
 }
 
 // UsagePrometheus writes a text file for the collector of that name in

@@ -65,8 +65,13 @@ func TestPrometheus(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	if err := UsagePrometheus(&b, sampleUsage(), []string{"/dev/none"}); err != nil {
+	all := sampleUsage()
+	all[0].LeftToMerge = new(uint64(12))
+	if err := UsagePrometheus(&b, all, []string{"/dev/none"}); err != nil {
 		t.Fatal(err)
+	}
+	if strings.Count(b.String(), "left_to_merge{") != 1 {
+		t.Error("what is left is told where nothing is merged")
 	}
 	for _, line := range []string{
 		`dmcow_device_readable{device="/dev/none"} 0`,
@@ -74,6 +79,7 @@ func TestPrometheus(t *testing.T) {
 		`dmcow_snapshot_damaged{device="a\"b\\c\nd"} 1`,
 		`dmcow_snapshot_used_ratio{device="/dev/mapper/vg-snap-cow"} 0.5657`,
 		`dmcow_snapshot_maximum_bytes{device="/dev/mapper/vg-snap-cow"} 562949953421312`,
+		`dmcow_snapshot_left_to_merge{device="/dev/mapper/vg-snap-cow"} 12`,
 	} {
 		if !strings.Contains(b.String(), line+"\n") {
 			t.Errorf("no line %s in\n%s", line, &b)

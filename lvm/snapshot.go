@@ -75,7 +75,7 @@ func (g *Group) Snapshot(name string) (Snapshot, error) {
 	}
 	v := g.Find(name)
 	if v == nil {
-		return Snapshot{}, &NoVolumeError{g, name}
+		return Snapshot{}, &NoVolumeError{Group: g, Name: name}
 	}
 	return Snapshot{}, &NoSnapshotError{g, v}
 }
@@ -113,20 +113,41 @@ func (g *Group) describe(v *Logical) string {
 type NoVolumeError struct {
 	Group *Group
 	Name  string
+	Any   bool // any volume would do, and not only a snapshot
 }
 
 func (e *NoVolumeError) Error() string {
-	var names, origins []string
+	text := fmt.Sprintf("no %s in volume group %s", e.Name, e.Group.Name)
+	snapshots, origins, others := e.Group.names()
+	if len(snapshots) > 0 {
+		text += "; its snapshots: " + strings.Join(snapshots, ", ") + "; their origins: " + strings.Join(origins, ", ")
+	}
+	switch {
+	case e.Any && len(others) > 0:
+		what := "; its volumes: "
+		if len(snapshots) > 0 {
+			what = "; its other volumes: "
+		}
+		return text + what + strings.Join(others, ", ")
+	case len(snapshots) == 0:
+		return text + ", which has no snapshots"
+	}
+	return text
+}
+
+// names are those of the snapshots, of their origins, and of other volumes that are not a part of one.
+func (g *Group) names() (snapshots, origins, others []string) {
 	seen := map[*Logical]bool{}
-	for _, s := range e.Group.snapshots.all {
-		names = append(names, s.COW.Name)
+	for _, s := range g.snapshots.all {
+		snapshots, seen[s.COW] = append(snapshots, s.COW.Name), true
 		if !seen[s.Origin] {
-			seen[s.Origin] = true
-			origins = append(origins, s.Origin.Name)
+			origins, seen[s.Origin] = append(origins, s.Origin.Name), true
 		}
 	}
-	if len(names) == 0 {
-		return fmt.Sprintf("no %s in volume group %s, which has no snapshots", e.Name, e.Group.Name)
+	for _, v := range g.Logical {
+		if v.Visible && !seen[v] && v.Segments[0].Type != "snapshot" { // which is a name alone
+			others = append(others, v.Name)
+		}
 	}
-	return fmt.Sprintf("no %s in volume group %s; its snapshots: %s; their origins: %s", e.Name, e.Group.Name, strings.Join(names, ", "), strings.Join(origins, ", "))
+	return snapshots, origins, others
 }

@@ -49,6 +49,10 @@ func TestTooMuchForAPlan(t *testing.T) {
 		if (len(plan.Steps) > 0) != closed {
 			t.Errorf("gaps of 20 and %d slots: %v, %v", gap, plan.Repaired, plan.Undecided)
 		}
+		const why = "the gap cannot be closed: there are more than 40 slots to fill"
+		if !closed && !strings.Contains(adviceOn(t, plan, check.HiddenExceptions).Lines[0], why) {
+			t.Errorf("it does not say why: %v", plan.Undecided)
+		}
 	}
 }
 

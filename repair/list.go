@@ -116,8 +116,11 @@ func (p *planner) closeGap(found *check.Finding, h look.Hidden) error {
 		if copies, err := p.onlyCopies(h); err != nil || copies {
 			return err
 		}
-		p.ask(found, "the gap cannot be closed: it is too long, or the exceptions on both sides of it must be dropped, too (--drop)",
-			hiddenAdvice(h, p.Content != nil), "--hidden drop", "--hidden keep --drop")
+		why := "the exceptions on both sides of it must be dropped, too (--drop)"
+		if len(c.gaps)+len(c.fills) > mostEdits {
+			why = fmt.Sprintf("there are more than %d slots to fill", mostEdits)
+		}
+		p.ask(found, "the gap cannot be closed: "+why, hiddenAdvice(h, p.Content != nil), "--hidden drop", "--hidden keep --drop")
 		p.blocked = true
 		return nil
 	}

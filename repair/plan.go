@@ -137,8 +137,11 @@ func (p *planner) undecided(f *check.Finding, what string) {
 
 // ask is undecided with advice of its own, and the flags that it speaks of.
 func (p *planner) ask(f *check.Finding, what, advice string, flags ...string) {
-	if f.Suggests != nil {
+	switch {
+	case f.Suggests != nil:
 		advice, flags = rebuildAdvice+advice, append([]string{"--rebuild"}, flags...)
+	case p.Rebuild && slices.ContainsFunc(flags, func(flag string) bool { return flag == "--drop" || flag == "--hidden drop" }):
+		advice = fmt.Sprintf("--rebuild finds nothing by which it could be rebuilt (of more than %d slots, nothing is looked for); ", check.MostSuggested) + advice
 	}
 	p.Undecided = note(p.Undecided, Resolution{Rule: f.Rule, Lines: []string{join(f.Where(), what)}, Advice: advice, Flags: flags})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/check"
 	"dmcow/format"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/naive"
@@ -76,4 +77,21 @@ func TestRebuiltSectors(t *testing.T) {
 func sectorOf(image []byte, chunk, first int) []byte {
 	s := naive.Store{Image: image, Chunk: chunk * format.SectorSize}
 	return image[s.At(first):][:format.SectorSize]
+}
+
+// TestNothingToRebuildBy: who wants something rebuilt that nothing speaks for is told so; who does not want that, is not.
+func TestNothingToRebuildBy(t *testing.T) {
+	const said = "--rebuild finds nothing by which it could be rebuilt"
+	for spec, rule := range map[string]*check.Rule{
+		"device 400\nheader chunk=1\nfill 100\nraw 0x4400 ff*512": check.ImplausibleArea,
+		"device 400\nheader chunk=1\nfill 40 100\nex 39 139 1":    check.NewChunkIsMetadata,
+	} {
+		for _, rebuild := range []bool{true, false} {
+			p := patient{spec, 0, repair.Choices{Rebuild: rebuild}}
+			plan := p.planFor(t, devicetest.Of(p.image(t)))
+			if got := adviceOn(t, plan, rule).Advice; strings.HasPrefix(got, said) != rebuild {
+				t.Errorf("%s, rebuilt %t: %s", rule.Name, rebuild, got)
+			}
+		}
+	}
 }

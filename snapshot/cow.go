@@ -12,8 +12,8 @@ import (
 	"dmcow/internal/device"
 	"dmcow/internal/inuse"
 	"dmcow/internal/signature"
+	"dmcow/internal/volume"
 	"dmcow/internal/words"
-	"dmcow/lvm"
 	"dmcow/store/look"
 )
 
@@ -161,14 +161,15 @@ func checkCOWName(n Name, p Part) error {
 // noteContent says what a device holds that holds no store. Physical volumes of LVM may have some; a file system
 // is mostly the origin's.
 func (s *Session) noteContent(c *COW) {
-	if c.Volume != nil || c.Identity.State != look.Foreign || c.Container != "" {
+	zeroed := c.Identity.State == look.Uninitialized && c.Identity.Leftover // as a member of md may begin, too
+	if c.Volume != nil || c.Identity.State != look.Foreign && !zeroed || c.Container != "" {
 		return
 	}
-	if found, _ := lvm.Find(c.Device, c.Text); len(found) > 0 {
+	if volume.HasPhysical(c.Device) {
 		s.notes = append(s.notes, Note{Device: c.Text, Text: "holds an LVM physical volume", Remedies: []Remedy{{Do: ListVolumes}}})
 		return
 	}
-	if what, err := signature.Known(c.Device); err == nil && what != "" {
+	if what, err := signature.Known(c.Device); err == nil && what != "" && !zeroed {
 		s.note(c.Text, Fine, "holds no COW store but %s: is it the origin?", what)
 	}
 }

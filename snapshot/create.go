@@ -10,6 +10,7 @@ import (
 	"dmcow/format"
 	"dmcow/internal/device"
 	"dmcow/internal/words"
+	"dmcow/lvm"
 	"dmcow/store/create"
 	"dmcow/store/look"
 )
@@ -136,10 +137,24 @@ func (c *Create) openOrMake() (err error) {
 	return err
 }
 
-// takesVolume reports whether a name that no file has is to be taken for VG/LV: where it was said
-// where to look for that, or where no file of the name could be made.
+// takesVolume reports whether a name that no file has is to be taken for VG/LV: where no file of the name could be made, or
+// it was said where to look for volumes, and a group may have the name.
 func (c *Create) takesVolume() bool {
-	return IsVolume(c.request.COW) && (len(c.session.options.Where) > 0 || !exists(filepath.Dir(c.request.COW)))
+	group, _, ok := lvm.SplitName(c.request.COW)
+	switch {
+	case !ok:
+		return false
+	case !exists(filepath.Dir(c.request.COW)):
+		return true
+	case len(c.session.options.Where) == 0:
+		return false
+	}
+	sight, err := c.session.sees()
+	if err != nil {
+		return true // which is told then
+	}
+	_, err = sight.Groups.Named(group)
+	return !errors.As(err, new(*lvm.NoGroupError)) || !sight.IsWhole()
 }
 
 func (c *Create) checkQuiet() error {

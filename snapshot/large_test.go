@@ -34,6 +34,31 @@ func TestInventoryGrows(t *testing.T) {
 	}
 }
 
+// TestInventoryKeeps: of a store that was examined, what it tells is kept, and nothing of the device that it was read from.
+func TestInventoryKeeps(t *testing.T) {
+	const n, most = 3000, 700 // bytes; a device that was joined has some 1000
+	path := filepath.Join(t.TempDir(), "disk")
+	devicetest.WriteFile(t, path, largeGroup(n, true))
+	s := snapshot.Open(snapshot.Options{Where: []string{path}})
+	defer s.Close()
+	i, err := s.Inventory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	examine(t, s, i)
+	if kept := (heap() - before) / n; kept > most {
+		t.Errorf("%d bytes are kept of each store, expected %d at most", kept, most)
+	}
+	runtime.KeepAlive(i)
+}
+
 // inventory lists what is on a disk, and examines it.
 func inventory(t *testing.T, disk string, want int) {
 	t.Helper()
@@ -43,6 +68,11 @@ func inventory(t *testing.T, disk string, want int) {
 	if err != nil || len(i.All) != want {
 		t.Fatal(len(i.All), err, i.Unread, i.Faults, i.Empty)
 	}
+	examine(t, s, i)
+}
+
+func examine(t *testing.T, s *snapshot.Session, i *snapshot.Inventory) {
+	t.Helper()
 	for _, l := range i.All {
 		if err := s.Examine(l); err != nil || l.Err != nil {
 			t.Fatal(err, l.Err)

@@ -22,7 +22,7 @@ type Listed struct {
 	Origin    string         // its name
 	Sectors   format.Sectors // of the snapshot itself, which may be fewer than the origin has
 
-	COW    *COW // closed; nil where it cannot be read
+	COW    *COW // closed, and without its device; nil where it cannot be read
 	Survey look.Survey
 	Err    error // why it cannot be read
 
@@ -86,6 +86,7 @@ func (s *Session) Inventory() (*Inventory, error) {
 func recordedSnapshots(sight *volume.Sight) (all []*Listed) {
 	mappings := inuse.Mappings()
 	for _, g := range sight.Groups.All {
+		sight.TellOf(g)
 		prefix := g.Name
 		if _, err := sight.Groups.Named(g.Name); err != nil {
 			prefix = g.UUID // another group has the same name
@@ -161,7 +162,7 @@ func (s *Session) examine(l *Listed) error {
 	if err != nil {
 		return refuse(l.Name, Unreadable, err)
 	}
-	defer d.Close()
+	defer l.shut(d)
 	if l.COWDevice == "" && l.volume.Gone != nil {
 		s.note(l.Name, Unreadable, "")
 	}
@@ -173,10 +174,11 @@ func (s *Session) examine(l *Listed) error {
 	if err != nil {
 		return err
 	}
-	l.COW, l.Survey = c, survey
 	if l.Merging {
 		s.noteLeft(c, survey, l.Origin, l.Active, FinishMerge)
 	}
+	c.Device = nil // of many stores, as many devices
+	l.COW, l.Survey = c, survey
 	return nil
 }
 
@@ -189,4 +191,13 @@ func (l *Listed) open() (*device.Device, error) {
 		return volume.OpenMapping(l.mapping)
 	}
 	return device.Open(l.COWDevice)
+}
+
+// shut closes what open has opened.
+func (l *Listed) shut(d *device.Device) {
+	if l.COWDevice == "" {
+		l.volume.Shut(d)
+		return
+	}
+	d.Close()
 }

@@ -53,6 +53,9 @@ func (s *Session) noteLeft(c *COW, survey look.Survey, origin string, active boo
 		return
 	}
 	s.note(c.Text, Fine, "LVM has begun to merge it into %s, and the kernel resumes that when the origin is activated; %s", origin, left)
+	if survey.Complete() && survey.Usage.End.Exceptions == 0 {
+		return // what is left to do is LVM's
+	}
 	for _, d := range remedies {
 		if n := &s.notes[len(s.notes)-1]; survey.State() == look.Valid {
 			n.Remedies = append(n.Remedies, Remedy{Do: d})

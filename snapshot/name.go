@@ -41,7 +41,8 @@ func (s *Session) sees() (*volume.Sight, error) {
 
 // find finds out what a name stands for:
 //   - a name that does not have the form VG/LV is a path;
-//   - so is the name of a file, where it was not said for this run where to look for volumes.
+//   - so is the name of a file, where it was not said for this run where to look for volumes;
+//   - and where it was, if all that is there could be seen, and no group has that name.
 //
 // writes is for what is going to be written to: LVM's lock of the group is taken then. The error is a refusal.
 func (s *Session) find(name string, writes bool) (n Name, err error) {
@@ -59,6 +60,10 @@ func (s *Session) find(name string, writes bool) (n Name, err error) {
 	}
 	if n.Volume == nil {
 		n.Volume, err = s.recorded(name, group, logical, writes)
+	}
+	if errors.As(err, new(*lvm.NoGroupError)) && len(s.options.Where) > 0 && s.sight.IsWhole() && exists(name) {
+		s.note(name, Fine, "is taken for the file of that name: no volume group %s is among those that were found", group)
+		return Name{Text: name}, nil
 	}
 	return n, err
 }
@@ -126,6 +131,14 @@ func (n Name) ownSize() format.Bytes {
 		return 0
 	}
 	return format.Bytes(n.Volume.SnapshotSize)
+}
+
+// recordedSize is a volume's size in bytes, by LVM's metadata; 0 where it is none, or that is not known.
+func (n Name) recordedSize() int64 {
+	if n.Volume == nil || n.Volume.Group == nil {
+		return 0
+	}
+	return n.Volume.Group.Size(n.Volume.Logical)
 }
 
 // open opens the device for reading. The error is a refusal.

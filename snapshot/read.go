@@ -123,6 +123,10 @@ func (n *Snapshot) openCOW(name Name) (err error) {
 
 func (n *Snapshot) openOrigin(name Name) error {
 	d, err := n.session.open(name)
+	if size := name.recordedSize(); err != nil && n.how == toList && size > 0 {
+		n.session.detail(name.Text, "cannot be read, which a list does not need: %v", err)
+		d, err = device.Computed(name.Text, size, unreadable{err}), nil
+	}
 	if err != nil {
 		return err
 	}
@@ -147,6 +151,11 @@ func (n *Snapshot) openOrigin(name Name) error {
 	}
 	return n.Origin.checkSize(n.COW)
 }
+
+// unreadable has a size, but no content that can be had.
+type unreadable struct{ why error }
+
+func (u unreadable) ReadAt([]byte, int64) (int, error) { return 0, u.why }
 
 // openView opens the snapshot itself, and notes what the check of its store has found.
 func (n *Snapshot) openView() (err error) {

@@ -1,10 +1,12 @@
 package snapshot
 
 import (
+	"errors"
 	"io"
 	"iter"
 
 	"dmcow/internal/device"
+	"dmcow/lvm"
 	"dmcow/view"
 )
 
@@ -44,6 +46,9 @@ const (
 // the COW device itself, whatever is on it. The error is a [*Refusal].
 func (s *Session) See(r ViewRequest) (Source, error) {
 	name, err := s.find(r.COW, false)
+	if none := (*lvm.NoVolumeError)(nil); errors.As(err, &none) {
+		none.Any = true
+	}
 	switch {
 	case err != nil:
 		return nil, err

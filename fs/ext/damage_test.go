@@ -371,3 +371,53 @@ func TestDamagedDescriptors(t *testing.T) {
 		})
 	}
 }
+
+// TestDamagedBitmaps: an inode that a damaged bitmap says is free is found all the same, space of its group counts as
+// allocated, and the damage is told.
+func TestDamagedBitmaps(t *testing.T) {
+	content := image(t, "ext4")
+	f := opened(t, content)
+	want, _ := contents(f)
+	inodes := map[extfs.Ino]bool{}
+	for i := range f.Inodes(0) {
+		inodes[i.Attr().Ino] = true
+	}
+	free := int64(0)
+	for p := range f.Layout(whole(f)) {
+		if p.Use == extfs.Free {
+			free += p.Len()
+		}
+	}
+	for p := range f.Layout(whole(f)) {
+		if p.Use != extfs.SpaceMap && p.Use != extfs.InodeMap {
+			continue
+		}
+		for at := p.Start; at < p.Start+8; at++ {
+			content[at] ^= 0x81
+			f := opened(t, content)
+			got, errs := contents(f)
+			if len(got) != len(want) || len(errs) > 0 {
+				t.Errorf("byte %d: %d paths, of %d: %v", at, len(got), len(want), errs)
+			}
+			told, found, stillFree := 0, 0, int64(0)
+			for i, err := range f.Inodes(0) {
+				if err != nil {
+					told++
+				} else if found++; !inodes[i.Attr().Ino] {
+					t.Errorf("byte %d: inode %d was free", at, i.Attr().Ino)
+				}
+			}
+			for p, err := range f.Layout(whole(f)) {
+				if err != nil {
+					told++
+				} else if p.Use == extfs.Free {
+					stillFree += p.Len()
+				}
+			}
+			if told != 1 || found != len(inodes) || (stillFree < free) != (p.Use == extfs.SpaceMap) {
+				t.Errorf("byte %d, %v: %d errors, %d of %d inodes, %d of %d bytes are free", at, p.Use, told, found, len(inodes), stillFree, free)
+			}
+			content[at] ^= 0x81
+		}
+	}
+}

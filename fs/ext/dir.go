@@ -166,9 +166,6 @@ func (d *directory) entry(b record, block int) (e entry, why string) {
 	if e.size < 8 || e.size%4 != 0 || e.size > len(b) || length > e.size-8 {
 		return e, fmt.Sprintf("an entry has %d bytes, its name %d, and %d are left", e.size, length, len(b))
 	}
-	if uint64(e.ino) > d.f.inodes {
-		return e, fmt.Sprintf("an entry has inode %d, of %d", e.ino, d.f.inodes)
-	}
 	e.name = b[8 : 8+length]
 	return e, ""
 }
@@ -177,13 +174,11 @@ func (d *directory) entry(b record, block int) (e entry, why string) {
 func (d *directory) entries(b record, from int, at int64) bool {
 	for from < len(b) {
 		e, why := d.entry(b[from:], int(d.f.blockSize))
-		if why != "" && e.size >= 8 && e.size%4 == 0 && e.size <= len(b)-from && e.name == nil && uint64(e.ino) > d.f.inodes {
-			// Only this one is lost.
-		} else if why != "" {
+		if why != "" { // and nobody knows where the next one begins
 			return d.yield(fs.Entry{}, d.damaged(at+int64(from), "%s", why))
 		}
-		if why == "" && e.ino != 0 {
-			why = checkName(e.name, d.flags&flagEncrypted != 0)
+		if e.ino != 0 {
+			why = d.checkEntry(e)
 		}
 		switch {
 		case why != "":
@@ -200,15 +195,17 @@ func (d *directory) entries(b record, from int, at int64) bool {
 	return true
 }
 
-// checkName says what is wrong with a name.
-func checkName(name record, encrypted bool) string {
-	n := string(name)
+// checkEntry says what is wrong with an entry that is in use.
+func (d *directory) checkEntry(e entry) string {
+	n := string(e.name)
 	switch {
+	case uint64(e.ino) > d.f.inodes:
+		return fmt.Sprintf("an entry has inode %d, of %d", e.ino, d.f.inodes)
 	case n == "":
 		return "a name is empty"
 	case n == "." || n == "..":
 		return fmt.Sprintf("it has %q again", n)
-	case !encrypted && strings.ContainsAny(n, "/\x00"):
+	case d.flags&flagEncrypted == 0 && strings.ContainsAny(n, "/\x00"):
 		return fmt.Sprintf("the name %q cannot be one", n)
 	}
 	return ""

@@ -148,10 +148,16 @@ func (j *journal) revoke(b block, sequence uint32) {
 	}
 }
 
+// isRevoked reports whether what a transaction wrote to a block was revoked by itself or a later one.
+func (j *journal) isRevoked(n uint64, sequence uint32) bool {
+	last, ok := j.revoked[n]
+	return ok && int32(sequence-last) <= 0
+}
+
 // take notes where the blocks are that a descriptor block describes.
 func (j *journal) take(b block, sequence uint32, at uint64) {
 	for n, t := range j.tags(b) {
-		if last, ok := j.revoked[t.block]; ok && int32(sequence-last) <= 0 {
+		if j.isRevoked(t.block, sequence) {
 			continue
 		}
 		data, where, err := j.read(j.after(at, uint64(n)+1))

@@ -70,6 +70,37 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// holed cannot be read at some of its bytes.
+type holed struct {
+	content []byte
+	holes   []int
+}
+
+func (h holed) ReadAt(p []byte, at int64) (int, error) {
+	for _, hole := range h.holes {
+		if at <= int64(hole) && int64(hole) < at+int64(len(p)) {
+			return copy(p, h.content[at:hole]), unix.EIO
+		}
+	}
+	return copy(p, h.content[at:]), nil
+}
+
+// TestCopiesWithHoles: what is read is put together from copies of which none has all, as often as that takes.
+func TestCopiesWithHoles(t *testing.T) {
+	_, content := numbered(t, 8192)
+	one := Computed("one", 8192, holed{content, []int{1000, 3000, 5000, 7000}})
+	join := func(other ...int) *Device {
+		two := Computed("two", 8192, holed{content, other})
+		return all(t, []Part{{Length: 8192, Stripes: []Stripe{{On: one, Copies: []Stripe{{On: two}}}}}})
+	}
+	checkReads(t, join(2000, 4000, 6000), content)
+	checkManyReads(t, join(2000, 4000, 6000), content)
+	p := make([]byte, 8192)
+	if n, err := join(2000, 3000).ReadAt(p, 0); n != 3000 || !errors.Is(err, unix.EIO) || !bytes.Equal(p[:n], content[:n]) {
+		t.Errorf("with one that both have: %d, %v", n, err)
+	}
+}
+
 // legsOf are four image files, and a device joined from them: two stripes in chunks of a sector, the first of which
 // is kept twice more; behind it, a stretch that is kept on a device that is joined itself, and on a file.
 func legsOf(t *testing.T, stale bool) (w *Writable, on []*Writable, paths []string) {

@@ -343,17 +343,22 @@ func (r run) everywhere(writes bool) iter.Seq[place] {
 	}
 }
 
-// readAny reads a run, and what it cannot read of it from the copies.
+// readAny reads a run, and what it cannot read of it from the copies: each from where the one before it ended, round and
+// round, until none gets further.
 func (r run) readAny(p []byte) (n int, err error) {
 	n, err = r.read(p, r.at)
-	for _, c := range r.copies {
-		if err == nil || r.stale {
-			break
-		}
-		var more int
-		var e error
-		if more, e = c.read(p[n:], c.start+int64(n)); e == nil || more > 0 {
-			n, err = n+more, e
+	if err == nil || r.stale || len(r.copies) == 0 {
+		return n, err
+	}
+	for before := -1; err != nil && n > before; {
+		before = n
+		for c := range r.everywhere(true) {
+			if more, e := c.read(p[n:], c.start+int64(n)); e == nil || more > 0 {
+				n, err = n+more, e
+			}
+			if err == nil {
+				break
+			}
 		}
 	}
 	return n, err

@@ -1,7 +1,7 @@
 // Package integrity reads a volume that the target integrity of device-mapper serves with its
 // metadata on a device of its own, as LVM has it below RAID (drivers/md/dm-integrity.c in Linux): the data is on
-// another device, at the same offsets, and the newest may be in the journal alone. Checksums of the data
-// are not verified.
+// another device, at the same offsets, and the newest may be in the journal alone. A block whose checksum does
+// not hold cannot be read.
 //
 // The metadata begins with a superblock. Integers are little-endian:
 //
@@ -10,8 +10,10 @@
 //	      10  u16  bytes of a tag, which is a block's checksum
 //	      12  u32  sections of the journal
 //	      16  u64  sectors of data
-//	      24  u32  flags; 1: sections have a MAC; 4: the journal's place holds a bitmap, and no data
+//	      24  u32  flags; 1: sections have a MAC; 2: checksums are being made; 4: the journal's place holds
+//	               a bitmap, and no data; 16: checksums are made with a salt
 //	      28  u8   log2 of the sectors of a block, 0 to 3
+//	      32  u64  sectors of which there are checksums, while these are being made
 //
 // The journal begins at byte 4096. A section is eight sectors with entries, then a block of data for
 // each. In each sector of the journal the last eight bytes are a commit ID:
@@ -26,6 +28,9 @@
 // round with the next one. What the kernel would replay when the device is activated begins behind the
 // last section of the highest sequence number, and ends before the first one that was not written whole
 // (replay_journal). After a clean shutdown the data device has all of that, too.
+//
+// Behind the journal are the checksums of all blocks, one after another: with the hash crc32c, of the number of the
+// block's first sector, u64, and the block.
 package integrity
 
 import (
@@ -49,8 +54,10 @@ const (
 	sectorSize = 512
 	journalAt  = 4096 // byte
 
-	hasMAC      = 1
-	dirtyBitmap = 4
+	hasMAC        = 1
+	recalculating = 2
+	dirtyBitmap   = 4
+	salted        = 16
 
 	entrySectors = 8 // of a section
 	idSize       = 8
@@ -63,9 +70,12 @@ const (
 type Integrity struct {
 	BlockSize int64 // in bytes
 
-	journal journal
-	data    int64   // in sectors
-	newest  []place // by their sectors of the data
+	journal      journal
+	flags        uint32
+	data         int64   // in sectors
+	recalculated int64   // in sectors
+	tag, tags    int64   // size of a checksum, and where they begin in the metadata, in bytes
+	newest       []place // by their sectors of the data
 }
 
 // A place is where the journal has a block: an entry of a section.
@@ -114,7 +124,10 @@ func Open(metadata scatter.Sized) (*Integrity, error) {
 	j.entrySize = raw.RoundUp(8+8*j.perBlock+int64(u16(b[10:])), 8)
 	j.perSection = room / j.entrySize * entrySectors
 	j.sectionSectors = j.perSection*j.perBlock + entrySectors
-	d := &Integrity{BlockSize: j.perBlock * sectorSize, data: int64(u64(b[16:]))}
+	d := &Integrity{
+		BlockSize: j.perBlock * sectorSize, flags: flags, data: int64(u64(b[16:])), recalculated: int64(min(u64(b[32:]), 1<<54)),
+		tag: int64(u16(b[10:])), tags: journalAt + j.sections*j.sectionSectors*sectorSize,
+	}
 	if j.perSection == 0 || j.sections == 0 || j.sections > (metadata.Size()-journalAt)/(j.sectionSectors*sectorSize) {
 		return nil, fmt.Errorf("a journal of %d sections with %d entries of %d bytes does not fit in metadata of %d bytes", j.sections, j.perSection, j.entrySize, metadata.Size())
 	}
@@ -250,19 +263,25 @@ func (d *Integrity) take(section int64, newest map[int64]place) error {
 // Journaled is how many blocks the journal has.
 func (d *Integrity) Journaled() int { return len(d.newest) }
 
-// Volume is the content of the volume, on a device with the data.
-func (d *Integrity) Volume(data scatter.Sized) *scatter.Device {
-	return scatter.New(&volume{d, data}, data.Size())
+// Volume is the content of the volume, on a device with the data. hash is the one that checksums are made with;
+// those of another than crc32c are not verified.
+func (d *Integrity) Volume(data scatter.Sized, hash string) *scatter.Device {
+	v := &volume{d, data, data.Size()}
+	if hash == verifiedHash && d.tag > 0 {
+		v.device = &checked{d, data}
+	}
+	return scatter.New(v, v.size)
 }
 
 type volume struct {
 	*Integrity
-	device scatter.Sized
+	device io.ReaderAt
+	size   int64
 }
 
 // Run is the run that begins at a byte of the volume.
 func (v *volume) Run(offset, _ int64) (scatter.Run, error) {
-	end := v.device.Size()
+	end := v.size
 	i := sort.Search(len(v.newest), func(i int) bool { return v.newest[i].sector*sectorSize+v.BlockSize > offset })
 	if i < len(v.newest) {
 		at := v.newest[i].sector * sectorSize

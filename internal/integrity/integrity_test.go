@@ -66,7 +66,7 @@ func letters(t *testing.T, b []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := i.Volume(bytes.NewReader(bytes.Repeat([]byte{'.'}, dataSectors*512)))
+	d := i.Volume(bytes.NewReader(bytes.Repeat([]byte{'.'}, dataSectors*512)), "")
 	all, err := io.ReadAll(io.NewSectionReader(d, 0, d.Size()))
 	if err != nil || int64(len(all)) != d.Size() {
 		t.Fatal(len(all), err)
@@ -177,9 +177,13 @@ func FuzzJournal(f *testing.F) {
 		if i.Journaled() > len(b)/16 {
 			t.Errorf("%d blocks in %d bytes", i.Journaled(), len(b))
 		}
-		d := i.Volume(bytes.NewReader(data))
+		d := i.Volume(bytes.NewReader(data), "")
 		if n, err := d.ReadAt(make([]byte, d.Size()), 0); n != len(data) || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
+		}
+		d = i.Volume(bytes.NewReader(data), "crc32c")
+		if n, err := d.ReadAt(make([]byte, d.Size()-7), 3); (n == len(data)-7) != (err == nil) {
+			t.Errorf("with checksums, %d bytes, %v", n, err)
 		}
 	})
 }

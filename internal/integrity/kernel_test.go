@@ -56,7 +56,7 @@ func integrityOfKernel(t *testing.T, mode string, block int) {
 			lacking++
 		}
 		got := make([]byte, len(want))
-		if _, err := i.Volume(bytes.NewReader(alone)).ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+		if _, err := i.Volume(bytes.NewReader(alone), "crc32c").ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: it is not what the kernel shows, with %d blocks in the journal, %v", when, i.Journaled(), err)
 		}
 	}

@@ -227,19 +227,22 @@ func (a *Array) slot(chunk int64, copy int) int {
 	return int((chunk*int64(a.Layout&0xff) + int64(copy)) % int64(a.Images))
 }
 
-// readCopy reads a part of RAID10 from the first copy that has it.
+// readCopy reads a part of RAID10 from the first copy that has it, or what each has of it, round and round.
 func (a *Array) readCopy(t *part) {
 	copies := int64(a.Layout & 0xff)
-	for j := range copies {
-		slot := t.row*copies + j
-		at := slot/int64(a.Images)*a.Chunk + t.at
-		n, err := full(a.On[slot%int64(a.Images)], t.to[t.n:], at+int64(t.n))
-		if t.n += n; err == nil {
-			t.err = nil
-			return
-		}
-		if j == 0 || n > 0 {
-			t.err = fmt.Errorf("chunk %d: image %d: %w", t.row, slot%int64(a.Images), err)
+	for before := -1; t.n > before; {
+		before = t.n
+		for j := range copies {
+			slot := t.row*copies + j
+			at := slot/int64(a.Images)*a.Chunk + t.at
+			n, err := full(a.On[slot%int64(a.Images)], t.to[t.n:], at+int64(t.n))
+			if t.n += n; err == nil {
+				t.err = nil
+				return
+			}
+			if t.err == nil || n > 0 {
+				t.err = fmt.Errorf("chunk %d: image %d: %w", t.row, slot%int64(a.Images), err)
+			}
 		}
 	}
 }

@@ -248,6 +248,13 @@ func TestOddRAID10(t *testing.T) {
 			t.Errorf("without %d: %d bytes, %v", missing, n, err)
 		}
 	}
+	for i, m := range images { // each lacks something else of each chunk, several times
+		m.lost = func(at int64) bool { return at%chunk/64%3 == int64(i) }
+	}
+	got := make([]byte, len(content))
+	if n, err := arrayOf(g, images).ReadAt(got, 0); n != len(got) || err != nil || !bytes.Equal(got, content) {
+		t.Errorf("with holes: %d bytes, %v", n, err)
+	}
 	if _, err := arrayOf(g, images, 0, 1).ReadAt(make([]byte, chunk), 0); err == nil {
 		t.Error("a chunk without copies is read")
 	}

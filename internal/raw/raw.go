@@ -17,11 +17,17 @@ func ReadFull[N ~int | ~int64 | ~uint64](r io.ReaderAt, p []byte, offset N) erro
 
 // ReadWhere is ReadFull; its error says at which byte.
 func ReadWhere[N ~int | ~int64 | ~uint64](r io.ReaderAt, p []byte, offset N) error {
+	_, err := ReadSome(r, p, offset)
+	return err
+}
+
+// ReadSome is ReadWhere; it returns how much was read before the error.
+func ReadSome[N ~int | ~int64 | ~uint64](r io.ReaderAt, p []byte, offset N) (int, error) {
 	n, err := readFull(r, p, int64(offset))
 	if err != nil {
 		err = fmt.Errorf("byte %d: %w", int64(offset)+int64(n), err)
 	}
-	return err
+	return n, err
 }
 
 func readFull(r io.ReaderAt, p []byte, offset int64) (int, error) {

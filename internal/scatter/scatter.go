@@ -60,8 +60,8 @@ func (d *Device) ReadAt(p []byte, offset int64) (n int, err error) {
 		piece := p[n:][:min(r.Length, int64(len(p)-n))]
 		if r.On == nil {
 			clear(piece)
-		} else if err := raw.ReadWhere(r.On, piece, r.At); err != nil {
-			return n, err
+		} else if some, err := raw.ReadSome(r.On, piece, r.At); err != nil {
+			return n + some, err
 		}
 		n += len(piece)
 	}

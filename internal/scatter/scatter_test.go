@@ -51,7 +51,7 @@ func TestReadAt(t *testing.T) {
 func TestReadAtFaults(t *testing.T) {
 	d := scatter.New(quilt{strings.NewReader("abcdef"), strings.NewReader("ABCD")}, 24)
 	n, err := d.ReadAt(make([]byte, 16), 0)
-	if n != 11 || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "byte 4") {
+	if n != 12 || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "byte 4") {
 		t.Errorf("%d, %v", n, err)
 	}
 	if n, err := scatter.New(nowhere{}, 8).ReadAt(make([]byte, 1), 3); n != 0 || err == nil {

@@ -1,11 +1,13 @@
 package volume_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -174,13 +176,56 @@ func TestKernelCachedVolumes(t *testing.T) {
 	}
 }
 
-// TestKernelIntegrityVolume: the legs of a RAID1 that have checksums are read as the kernel shows them.
-func TestKernelIntegrityVolume(t *testing.T) {
-	l := newTargetLab(t, 2)
-	l.create("guarded", "--type", "raid1", "--mirrors", "1", "--nosync", "--raidintegrity", "y", "--size", "4M", "vg0")
-	l.fill("guarded", 1, 4)
-	l.write("guarded", 8, 2, 0, 7, 500)
-	want := slices.Repeat(l.views("guarded"), 2)
+// TestKernelIntegrityVolumes: arrays whose images have checksums are read as the kernel shows them, and so are the images
+// of RAID1: when they are not active, as they are in the midst of it, and without a physical volume; also where a block
+// has gone bad, which its checksum shows.
+func TestKernelIntegrityVolumes(t *testing.T) {
+	l := newTargetLab(t, 3)
+	names := []string{"guarded", "parity"}
+	for i, with := range [][]string{{"--type", "raid1", "--mirrors", "1"}, {"--type", "raid5", "--stripes", "2"}} {
+		l.create(names[i], append(with, "--raidintegrity", "y", "--size", "4M", "vg0")...)
+		for kernellab.Run(l, "lvm", "lvs", "--noheadings", "-o", "sync_percent", "vg0/"+names[i]) != "100.00" {
+		}
+		l.fill(names[i], uint64(1+i), 4)
+		l.write(names[i], 8, 3, 0, 7, 500)
+	}
+	for _, name := range names { // what the journal has not got yet, a power cut would lose
+		kernellab.Run(l, "sync", "/dev/mapper/vg0-"+name)
+	}
+	want := l.views(names...)
+	l.compare("active", names, want)
 	l.lvm("vgchange", "--activate", "n", "vg0")
-	l.compare("inactive", []string{"guarded_rimage_0", "guarded_rimage_1"}, want)
+	l.compare("inactive", append(names, "guarded_rimage_0", "guarded_rimage_1"), append(want, want[0], want[0]))
+	for missing := range l.loops {
+		without := slices.Delete(slices.Clone(l.loops), missing, missing+1)
+		for i, name := range names {
+			if got := l.read(name, without...); got != want[i] {
+				t.Errorf("without disk %d: %s is not read as the kernel showed it: %s", missing, name, got)
+			}
+		}
+	}
+	for _, version := range []uint64{1, 2} {
+		l.rot(l.files[0], kernellab.Pattern(20, 1, version))
+	}
+	l.compare("with a bad block", names, want)
+	l.lvm("vgchange", "--activate", "y", "vg0")
+	if got := l.views(names...); !slices.Equal(got, want) {
+		t.Error("with a bad block, the kernel shows something else")
+	}
+}
+
+// rot changes a byte of what stands in one place of a file.
+func (l *targetLab) rot(file string, what []byte) {
+	l.Helper()
+	b, err := os.ReadFile(file)
+	kernellab.Must(l, err)
+	at := bytes.Index(b, what)
+	if at < 0 || bytes.Count(b, what) != 1 {
+		l.Fatalf("it stands in %d places", bytes.Count(b, what))
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	kernellab.Must(l, err)
+	defer f.Close()
+	_, err = f.WriteAt([]byte{what[0] ^ 0xff}, int64(at))
+	kernellab.Must(l, err)
 }

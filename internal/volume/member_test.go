@@ -9,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"dmcow/internal/device"
 	"dmcow/internal/device/devicetest"
 	"dmcow/internal/kernellab"
+	"dmcow/internal/volume"
 )
 
 // memberDisk makes a member of a RAID1 of md, of version 1.2, whose data begins at its second MiB, of what is in
@@ -81,6 +83,23 @@ func partitioned(content []byte) []byte {
 	binary.LittleEndian.PutUint32(b[458:], uint32(len(content)/512))
 	copy(b[510:], "\x55\xaa")
 	return b
+}
+
+// TestHasPhysical: what begins with zeros, as a member of an array may, is not empty for that.
+func TestHasPhysical(t *testing.T) {
+	disk := groupDisks(t, 1, [][]string{{"a", segment(0, 100, `type = "striped" stripes = ["pv0", 10]`)}})[0]
+	empty := filepath.Join(t.TempDir(), "empty")
+	devicetest.WriteFile(t, empty, make([]byte, 4<<20))
+	for path, want := range map[string]bool{disk: true, memberDisk(t, disk, 0, 9, 1): true, memberDisk(t, disk, 1, 9, 5): false, empty: false} {
+		d, err := device.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := volume.HasPhysical(d); got != want {
+			t.Errorf("%s: %t", path, got)
+		}
+		d.Close()
+	}
 }
 
 // TestMemberPartitions: an array may have partitions, and its members may be ones.

@@ -33,6 +33,9 @@ func (s *Sight) lookInside(name string) error {
 		return err
 	}
 	v, err := s.inSight(name)
+	if errors.As(err, new(*lvm.NoGroupError)) {
+		err = fmt.Errorf("no such file, and %w", err)
+	}
 	if err != nil {
 		return &Error{name, err}
 	}
@@ -65,7 +68,7 @@ func (s *Sight) inSight(name string) (*Volume, error) {
 	}
 	l := g.Find(logical)
 	if l == nil {
-		return nil, &lvm.NoVolumeError{Group: g, Name: logical}
+		return nil, &lvm.NoVolumeError{Group: g, Name: logical, Any: true}
 	}
 	return from.Volume(name, g, l), nil
 }

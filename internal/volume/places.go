@@ -26,6 +26,12 @@ func IsPhysical(name string) bool {
 	return len(found) > 0 || len(errs) > 0
 }
 
+// HasPhysical reports whether a device has a physical volume, also in a partition, or as a member of an array of md.
+func HasPhysical(d *device.Device) bool {
+	found, _ := lvm.FindIn(d, d.Path(), inArray)
+	return len(found) > 0
+}
+
 // mayHaveLabel reports whether a name is one of a regular file or a block device.
 func mayHaveLabel(name string) bool {
 	info, err := os.Stat(name)

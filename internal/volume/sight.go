@@ -306,12 +306,22 @@ func (s *Sight) Group(name string) (*lvm.Group, error) {
 			s.say(g.Name, "the volume group belongs to host %s", g.SystemID)
 		}
 	}
-	s.tellCut(g)
-	s.tellMembers(g)
+	s.TellOf(g)
 	if g.Exported {
 		return nil, words.Hint(fmt.Errorf("volume group %s is exported", g.Name), "vgimport %s", g.Name)
 	}
 	return g, nil
+}
+
+// IsWhole reports whether all that was looked at could be seen, and has groups: what these do not have is not there.
+func (s *Sight) IsWhole() bool {
+	return len(s.Groups.All) > 0 && len(s.Closed)+len(s.Faults)+len(s.Empty)+len(s.Groups.Unread())+len(s.Bare()) == 0
+}
+
+// TellOf tells of what a group is on that is not whole, or may be old.
+func (s *Sight) TellOf(g *lvm.Group) {
+	s.tellCut(g)
+	s.tellMembers(g)
 }
 
 // tellCut tells of physical volumes of a group that are shorter than they were: images, mostly,

@@ -241,6 +241,6 @@ func (t *target) integrity() (func() (io.ReaderAt, error), error) {
 		if err != nil {
 			return nil, err
 		}
-		return i.Volume(data), nil
+		return i.Volume(data, t.part.Text("internal_hash")), nil
 	}, nil
 }

@@ -273,6 +273,18 @@ func (v *Volume) Open() (*device.Device, error) {
 	return d, nil
 }
 
+// Shut closes a device that Open has opened, before the sight is closed, which then knows it no more: who goes through
+// many volumes keeps one at a time.
+func (v *Volume) Shut(d *device.Device) {
+	d.Close()
+	if v.sight == nil {
+		return
+	}
+	if i := slices.Index(v.sight.joined, d); i >= 0 {
+		v.sight.joined = slices.Delete(v.sight.joined, i, i+1)
+	}
+}
+
 // OpenWritable opens the volume for writing, and makes sure that nobody else has any of
 // it, which is a [*inuse.BusyError]. It is open until the sight is closed; one that is active is
 // the caller's to close.
