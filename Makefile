@@ -17,7 +17,7 @@ IN_KERNEL = $(if $(KERNEL),DMCOW_LAB_KERNEL=$(KERNELS)/$(KERNEL))
 
 # The packages that have kernel tests.
 OF_TARGETS = ./internal/cache ./internal/integrity ./internal/md ./internal/thin ./internal/volume ./internal/writecache
-KERNEL_TESTS = ./cmd ./check ./repair ./fs/ext ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak $(OF_TARGETS)
+KERNEL_TESTS = ./cmd ./check ./repair ./fs/ext ./fs/xfs ./store ./internal/device ./internal/inuse ./internal/kernellab/... ./internal/soak $(OF_TARGETS)
 
 .PHONY: build man completions demo test test-all lab host-test long-test long-host long-kernel kernel-test kernel-half kernel-lvm kernel-rest kernel-others kernel-long kernels other-kernels soak soak-run scope race bench lint fuzz mutants cross foreign-test testdata packages packages-test packages-proof packages-lint packages-reproducible install clean
 
@@ -205,7 +205,7 @@ foreign-test:
 
 # Make the stores of testdata/kernel again, with the kernel's answers, the volume groups
 # of testdata/lvm, with LVM's, the kernel's verdicts on those of testdata/damaged, and small file systems, with what
-# debugfs reads of them.
+# debugfs or the kernel reads of them.
 testdata:
 	@mkdir -p testdata/kernel
 	internal/kernellab/install
@@ -216,6 +216,8 @@ testdata:
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/lvm $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernel(LVMNames|LayoutCorpus)' ./cmd
 	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/testdata/damaged $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelVerdicts' ./check
 	DMCOW_UPDATE=1 $(GO) test -count=1 -run '^TestImages' ./fs/ext
+	@mkdir -p fs/xfs/testdata
+	DMCOW_UPDATE=1 DMCOW_LAB_OUT=$(CURDIR)/fs/xfs/testdata $(GO) test -count=1 -exec $(UMLEXEC) -run '^TestKernelImages' ./fs/xfs
 
 # Packages for Debian, Fedora and Alpine, and what else makes a release: see docs/RELEASE.md.
 packages: build/bin/nfpm build/bin/cyclonedx-gomod

@@ -1,6 +1,7 @@
 package xfs
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"math/bits"
@@ -46,9 +47,9 @@ func (c chunk) parts() iter.Seq2[uint64, uint64] {
 	}
 }
 
-// chunkError is damage that costs inodes, by their numbers in the group.
+// chunkError is damage that costs inodes, by their numbers in the group: those from one on.
 type chunkError struct {
-	first, end uint64
+	first uint64
 	error
 }
 
@@ -59,7 +60,7 @@ func (f *FS) chunks(group, from uint64) iter.Seq2[chunk, error] {
 	return func(yield func(chunk, error) bool) {
 		h, err := f.inodeTrees(group)
 		if err != nil {
-			yield(chunk{}, &chunkError{0, endOfKeys, err})
+			yield(chunk{}, &chunkError{0, err})
 			return
 		}
 		t := groupTree{FS: f, treeKind: inodeTree, group: group, from: from, to: endOfKeys}
@@ -67,12 +68,12 @@ func (f *FS) chunks(group, from uint64) iter.Seq2[chunk, error] {
 		t.use = func(r record, at int64) bool {
 			c := f.parseChunk(r)
 			if c.first < end || c.first>>f.inodeLog < f.headBlocks() || c.first%min(chunkInodes, f.inodesPerBlock) != 0 || c.last()>>f.inodeLog >= f.groupSize(group) {
-				return yield(chunk{}, &chunkError{c.first, c.first + chunkInodes, t.damaged(at, "it has inodes from %d on", c.first)})
+				return yield(chunk{}, &chunkError{c.first, t.damaged(at, "it has inodes from %d on", c.first)})
 			}
 			end = c.first + chunkInodes
 			return end <= from || yield(c, nil)
 		}
-		t.fail = func(lo, hi uint64, err error) bool { return yield(chunk{}, &chunkError{lo, hi, err}) }
+		t.fail = func(lo, _ uint64, err error) bool { return yield(chunk{}, &chunkError{lo, err}) }
 		_ = t.walk(h.all)
 	}
 }
@@ -88,7 +89,7 @@ func (f *FS) parseChunk(r record) chunk {
 // chunk is the chunk of an inode. The error is fs.ErrFree if there is none.
 func (f *FS) chunk(group, index uint64) (chunk, error) {
 	for c, err := range f.chunks(group, index) {
-		if err != nil || index >= c.first && c.has(index-c.first) {
+		if bad := (*chunkError)(nil); errors.As(err, &bad) && bad.first <= index || err == nil && index >= c.first && c.has(index-c.first) {
 			return c, err
 		}
 		break

@@ -2,8 +2,10 @@ package xfs
 
 import "encoding/binary"
 
-// The flags of an operation in a record.
+// An operation in a record is for transactions, or for the log itself. It has flags.
 const (
+	opTransaction = 0x69
+
 	opStart   = 0x01
 	opCommit  = 0x02
 	opUnmount = 0x20
@@ -56,15 +58,15 @@ func isSuperblock(p record, count int) bool {
 		if len(p) < 12 {
 			return false
 		}
-		size, flags := int64(p.u32(4)), p[9]
+		size, client, flags := int64(p.u32(4)), p[8], p[9]
 		if size > int64(len(p)-12) {
 			return false
 		}
 		body := p[12 : 12+size]
 		p = p[12+size:]
 		switch {
-		case flags&^(opStart|opCommit) != 0:
-			return false // it goes on in another record
+		case client != opTransaction, flags&^(opStart|opCommit) != 0: // it goes on in another record
+			return false
 		case len(body) == 0: // the beginning or the end of a transaction
 		case parts > 0:
 			parts--

@@ -49,8 +49,11 @@ var kinds = []struct {
 // TestTrees makes a file system of each kind from a tree, and compares what is read with the tree, and with what xfs_db
 // says.
 func TestTrees(t *testing.T) {
-	for _, k := range kinds {
+	for n, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
+			if testing.Short() && n%3 > 0 {
+				t.Skip("with -short, a third of them")
+			}
 			image := makeFS(t, k.size, k.options...)
 			f := mounted(t, image)
 			if info := f.Info(); info.Recovery != fs.Clean || len(info.Notes) > 0 {

@@ -43,7 +43,7 @@ const supported = incompatFileType | incompatSparse | incompatMetaUUID | incompa
 
 // names of the features, as mkfs.xfs calls them where it has them, by their bit.
 var (
-	v4Names       = map[int]string{4: "attr", 6: "quota", 7: "align", 8: "stripe", 9: "shared", 10: "logv2", 11: "sector", 12: "extflg", 14: "ascii-ci"}
+	v4Names       = map[int]string{4: "attr", 5: "nlink", 6: "quota", 7: "align", 8: "stripe", 9: "shared", 10: "logv2", 11: "sector", 12: "extflg", 14: "ascii-ci"}
 	moreNames     = map[int]string{1: "lazy-count", 3: "attr2", 4: "parent", 7: "projid32bit", 9: "ftype"}
 	roNames       = map[int]string{0: "finobt", 1: "rmapbt", 2: "reflink", 3: "inobtcount"}
 	incompatNames = map[int]string{

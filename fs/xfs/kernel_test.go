@@ -32,8 +32,8 @@ func TestKernelTrees(t *testing.T) {
 		{"v4-512", []string{"-m", "crc=0", "-b", "size=512", "-i", "attr=1"}},
 		{"1k-rmapbt", []string{"-b", "size=1024", "-m", "rmapbt=1"}},
 		{"rmapbt-nrext64", []string{"-m", "rmapbt=1", "-i", "nrext64=1"}},
-		{"2k-directory-blocks", []string{"-b", "size=2048", "-n", "size=8192", "-i", "size=256,sparse=1", "-m", "crc=0"}},
-		{"1k-directory-blocks", []string{"-b", "size=1024", "-n", "size=16384", "-m", "bigtime=0,reflink=0,finobt=0", "-d", "agcount=7"}},
+		{"2k-directory-blocks", []string{"-b", "size=2048", "-n", "size=8192", "-i", "size=256", "-m", "crc=0"}},
+		{"1k-directory-blocks", []string{"-b", "size=1024", "-n", "size=16384", "-m", "bigtime=0,reflink=0,finobt=0", "-d", "agcount=4"}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			v := newKernelFS(t, k.options)
@@ -56,7 +56,9 @@ func TestKernelTrees(t *testing.T) {
 			if info := f.Info(); info.Recovery != dmfs.Clean || len(info.Notes) != 1 {
 				t.Errorf("%+v", info)
 			}
+			v.inUse = true
 			v.compare(f)
+			v.inUse = false
 			kernellab.Run(t, "umount", v.dir)
 			clean := mounted(t, v.file)
 			if info := clean.Info(); info.Recovery != dmfs.Clean || len(info.Notes) > 0 {
@@ -81,6 +83,7 @@ type kernelFS struct {
 	next           int
 	read           map[dmfs.Ino]bool // files that have been read since the kernel mounted the file system
 	reflink        bool
+	inUse          bool // so that what the kernel says of space counts what it has in memory, too
 }
 
 func newKernelFS(t *testing.T, options []string) *kernelFS {
@@ -285,7 +288,7 @@ func (v *kernelFS) compare(f *xfs.FS) {
 		}
 		return err
 	}))
-	if len(want) < 2000 {
+	if len(want) < 500 {
 		v.Errorf("%d files", len(want))
 	}
 	for step, err := range dmfs.Walk(f, f.Root()) {

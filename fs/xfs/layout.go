@@ -77,14 +77,14 @@ func (l *layout) piece(r fs.Range) fs.Piece {
 		return fs.Piece{Range: r, Use: fs.Outside}
 	}
 	r.End = min(r.End, end)
+	if uint64(r.Start) >= l.length { // the volume ends before
+		return fs.Piece{Range: r, Use: fs.Allocated}
+	}
 	group := uint64(r.Start/l.blockSize) / l.groupBlocks
 	start := l.groupAt(group)
 	r.End = min(r.End, start+int64(l.groupSize(group))*l.blockSize)
 	if in := r.Start - start; in < int64(l.headBlocks())*l.blockSize {
 		return l.head(r, start, in)
-	}
-	if group >= l.groups { // the volume ends before it
-		return fs.Piece{Range: r, Use: fs.Allocated}
 	}
 	if l.plan == nil || l.plan.group != group {
 		l.plan = l.newPlan(group)

@@ -83,8 +83,11 @@ func parseSuper(r record, volume, at int64) (*super, error) {
 	case 5:
 		s.version5 = true
 	case 4:
+		if r.u32(224) != 0 {
+			return nil, s.damaged("its version is 4, and it has a checksum")
+		}
 	default:
-		if version == 0 || version > 5 {
+		if r.u32(224) != 0 || version == 0 || version > 5 {
 			return nil, s.damaged("its version is %d", version)
 		}
 		return nil, &fs.UnsupportedError{Features: []string{fmt.Sprintf("version %d of the superblock", version)}}
