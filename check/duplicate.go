@@ -72,31 +72,42 @@ const (
 
 type chunkSet struct {
 	low  bitmap.Set
+	few  *bitmap.Sparse // in place of low, where that would take more memory
 	high map[uint64]struct{}
 	// overflowed is true when there were more high numbers than are remembered.
 	overflowed bool
 	unmap      func()
 }
 
-// reserve reserves memory for the numbers below n. Where there is none, it is taken little by little, and
-// up to twice as much.
-func (s *chunkSet) reserve(n uint64) {
-	var words []uint64
-	words, s.unmap = memory.Words(min(n, lowChunks)/64 + 1)
-	s.low = bitmap.On(words)
+// reserve reserves memory for the numbers below n, of which there may be so many. Where there is none, it is taken
+// little by little, and up to twice as much.
+func (s *chunkSet) reserve(n, exceptions uint64) {
+	words := min(n, lowChunks)/64 + 1
+	if few := bitmap.SparseWords(min(exceptions, lowChunks)); few < words/2 {
+		var on []uint64
+		if on, s.unmap = memory.Words(few); on != nil {
+			s.few = new(bitmap.SparseOn(on))
+			return
+		}
+	}
+	var on []uint64
+	on, s.unmap = memory.Words(words)
+	s.low = bitmap.On(on)
 }
 
 // free gives that memory back. Nothing is known to be there any more.
 func (s *chunkSet) free() {
-	s.low = bitmap.Set{}
+	s.low, s.few = bitmap.Set{}, nil
 	s.unmap()
 }
 
 // add adds n, and returns 1 where it is known to have been there, else 0.
 func (s *chunkSet) add(n uint64) (had uint64) {
 	switch {
-	case n < lowChunks:
+	case n < lowChunks && s.few == nil:
 		return s.low.Add(n)
+	case n < lowChunks && !s.few.IsFull():
+		return s.few.Add(n)
 	case s.has(n):
 		return 1
 	case len(s.high) == highChunks:
@@ -112,12 +123,12 @@ func (s *chunkSet) add(n uint64) (had uint64) {
 // addNew adds the count numbers from first on, if none of them is there yet and
 // all are low, and reports whether it did.
 func (s *chunkSet) addNew(first, count uint64) bool {
-	return first < lowChunks && first+count <= lowChunks && s.low.AddNew(first, count)
+	return s.few == nil && first < lowChunks && first+count <= lowChunks && s.low.AddNew(first, count)
 }
 
 // addAll adds numbers as [bitmap.Set.AddEach] does; most is no less than any.
 func (s *chunkSet) addAll(raw []byte, most uint64, flags []uint8, bit uint8) (any bool) {
-	if most < lowChunks {
+	if most < lowChunks && s.few == nil {
 		return s.low.AddEach(raw, most, flags, bit)
 	}
 	for i := range flags {
@@ -130,19 +141,25 @@ func (s *chunkSet) addAll(raw []byte, most uint64, flags []uint8, bit uint8) (an
 }
 
 func (s *chunkSet) has(n uint64) bool {
-	if n < lowChunks {
+	switch {
+	case n < lowChunks && s.few == nil:
 		return s.low.Has(n)
+	case n < lowChunks && s.few.Has(n):
+		return true
 	}
 	_, had := s.high[n]
 	return had
 }
 
 func (s *chunkSet) remove(n uint64) {
-	if n < lowChunks {
+	switch {
+	case n < lowChunks && s.few == nil:
 		s.low.Remove(n)
-		return
+	case n < lowChunks && s.few.Has(n):
+		s.few.Remove(n)
+	default:
+		delete(s.high, n)
 	}
-	delete(s.high, n)
 }
 
 // hit is an exception with a chunk that an earlier one has: the old one, the new

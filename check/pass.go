@@ -45,8 +45,8 @@ func (s *scan) newPass(skip uint64) *pass {
 	w.Live = s.options.Live
 	p := &pass{facts: &s.facts, walking: w, metadata: newDivisor(s.geometry.Stride()), all: s.options.Single, progress: s.visit, tell: ignore, spill: ignore}
 	p.hits.skip = skip
-	p.olds.reserve(s.origin)
-	p.news.reserve(s.chunks)
+	p.olds.reserve(s.origin, s.chunks)
+	p.news.reserve(s.chunks, s.chunks)
 	return p
 }
 

@@ -21,7 +21,7 @@ type diffCmd struct {
 	Map     bool   `help:"Draw a map of the changes."`
 	SVG     path   `name:"svg" placeholder:"FILE" help:"Also write the map as a picture (SVG) to FILE; with -, standard output has the picture instead of text."`
 	Force   bool   `help:"Replace an existing --svg file."`
-	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"Output format: human, csv or json."`
+	Output  string `short:"o" default:"human" enum:"human,csv,json,rbd" help:"Output format: human, csv, json, or rbd (as rbd diff prints it, for backup programs)."`
 }
 
 // Validate tells wrong use that single flags do not show.
@@ -29,8 +29,8 @@ func (c *diffCmd) Validate() error {
 	switch {
 	case c.Map && (c.Summary || c.Output != "human"):
 		return errors.New("--map cannot be combined with --summary or --output")
-	case c.Summary && c.Output == "csv":
-		return errors.New("--summary cannot be combined with --output csv, which has no totals")
+	case c.Summary && (c.Output == "csv" || c.Output == "rbd"):
+		return errors.New("--summary cannot be combined with --output " + c.Output + ", which has no totals")
 	case c.Against != "" && c.isGiven():
 		return errors.New("--against cannot be combined with --offset or --size")
 	case c.Force && c.SVG == "":
@@ -133,6 +133,8 @@ func (d *difference) write() error {
 		return nil
 	case d.flags.Output == "csv":
 		return dump.DiffCSV(d.app.stdout, d.Diff.Diff)
+	case d.flags.Output == "rbd":
+		return dump.DiffRBD(d.app.stdout, d.Diff.Diff)
 	case d.flags.Output == "json":
 		return dump.DiffJSON(d.app.stdout, d.Diff.Diff, d.flags.Summary)
 	case d.flags.Map:

@@ -58,9 +58,11 @@ var exits = map[string]outcomes{
 	"revalidate": {0, 0, 4, 8, 4, 8}, // invalid once its flag is given
 	"merge":      {0, 8, 4, 8, 8, 8},
 	"merge-step": {0, 8, 4, 8, 8, 8},
+	"receive":    {0, 8, 4, 8, 8, 8}, // damaged where the target is not what it must be
 	"repair":     {0, 0, 4, 0, 4, 8}, // what is mended does not count
 	"export":     {0, 8, 4, 8, 8, 8}, // invalid without its flag
 	"diff":       {0, 8, 4, 8, 8, 8},
+	"send":       {0, 8, 4, 8, 8, 8},
 	"mount":      {0, 8, 4, 8, 8, 8},
 	"files":      {0, 8, 4, 8, 8, 8},
 	"ls":         {0, 8, 4, 8, 8, 8},

@@ -23,11 +23,11 @@ var rules = argline.Rules{
 	Valued:   []string{"--log"},
 	Readers:  []string{"check", "usage", "diff", "files", "ls", "get", "mount"},
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
-	Ends:  []string{"export", "get"},
+	Ends:  []string{"export", "send", "get"},
 	Piece: "--piece",
 	Mistaken: []argline.Mistaken{
 		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for an origin that is only read; this command writes to it", Hint: "use --into ORIGIN"},
-		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate"}, Text: "--into is for an origin to write to; this command only reads it", Hint: "use --origin ORIGIN"},
+		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate", "send"}, Text: "--into is for an origin to write to; this command only reads it", Hint: "use --origin ORIGIN"},
 	},
 }
 

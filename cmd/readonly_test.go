@@ -48,6 +48,11 @@ var readers = [][]string{
 	{"export", "--origin", "%BLANK", "--invalid-ok", "--hash", "sha256", "%COW", "%NEW"},
 	{"export", "--origin", "%COW", "%COW", "%NEW"},
 	{"export", "--yes", "--force", "--origin", "%BLANK", "%COW", "%COW"},
+	{"send", "--origin", "%BLANK", "%COW"},
+	{"send", "--origin", "%BLANK", "--dry-run", "%COW", "%NEW"},
+	{"send", "--origin", "%BLANK", "--full", "%COW", "%NEW"},
+	{"send", "--origin", "%BLANK", "--to", "%COW", "%COW", "--back"},
+	{"send", "--yes", "--force", "--origin", "%BLANK", "%COW", "%COW"},
 	{"diff", "--origin", "%BLANK", "--output", "csv", "%COW"},
 	{"diff", "--origin", "%BLANK", "--content", "--map", "--svg", "%NEW", "%COW"},
 	{"diff", "--origin", "%BLANK", "--against", "%COW", "%COW"},
@@ -95,7 +100,7 @@ func TestReadersLeaveNoTrace(t *testing.T) {
 			}
 			Main(line, io.Discard, io.Discard)
 			want := uint32(unix.IN_OPEN)
-			if args[0] == "export" && slices.Equal(args[len(args)-2:], []string{"%COW", "%COW"}) {
+			if (args[0] == "export" || args[0] == "send") && slices.Equal(args[len(args)-2:], []string{"%COW", "%COW"}) {
 				want = 0 // refused by the names alone
 			}
 			if got := events(); got&unix.IN_OPEN != want || got&^(unix.IN_OPEN|unix.IN_ACCESS|unix.IN_CLOSE_NOWRITE) != 0 {
@@ -122,6 +127,7 @@ var volumeReaders = [][]string{
 	{"merge", "--dry-run", "vg0/snap", "--pv", "%PV"},
 	{"merge-step", "--dry-run", "vg0/snap", "--pv", "%PV"},
 	{"export", "vg0/snap", "--pv", "%PV"},
+	{"send", "vg0/snap", "--pv", "%PV"},
 	{"diff", "vg0/snap", "--content", "--pv", "%PV"},
 	{"mount", "--dry-run", "vg0/snap", "/", "--pv", "%PV"},
 	{"mount", "--dry-run", "--writable", "vg0/snap", "/", "--pv", "%PV"},

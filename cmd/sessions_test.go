@@ -209,16 +209,19 @@ type bench struct {
 // places are what a block names on a machine, and the image that stands for it here.
 var places = strings.NewReplacer(
 	"/dev/mapper/*-cow", "snap.cow", "/dev/mapper/vg0-snap-cow", "snap.cow", "/dev/vg0/data", "origin.img", "vg0/data", "vg0/origin",
-	"/dev/vg0/cow", "new.cow", "/dev/vg0/base", "old.img", "/dev/vg1/copy", "copy.img", "/mnt/snap", "mnt", "/srv/images", "images",
+	"/dev/vg0/cow", "new.cow", "/dev/vg0/base", "old.img", "/dev/vg1/copy", "copy.img", "vg1/copy", "copy.img", "/mnt/snap", "mnt", "/srv/images", "images",
 )
 
 // other are those in a volume group with several snapshots.
 var other = strings.NewReplacer("vg0/monday", "vg0/s4", "vg0/tuesday", "vg0/s16", "vg0/snap", "vg0/s64")
 
-// made are what a command line before has to have made.
+// made is how the file is made that the last word of a part of a command line names.
 var made = map[string]string{
-	"before.undo":   "dmcow merge vg0/snap --undo before.undo --yes",
-	"snap.cow.undo": "dmcow repair --rebuild --yes snap.cow",
+	"merge before.undo":   "dmcow merge vg0/snap --undo before.undo --yes",
+	"merge snap.cow.undo": "dmcow repair --rebuild --yes snap.cow",
+	"receive copy.img":    "dmcow export vg0/monday copy.img",
+	" monday.delta":       "dmcow send vg0/monday monday.delta",
+	" first.delta":        "dmcow send vg0/monday --full first.delta",
 }
 
 func newBench(t *testing.T, s shown) *bench {
@@ -236,7 +239,7 @@ func newBench(t *testing.T, s shown) *bench {
 	}
 	// Nothing is mounted here: other tests do that.
 	script := "#!/bin/sh\n[ \"$1\" != mount ] || set -- \"$@\" --dry-run\nexec " + program + " \"$@\"\n"
-	for name, text := range map[string]string{"bin/dmcow": script, "dmcow": script, "bin/jq": "#!/bin/sh\ncat >/dev/null\n", "bin/zstd": "#!/bin/sh\ncat\n"} {
+	for name, text := range map[string]string{"bin/dmcow": script, "dmcow": script, "bin/jq": "#!/bin/sh\ncat >/dev/null\n", "bin/zstd": "#!/bin/sh\ncat\n", "bin/ssh": "#!/bin/sh\nshift\nexec sh -c \"$*\"\n"} {
 		devicetest.WriteFile(t, filepath.Join(b.dir, name), []byte(text))
 		if err := os.Chmod(filepath.Join(b.dir, name), 0o755); err != nil {
 			t.Fatal(err)
@@ -318,11 +321,19 @@ var paths = strings.NewReplacer("/etc/fstab", "/file-00.txt", "/home/anna/letter
 // lostSector is a list of which a sector was zeroed.
 const lostSector = "device 1000\nheader chunk=4\nfill 100 100\ndata 9\nraw 2560 00*512"
 
+// lacks reports whether a command line reads the file that the last word of its part names, and which is not there.
+func (b *bench) lacks(line, part string) bool {
+	words := strings.Fields(part)
+	_, err := os.Stat(filepath.Join(b.dir, words[len(words)-1]))
+	writes := strings.Contains(line, " --to-store") || strings.HasPrefix(part, " ") && !strings.Contains(line, "receive ")
+	return err != nil && !writes && strings.Contains(places.Replace(line), part)
+}
+
 // run runs a command line, answers yes, and returns what it prints on both streams.
 func (b *bench) run(t *testing.T, line string) string {
 	t.Helper()
-	for file, command := range made {
-		if _, err := os.Stat(filepath.Join(b.dir, file)); err != nil && strings.Contains(line, "merge "+file) {
+	for part, command := range made {
+		if b.lacks(line, part) {
 			b.run(t, command)
 		}
 	}

@@ -28,6 +28,16 @@ func DiffCSV(to io.Writer, d Diff) error {
 	return w.Flush()
 }
 
+// DiffRBD writes ranges as "rbd diff --format json" does, which backup programs take for hints where to look. Those
+// of a volume all exist.
+func DiffRBD(to io.Writer, d Diff) error {
+	w := bufio.NewWriter(to)
+	fmt.Fprint(w, "[")
+	eachRange(w, d.Changes, `{"offset":`, `,"length":`, `,"exists":"true"}`, ",")
+	fmt.Fprint(w, "]\n")
+	return w.Flush()
+}
+
 // eachRange writes ranges: two numbers each, with texts before, between and behind them, and
 // between two ranges.
 func eachRange(w *bufio.Writer, of *view.Changes, before, between, behind, separator string) {
@@ -53,8 +63,8 @@ func eachRange(w *bufio.Writer, of *view.Changes, before, between, behind, separ
 // differing is a diff, whole.
 type differing struct {
 	differingHead
-	Ranges    []stretch `json:"ranges" doc:"where they differ; left out with --summary"`
-	Uncertain []stretch `json:"uncertain" doc:"where the data is uncertain, and may differ even if that is in no range; left out with --summary"`
+	Ranges    []Stretch `json:"ranges" doc:"where they differ; left out with --summary"`
+	Uncertain []Stretch `json:"uncertain" doc:"where the data is uncertain, and may differ even if that is in no range; left out with --summary"`
 }
 
 type differingHead struct {
@@ -72,8 +82,8 @@ type differingHead struct {
 	Doubt   uint64  `json:"uncertain_bytes" doc:"bytes that are uncertain: they may differ even if they are in no range. Of an invalid snapshot, all without an exception are (--uncertain FILE lists them)"`
 }
 
-// stretch is a stretch of the volume.
-type stretch struct {
+// Stretch is a stretch of the volume.
+type Stretch struct {
 	Offset uint64 `json:"offset" doc:"where the range begins, in bytes"`
 	Length uint64 `json:"length" doc:"how long the range is, in bytes"`
 }

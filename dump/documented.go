@@ -31,7 +31,7 @@ func Documented() []Document {
 		{"list", asJSON, objects, reflect.TypeFor[Listed]()},
 		{"list", asCSV, row, reflect.TypeFor[Listed]()},
 		{"diff", asJSON, object, reflect.TypeFor[differing]()},
-		{"diff", asCSV, "one row per range", reflect.TypeFor[stretch]()},
+		{"diff", asCSV, "one row per range", reflect.TypeFor[Stretch]()},
 		{"files", asJSON, object, reflect.TypeFor[differingFiles]()},
 		{"files", asCSV, "one row per file", reflect.TypeFor[csvFile]()},
 		{"ls", asJSON, object, reflect.TypeFor[listing]()},
@@ -42,12 +42,14 @@ func Documented() []Document {
 		{"invalidate", asJSON, object, reflect.TypeFor[Marked]()},
 		{"revalidate", asJSON, object, reflect.TypeFor[Marked]()},
 		{"merge", asJSON, "an object; for several snapshots, an array with one object per merge", reflect.TypeFor[Merged]()},
+		{"receive", asJSON, object, reflect.TypeFor[Received]()},
 		{"merge", "--failed", "one row per chunk", reflect.TypeFor[failedChunk]()},
 		{"merge-step", asJSON, object, reflect.TypeFor[Stepped]()},
 		{"repair", asJSON, object, reflect.TypeFor[repaired]()},
 		{"export", asJSON, object, reflect.TypeFor[Exported]()},
+		{"send", asJSON, object, reflect.TypeFor[Sent]()},
 		{"", "--log", "one line per run, each an object", reflect.TypeFor[Run]()},
-		{"", "--uncertain", "one row per range", reflect.TypeFor[stretch]()},
+		{"", "--uncertain", "one row per range", reflect.TypeFor[Stretch]()},
 	}
 }
 

@@ -104,7 +104,7 @@ func TestRowsByHand(t *testing.T) {
 	for head, of := range map[string]reflect.Type{
 		strings.TrimSpace(csvLayout(Selection{Ranges: true, Stale: true}).title): reflect.TypeFor[exceptionRow](),
 		FailedHead:    reflect.TypeFor[failedChunk](),
-		UncertainHead: reflect.TypeFor[stretch](),
+		UncertainHead: reflect.TypeFor[Stretch](),
 	} {
 		if want := names(of); !slices.Equal(strings.Split(head, ","), want) {
 			t.Errorf("%q, want %q", head, want)

@@ -113,5 +113,53 @@ type Exported struct {
 	Digests   map[string]string `json:"digests" doc:"digests of the image in hexadecimal, by their names in --hash"`
 }
 
+// Received is a delta that was applied to a target, or only read (--check, --to-store).
+type Received struct {
+	Delta         string         `json:"delta" doc:"the delta, as it was named"`
+	Kind          string         `json:"kind" doc:"what it makes of what: forward (a snapshot into its origin), back (the origin into its snapshot), between (a snapshot into another), full (zeros into a snapshot), or lvmsync"`
+	Base          *DeltaSide     `json:"base" doc:"what it is applied to; null for a full delta and lvmsync"`
+	Source        *DeltaSide     `json:"source" doc:"what it makes of that; null for lvmsync"`
+	SizeBytes     uint64         `json:"size_bytes" doc:"size of the device that it is for, in bytes; 0 for lvmsync"`
+	Exceptions    uint64         `json:"exceptions" doc:"its exceptions; 0 for lvmsync"`
+	DataBytes     uint64         `json:"data_bytes" doc:"its data, in bytes; 0 for lvmsync"`
+	Store         *string        `json:"store" doc:"the file that it was collected into (--to-store); null without"`
+	Target        *string        `json:"target" doc:"the target, as it was named; null if the delta was only read"`
+	DryRun        bool           `json:"dry_run" doc:"whether this was a dry run: the fields then say what would be written"`
+	WrittenChunks uint64         `json:"written_chunks" doc:"chunks that were written"`
+	WrittenBytes  uint64         `json:"written_bytes" doc:"how much was written to the target, in bytes"`
+	HeldChunks    uint64         `json:"held_chunks" doc:"chunks that were not written because the target already held them"`
+	TornChunks    uint64         `json:"torn_chunks" doc:"chunks among those written that an earlier run had left torn"`
+	ForeignChunks uint64         `json:"foreign_chunks" doc:"chunks among those written that were neither content before (--force-base)"`
+	ClearedBytes  uint64         `json:"cleared_bytes" doc:"how much was made zero, where a full delta has nothing, in bytes (--force-base)"`
+	Siblings      []MergeSibling `json:"siblings" doc:"snapshots of the target, which were saved or given up first"`
+	Kept
+}
+
+// DeltaSide is the base or the source of a delta.
+type DeltaSide struct {
+	Name   *string `json:"name" doc:"its name where the delta was made; null if that is not known"`
+	UUID   *string `json:"uuid" doc:"UUID of the logical volume; null if that is not known"`
+	Moment *string `json:"moment" doc:"the moment that it shows; null if that is not known"`
+}
+
+// Sent is a delta that was sent.
+type Sent struct {
+	Device       string    `json:"device" doc:"the COW device, as it was named"`
+	Origin       string    `json:"origin" doc:"the origin, as it was named"`
+	To           *string   `json:"to" doc:"the other snapshot; null if the snapshot is compared with its origin, or sent whole"`
+	DryRun       bool      `json:"dry_run" doc:"whether this was a dry run: the fields then say what would be sent at most"`
+	File         string    `json:"file" doc:"the file or block device that was written"`
+	Kind         string    `json:"kind" doc:"forward (the snapshot into the origin), back (the origin into the snapshot), between (two snapshots) or full"`
+	Format       string    `json:"format" doc:"delta or lvmsync"`
+	VolumeBytes  uint64    `json:"volume_bytes" doc:"size of the volume, in bytes"`
+	ChunkSectors uint64    `json:"chunk_sectors" doc:"size of a chunk, in sectors"`
+	Chunks       uint64    `json:"chunks" doc:"chunks that are sent"`
+	DataBytes    uint64    `json:"data_bytes" doc:"how much data these have, in bytes"`
+	EqualChunks  uint64    `json:"equal_chunks" doc:"chunks that were left out because their data is equal"`
+	StreamBytes  uint64    `json:"stream_bytes" doc:"size of the whole stream, in bytes"`
+	HadBytes     uint64    `json:"had_bytes" doc:"how much of it the file had before (--continue), in bytes"`
+	LargestRuns  []Stretch `json:"largest_runs" doc:"the largest ranges that are sent, up to five, the largest first"`
+}
+
 // ResultJSON writes what has come of a command, an object.
 func ResultJSON(w io.Writer, result any) error { return writeJSON(w, result) }

@@ -71,8 +71,12 @@ func (x *Checked) run() (err error) {
 	if x.IsUndo, err = undo.IsLog(x.COW.Device); err != nil {
 		x.IsUndo, err = false, nil // what cannot be read was told
 	}
-	if x.IsUndo {
+	s.findDelta(x.COW)
+	if x.IsUndo || x.COW.Delta != nil {
 		x.Report.Tallies = slices.DeleteFunc(x.Report.Tallies, func(t check.Tally) bool { return t.Rule == check.Full || t.Rule == check.LeakedChunks })
+	}
+	if d := x.COW.Delta; d != nil && d.Count != x.Report.Exceptions {
+		s.note(x.COW.Text, Fine, "the list has %d exceptions, and the delta had %d: it was merged in part, or written to", x.Report.Exceptions, d.Count)
 	}
 	for _, err := range x.Report.Unread {
 		s.note(x.COW.Text, Unreadable, "%v", err)

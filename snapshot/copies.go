@@ -11,36 +11,36 @@ import (
 
 // markCopies has the arrays and mirrors that the origin is on know which regions are going to be written: before
 // the first of that is.
-func (m *Merge) markCopies() error {
-	marks := m.marks()
+func (d *Changed) markCopies() error {
+	marks := d.marks()
 	if len(marks) == 0 {
 		return nil
 	}
 	err := marks.Begin(func(use func(offset, length int64)) error {
-		return m.mark(func(start, end format.Bytes) { use(int64(start), int64(end-start)) })
+		return d.stretches(func(start, end format.Bytes) { use(int64(start), int64(end-start)) })
 	})
-	return failed(m.Origin.Text, Unable, err, nothingWritten)
+	return failed(d.Origin.Text, Unable, err, nothingWritten)
 }
 
-// unmarkCopies sets back what was marked, after a merge that ended so. That comes last, when the exceptions are
+// unmarkCopies sets back what was marked, after a change that ended so. That comes last, when the exceptions are
 // cleared: a power cut before that costs the kernel a look at these regions, and nothing else. After an error that is
 // not known to have left all copies the same, all stays as it is.
-func (m *Merge) unmarkCopies(ended error) error {
-	marks := m.marks()
+func (d *Changed) unmarkCopies(ended error) error {
+	marks := d.marks()
 	if len(marks) == 0 || ended != nil && !errors.Is(ended, ErrInterrupted) {
 		return ended
 	}
 	if err := marks.End(); err != nil {
-		m.session.note(m.Origin.Text, Unable, "%v: the kernel takes its copies for different, and brings them in sync when it is activated", err)
+		d.of.note(d.Origin.Text, Unable, "%v: the kernel takes its copies for different, and brings them in sync when it is activated", err)
 	}
 	return ended
 }
 
-func (m *Merge) marks() marks.Marks {
-	if m.Origin.Volume == nil {
+func (d *Changed) marks() marks.Marks {
+	if d.Origin.Volume == nil {
 		return nil
 	}
-	return m.Origin.Volume.Marks()
+	return d.Origin.Volume.Marks()
 }
 
 // withWayOfKernel says what else can be done where only the kernel can write the origin.

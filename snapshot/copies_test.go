@@ -12,6 +12,8 @@ import (
 	"dmcow/internal/device/devicetest"
 	"dmcow/snapshot"
 	"dmcow/store"
+	"dmcow/store/delta"
+	"dmcow/store/delta/deltatest"
 )
 
 // raid1Disks are a group with a snapshot vg0/snap of an origin on RAID1, and where on the first two disks the
@@ -113,5 +115,67 @@ func TestCopiesAreMarked(t *testing.T) {
 				t.Errorf("is marked at the end: %v", got)
 			}
 		})
+	}
+}
+
+// TestCopiesAreMarkedByDelta: a delta that is a file, or a pipe of which is not known what it changes, has them marked while
+// it is applied.
+func TestCopiesAreMarkedByDelta(t *testing.T) {
+	for _, pipe := range []bool{false, true} {
+		disks, at := raid1Disks(t)
+		looked, writing := 0, false
+		s := snapshot.Open(snapshot.Options{Where: disks, Watch: func(string, snapshot.Unit, uint64) snapshot.Watcher {
+			return looking{func() {
+				if writing && marked(t, disks, at) {
+					looked++
+				}
+			}}
+		}})
+		defer s.Close()
+		var b bytes.Buffer
+		x, err := s.PlanExport(snapshot.ExportRequest{
+			ViewRequest: snapshot.ViewRequest{Request: snapshot.Request{COW: "vg0/origin"}}, Output: snapshot.OutputRequest{Stream: &snapshot.Stream{Writer: &b}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Do(); err != nil {
+			t.Fatal(err)
+		}
+		x.Close()
+		s.Close()
+		source := bytes.Clone(b.Bytes())
+		source[99]++
+		file := filepath.Join(t.TempDir(), "delta")
+		devicetest.WriteFile(t, file, deltatest.Make(t, delta.Forward, 8, b.Bytes(), source))
+		in := snapshot.IncomingRequest{Name: file}
+		if pipe {
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer read.Close()
+			content, _ := os.ReadFile(file)
+			go func() {
+				_, _ = write.Write(content)
+				write.Close()
+			}()
+			in = snapshot.IncomingRequest{Name: "-", Stdin: read}
+		}
+		p, err := s.PlanReceive(snapshot.ReceiveRequest{IncomingRequest: in, Into: "vg0/origin", Lost: []string{"snap"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if marked(t, disks, at) {
+			t.Error("is marked by the plan")
+		}
+		writing = true
+		if _, err := p.Do(); err != nil || looked == 0 {
+			t.Errorf("pipe %v: %v, looked %d times", pipe, err, looked)
+		}
+		if marked(t, disks, at) {
+			t.Error("is marked at the end")
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"dmcow/internal/signature"
 	"dmcow/internal/volume"
 	"dmcow/internal/words"
+	"dmcow/store/delta"
 	"dmcow/store/look"
 )
 
@@ -45,6 +46,8 @@ type COW struct {
 	// Container says what the file is, where it keeps a disk, but not as that is.
 	Container string
 	Part      Part
+	// Delta is what the store says of itself where it is a delta, once that was asked for; else nil.
+	Delta *delta.Head
 }
 
 // Request names a COW device.

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 
@@ -11,6 +10,7 @@ import (
 	"dmcow/internal/inuse"
 	"dmcow/internal/volume"
 	"dmcow/internal/words"
+	"dmcow/lvm"
 	"dmcow/store"
 	"dmcow/store/merge"
 	"dmcow/store/undo"
@@ -38,18 +38,13 @@ type MergeRequest struct {
 type Merge struct {
 	merge.Plan
 	*Target
-	Origin   *Origin
-	Siblings []*Sibling // snapshots of the origin that have to be seen to first
-	IsUndo   bool       // the store is an undo log
-	// Seen says that all snapshots of the origin are known: it is a logical volume.
-	Seen bool
+	Changed
 	// Bears is what the origin bears that a slip with its name would cost, and Replaced what of
 	// that the merge would remove or replace; empty for nothing.
 	Bears, Replaced string
 
 	request  MergeRequest
 	report   check.Report
-	into     *device.Writable // the origin; nil in a dry run
 	prospect *merge.Prospect
 	merge    *merge.Merge // nil in a dry run
 	undoing  undoing
@@ -70,7 +65,11 @@ func (s *Session) PlanMerge(r MergeRequest) (*Merge, error) {
 		return nil, err
 	}
 	r.Undo = cow.undoIn(r.Undo)
-	m := &Merge{Target: t, request: r, Origin: &Origin{Name: into}}
+	m := &Merge{Target: t, request: r}
+	m.Changed = Changed{
+		Origin: &Origin{Name: into}, of: s, change: "the merge", notBegun: "nothing is merged yet; run the same command again",
+		lost: r.Lost, dryRun: r.DryRun, isOwn: m.isMerged, stretches: m.mark,
+	}
 	if err = inTurn(m.openInto, m.check); err == nil && !m.IsEmpty() {
 		err = m.openSiblings()
 	}
@@ -124,21 +123,12 @@ func (s *Session) checkNotSame(cow, into Name) error {
 	return (&Origin{into, o}).checkApart(cow, c)
 }
 
-func (m *Merge) openInto() (err error) {
-	name := m.Origin.Name
-	if m.request.DryRun {
-		if err := name.checkWritable(); err != nil {
-			return m.withWayOfKernel(err)
-		}
-		m.Origin.Device, err = m.session.open(name)
-	} else if m.into, err = name.openToWrite(); err == nil {
-		m.Origin.Device = &m.into.Device
-	}
-	if err != nil {
+func (m *Merge) openInto() error {
+	if err := m.Changed.open(); err != nil {
 		return m.withWayOfKernel(err)
 	}
 	if m.request.Sparse && m.Origin.Device.IsBlock() {
-		return refusef(name.Text, WrongUse, "is a block device, not an image file").about(TheSparse)
+		return refusef(m.Origin.Text, WrongUse, "is a block device, not an image file").about(TheSparse)
 	}
 	return m.Origin.checkTarget()
 }
@@ -146,12 +136,7 @@ func (m *Merge) openInto() (err error) {
 // Close closes all devices.
 func (m *Merge) Close() {
 	m.undoing.close()
-	for _, o := range m.Siblings {
-		o.Close()
-	}
-	if m.Origin.Device != nil {
-		m.Origin.Close()
-	}
+	m.Changed.Close()
 	m.Target.Close()
 }
 
@@ -246,14 +231,29 @@ func (m *Merge) Preview(told func(store.Run) error) error {
 	return m.failed(m.prospect.Preview(m.request.Steps, func(r store.Run) error { return ofCalled(told(r)) }))
 }
 
-// Size is the size of the origin, in whole sectors.
-func (m *Merge) Size() format.Bytes {
-	return format.Bytes(m.Origin.Device.Size()) / format.SectorSize * format.SectorSize
+// mark calls overwritten with the stretches of the origin that are going to be.
+func (m *Merge) mark(overwritten func(start, end format.Bytes)) error {
+	chunk := m.COW.Identity.Geometry.ChunkBytes()
+	if m.request.Steps > 0 {
+		return m.Preview(func(r store.Run) error {
+			overwritten(format.Bytes(r.Old)*chunk, format.Bytes(r.Old+format.OldChunk(r.Count))*chunk)
+			return nil
+		})
+	}
+	w := m.session.walking(m.COW)
+	defer w.End()
+	_, err := format.Each(m.COW.Walk(), nil, func(_ *struct{}, b format.Batch) error {
+		for _, x := range b.Exceptions() {
+			overwritten(format.Bytes(x.Old)*chunk, format.Bytes(x.Old+1)*chunk)
+		}
+		return w.area(b.Area)
+	})
+	return failed(m.COW.Text, Unreadable, err, nothingWritten)
 }
 
-// shownBy is the size of a snapshot of the origin: its own may be smaller.
-func (m *Merge) shownBy(c *COW) format.Bytes {
-	return min(cmp.Or(c.ownSize(), m.Size()), m.Size())
+func (m *Merge) isMerged(s lvm.Snapshot) bool {
+	own := m.COW.Volume
+	return own != nil && own.Group != nil && own.Group.UUID == m.Origin.Volume.Group.UUID && own.Logical.Name == s.COW.Name
 }
 
 // UndoName is the name of the undo log, empty for none.

@@ -22,7 +22,7 @@ func (m *Merge) check() error {
 		return err
 	}
 	var but []*check.Rule
-	if m.IsUndo { // it has labels in chunks that no exception names
+	if m.IsUndo || m.COW.Delta != nil { // it has labels in chunks that no exception names
 		but = append(but, check.LeakedChunks)
 	}
 	m.session.mention(m.COW.Text, m.report, but...)
@@ -99,8 +99,12 @@ func (m *Merge) checkOrigin() (err error) {
 	if err != nil && !(m.request.Force && errors.Is(err, errSwapped)) {
 		return err
 	}
+	m.session.findDelta(m.COW)
 	if m.request.Force {
 		return nil
+	}
+	if m.COW.Delta != nil {
+		return m.COW.checkDelta(m.Origin.Text, m.Origin.Device, Force)
 	}
 	return m.Origin.checkSize(m.COW, Force)
 }
@@ -142,13 +146,6 @@ func (m *Merge) mayBegin(x check.Merging) bool {
 		return m.request.Force && m.request.Steps == 0
 	}
 	return false
-}
-
-// judge checks a snapshot of the origin. The error is the refusal of a check that came to nothing,
-// or lacks something.
-func (m *Merge) judge(c *COW) (check.Report, error) {
-	r, err := m.session.checkAll(c, check.Options{Device: c.Device, Origin: m.shownBy(c), Content: m.Origin.Device})
-	return r, failed(c.Text, Unreadable, err, nothingWritten)
 }
 
 // What a device is shows in what it bears: a disk has a partition table, a physical volume of LVM a

@@ -75,15 +75,15 @@ func (m *Merge) noteBegun() {
 	m.session.note(m.COW.Text, Fine, "%s", text)
 }
 
-// checkMergingSibling refuses a merge into an origin into which LVM has begun to merge another snapshot: it
+// checkMergingSibling refuses to overwrite an origin into which LVM has begun to merge another snapshot: it
 // would go on with that at the next activation, and nothing would be left of this one. An undo of that
 // merge is allowed: the snapshot gets its data back.
-func (m *Merge) checkMergingSibling(sibling Name, lost bool) error {
+func (d *Changed) checkMergingSibling(sibling Name, lost bool) error {
 	switch {
 	case !sibling.IsMerging():
 		return nil
-	case !m.IsUndo:
-		r := refusef(sibling.Text, Unable, "refused: LVM has begun to merge this other snapshot into %s, and would go on with that over this merge", sibling.Volume.OriginName())
+	case !d.IsUndo:
+		r := refusef(sibling.Text, Unable, "refused: LVM has begun to merge this other snapshot into %s, and would go on with that over this", sibling.Volume.OriginName())
 		r.Remedies = []Remedy{{Do: FinishMerge, Origin: sibling.Volume.OriginName()}}
 		return r
 	case lost:

@@ -149,6 +149,9 @@ func (n *Snapshot) openOrigin(name Name) error {
 	if err := n.Origin.check(); err != nil {
 		return err
 	}
+	if n.session.findDelta(n.COW); n.COW.Delta != nil {
+		return n.COW.checkDelta(n.Origin.Text, d)
+	}
 	return n.Origin.checkSize(n.COW)
 }
 
@@ -159,8 +162,11 @@ func (u unreadable) ReadAt([]byte, int64) (int, error) { return 0, u.why }
 
 // openView opens the snapshot itself, and notes what the check of its store has found.
 func (n *Snapshot) openView() (err error) {
-	if n.IsUndo && n.how.writes() {
+	switch {
+	case n.IsUndo && n.how.writes():
 		return refusef(n.COW.Text, Unable, "refused: an undo log can only be read")
+	case n.COW.Delta != nil && n.how.writes():
+		return refusef(n.COW.Text, Unable, "refused: a delta can only be read")
 	}
 	w := n.session.walking(n.COW)
 	defer w.End()
@@ -188,7 +194,11 @@ func (n *Snapshot) openView() (err error) {
 // noteDamage notes what the check has found, and whether that leaves a doubt.
 func (n *Snapshot) noteDamage() {
 	s, name, r := n.session, n.COW.Text, n.View.Report()
-	s.mention(name, r)
+	if n.COW.Delta != nil {
+		s.mention(name, r, check.Full, check.LeakedChunks)
+	} else {
+		s.mention(name, r)
+	}
 	for _, t := range r.Tallies {
 		if t.Severity != check.Error {
 			continue

@@ -77,6 +77,7 @@ const (
 	Force                         // do it all the same
 	ForceOver                     // write over what is there
 	ForceReplace                  // replace the file that is there
+	ForceBase                     // write also where a target does not hold what it must
 	ForceBeyond                   // merge what lies on the snapshot, and leave the rest
 	Rescue                        // go on with a merge that leaves what cannot be read
 	RescueRest                    // merge the others, and leave what cannot be read

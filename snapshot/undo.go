@@ -165,6 +165,29 @@ func (u *undoing) resume(d, to *device.Writable) (*undo.Log, error) {
 	return undo.Open(d, to, undo.Options{Grow: growing(d), Kept: u.kept, Visit: w.area})
 }
 
+// explain says which stretches of what is changed the log explains, by what an earlier run has left in it.
+func (u *undoing) explain(all []undo.Stretch) ([]bool, error) {
+	none := make([]bool, len(all))
+	if u.name == "" || u.missing && u.log == nil {
+		return none, nil
+	}
+	c := (*COW)(nil)
+	if u.log != nil {
+		c = u.log.COW
+	} else {
+		var err error
+		if c, err = u.session.look(Name{Text: u.name}, Request{}); err != nil {
+			return nil, err
+		}
+		defer c.Close()
+	}
+	explained, err := undo.Explain(c.Device, all)
+	if errors.Is(err, undo.ErrNoLog) {
+		return none, nil
+	}
+	return explained, err
+}
+
 // end notes in the log that it has all that there is to keep of a change, which ended with an error
 // or without. The error is that, or a refusal.
 func (u *undoing) end(err error) error {

@@ -91,6 +91,7 @@ func (s *Session) Usage(r Request, origin OriginFacts) (*Used, error) {
 		return nil, err
 	}
 	defer c.Close()
+	s.findDelta(c)
 	survey, err := s.Survey(c)
 	if err != nil {
 		return nil, err

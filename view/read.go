@@ -78,15 +78,17 @@ func (v *View) readParts(p []byte, offset int64) (int, error) {
 type transfers struct {
 	p  [][]byte
 	at []int64
-	to []int // where each p[i] stands in what the caller reads
+	to []int // where each p[i] stands in what the caller reads: pieces of memory, each a byte from the next
 }
 
-func (t *transfers) add(whole []byte, to, length int, at int64) {
+// add adds a transfer to p, which stands at to in what the caller reads. What is next to each other there is in
+// memory, too.
+func (t *transfers) add(p []byte, to int, at int64) {
 	if i := len(t.p) - 1; i >= 0 && t.to[i]+len(t.p[i]) == to && t.at[i]+int64(len(t.p[i])) == at {
-		t.p[i] = whole[t.to[i] : to+length]
+		t.p[i] = t.p[i][:len(t.p[i])+len(p)]
 		return
 	}
-	t.p, t.at, t.to = append(t.p, whole[to:to+length]), append(t.at, at), append(t.to, to)
+	t.p, t.at, t.to = append(t.p, p), append(t.at, at), append(t.to, to)
 }
 
 // read reads them. It returns where in what the caller reads the first stands that failed.
@@ -122,14 +124,16 @@ func (t *transfers) reset() {
 	t.p, t.at, t.to = t.p[:0], t.at[:0], t.to[:0]
 }
 
+func (r *schedule) giveBack() {
+	r.cow.reset()
+	r.origin.reset()
+	schedules.Put(r)
+}
+
 func (v *View) read(p []byte, offset int64) (int, error) {
 	r := schedules.Get().(*schedule)
-	defer func() {
-		r.cow.reset()
-		r.origin.reset()
-		schedules.Put(r)
-	}()
-	n, uncertain := v.schedule(r, p, offset)
+	defer r.giveBack()
+	n, uncertain := v.schedule(r, p, offset, 0)
 	err := r.read(v.cow, v.origin, &n)
 	if err == nil {
 		err = uncertain
@@ -163,9 +167,45 @@ func (r *schedule) read(cow, origin Reader, n *int) error {
 	return first
 }
 
+// ReadsMany reports whether [View.ReadMany] is faster than reading one by one.
+func (v *View) ReadsMany() bool { return readsMany(v.cow) || readsMany(v.origin) }
+
+func readsMany(r Reader) bool {
+	many, ok := r.(format.ManyReader)
+	return ok && many.ReadsMany()
+}
+
+// ReadMany reads many stretches of the snapshot at once, each p[i] from byte at[i], as a format.ManyReader does. The
+// error is as of [View.ReadAt]; all of it may not have been read then.
+func (v *View) ReadMany(p [][]byte, at []int64) (failed int, err error) {
+	r := schedules.Get().(*schedule)
+	defer r.giveBack()
+	to := 0
+	for i := range p {
+		switch {
+		case v.table == nil:
+			return i, errListOnly
+		case at[i] < 0 || int64(len(p[i])) > v.Size()-at[i]:
+			return i, io.EOF
+		}
+		if _, err := v.schedule(r, p[i], at[i], to); err != nil {
+			return i, err
+		}
+		to += len(p[i]) + 1
+	}
+	if err := r.read(v.cow, v.origin, &to); err != nil {
+		for to > len(p[failed]) {
+			to -= len(p[failed]) + 1
+			failed++
+		}
+		return failed, err
+	}
+	return 0, nil
+}
+
 // schedule finds out where a stretch of the snapshot has to be read, up to the first chunk
-// that is uncertain.
-func (v *View) schedule(r *schedule, p []byte, offset int64) (n int, err error) {
+// that is uncertain. It stands at to in what the caller reads.
+func (v *View) schedule(r *schedule, p []byte, offset int64, to int) (n int, err error) {
 	chunk := int64(v.geometry.ChunkBytes())
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -177,9 +217,9 @@ func (v *View) schedule(r *schedule, p []byte, offset int64) (n int, err error) 
 			return n, err
 		}
 		if c == 0 {
-			r.origin.add(p, n, length, offset)
+			r.origin.add(p[n:n+length], to+n, offset)
 		} else {
-			r.cow.add(p, n, length, int64(v.geometry.Offset(c))+within)
+			r.cow.add(p[n:n+length], to+n, int64(v.geometry.Offset(c))+within)
 		}
 		n, offset = n+length, offset+int64(length)
 	}

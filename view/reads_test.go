@@ -184,10 +184,10 @@ func TestStreamOf(t *testing.T) {
 	}
 }
 
-// TestCompareReads: what is compared is read in pieces of a megabyte, or a chunk where that is larger,
+// TestCompareReads: what is compared is read in small pieces, or a chunk where that is larger,
 // and progress is told after each, up to the end.
 func TestCompareReads(t *testing.T) {
-	for _, c := range []struct{ spec, size, pieces int }{{2, 4096, 2}, {8, 16 * 512, 4}, {4096, 4 * 4096, 8}} {
+	for _, c := range []struct{ spec, size, pieces int }{{2, 4096, 16}, {8, 16 * 512, 32}, {4096, 4 * 4096, 64}} {
 		r := newRig(t, fmt.Sprintf("device %d\nheader chunk=%d\nfill %d 0\ndata 9", 2*c.size+3*c.spec, c.spec, c.size/c.spec), c.size*sector)
 		v := r.open(t)
 		before := len(r.all.Reads())

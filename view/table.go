@@ -52,13 +52,13 @@ func newTable(n, olds, news uint64, memory func(int) ([]uint64, func())) *table 
 		t.reserve(&t.parts[i], n/parts*3/2+minSlots) // one part has a little more than another
 	}
 	if n >= manyEntries {
-		t.queue(min(n, mostQueued))
+		t.queue(min(n/4, mostQueued))
 	}
 	return t
 }
 
 // largePart is from how many words on a part has memory of its own.
-const largePart = 128 << 10
+const largePart = 16 << 10
 
 func (t *table) reserve(p *part, slots uint64) {
 	p.words, p.free = nil, func() {}

@@ -33,6 +33,9 @@ func (b *bench) view(n uint64) error {
 		if err := b.export(m); err != nil {
 			return err
 		}
+		if err := b.delta(m); err != nil {
+			return err
+		}
 		return b.mount(m)
 	})
 }

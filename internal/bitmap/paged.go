@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Paged is a set of numbers that takes memory only near those that it has: 4 KiB for each
-// 32768 numbers of which it has some. The zero value is an empty set.
+// Paged is a set of numbers that takes memory only near those that it has: for each 32768 numbers of which it has
+// some, two bytes for each, and 4 KiB from when these are more. The zero value is an empty set.
 type Paged struct {
 	pages map[uint64]*page
 	count uint64
@@ -19,9 +19,14 @@ type Paged struct {
 const (
 	pageWords = 512
 	pageBits  = 64 * pageWords
+	mostFew   = 512 // numbers of a page: adding one to many takes long
 )
 
-type page [pageWords]uint64
+// page is the numbers of a page, counted from its first.
+type page struct {
+	few []uint16           // in order, where all is nil
+	all *[pageWords]uint64 // a bit for each
+}
 
 // page is the page of a number, made if there is none.
 func (s *Paged) page(n uint64) *page {
@@ -44,18 +49,65 @@ func (s *Paged) page(n uint64) *page {
 // Add adds the count numbers from first on.
 func (s *Paged) Add(first, count uint64) {
 	for count > 0 {
+		within := first % pageBits
+		n := min(count, pageBits-within)
+		s.count += s.page(first).add(within, n)
+		first, count = first+n, count-n
+	}
+}
+
+// add adds count numbers, and returns how many of them are new.
+func (p *page) add(first, count uint64) (added uint64) {
+	if p.all == nil && uint64(len(p.few))+count <= mostFew {
+		return p.addFew(uint16(first), int(count))
+	}
+	if p.all == nil {
+		p.all = new([pageWords]uint64)
+		p.spread(p.all)
+		p.few = nil
+	}
+	for count > 0 {
 		mask, covered := span(first, count)
-		word := &s.page(first)[first%pageBits/64]
-		s.count += uint64(bits.OnesCount64(mask &^ *word))
+		word := &p.all[first/64]
+		added += uint64(bits.OnesCount64(mask &^ *word))
 		*word |= mask
 		first, count = first+covered, count-covered
+	}
+	return added
+}
+
+func (p *page) addFew(first uint16, count int) (added uint64) {
+	for i := range count {
+		n := first + uint16(i)
+		if at, has := slices.BinarySearch(p.few, n); !has {
+			if len(p.few) == cap(p.few) { // a little more: there may be many pages
+				p.few = append(make([]uint16, 0, len(p.few)*5/4+4), p.few...)
+			}
+			p.few = slices.Insert(p.few, at, n)
+			added++
+		}
+	}
+	return added
+}
+
+// spread sets the bits of few numbers.
+func (p *page) spread(words *[pageWords]uint64) {
+	for _, n := range p.few {
+		words[n/64] |= 1 << (n % 64)
 	}
 }
 
 // Has reports whether n is in the set. Several goroutines may ask at once, while none adds.
 func (s *Paged) Has(n uint64) bool {
 	p := s.pages[n/pageBits]
-	return p != nil && p[n%pageBits/64]>>(n%64)&1 != 0
+	switch {
+	case p == nil:
+		return false
+	case p.all == nil:
+		_, has := slices.BinarySearch(p.few, uint16(n%pageBits))
+		return has
+	}
+	return p.all[n%pageBits/64]>>(n%64)&1 != 0
 }
 
 // Count is how many numbers the set has.
@@ -66,26 +118,43 @@ func (s *Paged) Count() uint64 { return s.count }
 func (s *Paged) Runs() iter.Seq2[uint64, uint64] {
 	return func(yield func(first, count uint64) bool) {
 		var first, count uint64
-		for _, key := range slices.Sorted(maps.Keys(s.pages)) {
-			for i, word := range s.pages[key] {
-				base := key*pageBits + uint64(i)*64
-				for word != 0 {
-					skip := uint64(bits.TrailingZeros64(word))
-					n := uint64(bits.TrailingZeros64(^(word >> skip)))
-					if count > 0 && first+count == base+skip {
-						count += n
-					} else {
-						if count > 0 && !yield(first, count) {
-							return
-						}
-						first, count = base+skip, n
+		for base, word := range s.words() {
+			for word != 0 {
+				skip := uint64(bits.TrailingZeros64(word))
+				n := uint64(bits.TrailingZeros64(^(word >> skip)))
+				if count > 0 && first+count == base+skip {
+					count += n
+				} else {
+					if count > 0 && !yield(first, count) {
+						return
 					}
-					word &^= ^uint64(0) >> (64 - n) << skip
+					first, count = base+skip, n
 				}
+				word &^= ^uint64(0) >> (64 - n) << skip
 			}
 		}
 		if count > 0 {
 			yield(first, count)
+		}
+	}
+}
+
+// words are the words in order that have a bit, each with the number of its first.
+func (s *Paged) words() iter.Seq2[uint64, uint64] {
+	return func(yield func(base, word uint64) bool) {
+		var some [pageWords]uint64
+		for _, key := range slices.Sorted(maps.Keys(s.pages)) {
+			words := s.pages[key].all
+			if words == nil {
+				some = [pageWords]uint64{}
+				words = &some
+				s.pages[key].spread(words)
+			}
+			for i, word := range words {
+				if word != 0 && !yield(key*pageBits+uint64(i)*64, word) {
+					return
+				}
+			}
 		}
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPaged holds a set to a map, near the ends of words and pages, and near the largest numbers.
+// TestPaged holds a set to a map, near the ends of words and pages, and near the largest numbers, of few numbers in a
+// page and of many.
 func TestPaged(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := rapid.SampledFrom([]uint64{0, 60, pageBits - 70, 5*pageBits - 3, 1<<54 - 100}).Draw(t, "base")
@@ -15,6 +16,9 @@ func TestPaged(t *testing.T) {
 		model := map[uint64]bool{}
 		for range rapid.IntRange(0, 30).Draw(t, "n") {
 			first, count := base+rapid.Uint64Range(0, 400).Draw(t, "first"), rapid.Uint64Range(0, 200).Draw(t, "count")
+			if rapid.IntRange(0, 9).Draw(t, "many") == 0 {
+				count *= 6
+			}
 			s.Add(first, count)
 			for n := range count {
 				model[first+n] = true
@@ -36,6 +40,11 @@ func TestPaged(t *testing.T) {
 			want = append(want, n)
 		}
 		slices.Sort(want)
+		for n := base; n < base+1000; n++ {
+			if s.Has(n) != model[n] {
+				t.Fatalf("%d: %v", n, s.Has(n))
+			}
+		}
 		if !slices.Equal(got, want) || s.Count() != uint64(len(want)) {
 			t.Fatalf("%v, %d; want %v", got, s.Count(), want)
 		}
@@ -45,14 +54,20 @@ func TestPaged(t *testing.T) {
 	})
 }
 
-// TestPagedMemory: what is far apart takes a page each, and no more.
+// TestPagedMemory: what is far apart takes a few bytes each, and what is near a bit.
 func TestPagedMemory(t *testing.T) {
 	var s Paged
 	for n := range uint64(10) {
 		s.Add(n<<50, 1)
 		s.Add(n<<50+7, 3)
 	}
-	if len(s.pages) != 10 {
-		t.Errorf("%d pages", len(s.pages))
+	for key, p := range s.pages {
+		if len(s.pages) != 10 || p.all != nil || cap(p.few) > 16 {
+			t.Errorf("page %d of %d: room for %d", key, len(s.pages), cap(p.few))
+		}
+	}
+	s.Add(0, pageBits)
+	if p := s.pages[0]; p.all == nil || p.few != nil || s.Count() != pageBits+9*4 {
+		t.Errorf("page 0 has %d numbers in order; the set %d", len(p.few), s.Count())
 	}
 }

@@ -110,6 +110,23 @@ func Exported(p *snapshot.Export, dryRun bool, sums map[string]hash.Hash) dump.E
 	return r
 }
 
+// largestRuns is how many runs are told of what is sent.
+const largestRuns = 5
+
+// Sent is a delta that was sent, or would be.
+func Sent(p *snapshot.Send, dryRun bool) dump.Sent {
+	r := dump.Sent{
+		Device: p.Names().COW, Origin: p.Names().Origin, To: known(p.Names().To), DryRun: dryRun, File: p.Output.Name,
+		Kind: p.Head.Kind.String(), Format: p.Format(), VolumeBytes: uint64(p.Head.Size), ChunkSectors: uint64(p.Head.Geometry.ChunkSectors()),
+		Chunks: p.Head.Count, DataBytes: uint64(p.Head.Bytes), EqualChunks: p.Equal, StreamBytes: uint64(p.Size),
+		HadBytes: uint64(p.Output.Had), LargestRuns: []dump.Stretch{},
+	}
+	for _, x := range p.LargestRuns(largestRuns) {
+		r.LargestRuns = append(r.LargestRuns, dump.Stretch{Offset: uint64(x.Offset), Length: uint64(x.Length)})
+	}
+	return r
+}
+
 // Merged is a merge with its result, or what would be merged.
 func Merged(m *snapshot.Merge, r merge.Result, dryRun, kept bool, undo dump.Undo) dump.Merged {
 	if dryRun {

@@ -21,8 +21,11 @@ type Check struct {
 // Write writes the verdict first, in a line, and the next command last.
 func (c *Check) Write(t *Text) error {
 	what := ""
-	if c.IsUndo {
+	switch {
+	case c.IsUndo:
 		what = "an undo log; "
+	case c.COW.Delta != nil:
+		what = Delta(*c.COW.Delta) + "; "
 	}
 	t.Line("%s: %s%s", words.Printable(c.COW.Text), what, t.headline(&c.Report))
 	for _, x := range c.Report.Tallies { // by severity
@@ -36,7 +39,7 @@ func (c *Check) Write(t *Text) error {
 	if next := c.next(); next != "" {
 		t.Line("")
 		write := t.command
-		if !strings.HasPrefix(next, "dmcow ") || c.IsUndo {
+		if !strings.HasPrefix(next, "dmcow ") || c.IsUndo || c.COW.Delta != nil {
 			write = func(text string) { t.Line("%s", text) }
 		}
 		write(t.paint(color.Bold, "next:") + " " + next)
@@ -105,6 +108,9 @@ func (c *Check) next() string {
 	}
 	if c.IsUndo {
 		return "dmcow merge " + c.Store + " --into DEVICE undoes the change that it recorded"
+	}
+	if c.COW.Delta != nil {
+		return "dmcow receive --check " + c.Store + " verifies its digests; dmcow receive TARGET " + c.Store + " applies it"
 	}
 	if c.COW.IsMerging() && c.Report.Outcome() == check.Sound {
 		return "dmcow merge " + c.Store

@@ -77,6 +77,9 @@ func (m *Merge) Announce(say words.Say) {
 	if m.Origin.IsServed() {
 		others = "Its other snapshots keep their data if they are active, as with any write to this device, and lose it otherwise"
 	}
+	if m.COW.Delta != nil {
+		say(m.COW.Text, "%s; merge does not verify that %s is the copy for it: dmcow receive does", Delta(*m.COW.Delta), words.Printable(into))
+	}
 	switch {
 	case m.IsUndo:
 		say(into, "%s will be what it was before the change that %s recorded", what, cow)

@@ -53,6 +53,9 @@ func Store(t *Text, r *snapshot.Used, created time.Time) error {
 			[2]string{"chunk size", words.Sectors(u.Geometry.ChunkSectors())},
 			[2]string{"exceptions", strconv.FormatUint(u.End.Exceptions, 10)})
 	}
+	if r.COW.Delta != nil {
+		rows = append(rows, [2]string{"holds", Delta(*r.COW.Delta)})
+	}
 	if n, known := r.LeftToMerge(); known {
 		rows = append(rows, [2]string{"left to merge", words.Count(n, "exception") + " (a merge into the origin was begun)"})
 	}
@@ -89,6 +92,9 @@ func (t *Text) room(r *snapshot.Used) [][2]string {
 	if r.Survey.State() == look.Invalid {
 		rows[0][1] += fmt.Sprintf(" (lvs shows this for every invalid snapshot); the list itself fills %.2f%%", u.Percent())
 		return rows // the snapshot is lost: nothing can be won or lost any more
+	}
+	if r.COW.Delta != nil { // nothing is to be added to it, and its end must stay
+		return append(rows, [2]string{"chunks lost", fmt.Sprintf("%d (digests and labels of the delta)", u.Leaked())})
 	}
 	left := fmt.Sprintf("%d (then the snapshot is lost)", u.Free())
 	if u.Free() == 0 {

@@ -149,22 +149,21 @@ func (s *Saver) Save(d store.WriteDevice, origin io.ReaderAt, visit func(saved u
 			return err
 		}
 	}
-	store, err := store.Open(d, store.Options{HiddenVoid: s.void})
+	c, err := s.saving(d, origin)
 	if err != nil {
 		return err
 	}
-	var buffers memory.Buffers
-	defer buffers.Free()
-	c := &saving{Saver: s, store: store, to: d, from: origin, buffer: buffers.New(bufferSize)}
+	defer c.buffers.Free()
 	for next, saved := uint64(0), uint64(0); saved < s.count; {
-		n := 0
-		if next, n, err = c.batch(next); err != nil {
+		n := c.marked(next)
+		if err := c.batch(n); err != nil {
 			return err
 		}
-		saved += uint64(n)
+		saved += uint64(len(n))
 		if err := visit(saved); err != nil {
 			return err
 		}
+		next = n[len(n)-1] + 1
 	}
 	return nil
 }
@@ -174,28 +173,50 @@ const bufferSize = 1 << 20
 
 type saving struct {
 	*Saver
-	store  *store.Store
-	to     store.WriteDevice
-	from   io.ReaderAt
-	buffer []byte
+	store   *store.Store
+	to      store.WriteDevice
+	from    io.ReaderAt
+	buffers memory.Buffers
+	buffer  []byte
 }
 
-// batch saves some chunks, from number next on, and returns how many, and the number to go
-// on from.
-func (c *saving) batch(next uint64) (uint64, int, error) {
-	var all []store.Pending
-	var failed error
-	for len(all) < max(1, int(bufferSize/c.geometry.ChunkBytes())) {
+// saving opens the store to add to it.
+func (s *Saver) saving(d store.WriteDevice, origin io.ReaderAt) (*saving, error) {
+	opened, err := store.Open(d, store.Options{HiddenVoid: s.void})
+	if err != nil {
+		return nil, err
+	}
+	c := &saving{Saver: s, store: opened, to: d, from: origin}
+	c.buffer = c.buffers.New(bufferSize)
+	return c, nil
+}
+
+// most is how many chunks are saved together.
+func (c *saving) most() int { return max(1, int(bufferSize/c.geometry.ChunkBytes())) }
+
+// marked are some of the chunks that are marked, from number next on.
+func (c *saving) marked(next uint64) (all []uint64) {
+	for len(all) < c.most() {
 		n, ok := c.chunks.Next(next)
 		if !ok {
 			break
 		}
+		all, next = append(all, n), n+1
+	}
+	return all
+}
+
+// batch saves some chunks.
+func (c *saving) batch(numbers []uint64) error {
+	var all []store.Pending
+	var failed error
+	for _, n := range numbers {
 		p, err := c.store.PrepareException(format.OldChunk(n))
 		if err != nil {
 			failed = err
 			break
 		}
-		all, next = append(all, p), n+1
+		all = append(all, p)
 	}
 	if failed == nil {
 		failed = c.copy(all)
@@ -208,7 +229,7 @@ func (c *saving) batch(next uint64) (uint64, int, error) {
 			}
 		})
 	}
-	return next, len(all), failed
+	return failed
 }
 
 // copy copies the chunks of exceptions, those that follow each other on both devices

@@ -2,13 +2,13 @@ package undo
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"dmcow/format"
 	"dmcow/internal/raw"
 	"dmcow/store"
+	"dmcow/store/label"
 	"dmcow/store/look"
 )
 
@@ -56,7 +56,7 @@ func IsLog(d look.Device) (bool, error) {
 
 // firstLabel is the head of an undo log's first label. That stands at the very beginning of
 // the data, also when there is no exception yet. The error is [ErrNoLog], or one of reading.
-func firstLabel(d look.Device, g format.Geometry) (h labelHead, err error) {
+func firstLabel(d look.Device, g format.Geometry) (h label.Head, err error) {
 	if g.Chunks(format.Bytes(d.Size())) <= format.FirstData {
 		return h, ErrNoLog
 	}
@@ -98,8 +98,8 @@ func CheckBelongs(log look.Device, device Reader, sample bool, visit func(format
 		return err
 	}
 	size := format.Bytes(device.Size())
-	if first.size != size {
-		return &ForeignError{Size: first.size, Actual: size}
+	if first.Size != size {
+		return &ForeignError{Size: first.Size, Actual: size}
 	}
 	if visit == nil {
 		visit = func(format.AreaIndex) error { return nil }
@@ -109,7 +109,7 @@ func CheckBelongs(log look.Device, device Reader, sample bool, visit func(format
 		return err
 	}
 	c := comparison{log: log, device: device, size: size, geometry: id.Geometry}
-	if first.flags&labelTakingBack == 0 {
+	if first.Flags&labelTakingBack == 0 {
 		if err := c.checkWhole(end); err != nil {
 			return err
 		}
@@ -150,8 +150,8 @@ func (c *comparison) checkWhole(end format.End) error {
 		return nil // it was not begun
 	case err != nil:
 		return err
-	case h.size == c.size && h.count > uint64(end.Index):
-		return &CutOffError{end.Place, h.count}
+	case h.Size == c.size && h.Count > uint64(end.Index):
+		return &CutOffError{end.Place, h.Count}
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func BeginTakingBack(log store.WriteDevice) error {
 // changeFlags changes the flags of an undo log, durably.
 func changeFlags(log store.WriteDevice, g format.Geometry, change func(uint32) uint32) error {
 	h, err := firstLabel(log, g)
-	if err != nil || change(h.flags) == h.flags {
+	if err != nil || change(h.Flags) == h.Flags {
 		return err
 	}
 	chunk := make([]byte, g.ChunkBytes())
@@ -177,7 +177,7 @@ func changeFlags(log store.WriteDevice, g format.Geometry, change func(uint32) u
 	if err := raw.ReadFull(log, chunk, at); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", at, err)
 	}
-	binary.LittleEndian.PutUint32(chunk[labelFlags:], change(h.flags))
+	label.SetFlags(chunk, change(h.Flags))
 	if err := log.WriteDurable(chunk, at); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", at, err)
 	}
@@ -199,7 +199,7 @@ func (c *comparison) area(k format.AreaIndex) error {
 	if err := raw.ReadFull(c.log, area, at); err != nil {
 		return fmt.Errorf("byte %d of the undo log: %w", at, err)
 	}
-	var l *label
+	var l *areaLabel
 	captured, now := make([]byte, len(area)), make([]byte, len(area))
 	for i := range c.geometry.ExceptionsPerArea() {
 		x := format.DecodeException(area[i*format.ExceptionSize:])
@@ -219,7 +219,7 @@ func (c *comparison) area(k format.AreaIndex) error {
 	return nil
 }
 
-func (c *comparison) chunk(l *label, i int, x format.Exception, captured, now []byte) error {
+func (c *comparison) chunk(l *areaLabel, i int, x format.Exception, captured, now []byte) error {
 	if uint64(x.Old) >= uint64((c.size-1)/c.geometry.ChunkBytes())+1 {
 		return fmt.Errorf("the undo log is damaged: it has chunk %d of a device of %d bytes", x.Old, c.size)
 	}

@@ -11,10 +11,11 @@ import (
 	"dmcow/format"
 	"dmcow/internal/raw"
 	"dmcow/store"
+	"dmcow/store/label"
 	"dmcow/store/look"
 )
 
-// A label is what an undo log keeps of the change beside the store's own
+// An areaLabel is what an undo log keeps of the change beside the store's own
 // content: the size of the device that was changed, and two checksums of each
 // sector of a captured chunk: as the change writes it, and as the device held it
 // when that was noted. It may hold either, or what was captured. One label belongs to
@@ -30,10 +31,10 @@ import (
 //	                              first label     at least              exception of the area, for
 //	                                                                    each sector of its chunk
 //
-// All fields are little-endian. The flags are labelKept and labelTakingBack. The number of
+// It begins as all labels do (package label). The flags are labelKept and labelTakingBack. The number of
 // exceptions is no more than what is durable, and all of them when the change is made: so a
 // list whose end was lost is told from one that ends there.
-type label struct {
+type areaLabel struct {
 	geometry format.Geometry
 	chunks   []format.NewChunk // where it stands, in order
 	raw      []byte            // their content
@@ -41,9 +42,7 @@ type label struct {
 
 const (
 	labelMagic = "dmcow undo log 1"
-	labelFlags = 24
-	labelCount = 32
-	labelSize  = 64 // bytes before the sums
+	labelSize  = label.Size // bytes before the sums
 	sumSize    = 4
 	sumsSize   = 2 * sumSize // of a sector
 )
@@ -57,13 +56,6 @@ const (
 	// labels say.
 	labelTakingBack
 )
-
-// labelHead is what stands before the sums.
-type labelHead struct {
-	size  format.Bytes // of the device that was changed
-	flags uint32
-	count uint64 // exceptions
-}
 
 // MaxChunk is the largest chunk size of an undo log, in sectors. The label of
 // an area takes the square of a chunk: 4 MiB then, which are held in memory.
@@ -90,28 +82,21 @@ func chunkSums(g format.Geometry) format.Bytes {
 	return format.Bytes(g.ChunkSectors()) * sumsSize
 }
 
-func newLabel(g format.Geometry, chunks []format.NewChunk, device format.Bytes, flags uint32) *label {
-	l := &label{g, chunks, make([]byte, format.Bytes(len(chunks))*g.ChunkBytes())}
-	copy(l.raw, labelMagic)
-	binary.LittleEndian.PutUint64(l.raw[len(labelMagic):], uint64(device))
-	binary.LittleEndian.PutUint32(l.raw[labelFlags:], flags)
+func newLabel(g format.Geometry, chunks []format.NewChunk, device format.Bytes, flags uint32) *areaLabel {
+	l := &areaLabel{g, chunks, make([]byte, format.Bytes(len(chunks))*g.ChunkBytes())}
+	label.Head{Magic: labelMagic, Size: device, Flags: flags}.Encode(l.raw)
 	return l
 }
 
 // count is how many exceptions of the area are known to be there, setCount notes it.
-func (l *label) count() int         { return int(binary.LittleEndian.Uint64(l.raw[labelCount:])) }
-func (l *label) setCount(count int) { binary.LittleEndian.PutUint64(l.raw[labelCount:], uint64(count)) }
+func (l *areaLabel) count() int         { return int(label.Count(l.raw)) }
+func (l *areaLabel) setCount(count int) { label.SetCount(l.raw, uint64(count)) }
 
-// changeFlags changes the flags, in memory.
-func (l *label) changeFlags(change func(uint32) uint32) {
-	binary.LittleEndian.PutUint32(l.raw[labelFlags:], change(binary.LittleEndian.Uint32(l.raw[labelFlags:])))
-}
-
-func (l *label) writeHead(d store.WriteDevice) error { return l.write(d, 0, labelSize) }
+func (l *areaLabel) writeHead(d store.WriteDevice) error { return l.write(d, 0, labelSize) }
 
 // readLabel reads the label of the area whose first exception has its data in
 // chunk first. The error is [ErrNoLog], or one of reading.
-func readLabel(d look.Device, g format.Geometry, first format.NewChunk) (*label, error) {
+func readLabel(d look.Device, g format.Geometry, first format.NewChunk) (*areaLabel, error) {
 	chunks, ok := labelAt(g, first)
 	if !ok || uint64(first) > g.Chunks(format.Bytes(d.Size())) {
 		return nil, ErrNoLog
@@ -131,25 +116,22 @@ func readLabel(d look.Device, g format.Geometry, first format.NewChunk) (*label,
 
 // readLabelHead reads the head of the label that begins in a chunk. The error is [ErrNoLog],
 // or one of reading.
-func readLabelHead(d look.Device, g format.Geometry, first format.NewChunk) (h labelHead, err error) {
-	if uint64(first) >= g.Chunks(format.Bytes(d.Size())) || g.ChunkSectors() > MaxChunk {
+func readLabelHead(d look.Device, g format.Geometry, first format.NewChunk) (label.Head, error) {
+	if g.ChunkSectors() > MaxChunk {
+		return label.Head{}, ErrNoLog
+	}
+	h, err := label.Read(d, g, first, labelMagic)
+	switch {
+	case errors.Is(err, label.ErrNone):
 		return h, ErrNoLog
+	case err != nil:
+		return h, fmt.Errorf("undo log: %w", err)
 	}
-	var head [labelSize]byte
-	if err := raw.ReadFull(d, head[:], g.Offset(first)); err != nil {
-		return h, fmt.Errorf("byte %d of the undo log: %w", g.Offset(first), err)
-	}
-	if string(head[:len(labelMagic)]) != labelMagic {
-		return h, ErrNoLog
-	}
-	h.size = format.Bytes(binary.LittleEndian.Uint64(head[len(labelMagic):]))
-	h.flags = binary.LittleEndian.Uint32(head[labelFlags:])
-	h.count = binary.LittleEndian.Uint64(head[labelCount:])
 	return h, nil
 }
 
 // write writes the chunks that hold bytes from start up to end.
-func (l *label) write(d store.WriteDevice, start, end int) error {
+func (l *areaLabel) write(d store.WriteDevice, start, end int) error {
 	size := int(l.geometry.ChunkBytes())
 	for i := start / size; i*size < end; i++ {
 		offset := l.geometry.Offset(l.chunks[i])
@@ -160,23 +142,23 @@ func (l *label) write(d store.WriteDevice, start, end int) error {
 	return nil
 }
 
-func (l *label) writeSums(d store.WriteDevice, first, end int) error {
+func (l *areaLabel) writeSums(d store.WriteDevice, first, end int) error {
 	n := int(chunkSums(l.geometry))
 	return l.write(d, labelSize+first*n, labelSize+end*n)
 }
 
 // inHead reports whether the sums of an exception begin in the chunk that has the head.
-func (l *label) inHead(i int) bool {
+func (l *areaLabel) inHead(i int) bool {
 	return format.Bytes(labelSize)+format.Bytes(i)*chunkSums(l.geometry) < l.geometry.ChunkBytes()
 }
 
 // sums are both sums of sector n of exception i's chunk.
-func (l *label) sums(i, n int) []byte {
+func (l *areaLabel) sums(i, n int) []byte {
 	return l.raw[labelSize+i*int(chunkSums(l.geometry))+n*sumsSize:][:sumsSize]
 }
 
 // set notes the content of exception i's chunk as the only one.
-func (l *label) set(i int, data []byte) {
+func (l *areaLabel) set(i int, data []byte) {
 	for n := range len(data) / format.SectorSize {
 		s := sum(data[n*format.SectorSize:][:format.SectorSize])
 		sums := l.sums(i, n)
@@ -187,7 +169,7 @@ func (l *label) set(i int, data []byte) {
 
 // amend notes changes of exception i's chunk, and reports whether they were not known. What the device holds
 // now it learns from the device: of what was to be written before, some may never have been.
-func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.ReaderAt) (changed bool, err error) {
+func (l *areaLabel) amend(i int, old format.OldChunk, changes []Change, device io.ReaderAt) (changed bool, err error) {
 	for _, c := range changes {
 		now := make([]byte, len(c.Data))
 		if err := raw.ReadFull(device, now, c.Offset); err != nil {
@@ -208,7 +190,7 @@ func (l *label) amend(i int, old format.OldChunk, changes []Change, device io.Re
 
 // matches reports whether sector n of exception i's chunk is what the change
 // writes there, or what was there before that.
-func (l *label) matches(i, n int, sector []byte) bool {
+func (l *areaLabel) matches(i, n int, sector []byte) bool {
 	s, sums := sum(sector), l.sums(i, n)
 	return binary.LittleEndian.Uint32(sums) == s || binary.LittleEndian.Uint32(sums[sumSize:]) == s
 }

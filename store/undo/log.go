@@ -14,13 +14,14 @@ import (
 	"dmcow/internal/raw"
 	"dmcow/store"
 	"dmcow/store/internal/header"
+	"dmcow/store/label"
 	"dmcow/store/look"
 )
 
 // Log is an undo log: a persistent store of what a device held before a change wrote over it. Merged into the
 // device it takes the change back; to the kernel it is a snapshot of the device like any other.
 //
-// It also keeps what the change wrote, as checksums (see label), so that it can
+// It also keeps what the change wrote, as checksums (see areaLabel), so that it can
 // tell the device that it belongs to from others: each sector that it captured
 // still holds what it held then, or else what the change wrote there.
 //
@@ -37,7 +38,7 @@ type Log struct {
 	mu       sync.Mutex
 	failed   error      // why it does nothing more
 	captured bitmap.Set // by old chunk
-	label    *label     // of the current area; nil where it has none yet
+	label    *areaLabel // of the current area; nil where it has none yet
 }
 
 // Change is what is going to be written to a device: whole sectors.
@@ -211,8 +212,8 @@ func (u *Log) IsEmpty() bool {
 
 // resume finds the label of the current area, and notes what the change means for the log, whose
 // first label has the given head.
-func (u *Log) resume(first labelHead) error {
-	u.kept = u.options.Kept && first.flags&labelKept != 0
+func (u *Log) resume(first label.Head) error {
+	u.kept = u.options.Kept && first.Flags&labelKept != 0
 	if u.log.End().Index == 0 {
 		if err := u.begin(); err != nil {
 			return err
@@ -242,7 +243,7 @@ func (u *Log) resume(first labelHead) error {
 		return flags
 	}
 	if u.log.End().Area == 0 { // the label that is written again with each capture has them
-		u.label.changeFlags(change)
+		label.SetFlags(u.label.raw, change(first.Flags))
 	}
 	return changeFlags(u.device, u.geometry, change)
 }
@@ -260,7 +261,7 @@ func (u *Log) begin() error {
 		if err != nil {
 			return err
 		}
-		flags = h.flags
+		flags = h.Flags
 	}
 	chunks, err := u.log.Skip(n)
 	if err != nil {
