@@ -257,7 +257,7 @@ func filesIn(t *testing.T, dir string) map[uint64]*known {
 const getVersion = 0x80087601
 
 // generation is that of a file or directory, and 0 of others.
-func generation(path string, mode uint32) int {
+func generation(path string, mode uint32) uint32 {
 	if kind := mode & unix.S_IFMT; kind != unix.S_IFREG && kind != unix.S_IFDIR {
 		return 0
 	}
@@ -270,7 +270,7 @@ func generation(path string, mode uint32) int {
 	if err != nil {
 		return 0
 	}
-	return n & 0xffffffff
+	return uint32(n)
 }
 
 func xattrsOf(t *testing.T, path string) string {
