@@ -29,8 +29,8 @@ func (v *kernelFS) compareInode(f *xfs.FS, step dmfs.Step) {
 	a := i.Attr()
 	want := dmfs.Attr{
 		Ino: dmfs.Ino(s.Ino), Type: step.Type, Mode: uint16(s.Mode), UID: s.Uid, GID: s.Gid, Links: uint32(s.Nlink), Size: s.Size, Blocks: uint64(s.Blocks),
-		Accessed: dmfs.Time{Sec: s.Atim.Sec, Nsec: uint32(s.Atim.Nsec)}, Modified: dmfs.Time{Sec: s.Mtim.Sec, Nsec: uint32(s.Mtim.Nsec)},
-		Changed: dmfs.Time{Sec: s.Ctim.Sec, Nsec: uint32(s.Ctim.Nsec)},
+		Accessed: dmfs.Time{Sec: int64(s.Atim.Sec), Nsec: uint32(s.Atim.Nsec)}, Modified: dmfs.Time{Sec: int64(s.Mtim.Sec), Nsec: uint32(s.Mtim.Nsec)},
+		Changed: dmfs.Time{Sec: int64(s.Ctim.Sec), Nsec: uint32(s.Ctim.Nsec)},
 		Major:   unix.Major(s.Rdev), Minor: unix.Minor(s.Rdev),
 		Project: a.Project, Created: a.Created, Flags: a.Flags, Generation: a.Generation, Version: a.Version,
 	}
