@@ -20,15 +20,15 @@ import (
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                       {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd/manual":            {},
-	"dmcow/cmd":                   {own: []string{"dmcow/cmd/manual", "dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/apply", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/internal/argline", "dmcow/internal/dmtable", "dmcow/internal/early", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/show", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/words", "dmcow/fs", "dmcow/internal/extract"}, others: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
-	"dmcow/snapshot":              {own: []string{"dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/marks", "dmcow/internal/signature", "dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/store/apply", "dmcow/store/delta", "dmcow/store/lvmsync", "dmcow/internal/memory", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words", "dmcow/fs", "dmcow/fs/compare", "dmcow/fs/open"}},
+	"dmcow/cmd":                   {own: []string{"dmcow/cmd/manual", "dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/apply", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/internal/argline", "dmcow/internal/dmtable", "dmcow/fs", "dmcow/internal/early", "dmcow/internal/extract", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/show", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
+	"dmcow/snapshot":              {own: []string{"dmcow/fs", "dmcow/fs/compare", "dmcow/fs/ext", "dmcow/fs/open", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/marks", "dmcow/internal/signature", "dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/store/apply", "dmcow/store/delta", "dmcow/store/lvmsync", "dmcow/internal/memory", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
 	"dmcow/check":                 {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/repair":                {own: []string{"dmcow/store/look", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
 	"dmcow/dump":                  {own: []string{"dmcow/fs", "dmcow/fs/compare", "dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
 	"dmcow/fs":                    {own: []string{"dmcow/internal/bitmap"}},
 	"dmcow/fs/compare":            {own: []string{"dmcow/fs", "dmcow/internal/bitmap"}},
 	"dmcow/fs/ext":                {own: []string{"dmcow/fs", "dmcow/internal/bitmap", "dmcow/internal/raw"}},
-	"dmcow/fs/open":               {own: []string{"dmcow/fs", "dmcow/fs/ext", "dmcow/fs/xfs", "dmcow/internal/signature"}},
+	"dmcow/fs/open":               {own: []string{"dmcow/internal/signature", "dmcow/fs", "dmcow/fs/ext", "dmcow/fs/xfs"}},
 	"dmcow/fs/xfs":                {own: []string{"dmcow/fs", "dmcow/internal/bitmap", "dmcow/internal/raw"}},
 	"dmcow/internal/extract":      {own: []string{"dmcow/fs"}, others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/lvm":                   {others: []string{"github.com/diskfs/go-diskfs/partition"}},
@@ -51,7 +51,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/raw":          {},
 	"dmcow/internal/runlog":       {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/record":       {own: []string{"dmcow/dump", "dmcow/snapshot", "dmcow/store/apply", "dmcow/store/delta", "dmcow/store/merge"}},
-	"dmcow/internal/show":         {own: []string{"dmcow/snapshot", "dmcow/dump", "dmcow/repair", "dmcow/check", "dmcow/store/apply", "dmcow/store/delta", "dmcow/store/look", "dmcow/store/merge", "dmcow/format", "dmcow/internal/words", "dmcow/fs", "dmcow/fs/compare"}, others: []string{"github.com/fatih/color", "github.com/olekukonko/tablewriter"}},
+	"dmcow/internal/show":         {own: []string{"dmcow/fs", "dmcow/fs/compare", "dmcow/snapshot", "dmcow/dump", "dmcow/repair", "dmcow/check", "dmcow/store/apply", "dmcow/store/delta", "dmcow/store/look", "dmcow/store/merge", "dmcow/format", "dmcow/internal/words"}, others: []string{"github.com/fatih/color", "github.com/olekukonko/tablewriter"}},
 	"dmcow/internal/memory":       {others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/units":        {own: []string{"dmcow/format"}},
 	"dmcow/internal/process":      {},
@@ -154,7 +154,7 @@ func TestRulesByProperty(t *testing.T) {
 			names[r.Name] = true
 		}
 	}
-	dirs := []string{".", "../snapshot", "../repair", "../view", "../store", "../store/merge", "../store/look", "../store/create", "../store/save", "../store/undo", "../store/delta", "../store/label", "../store/apply", "../store/lvmsync", "../dump", "../internal/show", "../internal/volume"}
+	dirs := []string{".", "../snapshot", "../repair", "../view", "../store", "../store/merge", "../store/look", "../store/create", "../store/save", "../store/undo", "../dump", "../internal/show", "../internal/volume"}
 	for _, dir := range dirs {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {

@@ -23,7 +23,7 @@ var rules = argline.Rules{
 	Valued:   []string{"--log"},
 	Readers:  []string{"check", "usage", "diff", "files", "ls", "get", "mount"},
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
-	Ends:  []string{"export", "get", "send"},
+	Ends:  []string{"export", "send", "get"},
 	Piece: "--piece",
 	Mistaken: []argline.Mistaken{
 		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for an origin that is only read; this command writes to it", Hint: "use --into ORIGIN"},

@@ -77,18 +77,18 @@ var fixedHints = map[snapshot.Deed]string{
 	snapshot.Force:           "--force to merge anyway",
 	snapshot.ForceOver:       "--force to write over it",
 	snapshot.ForceReplace:    "--force to replace it",
+	snapshot.ForceBase:       "--force-base to write anyway",
 	snapshot.ForceBeyond:     "--force to merge all that lies on the snapshot and leave the rest in the store",
 	snapshot.Rescue:          "--rescue, if an interrupted merge --rescue left it so",
 	snapshot.RescueRest:      "merge --rescue to merge all other chunks",
 	snapshot.EndMerge:        "if a merge of it was interrupted, finish that first",
 	snapshot.NoUndo:          "--undo FILE in a writable directory, or --no-undo",
+	snapshot.MountRest:       "dmcow mount to read the rest",
+	snapshot.RepairCopy:      "dmcow repair --copy-to COPY to repair a copy",
 	snapshot.ChoosePartition: "--partition N",
 	snapshot.MountOpen:       "dmcow mount shows the snapshot as a file, which it can open",
 	snapshot.MountGroup:      "dmcow mount shows the snapshot as a file: name a volume in it as VG/LV, with --pv FILE",
 	snapshot.MountKernel:     "dmcow mount shows the snapshot as a file, which the kernel may know how to mount",
-	snapshot.MountRest:       "dmcow mount to read the rest",
-	snapshot.RepairCopy:      "dmcow repair --copy-to COPY to repair a copy",
-	snapshot.ForceBase:       "--force-base to write anyway",
 }
 
 // hint says what a remedy is on the command line.

@@ -83,10 +83,10 @@ var contract = map[string]terms{
 	"receive":    {"", "", merged, ""}, // takes no COW device: receive*.txtar
 	"export":     {"viewing", "--origin base", shows, ""},
 	"diff":       {"viewing", "--origin base", shows, ""},
-	"send":       {"sending", "--origin base", shows, ""},
 	"files":      {"viewing", "--origin base", seen, ""},
 	"ls":         {"viewing", "--origin base", seen, ""},
 	"get":        {"viewing", "--origin base -r", seen, "/ mnt"},
+	"send":       {"sending", "--origin base", shows, ""},
 	"mount":      {"viewing", "--origin base --dry-run", shows, "mnt"},
 	"repair": {"writing", "--no-undo",
 		map[string]status{"SOUND": 0, "INVALID": 0, "DAMAGED": 4, "LIST": 4, "BLANK": 0, "FOREIGN": 4, "UNREADABLE": 8}, ""},

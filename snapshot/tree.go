@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"dmcow/fs"
+	"dmcow/fs/ext"
 	"dmcow/fs/open"
 	"dmcow/internal/signature"
 	"dmcow/lvm"
@@ -81,11 +82,11 @@ func (s *Session) treeOn(from Source, name string, v fs.Volume, partition int) (
 	err := fs.ErrNone
 	for _, p := range places {
 		t.start, t.size = p.Start, p.Length
-		if f, err = open.FileSystem(patient{section{v, p.Start, p.Length}, s.options.Interrupted}); !errors.Is(err, fs.ErrNone) {
+		if f, err = open.FileSystem(patient{section{v, p.Start, p.Length}, s.options.Interrupted}, ext.Options{}); !isOther(err) {
 			break
 		}
 	}
-	if errors.Is(err, fs.ErrNone) {
+	if isOther(err) {
 		return nil, t.noFileSystem(section{v, places[0].Start, places[0].Length})
 	}
 	if err != nil {
@@ -96,6 +97,11 @@ func (s *Session) treeOn(from Source, name string, v fs.Volume, partition int) (
 		s.note(name, Fine, "%s: %s", f.Info().Type, strings.TrimSuffix(lowered(note), "."))
 	}
 	return t, nil
+}
+
+// isOther reports whether a volume has something else than a file system that can be read.
+func isOther(err error) bool {
+	return errors.Is(err, fs.ErrNone) || errors.As(err, new(*open.OtherError))
 }
 
 // lowered is a sentence as it goes on behind a colon.

@@ -101,38 +101,32 @@ func (c *comparison) compare(both [2]fs.Inode) bool {
 	if !ok {
 		return false
 	}
-	k, d := Kind(0), differing(a, b)
-	switch different, err := c.contentDiffers(both, own); {
-	case err != nil:
-		if !c.trouble(New, err) {
-			return false
-		}
+	d := differing(a, b)
+	same, err := sameXattrs(both)
+	if err != nil && !c.trouble(New, err) {
+		return false
+	}
+	if !same {
+		d |= Xattrs
+	}
+	different, err := c.contentDiffers(both, own)
+	if err != nil && !c.trouble(New, err) {
+		return false
+	}
+	k := Kind(0)
+	switch {
+	case different || err != nil:
 		k = Changed
-	case different:
-		k = Changed
-	case a.Changed != b.Changed:
-		x, err := sameXattrs(both)
-		if err != nil && !c.trouble(New, err) {
-			return false
-		}
-		if !x {
-			d |= Xattrs
-		}
+	case d != 0 || a.Changed != b.Changed:
 		k = Attributes
-	case d != 0:
-		k = Attributes
-	case a.Accessed != b.Accessed:
-		if a.Type != fs.TypeDirectory {
-			c.result.Accessed++
-		}
-		if !c.Accessed {
+	case a.Type == fs.TypeDirectory: // its entries may differ
+	case a.Accessed == b.Accessed:
+		return true
+	default:
+		if c.result.Accessed++; !c.Accessed {
 			return true
 		}
 		k = Accessed
-	default:
-		if a.Type != fs.TypeDirectory {
-			return true
-		}
 	}
 	return c.add(both, k, d, own)
 }
@@ -163,6 +157,8 @@ func (c *comparison) extents(both [2]fs.Inode) (o owned, ok bool) {
 			continue
 		}
 		directory = i.Attr().Type == fs.TypeDirectory
+		reserved := c.isReserved(Side(s), i.Attr().Ino)
+		o.special = o.special || reserved
 		for e, err := range i.Extents() {
 			if err != nil {
 				if !c.trouble(Side(s), err) {
@@ -170,7 +166,7 @@ func (c *comparison) extents(both [2]fs.Inode) (o owned, ok bool) {
 				}
 				continue
 			}
-			special := e.Use == fs.Other || e.Use == fs.Journal
+			special := reserved || e.Use == fs.Other || e.Use == fs.Journal
 			o.special = o.special || special
 			if e.Use == fs.Data || e.Use == fs.Symlink {
 				o.data = o.data || !fs.Parts(c.set, e.Range, func(fs.Range) bool { return false })
@@ -196,6 +192,12 @@ func (c *comparison) extents(both [2]fs.Inode) (o owned, ok bool) {
 		end = max(end, r.End)
 	}
 	return o, true
+}
+
+// isReserved reports whether an inode is the file system's own, if that shows in its number.
+func (c *comparison) isReserved(s Side, n fs.Ino) bool {
+	f, ok := c.Sides[s].(interface{ Reserved(fs.Ino) bool })
+	return ok && f.Reserved(n)
 }
 
 // take sums up what no file owns.

@@ -27,9 +27,11 @@ func (v *volume) ReadAt(p []byte, at int64) (int, error) {
 	return n, err
 }
 
+func inMemory(p []byte) *volume { return &volume{Reader: bytes.NewReader(p)} }
+
 func open(t testing.TB, image []byte) fs.FileSystem {
 	t.Helper()
-	f, err := ext.Open(&volume{Reader: bytes.NewReader(image)}, ext.Options{})
+	f, err := ext.Open(inMemory(image), ext.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

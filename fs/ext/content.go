@@ -212,7 +212,7 @@ func (i *inode) extent(r run) fs.Extent {
 	switch {
 	case i.number == i.f.journal:
 		e.Use = fs.Journal
-	case i.number < i.f.firstInode && i.number != i.f.Root(), i.number == i.f.orphanFile:
+	case i.f.Reserved(i.number):
 		e.Use = fs.Other
 	case i.flags&flagEAInode != 0:
 		e.Use = fs.Attributes

@@ -202,6 +202,11 @@ func (i *inode) time(seconds, more int) fs.Time {
 	return t
 }
 
+// Reserved reports whether an inode is the file system's own, other than the root directory.
+func (f *FS) Reserved(n fs.Ino) bool {
+	return n < f.firstInode && n != f.Root() || n == f.orphanFile
+}
+
 // Attr are the inode's attributes.
 func (i *inode) Attr() fs.Attr { return i.attr }
 

@@ -31,8 +31,8 @@ func (v *kernelFS) compareInode(f *xfs.FS, step dmfs.Step) {
 	a := i.Attr()
 	want := dmfs.Attr{
 		Ino: dmfs.Ino(s.Ino), Type: step.Type, Mode: uint16(s.Mode), UID: s.Uid, GID: s.Gid, Links: uint32(s.Nlink), Size: s.Size, Blocks: uint64(s.Blocks),
-		Accessed: kernelTime(s.Atim), Modified: kernelTime(s.Mtim),
-		Changed: kernelTime(s.Ctim),
+		Accessed: dmfs.Time{Sec: int64(s.Atim.Sec), Nsec: uint32(s.Atim.Nsec)}, Modified: dmfs.Time{Sec: int64(s.Mtim.Sec), Nsec: uint32(s.Mtim.Nsec)},
+		Changed: dmfs.Time{Sec: int64(s.Ctim.Sec), Nsec: uint32(s.Ctim.Nsec)},
 		Major:   unix.Major(s.Rdev), Minor: unix.Minor(s.Rdev),
 		Project: a.Project, Created: a.Created, Flags: a.Flags, Generation: a.Generation, Version: a.Version,
 	}
@@ -237,10 +237,4 @@ func (v *kernelFS) fill(name string, size int) (made int) {
 		kernellab.Must(v, err)
 	}
 	return made
-}
-
-// kernelTime is a time as stat has it, of which fields have other types on other processors.
-func kernelTime(t unix.Timespec) dmfs.Time {
-	sec, nsec := t.Unix()
-	return dmfs.Time{Sec: sec, Nsec: uint32(nsec)}
 }

@@ -9,7 +9,6 @@ package extract
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	iofs "io/fs"
 	"os"
 	"path"
@@ -146,19 +145,10 @@ func (x *Extractor) entry(d *dir, i fs.Inode, from, name string) error {
 	if err := x.Interrupted(); err != nil {
 		return err
 	}
-	var err error
-	switch a := i.Attr(); a.Type {
-	case fs.TypeDirectory:
+	if i.Attr().Type == fs.TypeDirectory {
 		return x.directory(d, i, from, name)
-	case fs.TypeFile:
-		err = x.file(d, i, name)
-	case fs.TypeSymlink:
-		err = x.symlink(d, i, name)
-	case fs.TypeUnknown:
-		err = fmt.Errorf("its type is not known, mode 0%o", a.Mode)
-	default:
-		err = x.special(d, i, name)
 	}
+	err := x.single(d, i, name)
 	if err == nil {
 		err = x.late
 	}

@@ -14,8 +14,8 @@ import (
 	"dmcow/fs"
 )
 
-// file copies a regular file, or makes another name of one that was copied.
-func (x *Extractor) file(d *dir, i fs.Inode, name string) error {
+// single copies what is no directory, or makes another name of what was copied.
+func (x *Extractor) single(d *dir, i fs.Inode, name string) error {
 	if err := x.checkReplaceable(d, name); err != nil {
 		return err
 	}
@@ -26,6 +26,25 @@ func (x *Extractor) file(d *dir, i fs.Inode, name string) error {
 			return nil
 		}
 	}
+	var err error
+	switch a.Type {
+	case fs.TypeFile:
+		err = x.file(d, i, name)
+	case fs.TypeSymlink:
+		err = x.symlink(d, i, name)
+	case fs.TypeUnknown:
+		err = fmt.Errorf("its type is not known, mode 0%o", a.Mode)
+	default:
+		err = x.special(d, i, name)
+	}
+	if err == nil && a.Links > 1 {
+		x.first[a.Ino] = path.Join(d.path, name)
+	}
+	return err
+}
+
+// file copies a regular file.
+func (x *Extractor) file(d *dir, i fs.Inode, name string) error {
 	tmp := temporary()
 	f, err := d.root.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -42,9 +61,6 @@ func (x *Extractor) file(d *dir, i fs.Inode, name string) error {
 		return err
 	}
 	x.Tally.Files++
-	if a.Links > 1 {
-		x.first[a.Ino] = path.Join(d.path, name)
-	}
 	return nil
 }
 
@@ -172,9 +188,6 @@ func WriteTo(w io.Writer, i fs.Inode, interrupted func() error) error {
 
 // symlink copies a symbolic link.
 func (x *Extractor) symlink(d *dir, i fs.Inode, name string) error {
-	if err := x.checkReplaceable(d, name); err != nil {
-		return err
-	}
 	target, err := i.Target()
 	if err != nil {
 		return err
@@ -192,9 +205,6 @@ func (x *Extractor) symlink(d *dir, i fs.Inode, name string) error {
 
 // special copies a device, a pipe or a socket.
 func (x *Extractor) special(d *dir, i fs.Inode, name string) error {
-	if err := x.checkReplaceable(d, name); err != nil {
-		return err
-	}
 	a := i.Attr()
 	tmp := temporary()
 	kinds := map[fs.Type]uint32{fs.TypeCharDevice: unix.S_IFCHR, fs.TypeBlockDevice: unix.S_IFBLK, fs.TypeFIFO: unix.S_IFIFO, fs.TypeSocket: unix.S_IFSOCK}
