@@ -192,14 +192,14 @@ func (g *growth) step(old string) error {
 	case 11:
 		return os.Truncate(old, int64(g.rng.IntN(30000)))
 	case 12:
-		f, err := os.OpenFile(old, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		if info, err := os.Lstat(old); err != nil || !info.Mode().IsRegular() { // a device is never opened
+			return err
+		}
+		f, err := os.OpenFile(old, os.O_WRONLY, 0)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-			return err
-		}
 		_, err = f.WriteAt(g.content(1+g.rng.IntN(9000)), int64(g.rng.IntN(50000)))
 		return err
 	}

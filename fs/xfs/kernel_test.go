@@ -166,7 +166,7 @@ func (v *kernelFS) change(r *rand.Rand) {
 	}
 }
 
-// many makes directories of all sizes, and a file with many attributes.
+// many makes directories of all sizes, a file with many attributes, and one whose smallest is the last thing in its block.
 func (v *kernelFS) many(r *rand.Rand) {
 	v.Helper()
 	for dir, count := range map[string]int{"one": 30, "leaf": 250, "node": 3000} {
@@ -179,7 +179,11 @@ func (v *kernelFS) many(r *rand.Rand) {
 			}
 		}
 	}
-	name := filepath.Join(v.dir, "attributes")
+	name := filepath.Join(v.dir, "two attributes")
+	kernellab.Must(v, os.WriteFile(name, nil, 0o600))
+	kernellab.Must(v, unix.Lsetxattr(name, "user.x", []byte("v"), 0))
+	kernellab.Must(v, unix.Lsetxattr(name, "user.large", noise(r, 400), 0))
+	name = filepath.Join(v.dir, "attributes")
 	kernellab.Must(v, os.WriteFile(name, nil, 0o600))
 	for n := range 400 {
 		kernellab.Must(v, unix.Lsetxattr(name, fmt.Sprintf("user.attribute-%d", n), noise(r, r.IntN(60)), 0))
@@ -205,14 +209,14 @@ func (v *kernelFS) fragment(r *rand.Rand) {
 
 // share makes a file that has the blocks of another.
 func (v *kernelFS) share(old, name string) error {
-	from, err := os.Open(old)
-	if err != nil || !v.reflink {
-		return nil
+	if info, err := os.Lstat(old); err != nil || !v.reflink || !info.Mode().IsRegular() { // a device is never opened
+		return gone(err)
 	}
-	defer from.Close()
-	if info, err := from.Stat(); err != nil || !info.Mode().IsRegular() {
+	from, err := os.Open(old)
+	if err != nil {
 		return err
 	}
+	defer from.Close()
 	to, err := os.Create(name)
 	if err != nil {
 		return err

@@ -196,7 +196,7 @@ func (a *attributes) leaf(b record, head int, at int64) bool {
 
 // entry is how large the name and the value at a place are, 0 for too large, and what tells of them.
 func (a *attributes) entry(b record, in int, flags byte, at int64) (int, func() bool) {
-	if in+9 > len(b) {
+	if in+3 > len(b) {
 		return 0, nil
 	}
 	if flags&attrLocal != 0 {
@@ -208,6 +208,9 @@ func (a *attributes) entry(b record, in int, flags byte, at int64) (int, func() 
 		return end - in, func() bool {
 			return a.tell(flags, string(b[in+3:name]), b[name:end], nil, at+int64(in))
 		}
+	}
+	if in+9 > len(b) {
+		return 0, nil
 	}
 	end := in + 9 + int(b[in+8])
 	if end > len(b) {
