@@ -72,7 +72,7 @@ const (
 
 type chunkSet struct {
 	low  bitmap.Set
-	few  *bitmap.Sparse // in place of low, where that would take more memory
+	few  *bitmap.Sparse // in place of low, where that is sure to take more memory
 	high map[uint64]struct{}
 	// overflowed is true when there were more high numbers than are remembered.
 	overflowed bool
@@ -80,10 +80,11 @@ type chunkSet struct {
 }
 
 // reserve reserves memory for the numbers below n, of which there may be so many. Where there is none, it is taken
-// little by little, and up to twice as much.
+// little by little, and up to twice as much. Bits are several times faster than a set of few, and take memory only up
+// to the highest number: where n is not known, they may well be the smaller.
 func (s *chunkSet) reserve(n, exceptions uint64) {
 	words := min(n, lowChunks)/64 + 1
-	if few := bitmap.SparseWords(min(exceptions, lowChunks)); few < words/2 {
+	if few := bitmap.SparseWords(min(exceptions, lowChunks)); n < lowChunks && few < words/2 {
 		var on []uint64
 		if on, s.unmap = memory.Words(few); on != nil {
 			s.few = new(bitmap.SparseOn(on))

@@ -34,14 +34,27 @@ func TestFewOfMany(t *testing.T) {
 			t.Errorf("%s:\n%q\n%q", spec.String(), bits, numbers)
 		}
 	}
-	var few, many chunkSet
-	few.reserve(20_000, 400)
-	many.reserve(1<<32-1, 800)
-	if few.few != nil || many.few == nil {
-		t.Error("both are kept in the same way")
+}
+
+// TestKept: numbers are kept as numbers only where bits are sure to take more memory, for they are slower by far.
+func TestKept(t *testing.T) {
+	g, _ := format.NewGeometry(8)
+	for _, c := range []struct {
+		name             string
+		below, few       uint64
+		keptAsTheNumbers bool
+	}{
+		{"a small origin", 20_000, 400, false},
+		{"a large origin", 1<<32 - 1, 800, true},
+		{"an origin whose size is not known", newFacts(g, 1<<30, 0).origin, 800, false},
+	} {
+		var s chunkSet
+		s.reserve(c.below, c.few)
+		if (s.few != nil) != c.keptAsTheNumbers {
+			t.Errorf("%s: kept as numbers: %v, expected %v", c.name, s.few != nil, c.keptAsTheNumbers)
+		}
+		s.free()
 	}
-	few.free()
-	many.free()
 }
 
 func found(t *testing.T, cow []byte, chunks uint64) (all []string) {
