@@ -62,6 +62,8 @@ func child() error {
 		return writeLayouts(path, int64(n))
 	case "passthrough":
 		return passThrough(path, nil, other)
+	case "sums":
+		return passSums(os.Stdin, os.Stdout)
 	case "gather":
 		store, dir, _ := strings.Cut(other, ":")
 		pieces, err := m.pieces(store)
