@@ -333,3 +333,27 @@ func TestEnough(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusUsage: what the kernel's status line says is enough to know how many exceptions there are, and how many
+// can still be stored.
+func TestStatusUsage(t *testing.T) {
+	const sectors = 1 // 32 exceptions in an area
+	g := geometry(t, sectors)
+	for chunks := uint64(3); chunks < 300; chunks += 7 {
+		k := kernel{e: uint64(g.ExceptionsPerArea()), chunks: chunks, next: 2}
+		for n := uint64(0); !k.lost; n++ {
+			u, ok := look.StatusUsage(g, format.Sectors(k.next*sectors), format.Sectors(chunks*sectors), format.Sectors((k.area+2)*sectors))
+			if !ok || u.End.Exceptions != n || u.Free() != k.room() {
+				t.Fatalf("%d chunks, %d exceptions: %d, %d can be stored, expected %d", chunks, n, u.End.Exceptions, u.Free(), k.room())
+			}
+			if !k.add() {
+				break
+			}
+		}
+	}
+	for _, bad := range [][2]format.Sectors{{16, 8}, {8, 16}, {17, 16}, {16, 17}} {
+		if u, ok := look.StatusUsage(geometry(t, 8), bad[0], 1000, bad[1]); ok {
+			t.Errorf("%d allocated, %d of metadata: %+v", bad[0], bad[1], u)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"time"
 
 	"dmcow/format"
 )
@@ -123,4 +124,40 @@ func (p *Percent) String() string {
 		return ""
 	}
 	return strconv.FormatFloat(float64(*p), 'f', -1, 64)
+}
+
+// Duration is a time on the command line: 90s, 30m, 4h, 2d, or several of these together.
+type Duration time.Duration
+
+// UnmarshalText parses a time that is not negative.
+func (d *Duration) UnmarshalText(text []byte) error {
+	rest, days := string(text), time.Duration(0)
+	if before, after, ok := strings.Cut(rest, "d"); ok {
+		n, err := strconv.ParseUint(before, 10, 16)
+		if err != nil {
+			return badDuration(text)
+		}
+		rest, days = after, time.Duration(n)*24*time.Hour
+	}
+	v, err := time.Duration(0), error(nil)
+	if rest != "" || len(text) == 0 {
+		v, err = time.ParseDuration(rest)
+	}
+	if err != nil || v < 0 || days+v < 0 {
+		return badDuration(text)
+	}
+	*d = Duration(days + v)
+	return nil
+}
+
+func badDuration(text []byte) error {
+	return fmt.Errorf("invalid time %q: write it like 90s, 30m, 4h or 2d", text)
+}
+
+// String is the time as Go writes it; it is empty if there is none.
+func (d *Duration) String() string {
+	if d == nil {
+		return ""
+	}
+	return time.Duration(*d).String()
 }

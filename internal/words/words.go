@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -48,6 +49,26 @@ func Size[N ~int64 | ~uint64](bytes N) string {
 		n, unit = n/1024, u
 	}
 	return strconv.FormatFloat(math.Round(n*100)/100, 'f', -1, 64) + " " + unit
+}
+
+// Span is how long something takes, in its two largest units, rounded down: "2 h 10 min".
+func Span(d time.Duration) string {
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
+	switch {
+	case d >= 2*year:
+		return fmt.Sprintf("%d years", d/year)
+	case d >= 10*day:
+		return fmt.Sprintf("%d d", d/day)
+	case d >= day:
+		return fmt.Sprintf("%d d %d h", d/day, d%day/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= 10*time.Minute:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
 }
 
 // Pathless strips the operation and the path off an error of package os: messages name the file

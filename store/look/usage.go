@@ -22,6 +22,21 @@ func FreshUsage(g format.Geometry, size format.Bytes) Usage {
 	return Usage{Geometry: g, Size: size, End: format.End{NextFree: format.FirstData}}
 }
 
+// StatusUsage is the usage that the kernel's status line tells of, in sectors: what is allocated, in all, and of that
+// metadata. Chunks that were lost to holes count as exceptions. ok is false where no store can have these figures.
+func StatusUsage(g format.Geometry, allocated, total, metadata format.Sectors) (u Usage, ok bool) {
+	chunk := g.ChunkSectors()
+	if g.IsZero() || allocated%chunk != 0 || metadata%chunk != 0 || metadata < 2*chunk || allocated < metadata {
+		return Usage{}, false
+	}
+	e := uint64(g.ExceptionsPerArea())
+	area, exceptions := uint64(metadata/chunk)-2, uint64((allocated-metadata)/chunk)
+	index := exceptions - min(exceptions, area*e)
+	return Usage{Geometry: g, Size: total.Bytes(), End: format.End{
+		Place: format.Place{Area: format.AreaIndex(area), Index: int(min(index, e-1))}, NextFree: format.NewChunk(allocated / chunk), Exceptions: exceptions,
+	}}, true
+}
+
 // Chunks is the number of whole chunks on the device.
 func (u Usage) Chunks() uint64 { return u.Geometry.Chunks(u.Size) }
 
