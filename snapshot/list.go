@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"dmcow/format"
@@ -28,6 +29,8 @@ type Listed struct {
 
 	volume  *volume.Volume
 	mapping *inuse.Mapping // the COW device, if it is one
+	serves  inuse.Mapping  // what shows the snapshot, or merges it, where that was found
+	chunk   uint64         // of its table, in sectors
 }
 
 // Recorded is what LVM has on record of a snapshot, zero where it has nothing: its size, and the
@@ -120,7 +123,10 @@ func servedBy(mappings []inuse.Mapping, target func(inuse.Mapping) (inuse.Target
 			continue
 		}
 		l := &Listed{Name: m.Name, COWDevice: cow.Path(), Active: true, Origin: deviceName(t.Args[0]), Merging: t.Type == "snapshot-merge"}
-		l.Sectors = format.Bytes(m.Number.Size()).Sectors()
+		l.Sectors, l.serves = format.Bytes(m.Number.Size()).Sectors(), m
+		if len(t.Args) > 3 {
+			l.chunk, _ = strconv.ParseUint(t.Args[3], 10, 32)
+		}
 		if i := slices.IndexFunc(mappings, func(m inuse.Mapping) bool { return m.Number == cow }); i >= 0 {
 			l.mapping = &mappings[i]
 		}

@@ -37,6 +37,7 @@ const (
 	uuidMost       = 128
 
 	flagStatusTable    = 1 << 4
+	flagNoFlush        = 1 << 11
 	flagBufferFull     = 1 << 8
 	flagDeferredRemove = 1 << 17
 

@@ -1,0 +1,281 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"dmcow/format"
+	"dmcow/internal/inuse"
+	"dmcow/store/look"
+)
+
+// Seen is how a snapshot is at a moment.
+type Seen struct {
+	Name    string // VG/LV, or what device-mapper calls it, or as it was named
+	Origin  string // its name; empty where that is not known
+	Active  bool   // the kernel has it; what is known is from its status line
+	Merging bool   // it is being merged into its origin
+	State   string // valid, invalid, overflow, merge failed, uninitialized, damaged or unreadable
+	Usage   look.Usage
+	Known   bool  // Usage is
+	Err     error // why it cannot be read
+}
+
+// Lost reports whether the snapshot is lost already.
+func (s Seen) Lost() bool { return s.State != "valid" && s.State != "uninitialized" && s.Err == nil }
+
+// Percent is how full the store is, as lvs shows it: 100 for a snapshot that is lost. known is false where nothing
+// is known of that.
+func (s Seen) Percent() (percent float64, known bool) {
+	if s.Lost() {
+		return 100, true
+	}
+	return s.Usage.Percent(), s.Known
+}
+
+// How often a lookout looks for what it does not find by itself: for changed tables, and for snapshots that are not
+// active.
+const (
+	tablesEvery  = 10 * time.Second
+	recordsEvery = time.Minute
+)
+
+// Lookout looks at snapshots again and again: at those that are active by device-mapper's status alone, so that no
+// store is read and no lock of LVM's taken; at the others by their stores. It is not for several goroutines.
+type Lookout struct {
+	Options Options
+	Names   []string // VG/LV, names of device-mapper, paths of snapshots, of COW devices or of images; patterns of these; all in sight if it is empty
+
+	mapper   *inuse.Mapper
+	devices  string // that there were
+	active   []*Listed
+	tables   time.Duration // when they were looked at
+	inactive []Seen
+	records  time.Duration
+	began    bool
+	Unseen   []error // what could not be seen, when it was looked for last
+	found    map[string]bool
+}
+
+// Close closes what is open.
+func (l *Lookout) Close() {
+	if l.mapper != nil {
+		l.mapper.Close()
+	}
+}
+
+// Look looks at all snapshots, at a moment of a clock that never jumps. The error is a [*Refusal], of an interruption
+// too.
+func (l *Lookout) Look(now time.Duration) ([]Seen, error) {
+	l.found = map[string]bool{}
+	fresh := !l.began
+	if fresh || now-l.tables >= tablesEvery || l.devicesChanged() {
+		l.findActive()
+		l.tables = now
+	}
+	var all []Seen
+	for _, of := range l.active {
+		if !l.wants(of) {
+			continue
+		}
+		if s, there := l.status(of); there {
+			all = append(all, s)
+		}
+	}
+	if fresh || now-l.records >= recordsEvery {
+		if err := l.findInactive(); err != nil {
+			return nil, err
+		}
+		l.records = now
+	}
+	l.began = true
+	for _, s := range l.inactive {
+		if !slices.ContainsFunc(all, func(a Seen) bool { return a.Name == s.Name }) {
+			all = append(all, s)
+		}
+	}
+	named, err := l.named(all)
+	return append(all, named...), err
+}
+
+// devicesChanged reports whether there are other devices than there were, or something has happened to one.
+func (l *Lookout) devicesChanged() bool {
+	if l.mapper == nil {
+		return false
+	}
+	devices, err := l.mapper.Devices()
+	changed := err == nil && devices != l.devices
+	l.devices = devices
+	return changed
+}
+
+func (l *Lookout) findActive() {
+	l.Unseen = nil
+	if l.mapper == nil {
+		m, err := inuse.OpenMapper()
+		if err != nil {
+			if !errors.Is(err, inuse.ErrNoMapper) {
+				l.Unseen = append(l.Unseen, fmt.Errorf("cannot ask device-mapper, so that active snapshots are not seen: %w", err))
+			}
+			return
+		}
+		l.mapper = m
+		l.devices, _ = m.Devices()
+	}
+	l.active = servedSnapshots(nil)
+}
+
+// wants reports whether an active snapshot is one of those that are looked at, and notes by which name.
+func (l *Lookout) wants(of *Listed) bool {
+	if len(l.Names) == 0 {
+		return len(l.Options.Where) == 0
+	}
+	wanted := false
+	for _, name := range l.Names {
+		number := numberOf(name)
+		if name == of.Name || name == of.serves.Name || matches(name, of.Name) ||
+			number != (inuse.Number{}) && (number == of.serves.Number || of.mapping != nil && number == of.mapping.Number) {
+			l.found[name], wanted = true, true
+		}
+	}
+	return wanted
+}
+
+// numberOf is the block device of a path; zero for what is none.
+func numberOf(path string) inuse.Number {
+	info, err := os.Stat(path)
+	if err != nil {
+		return inuse.Number{}
+	}
+	return inuse.NumberOf(info)
+}
+
+// matches reports whether a pattern of names, such as vg0/*, is a snapshot's.
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+// IsPattern reports whether a name is a pattern of names.
+func IsPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
+
+// status is how an active snapshot is; there is false where it is gone.
+func (l *Lookout) status(of *Listed) (s Seen, there bool) {
+	s = Seen{Name: of.Name, Origin: of.Origin, Active: true}
+	name, t, err := l.mapper.Status(of.serves.Number)
+	if err != nil || name != of.serves.Name {
+		return s, false
+	}
+	allocated, total, metadata, word, ok := t.SnapshotStatus()
+	if !ok {
+		return s, false // its table is another one now
+	}
+	s.Merging = t.Type == "snapshot-merge"
+	if word != "" {
+		s.State = strings.ToLower(word)
+		return s, true
+	}
+	s.State = look.Valid.String()
+	g, err := format.NewGeometry(uint32(of.chunk))
+	if err == nil {
+		s.Usage, s.Known = look.StatusUsage(g, format.Sectors(allocated), format.Sectors(total), format.Sectors(metadata))
+	}
+	return s, true
+}
+
+// findInactive looks at the snapshots that LVM has on record, and that are not active.
+func (l *Lookout) findInactive() error {
+	l.inactive = nil
+	if len(l.Names) > 0 && !slices.ContainsFunc(l.Names, func(n string) bool { return IsVolume(n) || IsPattern(n) }) {
+		return nil
+	}
+	session := Open(l.Options)
+	defer session.Close()
+	i, err := session.Inventory()
+	if err != nil {
+		return err
+	}
+	for _, err := range slices.Concat(i.Closed, i.Empty, i.Faults, i.Unread) {
+		l.Unseen = append(l.Unseen, err)
+		break // one says enough
+	}
+	for _, of := range i.All {
+		if of.Active && len(l.Options.Where) == 0 || !l.wantsRecorded(of) {
+			continue
+		}
+		if err := session.Examine(of); err != nil {
+			return err
+		}
+		l.inactive = append(l.inactive, seen(of.Name, of.Used(), of.Err))
+	}
+	return nil
+}
+
+func (l *Lookout) wantsRecorded(of *Listed) bool {
+	wanted := len(l.Names) == 0
+	for _, name := range l.Names {
+		if name == of.Name || matches(name, of.Name) {
+			l.found[name], wanted = true, true
+		}
+	}
+	return wanted
+}
+
+// named are the COW devices and images that were named, and are not active.
+func (l *Lookout) named(all []Seen) (more []Seen, err error) {
+	for _, name := range l.Names {
+		if l.found[name] || slices.ContainsFunc(l.inactive, func(s Seen) bool { return s.Name == name }) {
+			continue
+		}
+		files := []string{name}
+		if IsPattern(name) {
+			files, _ = filepath.Glob(name)
+		}
+		for _, file := range files {
+			if slices.ContainsFunc(all, func(s Seen) bool { return s.Name == file }) {
+				continue
+			}
+			s, err := l.read(file)
+			if err != nil {
+				return nil, err
+			}
+			more = append(more, s)
+		}
+	}
+	return more, nil
+}
+
+// read reads a store. The error is the refusal of an interruption, or of wrong use.
+func (l *Lookout) read(name string) (Seen, error) {
+	session := Open(l.Options)
+	defer session.Close()
+	u, err := session.Usage(Request{COW: name}, OriginFacts{})
+	var r *Refusal
+	switch {
+	case err == nil:
+		return seen(name, u, u.Unread()), nil
+	case errors.As(err, &r) && (r.Code == WrongUse || r.Code == Interrupted):
+		return Seen{}, err
+	}
+	return seen(name, nil, err), nil
+}
+
+// seen is how a store is that was read; u is nil where it could not be.
+func seen(name string, u *Used, err error) Seen {
+	s := Seen{Name: name, State: "unreadable", Err: err}
+	if u == nil {
+		return s
+	}
+	s.Origin, s.Merging = u.Origin.Name, u.Merging
+	if err == nil {
+		s.State = u.Survey.State().String()
+		s.Usage, s.Known = u.Survey.Usage, u.Survey.Complete() && u.Survey.State() != look.Damaged
+	}
+	return s
+}
