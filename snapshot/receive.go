@@ -46,6 +46,7 @@ type Receive struct {
 	undoing undoing
 	keepers []*save.Keeper // of the siblings that get their exceptions as the stream comes
 	done    apply.Result
+	whole   bool // all of it was applied
 }
 
 // PlanReceive opens a delta and the target, and refuses whatever would not end well, as far as a look can tell. In a dry
@@ -235,7 +236,7 @@ func (p *Receive) Close() {
 	if p.In != nil {
 		p.In.Close()
 	}
-	if p.Creates && p.into != nil && !p.done.Changed() {
+	if p.Creates && p.into != nil && !p.whole && !p.done.Changed() {
 		if err := p.into.Abandon(); err != nil {
 			p.session.note(p.Origin.Text, Fine, "it is empty and cannot be removed: %v", err)
 		}
@@ -331,6 +332,7 @@ func (p *Receive) run() error {
 	o.Done, o.Pause = w.between()
 	var err error
 	p.done, err = apply.Run(p.In.source(p.Size()), p.into, o)
+	p.whole = err == nil // a delta of zeros writes nothing, and the target is made all the same
 	return p.failed(err, p.done)
 }
 
