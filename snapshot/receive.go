@@ -203,7 +203,8 @@ func (p *Receive) look() error {
 	var target apply.Reader = p.Origin.Device
 	o := p.options()
 	if p.fresh {
-		target, o.NextData = zeros(p.In.Head.Size), nil
+		z := zeros(p.In.Head.Size)
+		target, o.NextData = z, z.NextData
 	}
 	w := p.session.watch(p.Origin.Text, Bytes, uint64(p.In.Head.Bytes))
 	defer w.End()
@@ -408,6 +409,9 @@ func (p *Receive) standing(r apply.Result) string {
 type zeros format.Bytes
 
 func (z zeros) Size() int64 { return int64(z) }
+
+// NextData says that all of it is a hole.
+func (z zeros) NextData(int64) (start, end int64, err error) { return z.Size(), z.Size(), nil }
 
 func (z zeros) ReadAt(p []byte, _ int64) (int, error) {
 	clear(p)
