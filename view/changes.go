@@ -57,6 +57,7 @@ func ChangesIn(grain, size format.Bytes, all ...*View) *Changes {
 	for _, v := range all {
 		c.mark(v)
 	}
+	c.grains.Compact()
 	return c
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/ahead"
+	"dmcow/internal/bitmap"
 	"dmcow/internal/memory"
 )
 
@@ -22,7 +23,7 @@ type Compared struct {
 // be read, and returns the changes that are ones. visit is called now and then with how much
 // was compared, in bytes; the error is its.
 func (c *Changes) Compare(a, b io.ReaderAt, visit func(format.Bytes) error) (*Changes, Compared, error) {
-	w := &comparison{changes: c, a: a, b: b, different: &Changes{Grain: c.Grain, Size: c.Size}}
+	w := &comparison{changes: c, a: a, b: b}
 	type job struct {
 		ranges []Range
 		length format.Bytes
@@ -45,7 +46,7 @@ func (c *Changes) Compare(a, b io.ReaderAt, visit func(format.Bytes) error) (*Ch
 		total += j.length
 	}
 	line.Close()
-	return w.different, w.result, err
+	return &Changes{Grain: c.Grain, Size: c.Size, grains: c.grains.Minus(&w.same)}, w.result, err
 }
 
 // comparers are how many compare at once, each of them jobSize bytes or a grain, if that is
@@ -85,11 +86,11 @@ type comparison struct {
 	changes *Changes
 	a, b    io.ReaderAt
 
-	mu        sync.Mutex
-	different *Changes
-	result    Compared
-	spare     []pair // buffers that nobody uses
-	buffers   memory.Buffers
+	mu      sync.Mutex
+	same    bitmap.Paged // grains: few, most often
+	result  Compared
+	spare   []pair // buffers that nobody uses
+	buffers memory.Buffers
 }
 
 // compare compares stretches, and returns how long they are together.
@@ -190,9 +191,9 @@ func (w *comparison) tell(r Range, equal bool, err error) {
 	defer w.mu.Unlock()
 	if equal {
 		w.result.Equal++
+		w.same.Add(uint64(r.Offset/w.changes.Grain), 1)
 		return
 	}
-	w.different.grains.Add(uint64(r.Offset/w.changes.Grain), 1)
 	if err != nil {
 		w.result.Unread++
 		if w.result.Failure == nil {

@@ -90,6 +90,71 @@ func (p *page) addFew(first uint16, count int) (added uint64) {
 	return added
 }
 
+// Compact has the set take no more memory than it needs: what was added one by one lies in many pieces, each with a little
+// room. More can be added all the same.
+func (s *Paged) Compact() {
+	few := 0
+	for _, p := range s.pages {
+		few += len(p.few)
+	}
+	together := make([]uint16, 0, few)
+	for _, p := range s.pages {
+		at := len(together)
+		together = append(together, p.few...)
+		p.few = together[at:len(together):len(together)]
+	}
+}
+
+// Minus is a set of those that are not in the other one.
+func (s *Paged) Minus(other *Paged) (left Paged) {
+	left.pages = make(map[uint64]*page, len(s.pages))
+	for key, p := range s.pages {
+		if p = p.minus(other.pages[key]); p.count() > 0 {
+			left.pages[key] = p
+			left.count += p.count()
+		}
+	}
+	left.Compact()
+	return left
+}
+
+// minus is a page of those that are not in the other one, which may be nil.
+func (p *page) minus(other *page) *page {
+	if other == nil {
+		other = new(page)
+	}
+	if p.all != nil {
+		left := *p.all
+		for _, n := range other.few {
+			left[n/64] &^= 1 << (n % 64)
+		}
+		if other.all != nil {
+			for i, word := range other.all {
+				left[i] &^= word
+			}
+		}
+		return &page{all: &left}
+	}
+	left := &page{few: make([]uint16, 0, len(p.few))}
+	for _, n := range p.few {
+		if !other.has(n) {
+			left.few = append(left.few, n)
+		}
+	}
+	return left
+}
+
+// count is how many numbers the page has.
+func (p *page) count() uint64 {
+	n := len(p.few)
+	if p.all != nil {
+		for _, word := range p.all {
+			n += bits.OnesCount64(word)
+		}
+	}
+	return uint64(n)
+}
+
 // spread sets the bits of few numbers.
 func (p *page) spread(words *[pageWords]uint64) {
 	for _, n := range p.few {
@@ -100,14 +165,15 @@ func (p *page) spread(words *[pageWords]uint64) {
 // Has reports whether n is in the set. Several goroutines may ask at once, while none adds.
 func (s *Paged) Has(n uint64) bool {
 	p := s.pages[n/pageBits]
-	switch {
-	case p == nil:
-		return false
-	case p.all == nil:
-		_, has := slices.BinarySearch(p.few, uint16(n%pageBits))
+	return p != nil && p.has(uint16(n%pageBits))
+}
+
+func (p *page) has(n uint16) bool {
+	if p.all == nil {
+		_, has := slices.BinarySearch(p.few, n)
 		return has
 	}
-	return p.all[n%pageBits/64]>>(n%64)&1 != 0
+	return p.all[n/64]>>(n%64)&1 != 0
 }
 
 // Count is how many numbers the set has.

@@ -23,6 +23,9 @@ func TestPaged(t *testing.T) {
 			for n := range count {
 				model[first+n] = true
 			}
+			if rapid.IntRange(0, 9).Draw(t, "compact") == 0 {
+				s.Compact()
+			}
 		}
 		var got []uint64
 		end := uint64(0)
@@ -54,6 +57,37 @@ func TestPaged(t *testing.T) {
 	})
 }
 
+// TestMinus holds the difference of two sets to that of two maps.
+func TestMinus(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var sets [2]Paged
+		var models [2]map[uint64]bool
+		for i := range sets {
+			models[i] = map[uint64]bool{}
+			for range rapid.IntRange(0, 6).Draw(t, "n") {
+				first, count := rapid.Uint64Range(0, 3*pageBits).Draw(t, "first"), rapid.Uint64Range(1, 700).Draw(t, "count")
+				sets[i].Add(first, count)
+				for n := range count {
+					models[i][first+n] = true
+				}
+			}
+		}
+		left := sets[0].Minus(&sets[1])
+		count := uint64(0)
+		for n := range models[0] {
+			if !models[1][n] {
+				count++
+			}
+			if left.Has(n) == models[1][n] || !sets[0].Has(n) {
+				t.Fatalf("%d: %v", n, left.Has(n))
+			}
+		}
+		if left.Count() != count {
+			t.Fatalf("%d numbers, expected %d", left.Count(), count)
+		}
+	})
+}
+
 // TestPagedMemory: what is far apart takes a few bytes each, and what is near a bit.
 func TestPagedMemory(t *testing.T) {
 	var s Paged
@@ -64,6 +98,12 @@ func TestPagedMemory(t *testing.T) {
 	for key, p := range s.pages {
 		if len(s.pages) != 10 || p.all != nil || cap(p.few) > 16 {
 			t.Errorf("page %d of %d: room for %d", key, len(s.pages), cap(p.few))
+		}
+	}
+	s.Compact()
+	for key, p := range s.pages {
+		if len(p.few) != cap(p.few) || len(p.few) < 3 {
+			t.Errorf("page %d: %d numbers, and room for %d", key, len(p.few), cap(p.few))
 		}
 	}
 	s.Add(0, pageBits)

@@ -35,8 +35,8 @@ var ErrChunks = errors.New("the number of chunks changed meanwhile")
 const (
 	jobBytes  = 128 << 10 // that are read at a time, or a chunk
 	mostKept  = 4 << 20   // of a stripe's data
-	jobsAhead = 8
-	readers   = 4
+	jobsAhead = 6
+	readers   = 3
 )
 
 // Stream writes the delta, front to back. The error is [ErrChunk], [ErrChunks], a [*SideError], one of writing, or
