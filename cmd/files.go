@@ -2,7 +2,7 @@ package cmd
 
 import (
 	"errors"
-	"strings"
+	"path/filepath"
 
 	"dmcow/dump"
 	"dmcow/internal/show"
@@ -63,6 +63,9 @@ func (c *filesCmd) Run(a *app) error {
 		return err
 	}
 	defer x.Close()
+	if err := x.CheckPath(c.Path.absolute()); err != nil {
+		return err
+	}
 	if err := writeUncertain(list, x.Snapshot); err != nil {
 		return err
 	}
@@ -88,10 +91,10 @@ func (c *filesCmd) Run(a *app) error {
 // pathname is a path in a file system, byte for byte.
 type pathname string
 
-// absolute is the path from the root on, empty for none.
+// absolute is the path from the root on, as names are put together; empty for none.
 func (p pathname) absolute() string {
-	if p == "" || strings.HasPrefix(string(p), "/") {
-		return string(p)
+	if p == "" {
+		return ""
 	}
-	return "/" + string(p)
+	return filepath.Clean("/" + string(p))
 }

@@ -34,6 +34,8 @@ func (c *receiveCmd) Validate() error {
 	switch {
 	case c.Check && c.ToStore != "":
 		return errors.New("--check and --to-store cannot be combined")
+	case c.ToStore == "-":
+		return errors.New("--to-store needs a file or a block device: the delta is verified before it has its name")
 	case alone && (c.Undo != "" || c.ForceBase || len(c.Lose) > 0):
 		return errors.New("--undo, --force-base and --lose-snapshot need a TARGET, which --check and --to-store do not take")
 	case alone && c.File != "":

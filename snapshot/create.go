@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/raw"
 	"dmcow/internal/words"
 	"dmcow/lvm"
 	"dmcow/store/create"
@@ -46,7 +48,7 @@ type Create struct {
 // store cannot become as large as it has to, the images are compared. The error is a [*Refusal].
 func (s *Session) PlanCreate(r CreateRequest) (*Create, error) {
 	c := &Create{session: s, request: r}
-	err := inTurn(c.openImages, c.openTarget, c.checkTarget)
+	err := inTurn(c.openImages, c.checkEnds, c.openTarget, c.checkTarget)
 	if err == nil && (r.DryRun || !c.growable) {
 		err = c.measure()
 	}
@@ -71,6 +73,25 @@ func (c *Create) openImages() (err error) {
 		return err
 	}
 	return claimToRead(image)
+}
+
+// checkEnds refuses images that differ behind their last whole sector: a device has whole sectors only, so no
+// snapshot shows that.
+func (c *Create) checkEnds() error {
+	size := c.base.Device.Size()
+	end := size / format.SectorSize * format.SectorSize
+	var tails [2][]byte
+	for i, o := range []*Origin{c.base, c.image} {
+		tails[i] = make([]byte, size-end)
+		if err := raw.ReadFull(o.Device, tails[i], end); err != nil {
+			return refuse(o.Text, Unreadable, &create.SourceError{Offset: format.Bytes(end), Err: err})
+		}
+	}
+	if bytes.Equal(tails[0], tails[1]) {
+		return nil
+	}
+	return refusef(c.image.Text, Unable, "refused: it differs from %s behind byte %d, where its last whole sector ends: a snapshot has whole sectors only",
+		words.Printable(c.base.Text), end)
 }
 
 // openTarget opens or makes the COW device, or has the store go to a stream.

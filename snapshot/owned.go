@@ -26,7 +26,7 @@ type OwnedFile struct {
 func (x *Sides) Owned() (*Owned, error) {
 	o := &Owned{Rest: [2]map[fs.Use]int64{{}, {}}, Bytes: x.stored}
 	byPath := map[string]*OwnedFile{}
-	var nameless []OwnedFile
+	nameless := map[fs.Ino]*OwnedFile{}
 	for s, t := range []*Tree{compare.Old: x.Old, compare.New: x.New} {
 		found, err := t.owners(x.Stored, o.Rest[s])
 		if err != nil {
@@ -38,22 +38,19 @@ func (x *Sides) Owned() (*Owned, error) {
 			return nil, err
 		}
 		for n, bytes := range found {
-			p := paths[n]
-			if p == "" {
-				f := OwnedFile{}
-				f.Ino[s], f.Bytes[s] = n, bytes
-				nameless = append(nameless, f)
-				continue
-			}
-			f := byPath[p]
-			if f == nil {
-				f = &OwnedFile{Path: p}
-				byPath[p] = f
+			var f *OwnedFile
+			if p := paths[n]; p != "" {
+				f = entryOf(byPath, p)
+				f.Path = p
+			} else {
+				f = entryOf(nameless, n)
 			}
 			f.Ino[s], f.Bytes[s] = n, bytes
 		}
 	}
-	o.Files = nameless
+	for _, f := range nameless {
+		o.Files = append(o.Files, *f)
+	}
 	for _, f := range byPath {
 		o.Files = append(o.Files, *f)
 	}
@@ -61,6 +58,16 @@ func (x *Sides) Owned() (*Owned, error) {
 		return cmp.Or(cmp.Compare(max(b.Bytes[0], b.Bytes[1]), max(a.Bytes[0], a.Bytes[1])), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Ino[0]+a.Ino[1], b.Ino[0]+b.Ino[1]))
 	})
 	return o, x.checkQuiet()
+}
+
+// entryOf is what a map has, or gets, for a key.
+func entryOf[K comparable](all map[K]*OwnedFile, key K) *OwnedFile {
+	f := all[key]
+	if f == nil {
+		f = new(OwnedFile)
+		all[key] = f
+	}
+	return f
 }
 
 func bytesIn(all fs.Ranges) (n int64) {

@@ -24,6 +24,7 @@ type Parcel struct {
 
 	reads  []*device.Device // must not be written to
 	goesOn bool
+	anew   bool             // the part that is there is removed
 	part   string           // the file's name until it is whole; empty for Name
 	held   *device.Writable // the file, kept from others
 	file   *os.File
@@ -78,7 +79,9 @@ func (p *Parcel) findPart(force bool) error {
 		p.goesOn = false // it begins
 	case p.goesOn && !there:
 		p.part = "" // it was cut off under its own name
-	case p.goesOn || !there || force:
+	case p.goesOn || !there:
+	case force:
+		p.anew = true
 	default:
 		return refusef(p.part, Unable, "refused: it has the beginning of what was sent to %s: --continue goes on with it, and --force begins anew", words.Printable(p.Name))
 	}
@@ -119,10 +122,13 @@ func (p *Parcel) open(size, chunk, skip format.Bytes) (err error) {
 		err = p.make(name)
 	}
 	if err == nil {
-		p.held, err = device.OpenWritable(name)
+		p.file, err = os.OpenFile(name, os.O_RDWR, 0)
 	}
 	if err == nil {
-		p.file, err = os.OpenFile(name, os.O_RDWR, 0)
+		p.held, err = device.OpenWritable(name)
+	}
+	if err == nil && !inuse.IsStill(p.file, name) {
+		err = errReplaced
 	}
 	if err != nil {
 		return refuse(name, Unable, words.Pathless(err))
@@ -134,10 +140,21 @@ func (p *Parcel) open(size, chunk, skip format.Bytes) (err error) {
 	return nil
 }
 
-// make makes a file anew.
+// errReplaced says that the file is not the one that was opened.
+var errReplaced = errors.New("another program has replaced or removed it meanwhile")
+
+// make makes a file anew. What was seen there is removed, but not while another program writes to it.
 func (p *Parcel) make(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if p.anew {
+		old, err := device.OpenWritable(name)
+		if err == nil {
+			defer old.Close()
+		} else if errors.As(err, new(*inuse.BusyError)) {
+			return err
+		}
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, p.request.Mode)
 	if err != nil {
@@ -270,6 +287,9 @@ func (p *Parcel) finish() (err error) {
 		err = p.file.Sync()
 	}
 	if err == nil && p.part != "" {
+		if !inuse.IsStill(p.file, p.part) {
+			return refuse(p.part, Unable, errReplaced)
+		}
 		err = p.name()
 	}
 	return failed(p.Name, Unable, words.Pathless(err))

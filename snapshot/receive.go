@@ -46,6 +46,7 @@ type Receive struct {
 	undoing undoing
 	keepers []*save.Keeper // of the siblings that get their exceptions as the stream comes
 	done    apply.Result
+	whole   bool // all of it was applied
 }
 
 // PlanReceive opens a delta and the target, and refuses whatever would not end well, as far as a look can tell. In a dry
@@ -202,7 +203,8 @@ func (p *Receive) look() error {
 	var target apply.Reader = p.Origin.Device
 	o := p.options()
 	if p.fresh {
-		target, o.NextData = zeros(p.In.Head.Size), nil
+		z := zeros(p.In.Head.Size)
+		target, o.NextData = z, z.NextData
 	}
 	w := p.session.watch(p.Origin.Text, Bytes, uint64(p.In.Head.Bytes))
 	defer w.End()
@@ -235,7 +237,7 @@ func (p *Receive) Close() {
 	if p.In != nil {
 		p.In.Close()
 	}
-	if p.Creates && p.into != nil && !p.done.Changed() {
+	if p.Creates && p.into != nil && !p.whole && !p.done.Changed() {
 		if err := p.into.Abandon(); err != nil {
 			p.session.note(p.Origin.Text, Fine, "it is empty and cannot be removed: %v", err)
 		}
@@ -331,6 +333,7 @@ func (p *Receive) run() error {
 	o.Done, o.Pause = w.between()
 	var err error
 	p.done, err = apply.Run(p.In.source(p.Size()), p.into, o)
+	p.whole = err == nil // a delta of zeros writes nothing, and the target is made all the same
 	return p.failed(err, p.done)
 }
 
@@ -406,6 +409,9 @@ func (p *Receive) standing(r apply.Result) string {
 type zeros format.Bytes
 
 func (z zeros) Size() int64 { return int64(z) }
+
+// NextData says that all of it is a hole.
+func (z zeros) NextData(int64) (start, end int64, err error) { return z.Size(), z.Size(), nil }
 
 func (z zeros) ReadAt(p []byte, _ int64) (int, error) {
 	clear(p)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"dmcow/format"
+	"dmcow/internal/device"
 )
 
 // sending is what is sent in the tests of where it goes to: a snapshot whose delta has a few windows.
@@ -106,6 +107,46 @@ func TestSendFiles(t *testing.T) {
 	h.refused(h.to("new", func(x *SendRequest) { x.Output.DryRun = true }), wanted{WrongUse, "new", "dry run", nil})
 	if exists("new") || exists("new.part") {
 		t.Error("a dry run has made a file")
+	}
+}
+
+// TestSendBesideAnother: a part to which another program writes is not removed, and a file that has come in its place
+// does not get the name of the whole.
+func TestSendBesideAnother(t *testing.T) {
+	h, d := sending(t)
+	anew := func(x *SendRequest) { x.Output.Force = true }
+	h.file("out.part", d[:100])
+	other, err := device.OpenWritable("out.part")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.refused(h.to("out", anew), wanted{Unable, "out.part", "in use", nil})
+	if !bytes.Equal(h.read("out.part"), d[:100]) {
+		t.Error("the part was written to")
+	}
+	other.Close()
+	for _, replace := range []func() error{
+		func() error { return os.Remove("out.part") },
+		func() error { return errors.Join(os.Remove("out.part"), os.WriteFile("out.part", d[:100], 0o600)) },
+	} {
+		x := toFile()
+		x.Output = OutputRequest{Name: "out", Mode: Private, Force: true}
+		p, err := h.PlanSend(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Session.options.Watch = func(string, Unit, uint64) Watcher {
+			if err := replace(); err != nil {
+				t.Error(err)
+			}
+			return &interrupting{interruptions: &interruptions{end: -1}}
+		}
+		h.refused(p.Do(), wanted{Unable, "out.part", "another program has replaced or removed it meanwhile", nil})
+		h.Session.options.Watch = nil
+		p.Close()
+		if exists("out") {
+			t.Error("it has its name")
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"errors"
 	"slices"
 
 	"dmcow/format"
@@ -44,6 +45,21 @@ func (s *Session) Sides(r SidesRequest) (*Sides, error) {
 		}
 	}
 	return orClose(x, x.open(r))
+}
+
+// CheckPath refuses a path that neither side has: that nothing differs there would say too much. Empty, it is for all.
+func (x *Sides) CheckPath(name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := fs.Resolve(x.New.FS, name, false)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrNotDirectory) {
+		_, err = fs.Resolve(x.Old.FS, name, false)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrNotDirectory) {
+		return refusef(x.Snapshot.COW.Text, Unable, "%s: %w, before or after", words.Printable(name), err)
+	}
+	return nil // what is damaged is told by the comparison
 }
 
 func (x *Sides) open(r SidesRequest) (err error) {

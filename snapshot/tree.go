@@ -264,8 +264,13 @@ func (t *Tree) CheckQuiet() error {
 
 // Keep refuses to write over a file that is read.
 func (t *Tree) Keep(f *os.File) error {
-	return (&Stream{File: f}).checkApart(t.source.reads()...)
+	if (&Stream{File: f}).checkApart(t.source.reads()...) != nil {
+		return errRead
+	}
+	return nil
 }
+
+var errRead = errors.New("the command reads what exists there")
 
 // CheckApart refuses a stream that goes to what is read.
 func (t *Tree) CheckApart(s *Stream) error { return s.checkApart(t.source.reads()...) }

@@ -49,6 +49,7 @@ var (
 	ErrRoot      = errors.New("only root can make it")
 	ErrTwice     = errors.New("the directory was copied before: another one has it, too")
 	ErrOther     = errors.New("another file has come in its place")
+	ErrDevice    = errors.New("what exists there is a device")
 	ErrInTheWay  = errors.New("what exists there is not a directory")
 )
 

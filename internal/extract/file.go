@@ -16,7 +16,7 @@ import (
 
 // single copies what is no directory, or makes another name of what was copied.
 func (x *Extractor) single(d *dir, i fs.Inode, name string) error {
-	if err := x.checkReplaceable(d, name); err != nil {
+	if err := x.checkReplaceable(d, i, name); err != nil {
 		return err
 	}
 	a := i.Attr()
@@ -64,8 +64,9 @@ func (x *Extractor) file(d *dir, i fs.Inode, name string) error {
 	return nil
 }
 
-// checkReplaceable refuses a name that exists, unless that may be replaced.
-func (x *Extractor) checkReplaceable(d *dir, name string) error {
+// checkReplaceable refuses a name that exists, unless that may be replaced. A device is, by a device only: whoever names
+// /dev/null does not want it to become a file.
+func (x *Extractor) checkReplaceable(d *dir, i fs.Inode, name string) error {
 	info, err := d.root.Lstat(name)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
@@ -76,6 +77,8 @@ func (x *Extractor) checkReplaceable(d *dir, name string) error {
 		return destination(errors.New("what exists there is a directory"))
 	case !x.Force:
 		return destination(ErrExists)
+	case info.Mode()&iofs.ModeDevice != 0 && !isDevice(i):
+		return destination(ErrDevice)
 	case x.Keep == nil || !info.Mode().IsRegular():
 		return nil
 	}
@@ -84,7 +87,12 @@ func (x *Extractor) checkReplaceable(d *dir, name string) error {
 		return destination(err)
 	}
 	defer f.Close()
-	return x.Keep(f)
+	return destination(x.Keep(f))
+}
+
+func isDevice(i fs.Inode) bool {
+	t := i.Attr().Type
+	return t == fs.TypeBlockDevice || t == fs.TypeCharDevice
 }
 
 // link makes another name of a file that was copied.

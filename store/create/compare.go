@@ -53,8 +53,9 @@ type window struct {
 // taken.
 type comparison struct {
 	source [2]Source
-	chunk  int // bytes
-	size   int // of a window, in bytes
+	end    int64 // of what is compared, in bytes
+	chunk  int   // bytes
+	size   int   // of a window, in bytes
 	line   *ahead.Line[window]
 	data   [2]extent // the next that is not a hole
 	next   int64     // what the next window has to be read for
@@ -64,11 +65,12 @@ type comparison struct {
 // extent is a stretch of an image, in bytes.
 type extent struct{ start, end int64 }
 
-// newComparison starts to compare images by chunks of so many bytes. It is to be
+// newComparison starts to compare images up to end, by chunks of so many bytes. It is to be
 // closed.
-func newComparison(base, image Source, chunk format.Bytes) *comparison {
+func newComparison(base, image Source, end int64, chunk format.Bytes) *comparison {
 	c := &comparison{
 		source: [2]Source{base, image},
+		end:    end,
 		chunk:  int(chunk),
 		size:   int(max(leastWindow, min(chunk, mostWindow))),
 	}
@@ -94,11 +96,13 @@ func (c *comparison) take() (*window, error) {
 // seek moves next to the next window in which one of the images has data; ok is
 // false when there is none.
 func (c *comparison) seek() (ok bool) {
-	size := c.source[0].Size()
-	first := size
+	if c.next >= c.end {
+		return false
+	}
+	first := c.end
 	for i, s := range c.source {
 		x := &c.data[i]
-		if x.end <= c.next && x.start < size {
+		if x.end <= c.next && x.start < c.end {
 			start, end, err := s.NextData(c.next)
 			if err != nil {
 				c.err = &SourceError{Image: i == 1, Offset: format.Bytes(c.next), Err: err}
@@ -109,7 +113,7 @@ func (c *comparison) seek() (ok bool) {
 		first = min(first, x.start)
 	}
 	c.next = max(c.next, first/int64(c.size)*int64(c.size))
-	return first < size
+	return first < c.end
 }
 
 // window makes a window of what is next, to be read; ok is false when there is no more.
@@ -118,7 +122,7 @@ func (c *comparison) window(w *window) (ok bool) {
 		return false
 	}
 	w.offset = c.next
-	length := min(int64(c.size), c.source[0].Size()-c.next)
+	length := min(int64(c.size), c.end-c.next)
 	for i := range w.data {
 		if w.data[i] == nil {
 			w.data[i] = make([]byte, c.size)

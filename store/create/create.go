@@ -12,7 +12,7 @@ import (
 // Creation makes a store whose snapshot of Base reads as Image: it holds the
 // chunks in which they differ.
 type Creation struct {
-	Base, Image Source // of one size
+	Base, Image Source // of one size, of which the whole sectors count: a device has no others
 	Geometry    format.Geometry
 	// Visit, where set, is called now and then with the bytes that were compared
 	// so far. It stops the creation with the error that it returns.
@@ -41,6 +41,11 @@ func (c Creation) Size(n uint64) format.Bytes {
 	return c.Geometry.Offset(format.NewChunk(c.Geometry.ChunksFor(n, n)))
 }
 
+// size is how much of the images is compared, in bytes.
+func (c Creation) size() int64 {
+	return c.Image.Size() / format.SectorSize * format.SectorSize
+}
+
 // compare calls changed for each chunk in which the images differ, in order.
 // data is the image's content of the chunk; it is short at the image's end, and
 // only a part of it where a chunk is larger than what is read at a time.
@@ -48,7 +53,7 @@ func (c Creation) compare(changed func(old format.OldChunk, data []byte) error) 
 	if c.Base.Size() != c.Image.Size() {
 		return ErrOtherSize
 	}
-	both := newComparison(c.Base, c.Image, c.Geometry.ChunkBytes())
+	both := newComparison(c.Base, c.Image, c.size(), c.Geometry.ChunkBytes())
 	defer both.line.Close()
 	known := int64(-1) // the last chunk that was called changed: it may go on in the next window
 	for {
@@ -115,7 +120,7 @@ func (c Creation) addLarge(b *builder, old format.OldChunk) error {
 		return err
 	}
 	at := format.Bytes(old) * c.Geometry.ChunkBytes()
-	end := min(at+c.Geometry.ChunkBytes(), format.Bytes(c.Image.Size()))
+	end := min(at+c.Geometry.ChunkBytes(), format.Bytes(c.size()))
 	for piece := make([]byte, mostWindow); at < end; at += mostWindow {
 		piece = piece[:min(mostWindow, end-at)]
 		if err := raw.ReadFull(c.Image, piece, at); err != nil {

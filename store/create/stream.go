@@ -63,7 +63,7 @@ func (s *streaming) area() error {
 
 func (s *streaming) data(old format.OldChunk) error {
 	at := format.Bytes(old) * s.Geometry.ChunkBytes()
-	length := min(s.Geometry.ChunkBytes(), format.Bytes(s.Image.Size())-at)
+	length := min(s.Geometry.ChunkBytes(), format.Bytes(s.Creation.size())-at)
 	for done := format.Bytes(0); done < length; done += format.Bytes(len(s.piece)) {
 		p := s.piece[:min(format.Bytes(len(s.piece)), length-done)]
 		if err := raw.ReadFull(s.Image, p, at+done); err != nil {

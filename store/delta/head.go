@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"dmcow/format"
 	"dmcow/internal/raw"
@@ -140,7 +141,7 @@ func (h *Head) decodeNames(b []byte) error {
 func (h Head) check() error {
 	chunk := h.Geometry.ChunkBytes()
 	switch {
-	case h.Size == 0 || h.Size > format.LargestDevice:
+	case h.Size == 0 || h.Size > math.MaxInt64:
 		return fmt.Errorf("it is for a device of %d bytes", h.Size)
 	case h.Count > uint64((h.Size-1)/chunk)+1:
 		return fmt.Errorf("it has %d chunks for a device of %d bytes", h.Count, h.Size)

@@ -16,6 +16,7 @@ package lvmsync
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"dmcow/format"
@@ -33,7 +34,8 @@ const recordSize = 12
 // HeadSize is how much of a stream [Begins] has to see, in bytes.
 const HeadSize = len(Banner)
 
-// Begins reports whether a stream that begins so is one of lvmsync. The error is a [*VersionError].
+// Begins reports whether a stream that begins so is one of lvmsync. The error is a [*VersionError], or says that its first
+// line is not whole.
 func Begins(head []byte) (bool, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte(Banner)):
@@ -42,8 +44,16 @@ func Begins(head []byte) (bool, error) {
 		return false, nil
 	}
 	version, _, _ := bytes.Cut(head[len(anyBanner):], []byte("]"))
+	if string(version) == knownVersion {
+		return true, errBanner
+	}
 	return true, &VersionError{string(version)}
 }
+
+// knownVersion is the one of Banner.
+const knownVersion = "3"
+
+var errBanner = errors.New("a stream of lvmsync whose first line is cut off or damaged")
 
 // VersionError says that a stream has a format of another version.
 type VersionError struct{ Version string }
