@@ -49,8 +49,14 @@ func unable(device string, err error) error {
 	return &snapshot.Refusal{Device: device, Code: snapshot.Unable, Err: err}
 }
 
-// begin begins a session: volumes of LVM are looked for where the flags say.
+// begin begins a session.
 func (a *app) begin(v volumes, host string) *snapshot.Session {
+	a.session = snapshot.Open(a.options(v, host))
+	return a.session
+}
+
+// options are a session's: volumes of LVM are looked for where the flags say.
+func (a *app) options(v volumes, host string) snapshot.Options {
 	for _, p := range v.PV {
 		a.where = append(a.where, string(p))
 	}
@@ -58,10 +64,9 @@ func (a *app) begin(v volumes, host string) *snapshot.Session {
 	if usual := os.Getenv("DMCOW_PV"); len(where) == 0 && usual != "" {
 		where = slices.DeleteFunc(filepath.SplitList(usual), func(p string) bool { return p == "" })
 	}
-	a.session = snapshot.Open(snapshot.Options{
+	return snapshot.Options{
 		Where: where, Pieces: pieces(a.pieces), Usual: len(a.where) == 0, Host: host, Patience: lockPatience, Watch: a.watch, Interrupted: a.interruption,
-	})
-	return a.session
+	}
 }
 
 // plan plans what a command is to write.

@@ -37,6 +37,7 @@ func commands() []command {
 	return []command{
 		{"list", toLook, new(listCmd), "List all COW stores: LVM snapshots, active or not, and other active snapshots."},
 		{"usage", toLook, new(usageCmd), "Show how full a store is, and the kernel's status of it."},
+		{"watch", toLook, new(watchCmd), "Watch how snapshots fill, how fast, and how long they will last."},
 		{"check", toLook, new(checkCmd), "Find all damage of a store."},
 		{"dump", toLook, new(dumpCmd), "Print the header and the exceptions."},
 		{"diff", toLook, new(diffCmd), "Show where a snapshot and its origin differ."},

@@ -45,7 +45,7 @@ func given(k *kong.Context) (all []struct{ flag, name string }) {
 
 // checkPV refuses to be told where to look for VG/LV, where nothing is one.
 func checkPV(k *kong.Context) error {
-	pv, volume := false, k.Selected().Name == "list"
+	pv, volume := false, slices.Contains([]string{"list", "watch"}, k.Selected().Name)
 	for _, x := range given(k) {
 		pv = pv || x.flag == "pv"
 		volume = volume || slices.Contains([]string{"", "origin", "into", "from", "against"}, x.flag) && snapshot.IsVolume(x.name)

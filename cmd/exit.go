@@ -16,6 +16,7 @@ const (
 	statusFailed      status = 8
 	statusWrongUse    status = 16
 	statusInterrupted status = 32
+	statusReached     status = 64
 )
 
 // statuses is what the help and the README say of them.
@@ -30,6 +31,7 @@ var statuses = []struct {
 	{statusFailed, "dmcow could not do it: I/O error, device in use, no room, refused"},
 	{statusWrongUse, "usage error"},
 	{statusInterrupted, "interrupted; can be resumed"},
+	{statusReached, "what watch --until waits for has come"},
 }
 
 func statusTable() string {
@@ -51,6 +53,7 @@ var exits = map[string]outcomes{
 	"dump":       {0, 2, 4, 0, 4, 8},
 	"usage":      {0, 2, 4, 0, 4, 8},
 	"list":       {0, 2, 4, 0, 4, 8},
+	"watch":      {0, 2, 4, 0, 4, 8}, // with --once
 	"check":      {0, 2, 4, 0, 4, 8},
 	"initialize": {8, 8, 8, 0, 8, 8}, // without --force
 	"create":     {8, 8, 8, 0, 8, 8},

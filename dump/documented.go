@@ -30,6 +30,8 @@ func Documented() []Document {
 		{"check", asJSON, "an object; for several stores, an array, one object per store", reflect.TypeFor[checked]()},
 		{"list", asJSON, objects, reflect.TypeFor[Listed]()},
 		{"list", asCSV, row, reflect.TypeFor[Listed]()},
+		{"watch", asCSV, "one row per snapshot and look", reflect.TypeFor[Watched]()},
+		{"watch", asJSON, "one line per snapshot and look, each an object", reflect.TypeFor[Watched]()},
 		{"diff", asJSON, object, reflect.TypeFor[differing]()},
 		{"diff", asCSV, "one row per range", reflect.TypeFor[Stretch]()},
 		{"files", asJSON, object, reflect.TypeFor[differingFiles]()},

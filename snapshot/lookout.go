@@ -120,7 +120,8 @@ func (l *Lookout) findActive() {
 	if l.mapper == nil {
 		m, err := inuse.OpenMapper()
 		if err != nil {
-			if !errors.Is(err, inuse.ErrNoMapper) {
+			images := len(l.Names) > 0 && !slices.ContainsFunc(l.Names, func(n string) bool { return !isFile(n) })
+			if !errors.Is(err, inuse.ErrNoMapper) && !images {
 				l.Unseen = append(l.Unseen, fmt.Errorf("cannot ask device-mapper, so that active snapshots are not seen: %w", err))
 			}
 			return
@@ -162,6 +163,17 @@ func matches(pattern, name string) bool {
 	return ok && err == nil
 }
 
+// couldBeVolume reports whether a name, or pattern, may be VG/LV.
+func couldBeVolume(name string) bool {
+	return IsVolume(name) || IsPattern(name) && strings.Count(name, "/") == 1 && !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, ".")
+}
+
+// isFile reports whether a name is a file's, which device-mapper knows nothing of.
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // IsPattern reports whether a name is a pattern of names.
 func IsPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
 
@@ -192,7 +204,7 @@ func (l *Lookout) status(of *Listed) (s Seen, there bool) {
 // findInactive looks at the snapshots that LVM has on record, and that are not active.
 func (l *Lookout) findInactive() error {
 	l.inactive = nil
-	if len(l.Names) > 0 && !slices.ContainsFunc(l.Names, func(n string) bool { return IsVolume(n) || IsPattern(n) }) {
+	if len(l.Names) > 0 && !slices.ContainsFunc(l.Names, couldBeVolume) {
 		return nil
 	}
 	session := Open(l.Options)

@@ -23,3 +23,9 @@ func Signals() (ctx context.Context, stop func()) {
 	context.AfterFunc(ctx, cancel)
 	return ctx, cancel
 }
+
+// Resizes has a channel be told when the terminal gets another size, until stop is called.
+func Resizes(c chan<- os.Signal) (stop func()) {
+	signal.Notify(c, syscall.SIGWINCH)
+	return func() { signal.Stop(c) }
+}

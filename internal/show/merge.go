@@ -184,7 +184,7 @@ func (m *Merge) Unread(say words.Say, r merge.Result) {
 
 // Merged says what was merged, and how fast.
 func (m *Merge) Merged(r merge.Result, took time.Duration) string {
-	text := fmt.Sprintf("merged %s: %s written %s", words.Count(r.Chunks, "chunk"), words.Size(r.Written), pace(r.Written+r.Shared, took))
+	text := fmt.Sprintf("merged %s: %s written %s", words.Count(r.Chunks, "chunk"), words.Size(r.Written), speed(r.Written+r.Shared, took))
 	if r.Shared > 0 {
 		text += ", " + words.Size(r.Shared) + " shared"
 	}

@@ -110,5 +110,5 @@ func (m *Receive) Received(r apply.Result, took time.Duration) string {
 	if r.Cleared > 0 {
 		parts = append(parts, words.Size(r.Cleared)+" made zero")
 	}
-	return strings.Join(parts, ", ") + " " + pace(r.Bytes, took)
+	return strings.Join(parts, ", ") + " " + speed(r.Bytes, took)
 }

@@ -16,7 +16,7 @@ func Sent(p *snapshot.Send, took time.Duration) string {
 	if p.Equal > 0 && p.Head.Kind != delta.Full {
 		text += fmt.Sprintf(" (%s equal after all)", words.Count(p.Equal, "chunk"))
 	}
-	text += fmt.Sprintf("; %s %s", words.Size(p.Size), pace(p.Size, took))
+	text += fmt.Sprintf("; %s %s", words.Size(p.Size), speed(p.Size, took))
 	switch {
 	case p.Output.Had > 0:
 		text += fmt.Sprintf(", of which the file had %s", words.Size(p.Output.Had))

@@ -72,8 +72,8 @@ func (t *Text) paint(c color.Attribute, text string) string {
 	return p.Sprint(text)
 }
 
-// pace is how long work took, and how fast so many bytes were done.
-func pace(bytes format.Bytes, took time.Duration) string {
+// speed is how long work took, and how fast so many bytes were done.
+func speed(bytes format.Bytes, took time.Duration) string {
 	if took < time.Second { // the rate of a moment says nothing
 		return fmt.Sprintf("in %.1f s", took.Seconds())
 	}

@@ -97,7 +97,7 @@ func TestBar(t *testing.T) {
 // TestPace: work that took less than a second has no rate.
 func TestPace(t *testing.T) {
 	for took, want := range map[time.Duration]string{2 * time.Second: "in 2.0 s (1 MiB/s)", 900 * time.Millisecond: "in 0.9 s", 0: "in 0.0 s"} {
-		if got := pace(2<<20, took); got != want {
+		if got := speed(2<<20, took); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
