@@ -27,8 +27,8 @@ type Seen struct {
 	Err     error // why it cannot be read
 }
 
-// Lost reports whether the snapshot is lost already.
-func (s Seen) Lost() bool { return s.State != "valid" && s.State != "uninitialized" && s.Err == nil }
+// Lost reports whether the snapshot is lost already. One whose merge has failed is not: the merge can go on.
+func (s Seen) Lost() bool { return s.State == "invalid" || s.State == "overflow" }
 
 // Percent is how full the store is, as lvs shows it: 100 for a snapshot that is lost. known is false where nothing
 // is known of that.
@@ -39,11 +39,12 @@ func (s Seen) Percent() (percent float64, known bool) {
 	return s.Usage.Percent(), s.Known
 }
 
-// How often a lookout looks for what it does not find by itself: for changed tables, and for snapshots that are not
-// active.
+// How often a lookout looks for what no change of the devices tells of: for changed tables, and for snapshots that are
+// not active. That reads the metadata of all volume groups, so it is never done more often than that after a change.
 const (
-	tablesEvery  = 10 * time.Second
-	recordsEvery = time.Minute
+	tablesEvery  = time.Minute
+	recordsEvery = 10 * time.Minute
+	recordsAfter = time.Minute
 )
 
 // Lookout looks at snapshots again and again: at those that are active by device-mapper's status alone, so that no
@@ -58,6 +59,7 @@ type Lookout struct {
 	tables   time.Duration // when they were looked at
 	inactive []Seen
 	records  time.Duration
+	stale    bool // there were changes since
 	began    bool
 	Unseen   []error // what could not be seen, when it was looked for last
 	found    map[string]bool
@@ -74,11 +76,12 @@ func (l *Lookout) Close() {
 // too.
 func (l *Lookout) Look(now time.Duration) ([]Seen, error) {
 	l.found = map[string]bool{}
-	fresh := !l.began
-	if fresh || now-l.tables >= tablesEvery || l.devicesChanged() {
+	fresh, changed := !l.began, l.devicesChanged()
+	if fresh || changed || now-l.tables >= tablesEvery {
 		l.findActive()
 		l.tables = now
 	}
+	l.stale = l.stale || changed
 	var all []Seen
 	for _, of := range l.active {
 		if !l.wants(of) {
@@ -88,11 +91,11 @@ func (l *Lookout) Look(now time.Duration) ([]Seen, error) {
 			all = append(all, s)
 		}
 	}
-	if fresh || now-l.records >= recordsEvery {
+	if fresh || now-l.records >= recordsEvery || l.stale && now-l.records >= recordsAfter {
 		if err := l.findInactive(); err != nil {
 			return nil, err
 		}
-		l.records = now
+		l.records, l.stale = now, false
 	}
 	l.began = true
 	for _, s := range l.inactive {

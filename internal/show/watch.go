@@ -133,7 +133,7 @@ func watchState(x *snapshot.Tracked) string {
 	switch {
 	case x.Gone:
 		return "gone"
-	case x.Merging && !x.Lost():
+	case x.Merging && x.State == "valid":
 		return "merging"
 	case x.State == "valid" && !x.Active:
 		return "not active"
