@@ -7,12 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/term"
-
 	"dmcow/dump"
 	"dmcow/internal/process"
-	"dmcow/internal/record"
-	"dmcow/internal/show"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/snapshot"
@@ -51,8 +47,9 @@ type watching struct {
 	tracks  snapshot.Tracks
 	began   time.Time
 	now     time.Duration // since then, on a clock that does not jump
+	at      time.Time     // then, on the clock on the wall, which does
 	told    string        // what could not be seen
-	screen  bool          // standard output is a terminal that is drawn on
+	screen  *watchScreen  // a terminal that is drawn on; nil for other standard output
 }
 
 func (c *watchCmd) Run(a *app) error {
@@ -68,11 +65,10 @@ func (c *watchCmd) Run(a *app) error {
 	}
 	defer w.lookout.Close()
 	w.tracks.Draws = c.SVG != ""
-	w.screen = c.Output == "human" && !c.Once && isTerminal(a.stdout.File()) && !isPlainTerminal()
-	err := w.run()
-	if w.screen {
-		err = errors.Join(err, a.print("\n"))
+	if c.Output == "human" && !c.Once && isTerminal(a.stdout.File()) && !isPlainTerminal() {
+		w.screen = newWatchScreen(a)
 	}
+	err := errors.Join(w.run(), w.leave())
 	if c.SVG != "" && w.now > 0 {
 		err = errors.Join(err, picture.Write(w.draw))
 	}
@@ -82,7 +78,7 @@ func (c *watchCmd) Run(a *app) error {
 // run looks until there is a reason to end.
 func (w *watching) run() error {
 	resized := make(chan os.Signal, 1)
-	if w.screen {
+	if w.screen != nil {
 		defer process.Resizes(resized)()
 	}
 	if w.Output == "csv" {
@@ -124,7 +120,8 @@ func (w *watching) ending(err error) error {
 
 // look looks at all snapshots, and shows them.
 func (w *watching) look() error {
-	now := max(time.Since(w.began), 1)
+	w.at = time.Now()
+	now := max(w.at.Sub(w.began), 1)
 	seen, err := w.lookout.Look(now)
 	if err != nil {
 		return err
@@ -161,7 +158,7 @@ func (w *watching) tellFirst() {
 			w.trouble(x.Name, x.Err, x.Err)
 		}
 	}
-	if len(w.tracks.All) == 0 {
+	if len(w.tracks.All) == 0 && w.screen == nil {
 		w.app.say("watch", "no snapshot in sight")
 	}
 }
@@ -217,37 +214,4 @@ func (w *watching) conclude() {
 			w.app.status |= w.app.outcomes.invalid
 		}
 	}
-}
-
-// show writes what was seen.
-func (w *watching) show() error {
-	a, now := w.app, w.began.Add(w.now)
-	switch w.Output {
-	case "csv":
-		return dump.WatchedCSV(a.stdout, record.Watched(now, w.tracks.All))
-	case "json":
-		return dump.WatchedJSON(a.stdout, record.Watched(now, w.tracks.All))
-	}
-	s := show.Screen{Colours: a.takesColours(), Blocks: hasBlocks()}
-	if f := a.stdout.File(); isTerminal(f) {
-		s.Width, s.Height, _ = term.GetSize(int(f.Fd()))
-		s.Height = max(s.Height-1, 0) // the line with the time
-	}
-	if w.Once {
-		s.Height = 0
-	}
-	text, err := s.Watch(w.tracks.All)
-	if err != nil {
-		return err
-	}
-	if len(w.tracks.All) == 0 {
-		text = ""
-	}
-	switch head := now.Format("2006-01-02 15:04:05") + "\n"; {
-	case w.screen:
-		text = show.Redrawn(head + text)
-	case !w.Once:
-		text = head + text + "\n"
-	}
-	return a.print("%s", text)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,11 +41,16 @@ func CourseSVG(w io.Writer, all []Course, from time.Time, lasted time.Duration) 
 		fmt.Fprintf(&b, `<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%d%%</text>`+"\n", courseLeft, y, courseLeft+courseWide, y, courseLeft-8, y+4, p)
 	}
 	lasted = max(lasted, time.Second)
+	all = slices.DeleteFunc(slices.Clone(all), func(c Course) bool { return len(c.At) == 0 })
+	clock := "15:04:05"
+	if lasted >= 24*time.Hour {
+		clock = "01-02 15:04"
+	}
 	for i := range 6 {
 		at := lasted * time.Duration(i) / 5
 		x := courseX(at, lasted)
 		fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#ddd"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n",
-			x, courseTop, x, courseTop+courseHigh, x, courseTop+courseHigh+20, from.Add(at).Format("15:04:05"))
+			x, courseTop, x, courseTop+courseHigh, x, courseTop+courseHigh+20, from.Add(at).Format(clock))
 	}
 	for i, c := range all {
 		c.draw(&b, i, lasted)
@@ -68,13 +74,25 @@ func courseY(percent float64) float64 {
 // draw draws the line of a snapshot, and its name while there is room.
 func (c Course) draw(b *strings.Builder, i int, lasted time.Duration) {
 	colour := courseColours[i%len(courseColours)]
-	fmt.Fprintf(b, `<polyline fill="none" stroke="%s" stroke-width="1.5" points="`, colour)
+	fmt.Fprintf(b, `<polyline fill="none" stroke="%s" stroke-width="1.5" stroke-linecap="round" points="`, colour)
+	if len(c.At) == 1 { // a line from there to there is a dot
+		c.At, c.Percents = []time.Duration{c.At[0], c.At[0]}, []float64{c.Percents[0], c.Percents[0]}
+	}
 	for n, at := range c.At {
 		fmt.Fprintf(b, "%.1f,%.1f ", courseX(at, lasted), courseY(c.Percents[n]))
 	}
 	fmt.Fprintf(b, `"><title>%s</title></polyline>`+"\n", html.EscapeString(c.Name))
 	if i < courseMostNames {
 		y := courseTop + 18*i
-		fmt.Fprintf(b, `<rect x="%d" y="%d" width="12" height="4" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n", courseNames, y, colour, courseNames+18, y+6, html.EscapeString(c.Name))
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="12" height="4" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n", courseNames, y, colour, courseNames+18, y+6, html.EscapeString(shortName(c.Name)))
 	}
+}
+
+// shortName is a name as there is room for beside the plane: its end says more than its beginning.
+func shortName(name string) string {
+	const most = 32
+	if r := []rune(name); len(r) > most {
+		return "…" + string(r[len(r)-most+1:])
+	}
+	return name
 }

@@ -62,7 +62,17 @@ type Lookout struct {
 	stale    bool // there were changes since
 	began    bool
 	Unseen   []error // what could not be seen, when it was looked for last
-	found    map[string]bool
+
+	files map[string][]lookedFor // that the names stand for, at this look
+	found map[string]bool        // names that stand for a snapshot that was found, at this look
+	taken map[inuse.Number]bool  // devices of active snapshots that were found, at this look
+	stood map[string]bool        // names that have stood for an active snapshot
+}
+
+// lookedFor is a file that a name stands for.
+type lookedFor struct {
+	path   string
+	number inuse.Number // zero for what is no device
 }
 
 // Close closes what is open.
@@ -75,7 +85,7 @@ func (l *Lookout) Close() {
 // Look looks at all snapshots, at a moment of a clock that never jumps. The error is a [*Refusal], of an interruption
 // too.
 func (l *Lookout) Look(now time.Duration) ([]Seen, error) {
-	l.found = map[string]bool{}
+	l.resolve()
 	fresh, changed := !l.began, l.devicesChanged()
 	if fresh || changed || now-l.tables >= tablesEvery {
 		l.findActive()
@@ -99,7 +109,7 @@ func (l *Lookout) Look(now time.Duration) ([]Seen, error) {
 	}
 	l.began = true
 	for _, s := range l.inactive {
-		if !slices.ContainsFunc(all, func(a Seen) bool { return a.Name == s.Name }) {
+		if !hasSeen(all, s.Name) {
 			all = append(all, s)
 		}
 	}
@@ -135,6 +145,23 @@ func (l *Lookout) findActive() {
 	l.active = servedSnapshots(nil)
 }
 
+// resolve finds the files that the names stand for now.
+func (l *Lookout) resolve() {
+	l.files, l.found, l.taken = map[string][]lookedFor{}, map[string]bool{}, map[inuse.Number]bool{}
+	if l.stood == nil {
+		l.stood = map[string]bool{}
+	}
+	for _, name := range l.Names {
+		paths := []string{name}
+		if IsPattern(name) {
+			paths, _ = filepath.Glob(name)
+		}
+		for _, p := range paths {
+			l.files[name] = append(l.files[name], lookedFor{p, numberOf(p)})
+		}
+	}
+}
+
 // wants reports whether an active snapshot is one of those that are looked at, and notes by which name.
 func (l *Lookout) wants(of *Listed) bool {
 	if len(l.Names) == 0 {
@@ -142,13 +169,22 @@ func (l *Lookout) wants(of *Listed) bool {
 	}
 	wanted := false
 	for _, name := range l.Names {
-		number := numberOf(name)
-		if name == of.Name || name == of.serves.Name || matches(name, of.Name) ||
-			number != (inuse.Number{}) && (number == of.serves.Number || of.mapping != nil && number == of.mapping.Number) {
-			l.found[name], wanted = true, true
+		if matches(name, of.Name) || matches(name, of.serves.Name) || slices.ContainsFunc(l.files[name], of.isOn) {
+			l.found[name], l.stood[name], wanted = true, true, true
+		}
+	}
+	if wanted {
+		l.taken[of.serves.Number] = true
+		if of.mapping != nil {
+			l.taken[of.mapping.Number] = true
 		}
 	}
 	return wanted
+}
+
+// isOn reports whether a file is the device of an active snapshot, or of its store.
+func (of *Listed) isOn(f lookedFor) bool {
+	return f.number != (inuse.Number{}) && (f.number == of.serves.Number || of.mapping != nil && f.number == of.mapping.Number)
 }
 
 // numberOf is the block device of a path; zero for what is none.
@@ -160,15 +196,18 @@ func numberOf(path string) inuse.Number {
 	return inuse.NumberOf(info)
 }
 
-// matches reports whether a pattern of names, such as vg0/*, is a snapshot's.
+// matches reports whether a name, or a pattern of names such as vg0/*, is a snapshot's.
 func matches(pattern, name string) bool {
+	if pattern == name {
+		return true
+	}
 	ok, err := path.Match(pattern, name)
 	return ok && err == nil
 }
 
-// couldBeVolume reports whether a name, or pattern, may be VG/LV.
-func couldBeVolume(name string) bool {
-	return IsVolume(name) || IsPattern(name) && strings.Count(name, "/") == 1 && !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, ".")
+// couldBeVolumes reports whether a name is a pattern of VG/LV.
+func couldBeVolumes(name string) bool {
+	return IsPattern(name) && strings.Count(name, "/") == 1 && !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, ".")
 }
 
 // isFile reports whether a name is a file's, which device-mapper knows nothing of.
@@ -204,10 +243,10 @@ func (l *Lookout) status(of *Listed) (s Seen, there bool) {
 	return s, true
 }
 
-// findInactive looks at the snapshots that LVM has on record, and that are not active.
+// findInactive looks at the snapshots that LVM has on record, that are not active, and that are not named one by one.
 func (l *Lookout) findInactive() error {
 	l.inactive = nil
-	if len(l.Names) > 0 && !slices.ContainsFunc(l.Names, couldBeVolume) {
+	if len(l.Names) > 0 && !slices.ContainsFunc(l.Names, couldBeVolumes) {
 		return nil
 	}
 	session := Open(l.Options)
@@ -233,30 +272,20 @@ func (l *Lookout) findInactive() error {
 }
 
 func (l *Lookout) wantsRecorded(of *Listed) bool {
-	wanted := len(l.Names) == 0
-	for _, name := range l.Names {
-		if name == of.Name || matches(name, of.Name) {
-			l.found[name], wanted = true, true
-		}
-	}
-	return wanted
+	return len(l.Names) == 0 || !slices.Contains(l.Names, of.Name) && slices.ContainsFunc(l.Names, func(n string) bool { return matches(n, of.Name) })
 }
 
-// named are the COW devices and images that were named, and are not active.
+// named are the stores that were named, and are not active: VG/LV, COW devices and images.
 func (l *Lookout) named(all []Seen) (more []Seen, err error) {
 	for _, name := range l.Names {
-		if l.found[name] || slices.ContainsFunc(l.inactive, func(s Seen) bool { return s.Name == name }) {
-			continue
+		if !IsPattern(name) && (l.found[name] || l.stood[name] && !IsVolume(name) && !exists(name)) {
+			continue // it is seen; or it has stood for a snapshot that is gone, and stands for nothing now
 		}
-		files := []string{name}
-		if IsPattern(name) {
-			files, _ = filepath.Glob(name)
-		}
-		for _, file := range files {
-			if slices.ContainsFunc(all, func(s Seen) bool { return s.Name == file }) {
+		for _, f := range l.files[name] {
+			if l.taken[f.number] || hasSeen(all, f.path) || hasSeen(more, f.path) {
 				continue
 			}
-			s, err := l.read(file)
+			s, err := l.read(f.path)
 			if err != nil {
 				return nil, err
 			}
@@ -264,6 +293,10 @@ func (l *Lookout) named(all []Seen) (more []Seen, err error) {
 		}
 	}
 	return more, nil
+}
+
+func hasSeen(all []Seen, name string) bool {
+	return slices.ContainsFunc(all, func(s Seen) bool { return s.Name == name })
 }
 
 // read reads a store. The error is the refusal of an interruption, or of wrong use.

@@ -17,6 +17,7 @@ type Tracked struct {
 	ToMerge uint64 // exceptions that a merge had when it was seen first
 	Course  Course // only where it is kept
 	at      time.Duration
+	listed  bool
 }
 
 // Forecast is what becomes of it if it goes on like this.
@@ -32,6 +33,7 @@ func (t *Tracked) Forecast() pace.Forecast {
 type Tracks struct {
 	All    []*Tracked // the most urgent one first
 	Draws  bool       // how full they are is kept for the whole time
+	Drawn  []*Tracked // these, in the order in which they came, also when they are gone
 	byName map[string]*Tracked
 }
 
@@ -48,7 +50,12 @@ func (t *Tracks) Add(now time.Duration, all []Seen) {
 		if x == nil {
 			x = new(Tracked)
 			t.byName[s.Name] = x
-			t.All = append(t.All, x)
+			if t.Draws {
+				t.Drawn = append(t.Drawn, x)
+			}
+		}
+		if !x.listed {
+			t.All, x.listed = append(t.All, x), true
 		}
 		x.see(now, s)
 		if p, known := s.Percent(); known && t.Draws {
@@ -57,11 +64,13 @@ func (t *Tracks) Add(now time.Duration, all []Seen) {
 	}
 	t.All = slices.DeleteFunc(t.All, func(x *Tracked) bool {
 		x.Gone = x.at != now
-		if x.Gone && now-x.at > mournFor && !t.Draws {
-			delete(t.byName, x.Name)
-			return true
+		if !x.Gone || now-x.at <= mournFor {
+			return false
 		}
-		return false
+		if x.listed = false; !t.Draws {
+			delete(t.byName, x.Name)
+		}
+		return true
 	})
 	slices.SortStableFunc(t.All, byUrgency)
 }

@@ -56,6 +56,7 @@ func (s Screen) Watch(all []*snapshot.Tracked) (string, error) {
 	}
 	if left := len(all) - len(shown); left > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more\n", left))
+		lines = lines[:min(len(lines), s.Height)]
 	}
 	return strings.Join(lines, ""), nil
 }
@@ -146,9 +147,15 @@ func watchRate(x *snapshot.Tracked, window time.Duration, chunks bool) string {
 	if x.Gone || !x.Known || !known {
 		return "-"
 	}
+	if perSecond == 0 {
+		return "0"
+	}
 	bytes := words.Size(int64(perSecond*float64(x.Usage.Geometry.ChunkBytes()))) + "/s"
 	if !chunks {
 		return bytes
+	}
+	if perSecond < 1 {
+		return fmt.Sprintf("%.2g chunks/s, %s", perSecond, bytes)
 	}
 	return fmt.Sprintf("%.1f chunks/s, %s", perSecond, bytes)
 }
