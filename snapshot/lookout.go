@@ -142,7 +142,25 @@ func (l *Lookout) findActive() {
 		l.mapper = m
 		l.devices, _ = m.Devices()
 	}
-	l.active = servedSnapshots(nil)
+	tables, err := l.mapper.Tables()
+	if err != nil {
+		l.Unseen = append(l.Unseen, fmt.Errorf("cannot ask device-mapper for its devices: %w", err))
+		return
+	}
+	l.active = servedByTables(tables)
+}
+
+// servedByTables are the persistent snapshots among these devices.
+func servedByTables(tables []inuse.Loaded) []*Listed {
+	var mappings []inuse.Mapping
+	targets := map[inuse.Number]inuse.Target{}
+	for _, x := range tables {
+		mappings, targets[x.Number] = append(mappings, x.Mapping), x.Target
+	}
+	return servedBy(mappings, func(m inuse.Mapping) (inuse.Target, bool) {
+		t, ok := targets[m.Number]
+		return t, ok
+	}, nil)
 }
 
 // resolve finds the files that the names stand for now.

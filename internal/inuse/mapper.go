@@ -36,6 +36,7 @@ const (
 	nameMost       = 127
 	uuidMost       = 128
 
+	flagSuspended      = 1 << 1
 	flagStatusTable    = 1 << 4
 	flagNoFlush        = 1 << 11
 	flagBufferFull     = 1 << 8

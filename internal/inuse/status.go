@@ -55,6 +55,52 @@ func (m *Mapper) Devices() (string, error) {
 	return string(m.buf[start:end]), nil
 }
 
+// A Loaded is a device with its table.
+type Loaded struct {
+	Mapping
+	Target Target // its first
+}
+
+// Tables are all devices, with their tables: one question each, and nothing is read from sysfs.
+func (m *Mapper) Tables() (all []Loaded, err error) {
+	devices, err := m.Devices()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range listedNumbers([]byte(devices)) {
+		if m.ask(tableStatus, flagStatusTable, n) != nil {
+			continue // it is gone since
+		}
+		x := Loaded{Mapping: Mapping{
+			Number: n, Name: text(m.buf[offName:][:nameMost+1]), UUID: text(m.buf[offUUID:][:uuidMost+1]),
+			Suspended: binary.NativeEndian.Uint32(m.buf[offFlags:])&flagSuspended != 0,
+		}}
+		if rows := parseTable(m.buf); len(rows) > 0 {
+			x.Target = rows[0].Target
+		}
+		all = append(all, x)
+	}
+	return all, nil
+}
+
+// listedNumbers are the devices of a list of them: each entry has the device, where the next entry is from there, 0 for
+// none, and a name.
+func listedNumbers(list []byte) (all []Number) {
+	const entry = 12
+	for len(list) >= entry {
+		device, next := binary.NativeEndian.Uint64(list), int(binary.NativeEndian.Uint32(list[8:]))
+		if device == 0 {
+			break // there are no devices
+		}
+		all = append(all, Number{unix.Major(device), unix.Minor(device)})
+		if next < entry || next > len(list) {
+			break
+		}
+		list = list[next:]
+	}
+	return all
+}
+
 // Status is what the first target of a device says of itself: its type, and the words of its status line; and the
 // device's name. It does not wait for the device, nor read from it.
 func (m *Mapper) Status(n Number) (name string, t Target, err error) {
