@@ -173,8 +173,8 @@ func watched(t *testing.T, args []string, do func()) (said string, status int) {
 	return stderr.String(), status
 }
 
-// TestKernelWatchMany: what 200 snapshots cost.
-func TestKernelWatchMany(t *testing.T) {
+// TestKernelLongWatchMany: what 200 snapshots cost.
+func TestKernelLongWatchMany(t *testing.T) {
 	kernellab.Require(t)
 	const many, chunk, size = 200, 8, 64
 	origin, cow := blankLoop(t, size), blankLoop(t, many*size)

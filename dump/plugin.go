@@ -55,6 +55,9 @@ func Plugin(all []Monitored, warn, crit *units.Percent) (line string, level Alar
 		}
 		worstFirst = append(worstFirst, texts[l]...)
 	}
+	if len(all) == 0 {
+		worstFirst = []string{"no snapshots"}
+	}
 	return PluginLine(level, strings.Join(worstFirst, "; "), data...), level
 }
 
