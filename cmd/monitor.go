@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,20 +11,28 @@ import (
 	"time"
 
 	"dmcow/dump"
+	"dmcow/internal/pace"
+	"dmcow/internal/pacefile"
 	"dmcow/internal/record"
 	"dmcow/internal/units"
 	"dmcow/internal/version"
 	"dmcow/snapshot"
+	"dmcow/store/look"
 )
 
 // monitoring is the flags of what monitors stores.
 type monitoring struct {
-	Warn       *units.Percent `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
-	Crit       *units.Percent `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
-	OutputFile path           `placeholder:"FILE" help:"With --output prometheus: write to FILE, which is replaced when the new one is whole, and which anyone may read."`
+	Warn       *units.Percent  `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
+	Crit       *units.Percent  `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
+	WarnLeft   *units.Duration `placeholder:"TIME" help:"As a monitoring plugin: WARNING if a store will be full within this time (30m, 4h, 2d). Needs --state."`
+	CritLeft   *units.Duration `placeholder:"TIME" help:"As a monitoring plugin: CRITICAL if a store will be full within this time. Needs --state."`
+	State      path            `placeholder:"FILE" help:"As a monitoring plugin: keep readings in FILE from run to run, to know how fast stores fill."`
+	OutputFile path            `placeholder:"FILE" help:"With --output prometheus: write to FILE, which is replaced when the new one is whole, and which anyone may read."`
 }
 
-func (m monitoring) isPlugin() bool { return m.Warn != nil || m.Crit != nil }
+func (m monitoring) isPlugin() bool {
+	return m.Warn != nil || m.Crit != nil || m.WarnLeft != nil || m.CritLeft != nil
+}
 
 // check tells wrong use, beside a format of output.
 func (m monitoring) check(output string) error {
@@ -32,6 +41,12 @@ func (m monitoring) check(output string) error {
 		return errors.New("--warn and --crit cannot be combined with --output")
 	case m.Warn != nil && m.Crit != nil && *m.Warn > *m.Crit:
 		return fmt.Errorf("--warn %v is above --crit %v", m.Warn, m.Crit)
+	case m.WarnLeft != nil && m.CritLeft != nil && *m.WarnLeft < *m.CritLeft:
+		return fmt.Errorf("--warn-left %v is below --crit-left %v", m.WarnLeft, m.CritLeft)
+	case (m.WarnLeft != nil || m.CritLeft != nil) && m.State == "":
+		return errors.New("--warn-left and --crit-left need --state FILE, where readings are kept from run to run")
+	case m.State != "" && !m.isPlugin():
+		return errors.New("--state needs --warn, --crit, --warn-left or --crit-left")
 	case m.OutputFile != "" && output != "prometheus":
 		return errors.New("--output-file needs --output prometheus")
 	}
@@ -75,9 +90,53 @@ func (m monitoring) plugin(a *app, of monitored) error {
 			stores = append(stores, dump.Monitored{Name: u.COW.Text, Survey: u.Survey})
 		}
 	}
-	line, level := dump.Plugin(append(stores, of.unread...), m.Warn, m.Crit)
+	if err := m.forecast(a, of.all, stores); err != nil {
+		return err
+	}
+	line, level := dump.Plugin(append(stores, of.unread...), dump.Limits{Warn: m.Warn, Crit: m.Crit, WarnLeft: m.WarnLeft, CritLeft: m.CritLeft})
 	a.alarm = &level
 	return a.print("%s\n", line)
+}
+
+// statePatience is how long another run that writes the readings is waited for.
+const statePatience = 2 * time.Second
+
+// forecast adds what becomes of each store, by the readings of earlier runs and of this one. While another run is at
+// them that is not known, and thresholds of time do not hold. The error is the refusal of a file that cannot be used.
+func (m monitoring) forecast(a *app, all []*snapshot.Used, stores []dump.Monitored) error {
+	if m.State == "" {
+		return nil
+	}
+	f, err := pacefile.Open(string(m.State), statePatience)
+	if errors.Is(err, pacefile.ErrBusy) {
+		a.say(string(m.State), "%v; how long stores will last is not known", err)
+		for i := range stores {
+			stores[i].Ahead = new(pace.Forecast)
+		}
+		return nil
+	}
+	if err != nil {
+		return unable(string(m.State), err)
+	}
+	if f.Anew != "" {
+		a.say(string(m.State), "the readings are begun anew: %s", f.Anew)
+	}
+	for _, u := range all {
+		i := slices.IndexFunc(stores, func(s dump.Monitored) bool { return s.Name == u.COW.Text })
+		if i < 0 || !u.Survey.Complete() || u.Survey.State() != look.Valid {
+			continue
+		}
+		usage := u.Survey.Usage
+		h := f.Add(cmp.Or(u.Labels().UUID, u.COW.Text), usage.End.Exceptions, usage.Free(), u.Merging)
+		stores[i].Ahead = new(h.Forecast())
+		if u.Merging {
+			stores[i].Ahead = nil // it empties
+		}
+	}
+	if err := f.Keep(); err != nil {
+		return unable(string(m.State), fmt.Errorf("the readings cannot be kept: %w", err))
+	}
+	return nil
 }
 
 // outputFile is the file for Prometheus. The error is the refusal of one that holds something else.
