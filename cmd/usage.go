@@ -129,7 +129,7 @@ func (c *usageCmd) write(a *app, m monitored, file snapshot.ListFile) error {
 	case len(c.COW) > 1 || c.All:
 		return show.Stores(a.text(), m.all)
 	case len(m.all) == 1:
-		return show.Store(a.text(), m.all[0], a.session.Created(m.all[0]))
+		return show.Store(a.text(), m.all[0], a.session.Created(m.all[0]), a.session.Extension(m.all[0]))
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (c *usageCmd) tables(a *app, all []*snapshot.Used) error {
 
 func (a *app) usageRecords(all []*snapshot.Used) (records []dump.Usage) {
 	for _, u := range all {
-		records = append(records, record.Usage(u, a.session.Created(u)))
+		records = append(records, record.Extended(record.Usage(u, a.session.Created(u)), a.session.Extension(u)))
 	}
 	return records
 }

@@ -42,6 +42,18 @@ var metrics = []metric{
 	{"dmcow_snapshot_maximum_bytes", "Size that the COW device needs at most.", inBytes(func(u *Usage) *uint64 { return u.MaximumSectors })},
 	{"dmcow_snapshot_merging", "Whether a merge into the origin was begun.", func(u *Usage) string { return flag(u.LeftToMerge != nil) }},
 	{"dmcow_snapshot_created_timestamp_seconds", "When LVM made the snapshot, in seconds since 1970.", created},
+	{"dmcow_snapshot_monitored", "Whether dmeventd monitors the active LVM snapshot.", func(u *Usage) string {
+		if u.Monitored == nil {
+			return ""
+		}
+		return flag(*u.Monitored)
+	}},
+	{"dmcow_snapshot_autoextend_threshold_ratio", "How full the snapshot is when dmeventd extends it, from 0 to 1; 1 for never.", func(u *Usage) string {
+		if u.Autoextend == nil {
+			return ""
+		}
+		return strconv.FormatFloat(float64(*u.Autoextend)/100, 'f', 2, 64)
+	}},
 	{"dmcow_snapshot_left_to_merge", "Exceptions that are left of a merge into the origin that was begun.", count(func(u *Usage) *uint64 { return u.LeftToMerge })},
 }
 

@@ -31,7 +31,7 @@ func TestUsageJSON(t *testing.T) {
 	const want = `[{"device":"/dev/mapper/vg-snap-cow","state":"valid","chunk_sectors":8,"total_sectors":5600,` +
 		`"allocated_sectors":3168,"metadata_sectors":24,"percent":56.57,"exceptions":393,"areas":2,"next_free_chunk":396,` +
 		`"free_chunks":303,"leaked_chunks":0,"minimum_sectors":3168,"maximum_sectors":1099511627776,"status":"3168/5600 24",` +
-		`"filled_percent":56.57,"error":null,"created":null,"left_to_merge":null}]`
+		`"filled_percent":56.57,"error":null,"created":null,"left_to_merge":null,"monitored":null,"autoextend_threshold":null}]`
 	var one, compact bytes.Buffer
 	if err := UsageJSON(&one, sampleUsage()[:1]); err != nil {
 		t.Fatal(err)
