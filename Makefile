@@ -65,6 +65,7 @@ lab:
 
 host-test:
 	@internal/manual/install || [ "$$CI" != true ]
+	@packaging/monitoring-tools || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
 # Tests called TestLong… and TestKernelLong… do more of what others do, and some tests have more cases.
