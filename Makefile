@@ -65,6 +65,7 @@ lab:
 
 host-test:
 	@internal/manual/install || [ "$$CI" != true ]
+	@packaging/monitoring-tools || [ "$$CI" != true ]
 	$(GO) test -timeout=20m ./...
 
 # Tests called TestLong… and TestKernelLong… do more of what others do, and some tests have more cases.
@@ -195,7 +196,7 @@ cross:
 # one's kernel runs its programs (Go's do not run in qemu-i386), and s390x, which is
 # big-endian, under qemu where that is installed: there without those of crashes and faults, which
 # take long, and in which the order of bytes is what it is in all others.
-FOREIGN_TESTS = ./format ./fs ./fs/ext ./lvm ./dump ./store ./store/apply ./store/delta ./store/lvmsync ./store/merge ./view ./check ./repair ./snapshot ./internal/ahead ./internal/bitmap ./internal/memory ./internal/mirrorlog ./internal/naive ./internal/raid ./internal/raidmeta ./internal/raw ./internal/storespec
+FOREIGN_TESTS = ./format ./fs ./fs/ext ./lvm ./dump ./store ./store/apply ./store/delta ./store/lvmsync ./store/merge ./view ./check ./repair ./snapshot ./internal/ahead ./internal/bitmap ./internal/memory ./internal/mirrorlog ./internal/naive ./internal/pace ./internal/pacefile ./internal/raid ./internal/raidmeta ./internal/raw ./internal/storespec
 foreign-test:
 	@if GOARCH=386 $(GO) test -run='^$$' ./format >/dev/null 2>&1; then set -x; \
 		GOARCH=386 $(GO) test -short $(FOREIGN_TESTS) ./cmd ./internal/device; \

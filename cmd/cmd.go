@@ -88,7 +88,7 @@ func Main(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	err := a.run(args)
 	a.tell()
-	if rules.Monitors(args) {
+	if rules.IsMonitored(args) {
 		return int(a.monitored(err))
 	}
 	a.fail(err)

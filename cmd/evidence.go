@@ -46,6 +46,9 @@ func given(k *kong.Context) (all []struct{ flag, name string }) {
 // checkPV refuses to be told where to look for VG/LV, where nothing is one.
 func checkPV(k *kong.Context) error {
 	pv, volume := false, slices.Contains([]string{"list", "watch"}, k.Selected().Name)
+	if c, ok := k.Selected().Target.Addr().Interface().(*usageCmd); ok {
+		volume = c.All
+	}
 	for _, x := range given(k) {
 		pv = pv || x.flag == "pv"
 		volume = volume || slices.Contains([]string{"", "origin", "into", "from", "against"}, x.flag) && snapshot.IsVolume(x.name)
@@ -92,7 +95,7 @@ func (a *app) writeLog(code int) int {
 	switch {
 	case err == nil:
 		return code
-	case rules.Monitors(a.evidence.Command[1:]):
+	case rules.IsMonitored(a.evidence.Command[1:]):
 		code = int(dump.Unknown)
 	default:
 		code |= int(statusFailed)

@@ -173,8 +173,8 @@ func watched(t *testing.T, args []string, do func()) (said string, status int) {
 	return stderr.String(), status
 }
 
-// TestKernelWatchMany: what 200 snapshots cost.
-func TestKernelWatchMany(t *testing.T) {
+// TestKernelLongWatchMany: what 200 snapshots cost.
+func TestKernelLongWatchMany(t *testing.T) {
 	kernellab.Require(t)
 	const many, chunk, size = 200, 8, 64
 	origin, cow := blankLoop(t, size), blankLoop(t, many*size)
@@ -183,6 +183,7 @@ func TestKernelWatchMany(t *testing.T) {
 		kernellab.Create(t, fmt.Sprintf("snap%d", i), fmt.Sprintf("0 %d snapshot %s %s P %d", size, origin, slice.Path, chunk), false)
 	}
 	l := &lookingOut{T: t}
+	l.lookout.Names = []string{"dmcow-*-snap*"} // LVM's records are not looked for
 	defer l.lookout.Close()
 	l.after(time.Second)
 	const looks = 120 // two minutes

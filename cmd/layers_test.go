@@ -20,11 +20,11 @@ import (
 var layers = map[string]struct{ own, others []string }{
 	"dmcow":                       {own: []string{"dmcow/cmd"}},
 	"dmcow/cmd/manual":            {},
-	"dmcow/cmd":                   {own: []string{"dmcow/cmd/manual", "dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/apply", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/internal/argline", "dmcow/internal/dmtable", "dmcow/fs", "dmcow/internal/early", "dmcow/internal/extract", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/show", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
+	"dmcow/cmd":                   {own: []string{"dmcow/internal/pacefile", "dmcow/internal/pace", "dmcow/cmd/manual", "dmcow/store/look", "dmcow/snapshot", "dmcow/check", "dmcow/dump", "dmcow/repair", "dmcow/store", "dmcow/store/apply", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/internal/argline", "dmcow/internal/dmtable", "dmcow/fs", "dmcow/internal/early", "dmcow/internal/extract", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/record", "dmcow/internal/runlog", "dmcow/internal/show", "dmcow/internal/stdio", "dmcow/internal/units", "dmcow/internal/version", "dmcow/internal/words"}, others: []string{"github.com/alecthomas/kong", "golang.org/x/term"}},
 	"dmcow/snapshot":              {own: []string{"dmcow/internal/pace", "dmcow/fs", "dmcow/fs/compare", "dmcow/fs/ext", "dmcow/fs/open", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/marks", "dmcow/internal/signature", "dmcow/store/create", "dmcow/store/look", "dmcow/store/save", "dmcow/store/undo", "dmcow/store/apply", "dmcow/store/delta", "dmcow/store/lvmsync", "dmcow/internal/memory", "dmcow/internal/raw", "dmcow/check", "dmcow/repair", "dmcow/store", "dmcow/store/merge", "dmcow/view", "dmcow/format", "dmcow/lvm", "dmcow/internal/device", "dmcow/internal/volume", "dmcow/internal/words"}},
 	"dmcow/check":                 {own: []string{"dmcow/internal/memory", "dmcow/internal/raw", "dmcow/internal/words", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap"}},
 	"dmcow/repair":                {own: []string{"dmcow/store/look", "dmcow/store/undo", "dmcow/internal/raw", "dmcow/check", "dmcow/store", "dmcow/format"}},
-	"dmcow/dump":                  {own: []string{"dmcow/fs", "dmcow/fs/compare", "dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
+	"dmcow/dump":                  {own: []string{"dmcow/internal/pace", "dmcow/fs", "dmcow/fs/compare", "dmcow/check", "dmcow/repair", "dmcow/view", "dmcow/store/look", "dmcow/format", "dmcow/internal/bitmap", "dmcow/internal/units", "dmcow/internal/words"}},
 	"dmcow/fs":                    {own: []string{"dmcow/internal/bitmap"}},
 	"dmcow/fs/compare":            {own: []string{"dmcow/fs", "dmcow/internal/bitmap"}},
 	"dmcow/fs/ext":                {own: []string{"dmcow/fs", "dmcow/internal/bitmap", "dmcow/internal/raw"}},
@@ -47,6 +47,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/argline":      {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/bitmap":       {},
 	"dmcow/internal/pace":         {},
+	"dmcow/internal/pacefile":     {own: []string{"dmcow/internal/pace", "dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/words":        {},
 	"dmcow/internal/progress":     {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/raw":          {},
@@ -84,7 +85,7 @@ var layers = map[string]struct{ own, others []string }{
 
 // fenced are the packages of the standard library that only some may import.
 var fenced = map[string][]string{
-	"os":        {"dmcow", "dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/extract", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/runlog", "dmcow/internal/stdio", "dmcow/internal/volume"},
+	"os":        {"dmcow", "dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/extract", "dmcow/internal/fuse", "dmcow/internal/pacefile", "dmcow/internal/process", "dmcow/internal/progress", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/runlog", "dmcow/internal/stdio", "dmcow/internal/volume"},
 	"os/exec":   {"dmcow/internal/signature", "dmcow/internal/fuse"},
 	"os/signal": {"dmcow/internal/process", "dmcow/internal/early"},
 	"syscall":   {"dmcow/cmd", "dmcow/snapshot", "dmcow/internal/device", "dmcow/internal/inuse", "dmcow/internal/draft", "dmcow/internal/raw", "dmcow/internal/fuse", "dmcow/internal/process", "dmcow/internal/early", "dmcow/internal/early/limit", "dmcow/internal/stdio"},

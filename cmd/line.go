@@ -22,6 +22,7 @@ const (
 var rules = argline.Rules{
 	Valued:   []string{"--log"},
 	Readers:  []string{"check", "usage", "diff", "files", "ls", "get", "mount"},
+	Monitors: []string{"usage", "list"},
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
 	Ends:  []string{"export", "send", "get"},
 	Piece: "--piece",

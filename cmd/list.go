@@ -14,26 +14,58 @@ import (
 )
 
 type listCmd struct {
-	Disk    []path `arg:"" optional:"" help:"Where to look, as with --pv."`
-	Output  string `short:"o" default:"human" enum:"human,csv,json" help:"Output format: human, csv or json."`
-	volumes `embed:""`
+	Disk       []path `arg:"" optional:"" help:"Where to look, as with --pv."`
+	Output     string `short:"o" default:"human" enum:"human,csv,json,prometheus" help:"Output format: human, csv, json or prometheus."`
+	monitoring `embed:""`
+	volumes    `embed:""`
 }
+
+// Validate tells wrong use that single flags do not show.
+func (c *listCmd) Validate() error { return c.monitoring.check(c.Output) }
 
 func (c *listCmd) Run(a *app) error {
 	c.PV = append(c.PV, c.Disk...)
-	session := a.begin(c.volumes, "")
-	i, err := session.Inventory()
+	file, err := c.outputFile(a)
 	if err != nil {
 		return err
 	}
+	all, err := a.inventory(a.begin(c.volumes, ""))
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.isPlugin():
+		return c.plugin(a, ofInventory(all))
+	case c.Output == "prometheus":
+		return c.prometheus(a, file, ofInventory(all))
+	}
+	switch c.Output {
+	case "json":
+		return dump.ListJSON(a.stdout, record.Listed(all))
+	case "csv":
+		return dump.ListCSV(a.stdout, record.Listed(all))
+	}
+	if len(all) == 0 {
+		a.say("list", "no COW store found")
+		return nil
+	}
+	return show.List(a.text(), all)
+}
+
+// inventory is every store in sight, and tells what is wrong with it, and what cannot be seen.
+func (a *app) inventory(session *snapshot.Session) ([]*snapshot.Listed, error) {
+	i, err := session.Inventory()
+	if err != nil {
+		return nil, err
+	}
 	if i.Looked == 0 && len(i.All) == 0 {
-		return unable("list", unseen(i))
+		return nil, unable("list", unseen(i))
 	}
 	a.tell()
 	a.tellUnseen(i)
 	for _, l := range i.All {
 		if err := session.Examine(l); err != nil {
-			return err
+			return nil, err
 		}
 		if l.Err != nil {
 			a.fail(l.Err)
@@ -41,17 +73,7 @@ func (c *listCmd) Run(a *app) error {
 		}
 		a.conclude(l.Name, l.COW, l.Survey)
 	}
-	switch c.Output {
-	case "json":
-		return dump.ListJSON(a.stdout, record.Listed(i.All))
-	case "csv":
-		return dump.ListCSV(a.stdout, record.Listed(i.All))
-	}
-	if len(i.All) == 0 {
-		a.say("list", "no COW store found")
-		return nil
-	}
-	return show.List(a.text(), i.All)
+	return i.All, nil
 }
 
 // unseen says why no block device was looked at: a list of nothing would say too much then.

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"dmcow/dump"
@@ -15,16 +14,16 @@ import (
 )
 
 type usageCmd struct {
-	COW        []path             `arg:"" help:"COW devices, images of them, or VG/LV (LVM snapshots)."`
+	COW        []path             `arg:"" optional:"" help:"COW devices, images of them, patterns of these in quotes, or VG/LV (LVM snapshots)."`
+	All        bool               `help:"All snapshots in sight, as list finds them."`
 	Output     string             `short:"o" default:"human" enum:"human,json,prometheus" help:"Output format: human, json or prometheus."`
 	ChunkSize  units.ChunkSectors `placeholder:"SIZE" help:"For a blank device: chunk size of the store that the kernel would write. Default: 32 sectors, or the logical block if that is larger."`
 	Table      bool               `help:"Print the device-mapper tables to load the store read-only and to merge it."`
 	Script     bool               `help:"With --table: print a shell script that shows the snapshot read-only (up) and takes it down again (down)."`
-	Warn       *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: WARNING if a store is this full."`
-	Crit       *units.Percent     `placeholder:"PCT" help:"As a monitoring plugin: CRITICAL if a store is this full, or lost."`
 	ByFile     bool               `help:"Show which files the chunks belong to, on the snapshot and on the origin (ext2, ext3, ext4 and XFS)."`
 	Top        int                `placeholder:"N" help:"With --by-file: show only the N files with the most bytes."`
 	Live       bool               `help:"With --by-file: read devices that are in use, too."`
+	monitoring `embed:""`
 	filesystem `embed:""`
 	theOrigin  `embed:""`
 	section    `embed:""`
@@ -32,8 +31,11 @@ type usageCmd struct {
 
 // Validate tells wrong use that single flags do not show.
 func (c *usageCmd) Validate() error {
-	plugin := c.Warn != nil || c.Crit != nil
 	switch {
+	case len(c.COW) == 0 && !c.All:
+		return errors.New("missing COW")
+	case c.All && (len(c.COW) > 0 || c.Table || c.ByFile || c.isGiven() || len(c.Piece) > 0 || c.Origin != "" || c.OriginSize != nil):
+		return errors.New("--all takes no COW device, origin or piece, and no --table or --by-file")
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case c.ByFile:
@@ -54,27 +56,39 @@ func (c *usageCmd) Validate() error {
 		return errors.New("--table cannot be combined with --offset or --size: first make a device of that part (losetup)")
 	case c.Table && len(c.Piece) > 0:
 		return errors.New("--table cannot be combined with --piece: first make a device of the pieces (dmsetup)")
-	case c.Table && (plugin || c.Output != "human"):
+	case c.Table && (c.isPlugin() || c.Output != "human"):
 		return errors.New("--table cannot be combined with --output, --warn or --crit")
-	case plugin && c.Output != "human":
-		return errors.New("--warn and --crit cannot be combined with --output")
-	case c.Warn != nil && c.Crit != nil && *c.Warn > *c.Crit:
-		return fmt.Errorf("--warn %v is above --crit %v", c.Warn, c.Crit)
 	}
-	return nil
+	return c.monitoring.check(c.Output)
 }
 
 func (c *usageCmd) Run(a *app) error {
 	if c.ByFile {
 		return c.byFile(a)
 	}
-	session := a.begin(c.volumes, "")
-	origin, err := session.OriginFacts(c.base())
+	file, err := c.outputFile(a, append(c.COW, c.Origin)...)
 	if err != nil {
 		return err
 	}
-	var all []*snapshot.Used
-	var unread []dump.Monitored
+	of, err := c.find(a)
+	if err != nil {
+		return err
+	}
+	return c.write(a, of, file)
+}
+
+// find finds out about the stores.
+func (c *usageCmd) find(a *app) (m monitored, err error) {
+	session := a.begin(c.volumes, "")
+	if c.All {
+		all, err := a.inventory(session)
+		return ofInventory(all), err
+	}
+	origin, err := session.OriginFacts(c.base())
+	if err != nil {
+		return m, err
+	}
+	c.COW = a.expanded(c.COW)
 	for i, p := range c.COW {
 		if slices.Contains(c.COW[:i], p) {
 			continue
@@ -84,43 +98,38 @@ func (c *usageCmd) Run(a *app) error {
 		u, err := session.Usage(r, origin)
 		if x := (*snapshot.Refusal)(nil); errors.As(err, &x) && a.ended(x.Code) == a.outcomes.unreadable {
 			a.fail(err) // others may be read
-			unread = append(unread, dump.Monitored{Name: string(p), Err: x.Err})
+			m.unread = append(m.unread, dump.Monitored{Name: string(p), Err: x.Err})
 			continue
 		}
 		if err != nil {
-			return err
+			return m, err
 		}
 		a.conclude(u.COW.Text, u.COW, u.Survey)
 		if u.Survey.Identity.Leftover && u.Survey.State() == look.Uninitialized {
 			a.say(u.COW.Text, "%s", show.Describe(u.Survey))
 		}
 		if err := u.Unread(); err != nil {
-			unread = append(unread, dump.Monitored{Name: string(p), Err: err})
+			m.unread = append(m.unread, dump.Monitored{Name: string(p), Err: err})
 		}
-		all = append(all, u)
+		m.all = append(m.all, u)
 	}
-	return c.write(a, all, unread)
+	return m, nil
 }
 
-func (c *usageCmd) write(a *app, all []*snapshot.Used, unread []dump.Monitored) error {
+func (c *usageCmd) write(a *app, m monitored, file snapshot.ListFile) error {
 	switch {
-	case c.Warn != nil || c.Crit != nil:
-		return c.plugin(a, all, unread)
+	case c.isPlugin():
+		return c.plugin(a, m)
 	case c.Table:
-		return c.tables(a, all)
+		return c.tables(a, m.all)
 	case c.Output == "json":
-		return dump.UsageJSON(a.stdout, record.InOrder(c.names(), a.usageRecords(all), unread))
+		return dump.UsageJSON(a.stdout, record.InOrder(c.names(), a.usageRecords(m.all), m.unread))
 	case c.Output == "prometheus":
-		readable := slices.DeleteFunc(all, func(r *snapshot.Used) bool { return r.Survey.Unreadable() != nil })
-		var names []string
-		for _, u := range unread {
-			names = append(names, u.Name)
-		}
-		return dump.UsagePrometheus(a.stdout, a.usageRecords(readable), names)
-	case len(c.COW) > 1:
-		return show.Stores(a.text(), all)
-	case len(all) == 1:
-		return show.Store(a.text(), all[0], a.session.Created(all[0]))
+		return c.prometheus(a, file, m)
+	case len(c.COW) > 1 || c.All:
+		return show.Stores(a.text(), m.all)
+	case len(m.all) == 1:
+		return show.Store(a.text(), m.all[0], a.session.Created(m.all[0]), a.session.Extension(m.all[0]))
 	}
 	return nil
 }
@@ -153,7 +162,7 @@ func (c *usageCmd) tables(a *app, all []*snapshot.Used) error {
 
 func (a *app) usageRecords(all []*snapshot.Used) (records []dump.Usage) {
 	for _, u := range all {
-		records = append(records, record.Usage(u, a.session.Created(u)))
+		records = append(records, record.Extended(record.Usage(u, a.session.Created(u)), a.session.Extension(u)))
 	}
 	return records
 }
@@ -164,17 +173,4 @@ func (c *usageCmd) names() (all []string) {
 		all = append(all, string(p))
 	}
 	return all
-}
-
-// plugin writes the monitoring plugin's line and raises the alarm that it tells of.
-func (c *usageCmd) plugin(a *app, all []*snapshot.Used, unread []dump.Monitored) error {
-	var stores []dump.Monitored
-	for _, u := range all {
-		if u.Survey.Unreadable() == nil { // else it is among unread
-			stores = append(stores, dump.Monitored{Name: u.COW.Text, Survey: u.Survey})
-		}
-	}
-	line, level := dump.Plugin(append(stores, unread...), c.Warn, c.Crit)
-	a.alarm = &level
-	return a.print("%s\n", line)
 }

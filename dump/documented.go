@@ -109,9 +109,10 @@ func kindName(t reflect.Type) string {
 // Metric is a metric of usage --output prometheus.
 type Metric struct{ Name, Help string }
 
-// Metrics are all metrics, each a gauge with the label device.
+// Metrics are all metrics, each a gauge. Those of a store have the label device and, where they are known, vg, lv,
+// uuid and origin.
 func Metrics() []Metric {
-	all := []Metric{{readable, readableHelp}}
+	all := []Metric{{readable, readableHelp}, {buildInfo, buildHelp}, {written, writtenHelp}}
 	for _, m := range metrics {
 		all = append(all, Metric{m.name, m.help})
 	}

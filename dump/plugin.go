@@ -3,7 +3,9 @@ package dump
 import (
 	"fmt"
 	"strings"
+	"time"
 
+	"dmcow/internal/pace"
 	"dmcow/internal/units"
 	"dmcow/internal/words"
 	"dmcow/store/look"
@@ -28,24 +30,34 @@ func (l Alarm) String() string { return [...]string{"OK", "WARNING", "CRITICAL",
 type Monitored struct {
 	Name   string
 	Survey look.Survey
-	Err    error // why it could not be read, nil where it could
+	Err    error          // why it could not be read, nil where it could
+	Ahead  *pace.Forecast // what becomes of it; nil where that was not asked for
+}
+
+// Limits are what a monitoring plugin warns at, nil where it does not.
+type Limits struct {
+	Warn, Crit         *units.Percent  // how full
+	WarnLeft, CritLeft *units.Duration // how long it will last
 }
 
 // Plugin is the line of a monitoring plugin, and the alarm that it tells of. What the guidelines for
 // plugins forbid in a label is replaced.
-func Plugin(all []Monitored, warn, crit *units.Percent) (line string, level Alarm) {
+func Plugin(all []Monitored, at Limits) (line string, level Alarm) {
 	texts := map[Alarm][]string{}
 	var data []string
 	for _, m := range all {
 		l, text := Unknown, fmt.Sprintf("%s: %v", m.Name, m.Err)
 		if m.Err == nil {
-			l, text = judge(m.Survey, warn, crit)
+			l, text = at.judge(m)
 			text = m.Name + " " + text
 		}
 		texts[l] = append(texts[l], text)
 		if m.Err == nil && m.Survey.Complete() && m.Survey.State() != look.Damaged {
 			label := strings.NewReplacer("'", "''", "=", "_", "|", "_").Replace(words.Printable(m.Name))
-			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, m.Survey.Percent(), warn, crit))
+			data = append(data, fmt.Sprintf("'%s'=%.2f%%;%v;%v;0;100", label, m.Survey.Percent(), at.Warn, at.Crit))
+			if m.Ahead != nil && m.Ahead.Ever {
+				data = append(data, fmt.Sprintf("'%s_left'=%.0fs;%s;%s;0", label, m.Ahead.Left.Seconds(), below(at.WarnLeft), below(at.CritLeft)))
+			}
 		}
 	}
 	var worstFirst []string
@@ -54,6 +66,9 @@ func Plugin(all []Monitored, warn, crit *units.Percent) (line string, level Alar
 			level = l
 		}
 		worstFirst = append(worstFirst, texts[l]...)
+	}
+	if len(all) == 0 {
+		worstFirst = []string{"no snapshots"}
 	}
 	return PluginLine(level, strings.Join(worstFirst, "; "), data...), level
 }
@@ -67,23 +82,50 @@ func PluginLine(level Alarm, text string, data ...string) string {
 	return line
 }
 
+// below is the range of a figure that is right from so many seconds on.
+func below(least *units.Duration) string {
+	if least == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.0f:", time.Duration(*least).Seconds())
+}
+
 // judge is the alarm for one store, and why. A store without room for one more
 // exception is critical at any per cent.
-func judge(s look.Survey, warn, crit *units.Percent) (Alarm, string) {
-	switch s.State() {
+func (at Limits) judge(m Monitored) (Alarm, string) {
+	switch m.Survey.State() {
 	case look.Valid, look.Uninitialized:
 	case look.Invalid:
 		return Critical, "is invalid"
 	default:
-		return Critical, "is damaged: " + strings.Join(s.Faults(), ", ")
+		return Critical, "is damaged: " + strings.Join(m.Survey.Faults(), ", ")
 	}
-	full, free := s.Usage.Percent(), s.Usage.Free()
+	full, free := m.Survey.Usage.Percent(), m.Survey.Usage.Free()
 	text := fmt.Sprintf("%.2f%% full, %d chunks left", full, free)
+	if m.Ahead != nil {
+		text += ", " + ahead(*m.Ahead)
+	}
 	switch {
-	case free == 0, crit.Reached(full):
+	case free == 0, at.Crit.Reached(full), isSoon(m.Ahead, at.CritLeft):
 		return Critical, text
-	case warn.Reached(full):
+	case at.Warn.Reached(full), isSoon(m.Ahead, at.WarnLeft):
 		return Warning, text
 	}
 	return Okay, text
+}
+
+// isSoon reports whether a store will be full within a time.
+func isSoon(f *pace.Forecast, within *units.Duration) bool {
+	return f != nil && within != nil && f.Ever && f.Left <= time.Duration(*within)
+}
+
+// ahead says what becomes of a store.
+func ahead(f pace.Forecast) string {
+	switch {
+	case !f.Known:
+		return "time left not known yet"
+	case !f.Ever:
+		return "does not fill"
+	}
+	return "full in " + words.Span(f.Left)
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"dmcow/format"
 )
@@ -35,28 +36,63 @@ var metrics = []metric{
 	{"dmcow_snapshot_exceptions", "Exceptions in the store.", count(func(u *Usage) *uint64 { return u.Exceptions })},
 	{"dmcow_snapshot_areas", "Metadata areas in use.", count(func(u *Usage) *uint64 { return u.Areas })},
 	{"dmcow_snapshot_free_chunks", "Exceptions that can still be stored before the snapshot is lost.", count(func(u *Usage) *uint64 { return u.FreeChunks })},
+	{"dmcow_snapshot_free_bytes", "The same in bytes.", freeBytes},
 	{"dmcow_snapshot_leaked_chunks", "Chunks lost to holes.", count(func(u *Usage) *uint64 { return u.LeakedChunks })},
 	{"dmcow_snapshot_minimum_bytes", "Size that the COW device can be shrunk to.", inBytes(func(u *Usage) *uint64 { return u.MinimumSectors })},
 	{"dmcow_snapshot_maximum_bytes", "Size that the COW device needs at most.", inBytes(func(u *Usage) *uint64 { return u.MaximumSectors })},
+	{"dmcow_snapshot_merging", "Whether a merge into the origin was begun.", func(u *Usage) string { return flag(u.LeftToMerge != nil) }},
+	{"dmcow_snapshot_created_timestamp_seconds", "When LVM made the snapshot, in seconds since 1970.", created},
+	{"dmcow_snapshot_monitored", "Whether dmeventd monitors the active LVM snapshot.", func(u *Usage) string {
+		if u.Monitored == nil {
+			return ""
+		}
+		return flag(*u.Monitored)
+	}},
+	{"dmcow_snapshot_autoextend_threshold_ratio", "How full the snapshot is when dmeventd extends it, from 0 to 1; 1 for never.", func(u *Usage) string {
+		if u.Autoextend == nil {
+			return ""
+		}
+		return strconv.FormatFloat(float64(*u.Autoextend)/100, 'f', 2, 64)
+	}},
 	{"dmcow_snapshot_left_to_merge", "Exceptions that are left of a merge into the origin that was begun.", count(func(u *Usage) *uint64 { return u.LeftToMerge })},
 }
 
-// UsagePrometheus writes a text file for the collector of that name in
-// Prometheus's node_exporter. unreadable names the devices of which there is no
-// usage.
-func UsagePrometheus(w io.Writer, all []Usage, unreadable []string) error {
+// Sample is what Prometheus is told of a store: its usage, nil where it cannot be read, and its labels, of which those
+// that are empty are left out.
+type Sample struct {
+	Usage                        *Usage
+	Device, VG, LV, UUID, Origin string
+}
+
+// Build is which dmcow this is.
+type Build struct{ Version, Go string }
+
+// PrometheusHead is the first line of what UsagePrometheus writes.
+const PrometheusHead = "# HELP " + readable + " " + readableHelp
+
+// What is said once.
+const (
+	buildInfo   = "dmcow_build_info"
+	buildHelp   = "Which dmcow wrote this."
+	written     = "dmcow_textfile_timestamp_seconds"
+	writtenHelp = "When this was written, in seconds since 1970."
+)
+
+// UsagePrometheus writes what comes behind PrometheusHead: a text file for the collector of that name in Prometheus's
+// node_exporter.
+func UsagePrometheus(w io.Writer, all []Sample, by Build, now time.Time) error {
 	var b strings.Builder
-	title(&b, readable, readableHelp)
-	for _, u := range all {
-		sample(&b, readable, u.Device, "1")
-	}
-	for _, device := range unreadable {
-		sample(&b, readable, device, "0")
+	gauge(&b, readable)
+	for i := range all {
+		all[i].write(&b, readable, flag(all[i].Usage != nil))
 	}
 	for _, m := range metrics {
 		titled := false
 		for i := range all {
-			v := m.value(&all[i])
+			if all[i].Usage == nil {
+				continue
+			}
+			v := m.value(all[i].Usage)
 			if v == "" {
 				continue
 			}
@@ -64,21 +100,35 @@ func UsagePrometheus(w io.Writer, all []Usage, unreadable []string) error {
 				title(&b, m.name, m.help)
 				titled = true
 			}
-			sample(&b, m.name, all[i].Device, v)
+			all[i].write(&b, m.name, v)
 		}
 	}
+	title(&b, buildInfo, buildHelp)
+	fmt.Fprintf(&b, "%s{goversion=\"%s\",version=\"%s\"} 1\n", buildInfo, escapeLabel.Replace(by.Go), escapeLabel.Replace(by.Version))
+	title(&b, written, writtenHelp)
+	fmt.Fprintf(&b, "%s %d\n", written, now.Unix())
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 func title(b *strings.Builder, name, help string) {
-	fmt.Fprintf(b, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
+	fmt.Fprintf(b, "# HELP %s %s\n", name, help)
+	gauge(b, name)
 }
+
+func gauge(b *strings.Builder, name string) { fmt.Fprintf(b, "# TYPE %s gauge\n", name) }
 
 var escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-func sample(b *strings.Builder, name, device, value string) {
-	fmt.Fprintf(b, "%s{device=\"%s\"} %s\n", name, escapeLabel.Replace(device), value)
+// write writes a sample of a metric.
+func (s *Sample) write(b *strings.Builder, name, value string) {
+	fmt.Fprintf(b, "%s{device=\"%s\"", name, escapeLabel.Replace(s.Device))
+	for _, l := range [][2]string{{"lv", s.LV}, {"origin", s.Origin}, {"uuid", s.UUID}, {"vg", s.VG}} {
+		if l[1] != "" {
+			fmt.Fprintf(b, ",%s=\"%s\"", l[0], escapeLabel.Replace(l[1]))
+		}
+	}
+	fmt.Fprintf(b, "} %s\n", value)
 }
 
 func flag(b bool) string {
@@ -112,4 +162,22 @@ func count(field func(*Usage) *uint64) func(*Usage) string {
 // ratio is the value of a field in per cent.
 func ratio(field func(*Usage) *float64) func(*Usage) string {
 	return known(field, func(p float64) string { return strconv.FormatFloat(p/100, 'f', 4, 64) })
+}
+
+func freeBytes(u *Usage) string {
+	if u.FreeChunks == nil || u.ChunkSectors == nil {
+		return ""
+	}
+	return strconv.FormatFloat(float64(*u.FreeChunks)*float64(*u.ChunkSectors)*format.SectorSize, 'f', -1, 64)
+}
+
+func created(u *Usage) string {
+	if u.Created == nil {
+		return ""
+	}
+	at, err := time.Parse(time.RFC3339, *u.Created)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatInt(at.Unix(), 10)
 }

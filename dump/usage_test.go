@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
@@ -30,7 +31,7 @@ func TestUsageJSON(t *testing.T) {
 	const want = `[{"device":"/dev/mapper/vg-snap-cow","state":"valid","chunk_sectors":8,"total_sectors":5600,` +
 		`"allocated_sectors":3168,"metadata_sectors":24,"percent":56.57,"exceptions":393,"areas":2,"next_free_chunk":396,` +
 		`"free_chunks":303,"leaked_chunks":0,"minimum_sectors":3168,"maximum_sectors":1099511627776,"status":"3168/5600 24",` +
-		`"filled_percent":56.57,"error":null,"created":null,"left_to_merge":null}]`
+		`"filled_percent":56.57,"error":null,"created":null,"left_to_merge":null,"monitored":null,"autoextend_threshold":null}]`
 	var one, compact bytes.Buffer
 	if err := UsageJSON(&one, sampleUsage()[:1]); err != nil {
 		t.Fatal(err)
@@ -52,11 +53,21 @@ func TestUsageJSON(t *testing.T) {
 	}
 }
 
+// prometheus writes these stores, and one that cannot be read.
+func prometheus(w *strings.Builder, all []Usage) error {
+	var samples []Sample
+	for i := range all {
+		samples = append(samples, Sample{Usage: &all[i], Device: all[i].Device, VG: "vg\"0", LV: all[i].Device[:1], Origin: "vg0/origin"})
+	}
+	w.WriteString(PrometheusHead + "\n")
+	return UsagePrometheus(w, append(samples, Sample{Device: "/dev/none"}), Build{"1.2", "go1"}, time.Unix(1700000000, 0))
+}
+
 // TestPrometheus has Prometheus's own linter read the text file.
 func TestPrometheus(t *testing.T) {
 	for name, usage := range map[string][]Usage{"some": sampleUsage(), "none": nil} {
 		var b strings.Builder
-		if err := UsagePrometheus(&b, usage, []string{"/dev/none"}); err != nil {
+		if err := prometheus(&b, usage); err != nil {
 			t.Fatal(err)
 		}
 		problems, err := promlint.New(strings.NewReader(b.String())).Lint()
@@ -67,7 +78,7 @@ func TestPrometheus(t *testing.T) {
 	var b strings.Builder
 	all := sampleUsage()
 	all[0].LeftToMerge = new(uint64(12))
-	if err := UsagePrometheus(&b, all, []string{"/dev/none"}); err != nil {
+	if err := prometheus(&b, all); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Count(b.String(), "left_to_merge{") != 1 {
@@ -75,11 +86,14 @@ func TestPrometheus(t *testing.T) {
 	}
 	for _, line := range []string{
 		`dmcow_device_readable{device="/dev/none"} 0`,
-		`dmcow_snapshot_size_bytes{device="a\"b\\c\nd"} 3584`,
-		`dmcow_snapshot_damaged{device="a\"b\\c\nd"} 1`,
-		`dmcow_snapshot_used_ratio{device="/dev/mapper/vg-snap-cow"} 0.5657`,
-		`dmcow_snapshot_maximum_bytes{device="/dev/mapper/vg-snap-cow"} 562949953421312`,
-		`dmcow_snapshot_left_to_merge{device="/dev/mapper/vg-snap-cow"} 12`,
+		`dmcow_build_info{goversion="go1",version="1.2"} 1`,
+		`dmcow_textfile_timestamp_seconds 1700000000`,
+		`dmcow_snapshot_free_bytes{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 1241088`,
+		`dmcow_snapshot_size_bytes{device="a\"b\\c\nd",lv="a",origin="vg0/origin",vg="vg\"0"} 3584`,
+		`dmcow_snapshot_damaged{device="a\"b\\c\nd",lv="a",origin="vg0/origin",vg="vg\"0"} 1`,
+		`dmcow_snapshot_used_ratio{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 0.5657`,
+		`dmcow_snapshot_maximum_bytes{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 562949953421312`,
+		`dmcow_snapshot_left_to_merge{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 12`,
 	} {
 		if !strings.Contains(b.String(), line+"\n") {
 			t.Errorf("no line %s in\n%s", line, &b)

@@ -11,6 +11,10 @@ type Config struct {
 	SystemIDFile   string   // the file, where it comes from one
 	SystemID       string   // the ID, where it comes from the configuration
 	ExtraSystemIDs []string // of groups that this host may use beside its own
+
+	// AutoextendThreshold is how full a snapshot is, in per cent, when dmeventd extends it; nil where that is not said, and
+	// 100 for never.
+	AutoextendThreshold *uint64
 }
 
 // Read takes in a file of the configuration (lvm.conf). What it says holds in place of what an
@@ -27,11 +31,14 @@ func (c *Config) Read(text []byte) error {
 			return p.string(to)
 		case !p.opened && name == "local/extra_system_ids":
 			return p.strings(&c.ExtraSystemIDs)
+		case !p.opened && name == "activation/snapshot_autoextend_threshold":
+			c.AutoextendThreshold = new(uint64)
+			return p.number(c.AutoextendThreshold)
 		}
 		return p.skip()
 	}
 	return p.all(func(key string) error {
-		if p.opened && (key == "global" || key == "local") {
+		if p.opened && (key == "global" || key == "local" || key == "activation") {
 			return p.each(func(name string) error { return entry(key + "/" + name) })
 		}
 		return entry(key)

@@ -21,6 +21,7 @@ type ListFile struct {
 	Head    string // its first line, by which an older one is known
 	Stdout  io.Writer
 	Outputs []*os.File // that are written to meanwhile, as standard output is
+	Public  bool       // anyone may read the file, whatever the process leaves out of new files' permissions
 }
 
 // Check refuses a file that holds something else, or cannot be made, and a name under which the
@@ -110,6 +111,9 @@ func (l ListFile) writeFile(rows func(io.Writer) error) error {
 		return err
 	}
 	defer d.Close()
+	if l.Public {
+		d.Public()
+	}
 	if err := l.writeTo(&drafting{draft: d}, rows); err != nil {
 		return err
 	}

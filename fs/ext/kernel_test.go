@@ -347,7 +347,7 @@ func TestKernelFastCommit(t *testing.T) {
 	if !kernellab.Linux(5, 13) {
 		t.Skip("the kernel has none that are written so")
 	}
-	v := newKernelFS(t, []string{"-b", "4096", "-O", "fast_commit"}, "noatime")
+	v := newKernelFS(t, []string{"-b", "4096", "-O", "fast_commit"}, "noatime,commit=600") // no other commit comes between
 	kernellab.Must(t, os.WriteFile(filepath.Join(v.dir, "old"), []byte("old"), 0o600))
 	kernellab.Must(t, syncFS(v.dir))
 	before := mounted(t, writeFile(t, readFile(t, v.file)))

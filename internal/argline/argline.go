@@ -15,6 +15,8 @@ type Rules struct {
 	Valued []string
 	// Readers are the commands that take --into for --origin: they write nothing, and only one makes sense.
 	Readers []string
+	// Monitors are the commands that are monitoring plugins when they have a threshold.
+	Monitors []string
 	// IsVolume reports whether a word has the form VG/LV, and IsPhysical whether it names a file or device that has
 	// the label of a physical volume.
 	IsVolume, IsPhysical func(word string) bool
@@ -47,16 +49,16 @@ func (r Rules) Command(args []string) int {
 	return -1
 }
 
-// Monitors reports whether the command line of a monitoring plugin is given, also where it cannot be parsed: the command
-// usage with a threshold. The plugin's exit statuses hold then too.
-func (r Rules) Monitors(args []string) bool {
+// IsMonitored reports whether the command line of a monitoring plugin is given, also where it cannot be parsed: one of its
+// commands with a threshold. The plugin's exit statuses hold then too.
+func (r Rules) IsMonitored(args []string) bool {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
 	}
 	at := r.Command(args)
-	return at >= 0 && args[at] == "usage" && slices.ContainsFunc(args[at:], func(word string) bool {
+	return at >= 0 && slices.Contains(r.Monitors, args[at]) && slices.ContainsFunc(args[at:], func(word string) bool {
 		name, _, _ := strings.Cut(word, "=")
-		return name == "--warn" || name == "--crit"
+		return slices.Contains([]string{"--warn", "--crit", "--warn-left", "--crit-left"}, name)
 	})
 }
 

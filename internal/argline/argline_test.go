@@ -8,6 +8,7 @@ import (
 
 var rules = Rules{
 	Valued:     []string{"--log"},
+	Monitors:   []string{"usage"},
 	Readers:    []string{"check", "diff"},
 	Ends:       []string{"export"},
 	Piece:      "--piece",
@@ -88,7 +89,7 @@ func TestMonitors(t *testing.T) {
 		"": false, "usage x": false, "usage x --warn 80": true, "-v usage --crit=9 x": true, "check usage --warn 1": false,
 		"usage -- --warn": false, "usage --warning": false, "--warn 3 usage x": false, "--log f usage --warn x": true,
 	} {
-		if got := rules.Monitors(strings.Fields(line)); got != want {
+		if got := rules.IsMonitored(strings.Fields(line)); got != want {
 			t.Errorf("%s: %v", line, got)
 		}
 	}

@@ -24,12 +24,13 @@ import (
 // It is written directly, where its file system can do that: a large image would only push
 // out what else is in the page cache.
 type Draft struct {
-	out   *device.Writable // of whole blocks; nil before there is a file
-	file  *os.File
-	path  string // what it is going to be called
-	named string // what it is called meanwhile; empty where it has no name
-	size  int64  // in bytes
-	mode  fs.FileMode
+	out    *device.Writable // of whole blocks; nil before there is a file
+	file   *os.File
+	path   string // what it is going to be called
+	named  string // what it is called meanwhile; empty where it has no name
+	size   int64  // in bytes
+	mode   fs.FileMode
+	public bool // anyone may read it
 }
 
 // blockSize is what offsets of writes must be multiples of, in bytes, and lengths of all but
@@ -142,6 +143,9 @@ func (d *Draft) Writable() (*device.Writable, error) {
 	return d.out, words.Pathless(err)
 }
 
+// Public has the file readable for anyone, whatever umask(2) leaves out, or the file had that it replaces.
+func (d *Draft) Public() { d.public = true }
+
 // Keep makes the file durable and gives it its name. Where that fails, it is as if it had
 // never been there.
 func (d *Draft) Keep() error { return d.keep(true) }
@@ -154,6 +158,9 @@ func (d *Draft) keep(replace bool) error {
 	err := d.file.Truncate(d.size)
 	if err == nil && replace {
 		err = d.beLike()
+	}
+	if err == nil && d.public {
+		err = d.file.Chmod(0o644)
 	}
 	if err == nil {
 		err = d.out.Sync() // which knows of one that has failed

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -55,24 +54,10 @@ func (p *page) document(formats []dump.Document) {
 	}
 }
 
-// metrics are the names and meanings of all gauges, as a store has them of which everything is known.
+// metrics are the names and meanings of all gauges.
 func metrics() (all [][2]string) {
-	known := dump.Usage{State: "valid"}
-	v := reflect.ValueOf(&known).Elem()
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Pointer {
-			f.Set(reflect.New(f.Type().Elem()))
-		}
-	}
-	var text strings.Builder
-	if err := dump.UsagePrometheus(&text, []dump.Usage{known}, nil); err != nil {
-		panic(err)
-	}
-	for line := range strings.Lines(text.String()) {
-		if help, ok := strings.CutPrefix(line, "# HELP "); ok {
-			name, means, _ := strings.Cut(strings.TrimSpace(help), " ")
-			all = append(all, [2]string{name, means})
-		}
+	for _, m := range dump.Metrics() {
+		all = append(all, [2]string{m.Name, m.Help})
 	}
 	return all
 }

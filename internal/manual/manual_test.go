@@ -105,7 +105,7 @@ func TestFormatsPage(t *testing.T) {
 			}
 		}
 	}
-	if n := strings.Count(text, `\fBdmcow_snapshot_`); n != 15 {
+	if n := strings.Count(text, `\fBdmcow_snapshot_`); n != 20 {
 		t.Errorf("%d metrics", n)
 	}
 }

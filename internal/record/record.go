@@ -24,6 +24,14 @@ func Usage(u *snapshot.Used, created time.Time) dump.Usage {
 	return x
 }
 
+// Extended adds to a usage whether the snapshot is extended by itself; e is nil where that is not known.
+func Extended(x dump.Usage, e *snapshot.Extension) dump.Usage {
+	if e != nil {
+		x.Monitored, x.Autoextend = &e.Monitored, &e.Threshold
+	}
+	return x
+}
+
 // InOrder are the records of stores and of what could not be read, in the order in which they were named.
 func InOrder(names []string, all []dump.Usage, unread []dump.Monitored) []dump.Usage {
 	list := slices.Clone(all)

@@ -2,7 +2,9 @@ package show
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"dmcow/internal/words"
@@ -40,7 +42,7 @@ func (t *Text) usageRow(r *snapshot.Used, cells int) []string {
 
 // Store is all there is to say of one store and its use; created is zero where that is not known. What is not known
 // is left out, and of a damaged store what is only an artefact of the damage.
-func Store(t *Text, r *snapshot.Used, created time.Time) error {
+func Store(t *Text, r *snapshot.Used, created time.Time, extends *snapshot.Extension) error {
 	u := r.Survey.Usage
 	rows := [][2]string{
 		{"device", words.Printable(r.COW.Text)},
@@ -65,8 +67,27 @@ func Store(t *Text, r *snapshot.Used, created time.Time) error {
 	if !created.IsZero() {
 		rows = append(rows, [2]string{"created", clock(created)})
 	}
-	t.sheet(append(rows, users(r.COW)...))
+	t.sheet(slices.Concat(rows, extension(extends), users(r.COW)))
 	return t.err
+}
+
+// extension is a row on whether a snapshot is extended by itself, and what has it so.
+func extension(e *snapshot.Extension) [][2]string {
+	if e == nil {
+		return nil
+	}
+	text := fmt.Sprintf("at %d%%, by dmeventd", e.Threshold)
+	var missing []string
+	if !e.Monitored {
+		missing = append(missing, "dmeventd does not monitor it: lvchange --monitor y "+words.Shell(e.Name))
+	}
+	if e.Threshold >= 100 {
+		missing = append(missing, "in lvm.conf, section activation: snapshot_autoextend_threshold = 70")
+	}
+	if !e.Works() {
+		text = "off (" + strings.Join(missing, "; ") + ")"
+	}
+	return [][2]string{{"extends itself", text}}
 }
 
 // statusText is the kernel's status line, or why there is none.

@@ -31,6 +31,15 @@ func String() string {
 	return line(find(stamp, archive, info), info.GoVersion)
 }
 
+// Release is the version alone, and the Go that built it.
+func Release() (version, goVersion string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{GoVersion: "unknown"}
+	}
+	return find(stamp, archive, info).version, info.GoVersion
+}
+
 func line(s source, goVersion string) string {
 	text := "dmcow " + s.version
 	if s.commit != "" {

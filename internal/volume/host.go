@@ -23,6 +23,9 @@ type Host struct {
 	SystemID   string // empty where it has none
 	Unknown    error  // why it has none, where the configuration asks for one
 	extra      []string
+
+	// AutoextendThreshold is how full a snapshot is, in per cent, when dmeventd extends it; 100 for never, LVM's default.
+	AutoextendThreshold uint64
 }
 
 // machine is what is asked of this machine, beside LVM's configuration.
@@ -56,7 +59,10 @@ func (m machine) read() (*Host, error) {
 			return nil, &Error{file, fmt.Errorf("cannot read LVM's configuration (locks, system ID): %w", words.Pathless(err))}
 		}
 	}
-	h := &Host{LockingDir: cmp.Or(c.LockingDir, "/run/lock/lvm"), extra: c.ExtraSystemIDs}
+	h := &Host{AutoextendThreshold: 100, LockingDir: cmp.Or(c.LockingDir, "/run/lock/lvm"), extra: c.ExtraSystemIDs}
+	if c.AutoextendThreshold != nil {
+		h.AutoextendThreshold = *c.AutoextendThreshold
+	}
 	h.SystemID, h.Unknown = m.systemID(c)
 	return h, nil
 }
