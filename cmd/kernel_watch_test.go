@@ -47,7 +47,7 @@ func TestKernelWatchFills(t *testing.T) {
 	kernellab.Require(t)
 	for _, c := range []struct {
 		chunk, perSecond, room uint64 // sectors; chunks; chunks that are stored in all
-	}{{1, 7, 1500}, {8, 3, 700}, {16, 20, 3000}} {
+	}{{1, 7, 700}, {8, 3, 320}, {16, 20, 2000}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			origin, cow := blankLoop(t, (c.room+100)*c.chunk), blankLoop(t, (c.room+1+c.room/(16*c.chunk*512/512)+2)*c.chunk)
 			s := kernellab.NewSnapshot(t, origin, cow, "P", c.chunk)

@@ -27,7 +27,7 @@ var kinds = []struct {
 	{"v4-1k", "40m", []string{"-m", "crc=0", "-b", "size=1024"}},
 	{"v4-ftype", "40m", []string{"-m", "crc=0", "-n", "ftype=1"}},
 	{"v4-large-inodes", "40m", []string{"-m", "crc=0", "-i", "size=1024,attr=1,projid32bit=0", "-l", "version=1"}},
-	{"v4-64k", "300m", []string{"-m", "crc=0", "-b", "size=65536"}},
+	{"v4-64k", "600m", []string{"-m", "crc=0", "-b", "size=65536"}},
 	{"1k", "40m", []string{"-b", "size=1024"}},
 	{"2k", "40m", []string{"-b", "size=2048", "-i", "size=1024"}},
 	{"64k", "800m", []string{"-b", "size=65536"}},
