@@ -29,16 +29,17 @@ func (c *listCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	all, err := a.inventory(a.begin(c.volumes, ""))
+	i, err := a.inventory(a.begin(c.volumes, ""))
 	if err != nil {
 		return err
 	}
 	switch {
 	case c.isPlugin():
-		return c.plugin(a, ofInventory(all))
+		return c.plugin(a, ofInventory(i))
 	case c.Output == "prometheus":
-		return c.prometheus(a, file, ofInventory(all))
+		return c.prometheus(a, file, ofInventory(i))
 	}
+	all := i.All
 	switch c.Output {
 	case "json":
 		return dump.ListJSON(a.stdout, record.Listed(all))
@@ -53,7 +54,7 @@ func (c *listCmd) Run(a *app) error {
 }
 
 // inventory is every store in sight, and tells what is wrong with it, and what cannot be seen.
-func (a *app) inventory(session *snapshot.Session) ([]*snapshot.Listed, error) {
+func (a *app) inventory(session *snapshot.Session) (*snapshot.Inventory, error) {
 	i, err := session.Inventory()
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func (a *app) inventory(session *snapshot.Session) ([]*snapshot.Listed, error) {
 		}
 		a.conclude(l.Name, l.COW, l.Survey)
 	}
-	return i.All, nil
+	return i, nil
 }
 
 // unseen says why no block device was looked at: a list of nothing would say too much then.
@@ -87,9 +88,9 @@ func unseen(i *snapshot.Inventory) error {
 // tellUnseen tells what could not be seen. Where the metadata has no other copy, the list may lack something.
 func (a *app) tellUnseen(i *snapshot.Inventory) {
 	if len(i.Closed) > 0 {
-		a.say("list", "cannot read %s: %v", words.Count(len(i.Closed), "block device"), i.Closed[0])
+		a.say("list", "%v", closed(i))
 		a.tellHints(lookHint())
-		if errors.Is(errors.Join(i.Closed...), fs.ErrPermission) {
+		if areForbidden(i.Closed) {
 			a.status |= a.outcomes.unreadable
 		}
 	}
@@ -106,3 +107,20 @@ func (a *app) tellUnseen(i *snapshot.Inventory) {
 		a.say("list", "%v; another copy is whole", err)
 	}
 }
+
+// unseenBy is what raises the exit status in tellUnseen.
+func unseenBy(i *snapshot.Inventory) []error {
+	all := slices.Concat(i.Empty, i.Faults, i.Unread)
+	if areForbidden(i.Closed) {
+		all = append(all, closed(i))
+	}
+	return all
+}
+
+func closed(i *snapshot.Inventory) error {
+	return fmt.Errorf("cannot read %s: %w", words.Count(len(i.Closed), "block device"), i.Closed[0])
+}
+
+// areForbidden reports whether it is for lack of rights that devices could not be read: others, such as drives without
+// a medium, hold nothing.
+func areForbidden(closed []error) bool { return errors.Is(errors.Join(closed...), fs.ErrPermission) }

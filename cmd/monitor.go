@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -56,20 +55,39 @@ func (m monitoring) check(output string) error {
 // monitored is what is known of the stores that are monitored.
 type monitored struct {
 	all    []*snapshot.Used
-	unread []dump.Monitored
+	unread []dump.Monitored           // also those that could be read in part, and what keeps stores from being seen
+	labels map[string]snapshot.Labels // of those, by name
 }
 
-// ofInventory are the stores in sight.
-func ofInventory(all []*snapshot.Listed) (m monitored) {
-	for _, l := range all {
+// add adds a store that was looked at.
+func (m *monitored) add(u *snapshot.Used) {
+	m.all = append(m.all, u)
+	if err := u.Unread(); err != nil {
+		m.miss(u.COW.Text, err, u.Labels())
+	}
+}
+
+// miss adds a store that could not be read, or not all of it.
+func (m *monitored) miss(name string, err error, l snapshot.Labels) {
+	if m.labels == nil {
+		m.labels = map[string]snapshot.Labels{}
+	}
+	m.labels[name] = l
+	m.unread = append(m.unread, dump.Monitored{Name: name, Err: cause(err)})
+}
+
+// ofInventory are the stores in sight. What could not be seen may have more of them.
+func ofInventory(i *snapshot.Inventory) (m monitored) {
+	for _, l := range i.All {
 		if u := l.Used(); u != nil {
-			m.all = append(m.all, u)
+			m.add(u)
 		}
 		if l.Err != nil {
-			m.unread = append(m.unread, dump.Monitored{Name: l.Name, Err: cause(l.Err)})
-		} else if u := l.Used(); u.Unread() != nil {
-			m.unread = append(m.unread, dump.Monitored{Name: l.Name, Err: u.Unread()})
+			m.miss(l.Name, l.Err, l.Labels())
 		}
+	}
+	for _, err := range unseenBy(i) {
+		m.unread = append(m.unread, dump.Monitored{Err: err})
 	}
 	return m
 }
@@ -156,38 +174,45 @@ func (m monitoring) outputFile(a *app, others ...path) (snapshot.ListFile, error
 // prometheus writes the text for Prometheus.
 func (m monitoring) prometheus(a *app, to snapshot.ListFile, of monitored) error {
 	var samples []dump.Sample
+	read := map[string]bool{}
 	for i, x := range a.usageRecords(of.all) {
-		u := of.all[i]
-		s := record.Sample(x.Device, u.Labels())
-		if u.Survey.Unreadable() == nil {
-			s.Usage = &x
-			samples = append(samples, s)
+		if u := of.all[i]; u.Survey.Unreadable() == nil {
+			s := record.Sample(x.Device, u.Labels())
+			s.Usage, s.Partly = &x, u.Unread() != nil
+			samples, read[x.Device] = append(samples, s), true
 		}
 	}
 	for _, u := range of.unread {
-		samples = append(samples, dump.Sample{Device: u.Name})
+		if u.Name != "" && !read[u.Name] {
+			samples = append(samples, record.Sample(u.Name, of.labels[u.Name]))
+		}
 	}
 	var by dump.Build
 	by.Version, by.Go = version.Release()
 	return to.Write(func(w io.Writer) error { return dump.UsagePrometheus(w, samples, by, time.Now()) })
 }
 
-// expanded are the names, and in place of patterns that no file is called by, the files that they match.
-func (a *app) expanded(names []path) (all []path) {
-	for _, p := range names {
+// expand puts the files that they match in place of patterns that no file is called by. A pattern of which that is not
+// known is a store that could not be read.
+func (c *usageCmd) expand(a *app, m *monitored) {
+	var all []path
+	for _, p := range c.COW {
 		if !snapshot.IsPattern(string(p)) || exists(p) {
 			all = append(all, p)
 			continue
 		}
-		files, _ := filepath.Glob(string(p))
-		if len(files) == 0 {
+		files, err := snapshot.FilesLike(string(p))
+		if err != nil {
+			a.fail(err)
+			m.miss(string(p), err, snapshot.Labels{})
+		} else if len(files) == 0 {
 			a.say(string(p), "no snapshot matches this")
 		}
 		for _, f := range files {
 			all = append(all, path(f))
 		}
 	}
-	return slices.Compact(all)
+	c.COW = all
 }
 
 func exists(p path) bool {

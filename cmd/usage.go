@@ -81,14 +81,17 @@ func (c *usageCmd) Run(a *app) error {
 func (c *usageCmd) find(a *app) (m monitored, err error) {
 	session := a.begin(c.volumes, "")
 	if c.All {
-		all, err := a.inventory(session)
-		return ofInventory(all), err
+		i, err := a.inventory(session)
+		if err != nil {
+			return m, err
+		}
+		return ofInventory(i), nil
 	}
 	origin, err := session.OriginFacts(c.base())
 	if err != nil {
 		return m, err
 	}
-	c.COW = a.expanded(c.COW)
+	c.expand(a, &m)
 	for i, p := range c.COW {
 		if slices.Contains(c.COW[:i], p) {
 			continue
@@ -98,7 +101,7 @@ func (c *usageCmd) find(a *app) (m monitored, err error) {
 		u, err := session.Usage(r, origin)
 		if x := (*snapshot.Refusal)(nil); errors.As(err, &x) && a.ended(x.Code) == a.outcomes.unreadable {
 			a.fail(err) // others may be read
-			m.unread = append(m.unread, dump.Monitored{Name: string(p), Err: x.Err})
+			m.miss(string(p), err, session.Labels(string(p)))
 			continue
 		}
 		if err != nil {
@@ -108,10 +111,7 @@ func (c *usageCmd) find(a *app) (m monitored, err error) {
 		if u.Survey.Identity.Leftover && u.Survey.State() == look.Uninitialized {
 			a.say(u.COW.Text, "%s", show.Describe(u.Survey))
 		}
-		if err := u.Unread(); err != nil {
-			m.unread = append(m.unread, dump.Monitored{Name: string(p), Err: err})
-		}
-		m.all = append(m.all, u)
+		m.add(u)
 	}
 	return m, nil
 }

@@ -28,7 +28,7 @@ func (l Alarm) String() string { return [...]string{"OK", "WARNING", "CRITICAL",
 
 // Monitored is a store that is monitored.
 type Monitored struct {
-	Name   string
+	Name   string // empty for what keeps stores from being seen
 	Survey look.Survey
 	Err    error          // why it could not be read, nil where it could
 	Ahead  *pace.Forecast // what becomes of it; nil where that was not asked for
@@ -46,11 +46,7 @@ func Plugin(all []Monitored, at Limits) (line string, level Alarm) {
 	texts := map[Alarm][]string{}
 	var data []string
 	for _, m := range all {
-		l, text := Unknown, fmt.Sprintf("%s: %v", m.Name, m.Err)
-		if m.Err == nil {
-			l, text = at.judge(m)
-			text = m.Name + " " + text
-		}
+		l, text := at.judge(m)
 		texts[l] = append(texts[l], text)
 		if m.Err == nil && m.Survey.Complete() && m.Survey.State() != look.Damaged {
 			label := strings.NewReplacer("'", "''", "=", "_", "|", "_").Replace(words.Printable(m.Name))
@@ -90,9 +86,21 @@ func below(least *units.Duration) string {
 	return fmt.Sprintf("%.0f:", time.Duration(*least).Seconds())
 }
 
-// judge is the alarm for one store, and why. A store without room for one more
-// exception is critical at any per cent.
+// judge is the alarm for one store, and why.
 func (at Limits) judge(m Monitored) (Alarm, string) {
+	switch {
+	case m.Err != nil && m.Name == "":
+		return Unknown, m.Err.Error()
+	case m.Err != nil:
+		return Unknown, fmt.Sprintf("%s: %v", m.Name, m.Err)
+	}
+	l, text := at.judgeStore(m)
+	return l, m.Name + " " + text
+}
+
+// judgeStore is the alarm for a store that could be read. One without room for one more exception is critical at any
+// per cent.
+func (at Limits) judgeStore(m Monitored) (Alarm, string) {
 	switch m.Survey.State() {
 	case look.Valid, look.Uninitialized:
 	case look.Invalid:

@@ -36,7 +36,7 @@ var metrics = []metric{
 	{"dmcow_snapshot_exceptions", "Exceptions in the store.", count(func(u *Usage) *uint64 { return u.Exceptions })},
 	{"dmcow_snapshot_areas", "Metadata areas in use.", count(func(u *Usage) *uint64 { return u.Areas })},
 	{"dmcow_snapshot_free_chunks", "Exceptions that can still be stored before the snapshot is lost.", count(func(u *Usage) *uint64 { return u.FreeChunks })},
-	{"dmcow_snapshot_free_bytes", "The same in bytes.", freeBytes},
+	{"dmcow_snapshot_free_bytes", "Bytes that the kernel can still save before the snapshot is lost.", freeBytes},
 	{"dmcow_snapshot_leaked_chunks", "Chunks lost to holes.", count(func(u *Usage) *uint64 { return u.LeakedChunks })},
 	{"dmcow_snapshot_minimum_bytes", "Size that the COW device can be shrunk to.", inBytes(func(u *Usage) *uint64 { return u.MinimumSectors })},
 	{"dmcow_snapshot_maximum_bytes", "Size that the COW device needs at most.", inBytes(func(u *Usage) *uint64 { return u.MaximumSectors })},
@@ -61,6 +61,7 @@ var metrics = []metric{
 // that are empty are left out.
 type Sample struct {
 	Usage                        *Usage
+	Partly                       bool // not all of it could be read
 	Device, VG, LV, UUID, Origin string
 }
 
@@ -84,7 +85,7 @@ func UsagePrometheus(w io.Writer, all []Sample, by Build, now time.Time) error {
 	var b strings.Builder
 	gauge(&b, readable)
 	for i := range all {
-		all[i].write(&b, readable, flag(all[i].Usage != nil))
+		all[i].write(&b, readable, flag(all[i].Usage != nil && !all[i].Partly))
 	}
 	for _, m := range metrics {
 		titled := false

@@ -25,6 +25,18 @@ func (l *Listed) Labels() Labels {
 	return labelsOf(Name{Text: l.Name, Volume: l.volume}, l.Origin)
 }
 
+// Labels are those of a store that cannot be read, by its name, as far as that is found out.
+func (s *Session) Labels(name string) Labels {
+	n, err := s.find(name, false)
+	switch {
+	case err != nil:
+		return Labels{}
+	case n.Volume == nil:
+		return labelsOf(n, "")
+	}
+	return labelsOf(n, n.Volume.OriginName())
+}
+
 func labelsOf(n Name, origin string) (x Labels) {
 	x.Origin = origin
 	x.VG, x.LV, _ = lvm.SplitName(n.Text)

@@ -234,9 +234,6 @@ func isFile(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// IsPattern reports whether a name is a pattern of names.
-func IsPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
-
 // status is how an active snapshot is; there is false where it is gone.
 func (l *Lookout) status(of *Listed) (s Seen, there bool) {
 	s = Seen{Name: of.Name, Origin: of.Origin, Active: true}

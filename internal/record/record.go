@@ -36,7 +36,7 @@ func Extended(x dump.Usage, e *snapshot.Extension) dump.Usage {
 func InOrder(names []string, all []dump.Usage, unread []dump.Monitored) []dump.Usage {
 	list := slices.Clone(all)
 	for _, u := range unread {
-		if !slices.ContainsFunc(all, func(x dump.Usage) bool { return x.Device == u.Name }) {
+		if u.Name != "" && !slices.ContainsFunc(all, func(x dump.Usage) bool { return x.Device == u.Name }) {
 			list = append(list, dump.Usage{Device: u.Name, State: dump.Unreadable, Error: new(u.Err.Error())})
 		}
 	}
