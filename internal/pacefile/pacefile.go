@@ -131,7 +131,11 @@ func (f *File) read(text []byte) error {
 	if len(text) == 0 {
 		return nil
 	}
-	if !bytes.HasPrefix(text, []byte(mark)) {
+	switch {
+	case len(text) < len(mark) && strings.HasPrefix(mark, string(text)):
+		f.Anew = "it is damaged" // cut off
+		return nil
+	case !bytes.HasPrefix(text, []byte(mark)):
 		return ErrForeign
 	}
 	var c content
@@ -177,13 +181,19 @@ func (f *File) Keep() error {
 }
 
 func (f *File) replace(text []byte) error {
-	next, err := os.CreateTemp(filepath.Dir(f.path), "."+strings.ReplaceAll(filepath.Base(f.path), "*", "_")+".*")
+	name := filepath.Join(filepath.Dir(f.path), "."+filepath.Base(f.path)+".new")
+	_ = os.Remove(name) // which a run that was killed has left: no other one has the lock
+	next, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(next.Name())
 	defer next.Close()
-	if info, err := f.lock.Stat(); err == nil { // its owner may be another one, as far as that may be
+	if info, err := f.lock.Stat(); err == nil { // who could use it, still can, as far as that may be
+		var of unix.Stat_t
+		if unix.Fstat(int(f.lock.Fd()), &of) == nil {
+			_ = next.Chown(int(of.Uid), int(of.Gid))
+		}
 		_ = next.Chmod(info.Mode().Perm())
 	}
 	if _, err = next.Write(text); err == nil {

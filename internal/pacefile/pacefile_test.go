@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dmcow/internal/pace"
 )
 
@@ -75,6 +77,7 @@ func TestAnew(t *testing.T) {
 	}{
 		{"as it was", string(own), "", 1, ""},
 		{"cut off", string(own[:len(own)-9]), "it is damaged", 0, ""},
+		{"cut off in its first word", string(own[:5]), "it is damaged", 0, ""},
 		{"another boot", strings.Replace(string(own), f.boot, "another", 1), "the machine was started since", 0, ""},
 		{"another version", strings.Replace(string(own), `"dmcow_state":1`, `"dmcow_state":2`, 1), "", 0, "version"},
 		{"foreign", "a letter", "", 0, ErrForeign.Error()},
@@ -107,6 +110,46 @@ func TestAnew(t *testing.T) {
 			t.Errorf("%s: mode %v", c.name, info.Mode())
 		}
 	}
+}
+
+// TestLeftBehind: what a killed run has left goes, also where it leads elsewhere, and who owns the readings keeps them.
+func TestLeftBehind(t *testing.T) {
+	dir := t.TempDir()
+	path, victim := filepath.Join(dir, "state"), filepath.Join(t.TempDir(), "victim")
+	f := mustOpen(t, path)
+	if os.Geteuid() == 0 {
+		if err := os.Chown(path, 12, 34); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := stat(t, path)
+	if err := os.WriteFile(victim, []byte("other"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, filepath.Join(dir, ".state.new")); err != nil {
+		t.Fatal(err)
+	}
+	f.Add("one", 1, 2, false)
+	if err := f.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(victim); string(got) != "other" {
+		t.Errorf("another file holds %q", got)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("%d files are left", len(left))
+	}
+	if after := stat(t, path); after.Uid != before.Uid || after.Gid != before.Gid || after.Ino == before.Ino {
+		t.Errorf("was %+v, is %+v", before, after)
+	}
+}
+
+func stat(t *testing.T, path string) (st unix.Stat_t) {
+	t.Helper()
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st
 }
 
 // TestCannot: what cannot hold readings.
