@@ -32,7 +32,7 @@ type Usage struct {
 	Created          *string  `json:"created" doc:"when LVM made the snapshot, by its own record, as in 2026-11-28T03:00:00Z (RFC 3339, UTC); null if not known"`
 	LeftToMerge      *uint64  `json:"left_to_merge" doc:"exceptions that are left of a merge into the origin that LVM or the kernel has begun; null if none was begun"`
 	Monitored        *bool    `json:"monitored" doc:"whether dmeventd monitors the active LVM snapshot; null for others, and if not known"`
-	Autoextend       *uint64  `json:"autoextend_threshold" doc:"how full the snapshot is, in percent, when dmeventd extends it, by lvm.conf; 100 for never; null as monitored"`
+	Autoextend       *uint64  `json:"autoextend_threshold" doc:"how full the snapshot is, in percent, when dmeventd extends it, by lvm.conf; 100 for never; null for others, and if not known"`
 }
 
 // CreatedAt is a moment as programs are told it, nil where it is not known.

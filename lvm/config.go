@@ -13,7 +13,7 @@ type Config struct {
 	ExtraSystemIDs []string // of groups that this host may use beside its own
 
 	// AutoextendThreshold is how full a snapshot is, in per cent, when dmeventd extends it; nil where that is not said, and
-	// 100 for never.
+	// 100 for never. What is said may be less than LVM goes by.
 	AutoextendThreshold *uint64
 }
 
@@ -32,8 +32,12 @@ func (c *Config) Read(text []byte) error {
 		case !p.opened && name == "local/extra_system_ids":
 			return p.strings(&c.ExtraSystemIDs)
 		case !p.opened && name == "activation/snapshot_autoextend_threshold":
-			c.AutoextendThreshold = new(uint64)
-			return p.number(c.AutoextendThreshold)
+			return p.list(func(v scalar) error {
+				if v.kind == isNumber { // LVM, too, goes by its default if it is something else
+					c.AutoextendThreshold = new(uint64(max(v.number, 0)))
+				}
+				return nil
+			})
 		}
 		return p.skip()
 	}

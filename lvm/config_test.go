@@ -35,6 +35,11 @@ func TestConfig(t *testing.T) {
 		},
 		{[]string{`local/extra_system_ids = [ "b", 1, "c" ]`}, lvm.Config{ExtraSystemIDs: []string{"b", "c"}}},
 		{[]string{`local/extra_system_ids = [ "b" ]`, `local/extra_system_ids = []`}, lvm.Config{}},
+		{[]string{"activation { snapshot_autoextend_threshold = 70 }"}, lvm.Config{AutoextendThreshold: new(uint64(70))}},
+		{[]string{"activation { snapshot_autoextend_threshold = 70 }", "activation/snapshot_autoextend_threshold=100"}, lvm.Config{AutoextendThreshold: new(uint64(100))}},
+		{[]string{"activation { snapshot_autoextend_threshold = -1 }"}, lvm.Config{AutoextendThreshold: new(uint64)}},
+		{[]string{"snapshot_autoextend_threshold = 70 global { snapshot_autoextend_threshold = 70 }"}, lvm.Config{}},
+		{[]string{`activation { snapshot_autoextend_threshold = "70" } global { locking_dir = /a }`}, lvm.Config{LockingDir: "/a"}},
 	} {
 		var got lvm.Config
 		for _, text := range c.files {

@@ -58,6 +58,8 @@ type Session struct {
 	notes   []Note
 	opened  []*device.Device // what pieces are on
 	showing *inuse.Showing   // when an inventory was made; else nil
+	host    *volume.Host     // LVM's configuration, where it was asked for
+	silent  error            // why dmeventd is not asked again
 }
 
 // Open begins a session.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,8 +55,11 @@ func (d dmeventd) watches(uuid string) (bool, error) {
 	text := id + "- " + uuid + " 0 0\x00"
 	head := binary.BigEndian.AppendUint32(nil, getRegistered)
 	head = binary.BigEndian.AppendUint32(head, uint32(len(text)))
-	if _, err := asks.Write(append(head, text...)); err != nil {
+	if err := asks.SetWriteDeadline(end); err != nil {
 		return false, err
+	}
+	if _, err := asks.Write(append(head, text...)); err != nil {
+		return false, silent(err)
 	}
 	return readAnswer(answers, id, end)
 }
@@ -77,8 +81,8 @@ func (d dmeventd) runs() (bool, error) {
 	return lock.Type != unix.F_UNLCK, nil
 }
 
-// errSilent says that the daemon has not answered.
-var errSilent = errors.New("dmeventd does not answer")
+// ErrSilent says that dmeventd has not answered, and need not be asked again: each time would cost as much patience.
+var ErrSilent = errors.New("dmeventd does not answer")
 
 func lockUntil(f *os.File, end time.Time) error {
 	for {
@@ -87,7 +91,7 @@ func lockUntil(f *os.File, end time.Time) error {
 			return err
 		}
 		if time.Now().After(end) {
-			return errSilent // somebody else waits for it
+			return ErrSilent // somebody else waits for it
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -105,28 +109,44 @@ func readAnswer(from *os.File, id string, end time.Time) (bool, error) {
 		}
 		size := binary.BigEndian.Uint32(head[4:])
 		if size > mostAnswer {
-			return false, errSilent
+			return false, ErrSilent
 		}
 		text := make([]byte, size)
 		if err := readWhole(from, text); err != nil {
 			return false, err
 		}
 		if strings.HasPrefix(string(text), id) {
-			// 0, or an error's number below it: there is no such device
-			return binary.BigEndian.Uint32(head) == 0, nil
+			return isRegistered(int32(binary.BigEndian.Uint32(head)))
 		}
 	}
+}
+
+// isRegistered is what an answer's code says: 0, or an error's number below it.
+func isRegistered(code int32) (bool, error) {
+	switch errno := syscall.Errno(-code); {
+	case code == 0:
+		return true, nil
+	case errno == unix.ENOENT, errno == unix.ENODEV:
+		return false, nil
+	default:
+		return false, fmt.Errorf("dmeventd answers: %w", errno)
+	}
+}
+
+// silent is ErrSilent for an error of a deadline.
+func silent(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ErrSilent
+	}
+	return err
 }
 
 func readWhole(from *os.File, p []byte) error {
 	for done := 0; done < len(p); {
 		n, err := from.Read(p[done:])
 		done += n
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return errSilent
-		}
 		if err != nil {
-			return err
+			return silent(err)
 		}
 	}
 	return nil

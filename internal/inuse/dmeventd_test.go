@@ -2,6 +2,7 @@ package inuse
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,9 +46,33 @@ func TestDmeventd(t *testing.T) {
 			t.Errorf("%q was asked", question)
 		}
 	}
+	playDmeventd(t, d, map[string]int32{"LVM-a": -int32(unix.ENOMEM)})
+	if _, err := d.watches("LVM-a"); !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("a daemon that cannot say: %v", err)
+	}
 	d.patience = time.Millisecond
-	if _, err := d.watches("LVM-a"); err != errSilent {
+	if _, err := d.watches("LVM-a"); err != ErrSilent {
 		t.Errorf("a daemon that does not answer: %v", err)
+	}
+	fillPipe(t, d.client)
+	if _, err := d.watches("LVM-a"); err != ErrSilent {
+		t.Errorf("a daemon that does not read: %v", err)
+	}
+}
+
+// fillPipe leaves a pipe open that takes nothing more.
+func fillPipe(t *testing.T, path string) {
+	t.Helper()
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 1))
+	}
+	if err != unix.EAGAIN {
+		t.Fatal(err)
 	}
 }
 

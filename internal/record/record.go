@@ -27,7 +27,10 @@ func Usage(u *snapshot.Used, created time.Time) dump.Usage {
 // Extended adds to a usage whether the snapshot is extended by itself; e is nil where that is not known.
 func Extended(x dump.Usage, e *snapshot.Extension) dump.Usage {
 	if e != nil {
-		x.Monitored, x.Autoextend = &e.Monitored, &e.Threshold
+		x.Autoextend = &e.Threshold
+	}
+	if e != nil && e.Unknown == nil {
+		x.Monitored = &e.Monitored
 	}
 	return x
 }

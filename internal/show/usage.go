@@ -78,13 +78,16 @@ func extension(e *snapshot.Extension) [][2]string {
 	}
 	text := fmt.Sprintf("at %d%%, by dmeventd", e.Threshold)
 	var missing []string
-	if !e.Monitored {
+	if !e.Monitored && e.Unknown == nil {
 		missing = append(missing, "dmeventd does not monitor it: lvchange --monitor y "+words.Shell(e.Name))
 	}
 	if e.Threshold >= 100 {
 		missing = append(missing, "in lvm.conf, section activation: snapshot_autoextend_threshold = 70")
 	}
-	if !e.Works() {
+	switch {
+	case e.Unknown != nil && e.Threshold < 100:
+		text = fmt.Sprintf("at %d%%, if dmeventd monitors it, which is not known: %v", e.Threshold, e.Unknown)
+	case !e.Works():
 		text = "off (" + strings.Join(missing, "; ") + ")"
 	}
 	return [][2]string{{"extends itself", text}}

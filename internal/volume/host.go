@@ -28,6 +28,9 @@ type Host struct {
 	AutoextendThreshold uint64
 }
 
+// leastThreshold is what LVM takes smaller thresholds for.
+const leastThreshold = 50
+
 // machine is what is asked of this machine, beside LVM's configuration.
 type machine struct {
 	etc      string // /etc
@@ -61,7 +64,7 @@ func (m machine) read() (*Host, error) {
 	}
 	h := &Host{AutoextendThreshold: 100, LockingDir: cmp.Or(c.LockingDir, "/run/lock/lvm"), extra: c.ExtraSystemIDs}
 	if c.AutoextendThreshold != nil {
-		h.AutoextendThreshold = *c.AutoextendThreshold
+		h.AutoextendThreshold = max(*c.AutoextendThreshold, leastThreshold)
 	}
 	h.SystemID, h.Unknown = m.systemID(c)
 	return h, nil

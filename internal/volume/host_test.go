@@ -134,6 +134,19 @@ func TestReadHost(t *testing.T) {
 	}
 }
 
+// TestAutoextendThreshold: LVM's default is never, and it takes what is below 50 for 50.
+func TestAutoextendThreshold(t *testing.T) {
+	for text, want := range map[string]uint64{"": 100, "70": 70, "100": 100, "30": 50, "-1": 50, `"no"`: 100} {
+		if text != "" {
+			text = "activation { snapshot_autoextend_threshold = " + text + " }"
+		}
+		configure(t, text, "")
+		if h, err := volume.ReadHost(); err != nil || h.AutoextendThreshold != want {
+			t.Errorf("%q: %+v, %v", text, h, err)
+		}
+	}
+}
+
 // TestMayUse: a group without an ID is anybody's; one with an ID is its host's, and theirs who have
 // it on their list, and an ID of their own.
 func TestMayUse(t *testing.T) {
