@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,7 +29,9 @@ func TestKernelLVMMonitored(t *testing.T) {
 	})
 	l.lvm("lvchange", "--config", "activation/monitoring=1", "--monitor", "y", "vg0/snap")
 	expectMonitored(t, true, "off (in lvm.conf, section activation: snapshot_autoextend_threshold = 70)")
+	expectSeries(t, "dmcow_snapshot_monitored", "1")
 	l.lvm("lvchange", "--config", "activation/monitoring=1", "--monitor", "n", "vg0/snap")
+	expectSeries(t, "dmcow_snapshot_monitored", "0")
 	expectMonitored(t, false, "off (dmeventd does not monitor it")
 }
 
@@ -40,5 +44,23 @@ func expectMonitored(t *testing.T, want bool, says string) {
 		if stdout, _ := expect(t, 0, "usage", name); !strings.Contains(stdout, says) {
 			t.Errorf("%s: no %q in\n%s", name, says, stdout)
 		}
+	}
+}
+
+// expectSeries holds a metric of the active snapshot, and its labels, to what each way to name it says.
+func expectSeries(t *testing.T, metric, value string) {
+	t.Helper()
+	series := regexp.MustCompile(`(?m)^` + metric + `\{device="([^"]*)",lv="snap",(origin="vg0/origin",)?uuid="(\w{6}-[\w-]+)",vg="vg0"\} ` + value + `$`)
+	var uuids []string
+	for _, line := range [][]string{{"usage", "--all"}, {"list"}, {"usage", "vg0/snap"}, {"usage", "/dev/mapper/vg0-snap-cow"}, {"usage", "/dev/mapper/*-cow"}} {
+		stdout, _ := expect(t, 0, append(line, "--output", "prometheus")...)
+		all := series.FindAllStringSubmatch(stdout, -1)
+		if len(all) != 1 {
+			t.Fatalf("%q: %d series %s in\n%s", line, len(all), series, stdout)
+		}
+		uuids = append(uuids, all[0][3])
+	}
+	if len(slices.Compact(uuids)) != 1 {
+		t.Errorf("UUIDs %q", uuids)
 	}
 }

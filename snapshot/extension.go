@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"os"
 	"strings"
 
 	"dmcow/internal/inuse"
@@ -57,15 +56,9 @@ var askMonitored = inuse.IsMonitored // tests play dmeventd
 
 // mappedUUID is the device-mapper UUID of an active snapshot of LVM, and its name; empty for others.
 func (u *Used) mappedUUID() (uuid, name string) {
-	var m inuse.Mapping
-	if v := u.COW.Volume; v != nil && v.Active != nil {
-		m = *v.Active
-	} else if info, err := os.Stat(u.COW.Text); err == nil && v == nil {
-		for _, x := range inuse.Mappings() {
-			if x.Number == inuse.NumberOf(info) {
-				m = x
-			}
-		}
+	m := u.mapped()
+	if m == nil {
+		return "", ""
 	}
 	uuid, ok := strings.CutSuffix(m.UUID, "-cow")
 	vg, lv, _, named := lvm.MappedName(m.Name)

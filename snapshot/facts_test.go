@@ -35,13 +35,13 @@ func TestUnfit(t *testing.T) {
 		want   string
 		unread error
 	}{
-		{Used{&COW{}, read, known, false}, "", nil},
-		{Used{&COW{}, unread, known, false}, "the list cannot be read", errBroken},
-		{Used{&COW{Name: Name{Volume: &volume.Volume{}}}, read, known, false}, "", nil},
-		{Used{&COW{Name: Name{Volume: &volume.Volume{Gone: errBroken}}}, read, known, false}, "part of the volume is missing", errBroken},
-		{Used{&COW{}, read, OriginFacts{Block: 512}, false}, "the origin is not known", nil},
-		{Used{&COW{}, read, OriginFacts{Sectors: 8, Block: 4096}, false}, "not a multiple of device blocksize of the origin (4096 bytes)", nil},
-		{Used{&COW{}, read, OriginFacts{Sectors: 8, Block: 1024}, false}, "", nil},
+		{Used{&COW{}, read, known, false, nil}, "", nil},
+		{Used{&COW{}, unread, known, false, nil}, "the list cannot be read", errBroken},
+		{Used{&COW{Name: Name{Volume: &volume.Volume{}}}, read, known, false, nil}, "", nil},
+		{Used{&COW{Name: Name{Volume: &volume.Volume{Gone: errBroken}}}, read, known, false, nil}, "part of the volume is missing", errBroken},
+		{Used{&COW{}, read, OriginFacts{Block: 512}, false, nil}, "the origin is not known", nil},
+		{Used{&COW{}, read, OriginFacts{Sectors: 8, Block: 4096}, false, nil}, "not a multiple of device blocksize of the origin (4096 bytes)", nil},
+		{Used{&COW{}, read, OriginFacts{Sectors: 8, Block: 1024}, false, nil}, "", nil},
 	} {
 		if got := c.used.Unfit(); !strings.HasSuffix(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%q, want %q", got, c.want)

@@ -1,8 +1,6 @@
 package snapshot
 
 import (
-	"os"
-
 	"dmcow/internal/inuse"
 	"dmcow/lvm"
 )
@@ -15,53 +13,68 @@ type Labels struct {
 }
 
 // Labels are the store's.
-func (u *Used) Labels() Labels { return labelsOf(u.COW.Name, u.Origin.Name) }
+func (u *Used) Labels() Labels { return labelsOf(u.COW.Name, u.mapped(), originNamed(u.Origin.Name)) }
 
 // Labels are the store's, also where it cannot be read.
 func (l *Listed) Labels() Labels {
-	if l.COW != nil {
-		return labelsOf(l.COW.Name, l.Origin)
-	}
-	return labelsOf(Name{Text: l.Name, Volume: l.volume}, l.Origin)
+	return labelsOf(Name{Text: l.Name, Volume: l.volume}, l.mapping, l.Origin)
 }
 
 // Labels are those of a store that cannot be read, by its name, as far as that is found out.
 func (s *Session) Labels(name string) Labels {
 	n, err := s.find(name, false)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Labels{}
-	case n.Volume == nil:
-		return labelsOf(n, "")
 	}
-	return labelsOf(n, n.Volume.OriginName())
+	return labelsOf(n, mappingOf(n), originNamed(OriginFacts{}.of(n.Volume).Name))
 }
 
-func labelsOf(n Name, origin string) (x Labels) {
-	x.Origin = origin
-	x.VG, x.LV, _ = lvm.SplitName(n.Text)
+// originNamed is an origin as a monitor knows it: where it is known by its number, which is another one after the next
+// start of the machine, by its name.
+func originNamed(name string) string {
+	if _, ok := inuse.ParseNumber(name); !ok {
+		return name
+	}
+	for _, m := range inuse.Mappings() {
+		if vg, lv, _, ok := lvm.MappedName(m.Name); ok && lvm.Mapped(m.UUID) && m.Number.String() == name {
+			return vg + "/" + lv
+		}
+	}
+	return deviceName(name)
+}
+
+// labelsOf are those of a name, and of the device-mapper device that it stands for, nil where there is none.
+func labelsOf(n Name, m *inuse.Mapping, origin string) Labels {
+	x := Labels{Origin: origin}
 	switch v := n.Volume; {
-	case v == nil:
-		x.VG, x.LV = "", ""
-		x.ofDevice(n.Text)
-	case v.Active != nil:
-		x.UUID = lvm.MappedUUID(v.Active.UUID)
-	case v.Logical != nil:
+	case m != nil && lvm.Mapped(m.UUID):
+		x.VG, x.LV, _, _ = lvm.MappedName(m.Name)
+		x.UUID = lvm.MappedUUID(m.UUID)
+	case v != nil && v.Logical != nil:
+		x.VG, x.LV, _ = lvm.SplitName(n.Text)
 		x.UUID = v.Logical.UUID
 	}
 	return x
 }
 
-// ofDevice finds what logical volume a device is.
-func (x *Labels) ofDevice(path string) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return
+// mapped is the COW device, as device-mapper has it; nil where it does not.
+func (u *Used) mapped() *inuse.Mapping {
+	if u.mapping != nil {
+		return u.mapping
 	}
+	return mappingOf(u.COW.Name)
+}
+
+// mappingOf is the device-mapper device that a name stands for, nil where it stands for something else.
+func mappingOf(n Name) *inuse.Mapping {
+	if n.Volume != nil {
+		return n.Volume.Active
+	}
+	number := numberOf(n.Text)
 	for _, m := range inuse.Mappings() {
-		if m.Number == inuse.NumberOf(info) && lvm.Mapped(m.UUID) {
-			x.VG, x.LV, _, _ = lvm.MappedName(m.Name)
-			x.UUID = lvm.MappedUUID(m.UUID)
+		if m.Number == number {
+			return &m
 		}
 	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"dmcow/format"
 	"dmcow/internal/device"
+	"dmcow/internal/inuse"
 	"dmcow/internal/volume"
 	"dmcow/store/look"
 )
@@ -60,6 +61,8 @@ type Used struct {
 	Survey  look.Survey
 	Origin  OriginFacts
 	Merging bool // LVM has begun to merge it into its origin, or the kernel is at it
+
+	mapping *inuse.Mapping // the COW device, where device-mapper has it; nil also where that is to be found out
 }
 
 // LeftToMerge is how many exceptions are left of a merge that LVM or the kernel has begun. known is
@@ -96,7 +99,7 @@ func (s *Session) Usage(r Request, origin OriginFacts) (*Used, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Used{c, survey, origin.of(c.Volume), c.Volume != nil && c.Volume.Merging}, nil
+	return &Used{COW: c, Survey: survey, Origin: origin.of(c.Volume), Merging: c.Volume != nil && c.Volume.Merging}, nil
 }
 
 // Used is how a store that is listed is used; nil where it cannot be read.
@@ -104,7 +107,7 @@ func (l *Listed) Used() *Used {
 	if l.COW == nil {
 		return nil
 	}
-	return &Used{l.COW, l.Survey, OriginFacts{Name: l.Origin, Sectors: l.Sectors}, l.Merging}
+	return &Used{l.COW, l.Survey, OriginFacts{Name: l.Origin, Sectors: l.Sectors}, l.Merging, l.mapping}
 }
 
 // Unread is why some of the store could not be read, nil where all could.
