@@ -53,12 +53,15 @@ func expectSeries(t *testing.T, metric, value string) {
 	series := regexp.MustCompile(`(?m)^` + metric + `\{device="([^"]*)",lv="snap",(origin="vg0/origin",)?uuid="(\w{6}-[\w-]+)",vg="vg0"\} ` + value + `$`)
 	var uuids []string
 	for _, line := range [][]string{{"usage", "--all"}, {"list"}, {"usage", "vg0/snap"}, {"usage", "/dev/mapper/vg0-snap-cow"}, {"usage", "/dev/mapper/*-cow"}} {
-		stdout, _ := expect(t, 0, append(line, "--output", "prometheus")...)
+		stdout, stderr := expect(t, 0, append(line, "-v", "--output", "prometheus")...)
 		all := series.FindAllStringSubmatch(stdout, -1)
 		if len(all) != 1 {
-			t.Fatalf("%q: %d series %s in\n%s", line, len(all), series, stdout)
+			t.Fatalf("%q: %d series %s in\n%s%s", line, len(all), series, stdout, stderr)
 		}
 		uuids = append(uuids, all[0][3])
+	}
+	if stdout, _ := expect(t, 0, "list", "--output", "json"); !strings.Contains(stdout, `"monitored": `+map[string]string{"0": "false", "1": "true"}[value]) {
+		t.Errorf("list: %s", stdout)
 	}
 	if len(slices.Compact(uuids)) != 1 {
 		t.Errorf("UUIDs %q", uuids)

@@ -42,9 +42,9 @@ func (c *listCmd) Run(a *app) error {
 	all := i.All
 	switch c.Output {
 	case "json":
-		return dump.ListJSON(a.stdout, record.Listed(all))
+		return dump.ListJSON(a.stdout, record.Listed(all, a.session.Extension))
 	case "csv":
-		return dump.ListCSV(a.stdout, record.Listed(all))
+		return dump.ListCSV(a.stdout, record.Listed(all, a.session.Extension))
 	}
 	if len(all) == 0 {
 		a.say("list", "no COW store found")

@@ -37,6 +37,9 @@ func (s *Session) Extension(u *Used) *Extension {
 		s.host = host
 	}
 	monitored, err := s.isMonitored(uuid)
+	if err != nil {
+		s.detail(u.COW.Text, "whether dmeventd monitors it is not known: %v", err)
+	}
 	return &Extension{name, monitored, words.Pathless(err), s.host.AutoextendThreshold}
 }
 

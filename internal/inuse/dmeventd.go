@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -115,22 +116,33 @@ func readAnswer(from *os.File, id string, end time.Time) (bool, error) {
 		if err := readWhole(from, text); err != nil {
 			return false, err
 		}
-		if strings.HasPrefix(string(text), id) {
-			return isRegistered(int32(binary.BigEndian.Uint32(head)))
+		if answer, ours := strings.CutPrefix(string(text), id); ours {
+			return isRegistered(int32(binary.BigEndian.Uint32(head)), answer)
 		}
 	}
 }
 
-// isRegistered is what an answer's code says: 0, or an error's number below it.
-func isRegistered(code int32) (bool, error) {
+// watchedEvents are the events that a device is watched for (DM_EVENT_ERROR_MASK, DM_EVENT_STATUS_MASK).
+const watchedEvents = 0xffff00
+
+// isRegistered is what an answer says. Its code is 0, or an error's number below it; its text ends with the events that
+// the device is watched for. Of a device that dmeventd is about to give up, there are none.
+func isRegistered(code int32, text string) (bool, error) {
 	switch errno := syscall.Errno(-code); {
-	case code == 0:
-		return true, nil
 	case errno == unix.ENOENT, errno == unix.ENODEV:
 		return false, nil
-	default:
+	case code != 0:
 		return false, fmt.Errorf("dmeventd answers: %w", errno)
 	}
+	words := strings.Fields(strings.TrimRight(text, "\x00"))
+	if len(words) == 0 {
+		return false, errors.New("dmeventd answers nothing")
+	}
+	events, err := strconv.ParseUint(words[len(words)-1], 10, 32)
+	if err != nil {
+		return false, fmt.Errorf("dmeventd answers %q", text)
+	}
+	return events&watchedEvents != 0, nil
 }
 
 // silent is ErrSilent for an error of a deadline.

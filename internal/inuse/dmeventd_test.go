@@ -76,6 +76,29 @@ func fillPipe(t *testing.T, path string) {
 	}
 }
 
+// TestDmeventdAnswers: what the daemon is about to give up, it still knows, with no event to watch for.
+func TestDmeventdAnswers(t *testing.T) {
+	for _, c := range []struct {
+		code int32
+		text string
+		yes  bool
+		err  bool
+	}{
+		{0, "libdevmapper-event-lvm2snapshot.so LVM-a 196352", true, false},
+		{0, "dso LVM-a 65280\x00", true, false},
+		{0, "dso LVM-a 0", false, false},
+		{0, "dso LVM-a 16777216", false, false}, // the registration is pending
+		{-int32(unix.ENOENT), "", false, false},
+		{-int32(unix.ENOMEM), "dso LVM-a 65280", false, true},
+		{0, "", false, true},
+		{0, "dso LVM-a", false, true},
+	} {
+		if yes, err := isRegistered(c.code, c.text); yes != c.yes || err != nil != c.err {
+			t.Errorf("%d %q: %v, %v", c.code, c.text, yes, err)
+		}
+	}
+}
+
 // playDmeventd answers one question.
 func playDmeventd(t *testing.T, d dmeventd, known map[string]int32) <-chan string {
 	t.Helper()
@@ -103,7 +126,7 @@ func playDmeventd(t *testing.T, d dmeventd, known map[string]int32) <-chan strin
 		}
 		words := strings.Fields(string(text))
 		for _, id := range []string{"1:1", words[0]} {
-			answer := id + " dso " + words[2] + "\x00"
+			answer := id + " dso " + words[2] + " 65280"
 			p := binary.BigEndian.AppendUint32(nil, uint32(known[words[2]]))
 			p = binary.BigEndian.AppendUint32(p, uint32(len(answer)))
 			if _, err := answers.Write(append(p, answer...)); err != nil {

@@ -48,8 +48,8 @@ func InOrder(names []string, all []dump.Usage, unread []dump.Monitored) []dump.U
 	return list
 }
 
-// Listed are the records of what a list has.
-func Listed(all []*snapshot.Listed) (records []dump.Listed) {
+// Listed are the records of what a list has; extension finds out whether a snapshot is extended by itself.
+func Listed(all []*snapshot.Listed, extension func(*snapshot.Used) *snapshot.Extension) (records []dump.Listed) {
 	for _, l := range all {
 		r := dump.Listed{Name: l.Name, Active: l.Active, Merging: l.Merging, Origin: known(l.Origin), COWDevice: known(l.COWDevice)}
 		if l.Sectors > 0 {
@@ -57,7 +57,7 @@ func Listed(all []*snapshot.Listed) (records []dump.Listed) {
 		}
 		r.Usage = unreadable(l)
 		if u := l.Used(); u != nil {
-			r.Usage = Usage(u, l.Created())
+			r.Usage = Extended(Usage(u, l.Created()), extension(u))
 		}
 		records = append(records, r)
 	}
