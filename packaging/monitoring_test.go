@@ -92,6 +92,9 @@ func TestAlertRules(t *testing.T) {
 		if !regexp.MustCompile(`(?s)- alertname: ` + alert[1] + `\n +eval_time: \w+\n +exp_alerts:\n +- exp_labels`).Match(tests) {
 			t.Errorf("no test has %s fire", alert[1])
 		}
+		if !strings.Contains(string(tests), "{alertname: "+alert[1]+", eval_time: ") {
+			t.Errorf("no test has %s not fire", alert[1])
+		}
 	}
 	knownMetrics(t, string(rules))
 }
