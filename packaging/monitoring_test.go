@@ -92,6 +92,9 @@ func TestAlertRules(t *testing.T) {
 		if !regexp.MustCompile(`(?s)- alertname: ` + alert[1] + `\n +eval_time: \w+\n +exp_alerts:\n +- exp_labels`).Match(tests) {
 			t.Errorf("no test has %s fire", alert[1])
 		}
+		if !strings.Contains(string(tests), "{alertname: "+alert[1]+", eval_time: ") {
+			t.Errorf("no test has %s not fire", alert[1])
+		}
 	}
 	knownMetrics(t, string(rules))
 }
@@ -176,6 +179,38 @@ func TestServiceIsConfined(t *testing.T) {
 		t.Skip("no systemd-analyze (Debian: systemd)")
 	}
 	run(t, "monitoring", "systemd-analyze", "security", "--offline=true", "--threshold=20", absolute(t, "monitoring/dmcow-prometheus.service"))
+}
+
+// TestServiceWritesAnothersDirectory: with no more than the service's capabilities, its command writes its file into a
+// directory that belongs to node_exporter's user.
+func TestServiceWritesAnothersDirectory(t *testing.T) {
+	if _, err := exec.LookPath("setpriv"); err != nil || os.Getuid() != 0 {
+		t.Skip("takes root and setpriv (Debian: util-linux)")
+	}
+	dir := t.TempDir()
+	run(t, "..", "go", "build", "-o", filepath.Join(dir, "dmcow"), ".")
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	store, theirs := filepath.Join(dir, "snap.cow"), filepath.Join(dir, "theirs")
+	run(t, dir, "sh", "-c", `gunzip -c "$0" >"$1"`, absolute(t, "../testdata/kernel/lvm-ext4.cow.gz"), store)
+	if err := os.Mkdir(theirs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	if err := os.Chown(theirs, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+
+	file := filepath.Join(theirs, "dmcow.prom")
+	command := find(t, "dmcow-prometheus.service", `(?m)^ExecStart=/usr/sbin/(.*)$`)
+	capabilities := "-all"
+	for _, c := range strings.Fields(find(t, "dmcow-prometheus.service", `(?m)^CapabilityBoundingSet=(.*)$`)) {
+		capabilities += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
+	}
+	run(t, dir, "sh", "-c", "umask 077; exec setpriv --no-new-privs --bounding-set="+capabilities+" "+
+		strings.NewReplacer("--all", store, "${FILE}", file).Replace(command))
+	if info, err := os.Stat(file); err != nil || info.Mode() != 0o644 {
+		t.Errorf("the file for Prometheus: %v, %v", info, err)
+	}
 }
 
 // plugin runs a monitoring plugin whose store is well.
