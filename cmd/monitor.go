@@ -142,7 +142,7 @@ func (m monitoring) forecast(a *app, all []*snapshot.Used, stores []dump.Monitor
 // outputFile is the file for Prometheus. The error is the refusal of one that holds something else.
 func (m monitoring) outputFile(a *app, others ...path) (snapshot.ListFile, error) {
 	l := a.list(m.OutputFile, dump.PrometheusHead)
-	l.Public = true
+	l.Public, l.Regular = true, true
 	if m.OutputFile == "" {
 		l.Name = "-"
 	}
