@@ -60,7 +60,7 @@ func prometheus(w *strings.Builder, all []Usage) error {
 		samples = append(samples, Sample{Usage: &all[i], Device: all[i].Device, VG: "vg\"0", LV: all[i].Device[:1], Origin: "vg0/origin"})
 	}
 	w.WriteString(PrometheusHead + "\n")
-	return UsagePrometheus(w, append(samples, Sample{Device: "/dev/none"}), Build{"1.2", "go1"}, time.Unix(1700000000, 0))
+	return UsagePrometheus(w, append(samples, Sample{Device: "/dev/none"}, Sample{Device: "\ufffd\xff.cow"}), Build{"1.2", "go1"}, time.Unix(1700000000, 0))
 }
 
 // TestPrometheus has Prometheus's own linter read the text file.
@@ -86,6 +86,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	for _, line := range []string{
 		`dmcow_device_readable{device="/dev/none"} 0`,
+		`dmcow_device_readable{device="�\\xff.cow"} 0`,
 		`dmcow_build_info{goversion="go1",version="1.2"} 1`,
 		`dmcow_textfile_timestamp_seconds 1700000000`,
 		`dmcow_snapshot_free_bytes{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 1241088`,
