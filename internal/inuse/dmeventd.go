@@ -54,10 +54,22 @@ func (d dmeventd) watches(uuid string) (bool, error) {
 	text := id + "- " + uuid + " 0 0\x00"
 	head := binary.BigEndian.AppendUint32(nil, getRegistered)
 	head = binary.BigEndian.AppendUint32(head, uint32(len(text)))
-	if _, err := asks.Write(append(head, text...)); err != nil {
+	if err := ask(asks, append(head, text...), end); err != nil {
 		return false, err
 	}
 	return readAnswer(answers, id, end)
+}
+
+// ask writes a question. A daemon that hangs leaves the questions of all who asked before in the pipe, until no more go in.
+func ask(asks *os.File, question []byte, end time.Time) error {
+	if err := asks.SetWriteDeadline(end); err != nil {
+		return err
+	}
+	_, err := asks.Write(question)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errSilent
+	}
+	return err
 }
 
 // runs reports whether the daemon runs: it has its file locked then.

@@ -49,6 +49,18 @@ func TestDmeventd(t *testing.T) {
 	if _, err := d.watches("LVM-a"); err != errSilent {
 		t.Errorf("a daemon that does not answer: %v", err)
 	}
+	asks, err := os.OpenFile(d.client, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asks.Close()
+	full := asks.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	for full == nil {
+		_, full = asks.Write(make([]byte, 512))
+	}
+	if _, err := d.watches("LVM-a"); err != errSilent {
+		t.Errorf("a daemon that takes no question: %v", err)
+	}
 }
 
 // playDmeventd answers one question.
