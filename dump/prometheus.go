@@ -49,12 +49,8 @@ var metrics = []metric{
 		}
 		return flag(*u.Monitored)
 	}},
-	{"dmcow_snapshot_autoextend_threshold_ratio", "How full the snapshot is when dmeventd extends it, from 0 to 1; 1 for never.", func(u *Usage) string {
-		if u.Autoextend == nil {
-			return ""
-		}
-		return strconv.FormatFloat(float64(*u.Autoextend)/100, 'f', 2, 64)
-	}},
+	{"dmcow_snapshot_autoextend_threshold_percent", "How full the snapshot is when dmeventd extends it, in percent, as in lvm.conf; 100 for never.",
+		count(func(u *Usage) *uint64 { return u.Autoextend })},
 	{"dmcow_snapshot_left_to_merge", "Exceptions that are left of a merge into the origin that was begun.", count(func(u *Usage) *uint64 { return u.LeftToMerge })},
 }
 
