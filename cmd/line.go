@@ -26,6 +26,7 @@ var rules = argline.Rules{
 	IsVolume: snapshot.IsVolume, IsPhysical: snapshot.IsPhysical,
 	Ends:  []string{"export", "send", "get"},
 	Piece: "--piece",
+	All:   []string{"usage"},
 	Mistaken: []argline.Mistaken{
 		{Flag: "--origin", Commands: []string{"merge", "merge-step"}, Text: "--origin is for an origin that is only read; this command writes to it", Hint: "use --into ORIGIN"},
 		{Flag: "--into", Commands: []string{"create", "export", "repair", "revalidate", "send"}, Text: "--into is for an origin to write to; this command only reads it", Hint: "use --origin ORIGIN"},

@@ -1,11 +1,11 @@
 package cmd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -108,10 +108,12 @@ func (m monitoring) plugin(a *app, of monitored) error {
 			stores = append(stores, dump.Monitored{Name: u.COW.Text, Survey: u.Survey})
 		}
 	}
-	if err := m.forecast(a, of.all, stores); err != nil {
-		return err
+	stores = append(stores, of.unread...)
+	if err := m.forecast(a, of.all, stores); err != nil { // which hides no store that is full, as the disk of the readings may be
+		a.fail(unable(string(m.State), err))
+		stores = append(stores, dump.Monitored{Name: string(m.State), Err: err})
 	}
-	line, level := dump.Plugin(append(stores, of.unread...), dump.Limits{Warn: m.Warn, Crit: m.Crit, WarnLeft: m.WarnLeft, CritLeft: m.CritLeft})
+	line, level := dump.Plugin(stores, dump.Limits{Warn: m.Warn, Crit: m.Crit, WarnLeft: m.WarnLeft, CritLeft: m.CritLeft})
 	a.alarm = &level
 	return a.print("%s\n", line)
 }
@@ -120,7 +122,7 @@ func (m monitoring) plugin(a *app, of monitored) error {
 const statePatience = 2 * time.Second
 
 // forecast adds what becomes of each store, by the readings of earlier runs and of this one. While another run is at
-// them that is not known, and thresholds of time do not hold. The error is the refusal of a file that cannot be used.
+// them that is not known, and thresholds of time do not hold. The error says what is wrong with the file.
 func (m monitoring) forecast(a *app, all []*snapshot.Used, stores []dump.Monitored) error {
 	if m.State == "" {
 		return nil
@@ -129,38 +131,50 @@ func (m monitoring) forecast(a *app, all []*snapshot.Used, stores []dump.Monitor
 	if errors.Is(err, pacefile.ErrBusy) {
 		a.say(string(m.State), "%v; how long stores will last is not known", err)
 		for i := range stores {
-			stores[i].Ahead = new(pace.Forecast)
+			stores[i].Ahead, stores[i].Blind = new(pace.Forecast), "another dmcow has the readings"
 		}
 		return nil
 	}
 	if err != nil {
-		return unable(string(m.State), err)
+		return err
 	}
 	if f.Anew != "" {
 		a.say(string(m.State), "the readings are begun anew: %s", f.Anew)
 	}
 	for _, u := range all {
-		i := slices.IndexFunc(stores, func(s dump.Monitored) bool { return s.Name == u.COW.Text })
+		i := slices.IndexFunc(stores, func(s dump.Monitored) bool { return s.Name == u.COW.Text && s.Err == nil })
 		if i < 0 || !u.Survey.Complete() || u.Survey.State() != look.Valid {
 			continue
 		}
 		usage := u.Survey.Usage
-		h := f.Add(cmp.Or(u.Labels().UUID, u.COW.Text), usage.End.Exceptions, usage.Free(), u.Merging)
+		h := f.Add(readingsOf(u), usage.End.Exceptions, usage.Free(), u.Merging)
 		stores[i].Ahead = new(h.Forecast())
 		if u.Merging {
 			stores[i].Ahead = nil // it empties
 		}
 	}
 	if err := f.Keep(); err != nil {
-		return unable(string(m.State), fmt.Errorf("the readings cannot be kept: %w", err))
+		return fmt.Errorf("the readings cannot be kept: %w", err)
 	}
 	return nil
+}
+
+// readingsOf is a name that a store keeps: its logical volume's UUID, or where it is, from whichever directory that was
+// named.
+func readingsOf(u *snapshot.Used) string {
+	if id := u.Labels().UUID; id != "" {
+		return id
+	}
+	if path, err := filepath.Abs(u.COW.Text); err == nil && u.COW.Volume == nil {
+		return path
+	}
+	return u.COW.Text
 }
 
 // outputFile is the file for Prometheus. The error is the refusal of one that holds something else.
 func (m monitoring) outputFile(a *app, others ...path) (snapshot.ListFile, error) {
 	l := a.list(m.OutputFile, dump.PrometheusHead)
-	l.Public = true
+	l.Public, l.Regular = true, true
 	if m.OutputFile == "" {
 		l.Name = "-"
 	}

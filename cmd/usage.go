@@ -34,8 +34,8 @@ func (c *usageCmd) Validate() error {
 	switch {
 	case len(c.COW) == 0 && !c.All:
 		return errors.New("missing COW")
-	case c.All && (len(c.COW) > 0 || c.Table || c.ByFile || c.isGiven() || len(c.Piece) > 0 || c.Origin != "" || c.OriginSize != nil):
-		return errors.New("--all takes no COW device, origin or piece, and no --table or --by-file")
+	case c.All && (len(c.COW) > 0 || c.Table || c.ByFile || c.isGiven() || len(c.Piece) > 0 || c.Origin != "" || c.OriginSize != nil || c.ChunkSize != 0):
+		return errors.New("--all takes no COW device, origin, piece or --chunk-size, and no --table or --by-file")
 	case c.theOrigin.check() != nil:
 		return c.theOrigin.check()
 	case c.ByFile:

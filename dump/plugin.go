@@ -32,6 +32,7 @@ type Monitored struct {
 	Survey look.Survey
 	Err    error          // why it could not be read, nil where it could
 	Ahead  *pace.Forecast // what becomes of it; nil where that was not asked for
+	Blind  string         // why that is not known, beside too few readings
 }
 
 // Limits are what a monitoring plugin warns at, nil where it does not.
@@ -111,7 +112,7 @@ func (at Limits) judgeStore(m Monitored) (Alarm, string) {
 	full, free := m.Survey.Usage.Percent(), m.Survey.Usage.Free()
 	text := fmt.Sprintf("%.2f%% full, %d chunks left", full, free)
 	if m.Ahead != nil {
-		text += ", " + ahead(*m.Ahead)
+		text += ", " + ahead(*m.Ahead, m.Blind)
 	}
 	switch {
 	case free == 0, at.Crit.Reached(full), isSoon(m.Ahead, at.CritLeft):
@@ -128,10 +129,12 @@ func isSoon(f *pace.Forecast, within *units.Duration) bool {
 }
 
 // ahead says what becomes of a store.
-func ahead(f pace.Forecast) string {
+func ahead(f pace.Forecast, blind string) string {
 	switch {
+	case !f.Known && blind != "":
+		return "time left not known: " + blind
 	case !f.Known:
-		return "time left not known yet"
+		return "time left not known yet: too few readings"
 	case !f.Ever:
 		return "does not fill"
 	}

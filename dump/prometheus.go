@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"dmcow/format"
 )
@@ -48,12 +49,8 @@ var metrics = []metric{
 		}
 		return flag(*u.Monitored)
 	}},
-	{"dmcow_snapshot_autoextend_threshold_ratio", "How full the snapshot is when dmeventd extends it, from 0 to 1; 1 for never.", func(u *Usage) string {
-		if u.Autoextend == nil {
-			return ""
-		}
-		return strconv.FormatFloat(float64(*u.Autoextend)/100, 'f', 2, 64)
-	}},
+	{"dmcow_snapshot_autoextend_threshold_percent", "How full the snapshot is when dmeventd extends it, in percent, as in lvm.conf; 100 for never.",
+		count(func(u *Usage) *uint64 { return u.Autoextend })},
 	{"dmcow_snapshot_left_to_merge", "Exceptions that are left of a merge into the origin that was begun.", count(func(u *Usage) *uint64 { return u.LeftToMerge })},
 }
 
@@ -105,7 +102,7 @@ func UsagePrometheus(w io.Writer, all []Sample, by Build, now time.Time) error {
 		}
 	}
 	title(&b, buildInfo, buildHelp)
-	fmt.Fprintf(&b, "%s{goversion=\"%s\",version=\"%s\"} 1\n", buildInfo, escapeLabel.Replace(by.Go), escapeLabel.Replace(by.Version))
+	fmt.Fprintf(&b, "%s{goversion=\"%s\",version=\"%s\"} 1\n", buildInfo, label(by.Go), label(by.Version))
 	title(&b, written, writtenHelp)
 	fmt.Fprintf(&b, "%s %d\n", written, now.Unix())
 	_, err := io.WriteString(w, b.String())
@@ -121,12 +118,29 @@ func gauge(b *strings.Builder, name string) { fmt.Fprintf(b, "# TYPE %s gauge\n"
 
 var escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
+// label is the value of a label. Names of files may hold bytes that are no text, with which Prometheus would take nothing
+// of all that is written: they are told by number, so that two names stay two.
+func label(s string) string {
+	if utf8.ValidString(s) {
+		return escapeLabel.Replace(s)
+	}
+	var b strings.Builder
+	for i, r := range s {
+		if _, size := utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return escapeLabel.Replace(b.String())
+}
+
 // write writes a sample of a metric.
 func (s *Sample) write(b *strings.Builder, name, value string) {
-	fmt.Fprintf(b, "%s{device=\"%s\"", name, escapeLabel.Replace(s.Device))
+	fmt.Fprintf(b, "%s{device=\"%s\"", name, label(s.Device))
 	for _, l := range [][2]string{{"lv", s.LV}, {"origin", s.Origin}, {"uuid", s.UUID}, {"vg", s.VG}} {
 		if l[1] != "" {
-			fmt.Fprintf(b, ",%s=\"%s\"", l[0], escapeLabel.Replace(l[1]))
+			fmt.Fprintf(b, ",%s=\"%s\"", l[0], label(l[1]))
 		}
 	}
 	fmt.Fprintf(b, "} %s\n", value)

@@ -60,12 +60,15 @@ func prometheus(w *strings.Builder, all []Usage) error {
 		samples = append(samples, Sample{Usage: &all[i], Device: all[i].Device, VG: "vg\"0", LV: all[i].Device[:1], Origin: "vg0/origin"})
 	}
 	w.WriteString(PrometheusHead + "\n")
-	return UsagePrometheus(w, append(samples, Sample{Device: "/dev/none"}), Build{"1.2", "go1"}, time.Unix(1700000000, 0))
+	return UsagePrometheus(w, append(samples, Sample{Device: "/dev/none"}, Sample{Device: "\ufffd\xff.cow"}), Build{"1.2", "go1"}, time.Unix(1700000000, 0))
 }
 
 // TestPrometheus has Prometheus's own linter read the text file.
 func TestPrometheus(t *testing.T) {
 	for name, usage := range map[string][]Usage{"some": sampleUsage(), "none": nil} {
+		for i := range usage { // every metric has a sample
+			usage[i].Monitored, usage[i].Autoextend, usage[i].Created = new(true), new(uint64(100)), CreatedAt(time.Unix(1700000000, 0))
+		}
 		var b strings.Builder
 		if err := prometheus(&b, usage); err != nil {
 			t.Fatal(err)
@@ -77,7 +80,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	var b strings.Builder
 	all := sampleUsage()
-	all[0].LeftToMerge = new(uint64(12))
+	all[0].LeftToMerge, all[0].Monitored, all[0].Autoextend = new(uint64(12)), new(false), new(uint64(70))
 	if err := prometheus(&b, all); err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +89,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	for _, line := range []string{
 		`dmcow_device_readable{device="/dev/none"} 0`,
+		`dmcow_device_readable{device="�\\xff.cow"} 0`,
 		`dmcow_build_info{goversion="go1",version="1.2"} 1`,
 		`dmcow_textfile_timestamp_seconds 1700000000`,
 		`dmcow_snapshot_free_bytes{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 1241088`,
@@ -93,6 +97,8 @@ func TestPrometheus(t *testing.T) {
 		`dmcow_snapshot_damaged{device="a\"b\\c\nd",lv="a",origin="vg0/origin",vg="vg\"0"} 1`,
 		`dmcow_snapshot_used_ratio{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 0.5657`,
 		`dmcow_snapshot_maximum_bytes{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 562949953421312`,
+		`dmcow_snapshot_monitored{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 0`,
+		`dmcow_snapshot_autoextend_threshold_percent{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 70`,
 		`dmcow_snapshot_left_to_merge{device="/dev/mapper/vg-snap-cow",lv="/",origin="vg0/origin",vg="vg\"0"} 12`,
 	} {
 		if !strings.Contains(b.String(), line+"\n") {

@@ -22,7 +22,10 @@ type ListFile struct {
 	Stdout  io.Writer
 	Outputs []*os.File // that are written to meanwhile, as standard output is
 	Public  bool       // anyone may read the file, whatever the process leaves out of new files' permissions
+	Regular bool       // it goes to a regular file or to standard output, not to a pipe, for whose reader it would wait
 }
+
+var errNotRegular = errors.New("not a regular file")
 
 // Check refuses a file that holds something else, or cannot be made, and a name under which the
 // command reads or writes something else.
@@ -46,12 +49,12 @@ func (l ListFile) checkContent() error {
 		return device.CheckCreatable(name)
 	case err != nil:
 		return err
-	case isStream(info.Mode()):
+	case isStream(info.Mode()) && !l.Regular:
 		return nil
 	case l.isOutput(info):
 		return errors.New("standard output or standard error goes to it")
 	case !info.Mode().IsRegular():
-		return errors.New("not a regular file")
+		return errNotRegular
 	case info.Size() == 0:
 		return nil
 	}
@@ -82,6 +85,8 @@ func (l ListFile) Write(rows func(io.Writer) error) error {
 		return nil
 	case l.Name == "-":
 		return l.writeTo(l.Stdout, rows)
+	case err == nil && l.Regular && !info.Mode().IsRegular(): // it was made since Check
+		return failed(l.Name, Unable, errNotRegular)
 	case err == nil && isStream(info.Mode()):
 		return failed(l.Name, Unable, words.Pathless(l.writeStream(rows)))
 	}

@@ -79,6 +79,11 @@ func TestListFile(t *testing.T) {
 	if err := (ListFile{Name: "pipe", Head: listHead}).Write(rows); err != nil || <-piped != want {
 		t.Errorf("a pipe: %v", err)
 	}
+	for _, name := range []string{"pipe", "dir"} { // of a pipe, nobody reads
+		l := ListFile{Name: name, Head: listHead, Regular: true}
+		r.refused(l.Check(), wanted{Unable, name, "not a regular file", nil})
+		r.refused(l.Write(rows), wanted{Unable, name, "not a regular file", nil})
+	}
 }
 
 // TestListFileFails: where the rows cannot be told, an older list stays, and nothing is left of a new one.

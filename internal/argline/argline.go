@@ -20,6 +20,8 @@ type Rules struct {
 	// IsVolume reports whether a word has the form VG/LV, and IsPhysical whether it names a file or device that has
 	// the label of a physical volume.
 	IsVolume, IsPhysical func(word string) bool
+	// All are the commands of which --all stands for all VG/LV in sight.
+	All []string
 	// Ends are the commands of which a file may be named last, that is written to.
 	Ends []string
 	// Piece is the flag that names a piece of a COW device, which is put together of such ones.
@@ -116,6 +118,7 @@ func (r Rules) pieces(line []string) string {
 // spread has each physical volume that follows the one of a --pv have its own, as a shell makes them of
 // "--pv disk*.img", where VG/LV is named. behind is what else the line has.
 func (r Rules) spread(line []string, command string, behind []string) (all []string, err error) {
+	every := slices.Contains(r.All, command) && slices.Contains(line, "--all")
 	for i := 0; i < len(line); i++ {
 		all = append(all, line[i])
 		if line[i] != "--pv" || i+1 == len(line) {
@@ -126,7 +129,7 @@ func (r Rules) spread(line []string, command string, behind []string) (all []str
 		more := r.physical(line[i+1:])
 		rest := line[i+1+len(more):]
 		switch {
-		case len(more) == 0 || !slices.ContainsFunc(slices.Concat(line[:i-1], rest, behind), r.namesVolume):
+		case len(more) == 0 || !every && !slices.ContainsFunc(slices.Concat(line[:i-1], rest, behind), r.namesVolume):
 			continue
 		case slices.Contains(r.Ends, command) && (len(rest) == 0 || !r.IsVolume(rest[0])):
 			return nil, words.Hinted(words.Printable(more[len(more)-1])+" after --pv may be a physical volume or the file to write", "--pv before each physical volume, or the file before --pv")

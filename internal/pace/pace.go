@@ -90,7 +90,7 @@ func (h *History) Rate(window time.Duration) (perSecond float64, known bool) {
 	i, _ := slices.BinarySearchFunc(h.readings, last.At-window, byTime)
 	first := h.readings[i]
 	span := last.At - first.At
-	if span < window/6 && (i == 0 || span == 0) { // readings that come seldom go back farther
+	if span < window/6 { // readings that come seldom go back farther, also where one has just come between
 		if i == 0 {
 			return 0, false
 		}

@@ -62,6 +62,18 @@ func TestRates(t *testing.T) {
 	}
 }
 
+// TestSeldom: where readings come less often than once in a window, two that come one upon the other are no rate.
+func TestSeldom(t *testing.T) {
+	var h History
+	for i, at := range []time.Duration{0, 5 * time.Minute, 5*time.Minute + time.Second, 5*time.Minute + 2*time.Second} {
+		stored := uint64(min(i, 1) * 300)
+		h.Add(Reading{At: at, Stored: stored, Left: 600 - stored})
+		if rate, known := h.Rate(Short); known != (i > 0) || known && (rate < 0.99 || rate > 1) {
+			t.Errorf("reading %d: %v a second, known: %v", i, rate, known)
+		}
+	}
+}
+
 func TestNotKnown(t *testing.T) {
 	for name, c := range map[string]struct {
 		h    *History
