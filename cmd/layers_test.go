@@ -47,7 +47,7 @@ var layers = map[string]struct{ own, others []string }{
 	"dmcow/internal/argline":      {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/bitmap":       {},
 	"dmcow/internal/pace":         {},
-	"dmcow/internal/pacefile":     {own: []string{"dmcow/internal/pace", "dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
+	"dmcow/internal/pacefile":     {own: []string{"dmcow/internal/inuse", "dmcow/internal/pace", "dmcow/internal/words"}, others: []string{"golang.org/x/sys/unix"}},
 	"dmcow/internal/words":        {},
 	"dmcow/internal/progress":     {own: []string{"dmcow/internal/words"}},
 	"dmcow/internal/raw":          {},

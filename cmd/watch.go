@@ -82,7 +82,7 @@ func (w *watching) run() error {
 		defer process.Resizes(resized)()
 	}
 	if w.Output == "csv" {
-		if err := dump.WatchedHead(w.app.stdout); err != nil {
+		if err := dump.WatchedCSV(w.app.stdout, true, nil); err != nil {
 			return err
 		}
 	}
@@ -129,9 +129,9 @@ func (w *watching) look() error {
 	first := w.now == 0
 	w.now = now
 	w.tracks.Add(now, seen)
-	if text := fmt.Sprint(w.lookout.Unseen); text != w.told {
+	if text := fmt.Sprint(w.lookout.Unseen()); text != w.told {
 		w.told = text
-		for _, err := range w.lookout.Unseen {
+		for _, err := range w.lookout.Unseen() {
 			w.trouble("watch", unable("watch", err), err)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // table, and said at the end.
 type watchScreen struct {
 	said   bytes.Buffer
-	stderr *os.File // where it is said then; nil where that is no terminal, and is written to at once
+	stderr *os.File // standard error, if that is a terminal, where it is said then; nil if it is written to at once
 }
 
 func newWatchScreen(a *app) *watchScreen {
@@ -79,7 +79,7 @@ func (w *watching) show() error {
 	a := w.app
 	switch w.Output {
 	case "csv":
-		return dump.WatchedCSV(a.stdout, record.Watched(w.at, w.tracks.All))
+		return dump.WatchedCSV(a.stdout, false, record.Watched(w.at, w.tracks.All))
 	case "json":
 		return dump.WatchedJSON(a.stdout, record.Watched(w.at, w.tracks.All))
 	}

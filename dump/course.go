@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"dmcow/internal/words"
 )
 
 // Course is how full a snapshot was over time.
@@ -25,6 +27,7 @@ const (
 	courseWide, courseHigh = 640, 480
 	courseNames            = courseLeft + courseWide + 20
 	courseMostNames        = 26
+	courseMostName         = 32 // characters
 )
 
 var courseColours = []string{"#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"}
@@ -84,15 +87,6 @@ func (c Course) draw(b *strings.Builder, i int, lasted time.Duration) {
 	fmt.Fprintf(b, `"><title>%s</title></polyline>`+"\n", html.EscapeString(c.Name))
 	if i < courseMostNames {
 		y := courseTop + 18*i
-		fmt.Fprintf(b, `<rect x="%d" y="%d" width="12" height="4" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n", courseNames, y, colour, courseNames+18, y+6, html.EscapeString(shortName(c.Name)))
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="12" height="4" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n", courseNames, y, colour, courseNames+18, y+6, html.EscapeString(words.Tail(c.Name, courseMostName, "…")))
 	}
-}
-
-// shortName is a name as there is room for beside the plane: its end says more than its beginning.
-func shortName(name string) string {
-	const most = 32
-	if r := []rune(name); len(r) > most {
-		return "…" + string(r[len(r)-most+1:])
-	}
-	return name
 }

@@ -27,10 +27,16 @@ func ListJSON(w io.Writer, all []Listed) error {
 
 // ListCSV writes a line for each store, under a first line of the JSON fields' names. What
 // cannot be told is empty.
-func ListCSV(w io.Writer, all []Listed) error {
-	fields, names := listFields()
+func ListCSV(w io.Writer, all []Listed) error { return writeRows(w, true, all) }
+
+// writeRows writes a line of CSV for each record: its JSON fields, those of embedded ones too, and nothing for what cannot
+// be told; and before that their names, where they are asked for.
+func writeRows[T any](w io.Writer, head bool, all []T) error {
+	fields, names := rowFields(reflect.TypeFor[T]())
 	out := csv.NewWriter(w)
-	out.Write(names)
+	if head {
+		out.Write(names)
+	}
 	row := make([]string, len(fields))
 	for i := range all {
 		v := reflect.ValueOf(&all[i]).Elem()
@@ -43,12 +49,12 @@ func ListCSV(w io.Writer, all []Listed) error {
 	return out.Error()
 }
 
-// listFields are all fields of a store that is listed, in order, and their names.
-func listFields() (fields []reflect.StructField, names []string) {
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[Listed]()) {
+// rowFields are all fields of a record, in order, and their names.
+func rowFields(t reflect.Type) (fields []reflect.StructField, names []string) {
+	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" {
-			continue // Usage itself, whose fields follow
+			continue // an embedded record, whose fields follow
 		}
 		fields, names = append(fields, f), append(names, name)
 	}

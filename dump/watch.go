@@ -1,11 +1,8 @@
 package dump
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"io"
-	"reflect"
-	"strings"
 )
 
 // Watched is a snapshot at a moment. What is not known is null.
@@ -27,26 +24,8 @@ type Watched struct {
 	Error          *string  `json:"error" doc:"why it cannot be read; null if it can"`
 }
 
-// WatchedHead writes the first line of CSV: the names of the columns.
-func WatchedHead(w io.Writer) error {
-	_, err := io.WriteString(w, strings.Join(columnsOf(Watched{}), ",")+"\n")
-	return err
-}
-
-// WatchedCSV writes a line for each snapshot.
-func WatchedCSV(w io.Writer, all []Watched) error {
-	out := csv.NewWriter(w)
-	for _, x := range all {
-		v := reflect.ValueOf(x)
-		var row []string
-		for i := range v.NumField() {
-			row = append(row, fieldText(v.Field(i)))
-		}
-		out.Write(row)
-	}
-	out.Flush()
-	return out.Error()
-}
+// WatchedCSV writes a line for each snapshot, and before that the names of the columns, where they are asked for.
+func WatchedCSV(w io.Writer, head bool, all []Watched) error { return writeRows(w, head, all) }
 
 // WatchedJSON writes an object a line for each snapshot.
 func WatchedJSON(w io.Writer, all []Watched) error {

@@ -21,8 +21,8 @@ type Extension struct {
 // Works reports whether it is, as far as that is known.
 func (e Extension) Works() bool { return e.Monitored && e.Threshold < 100 }
 
-// Extension finds out about a store's; nil where it is no active snapshot of LVM, or LVM's configuration cannot be read.
-// Nothing waits for long, and dmeventd is not started.
+// Extension finds out whether a snapshot is extended by itself. It is nil for all but active LVM snapshots, and if LVM's
+// configuration cannot be read. Nothing waits for long, and dmeventd is not started.
 func (s *Session) Extension(u *Used) *Extension {
 	uuid, name := u.mappedUUID()
 	if uuid == "" {

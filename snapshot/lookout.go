@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +60,8 @@ type Lookout struct {
 	records  time.Duration
 	stale    bool // there were changes since
 	began    bool
-	Unseen   []error // what could not be seen, when it was looked for last
+
+	unseen [3]error // what keeps snapshots from being seen: of names, of devices, of LVM's records; nil for nothing
 
 	files map[string][]lookedFor // that the names stand for, at this look
 	found map[string]bool        // names that stand for a snapshot that was found, at this look
@@ -72,8 +72,25 @@ type Lookout struct {
 // lookedFor is a file that a name stands for.
 type lookedFor struct {
 	path   string
-	number inuse.Number // zero for what is no device
+	number inuse.Number // the zero value if it is not a block device
 }
+
+// Unseen is what could not be seen, when it was looked for last.
+func (l *Lookout) Unseen() (all []error) {
+	for _, err := range l.unseen {
+		if err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
+}
+
+// What keeps snapshots from being seen.
+const (
+	ofNames = iota
+	ofDevices
+	ofRecords
+)
 
 // Close closes what is open.
 func (l *Lookout) Close() {
@@ -129,13 +146,13 @@ func (l *Lookout) devicesChanged() bool {
 }
 
 func (l *Lookout) findActive() {
-	l.Unseen = nil
+	l.unseen[ofDevices] = nil
 	if l.mapper == nil {
 		m, err := inuse.OpenMapper()
 		if err != nil {
 			images := len(l.Names) > 0 && !slices.ContainsFunc(l.Names, func(n string) bool { return !isFile(n) })
 			if !errors.Is(err, inuse.ErrNoMapper) && !images {
-				l.Unseen = append(l.Unseen, fmt.Errorf("cannot ask device-mapper, so that active snapshots are not seen: %w", err))
+				l.unseen[ofDevices] = fmt.Errorf("cannot ask device-mapper, so that active snapshots are not seen: %w", err)
 			}
 			return
 		}
@@ -144,7 +161,7 @@ func (l *Lookout) findActive() {
 	}
 	tables, err := l.mapper.Tables()
 	if err != nil {
-		l.Unseen = append(l.Unseen, fmt.Errorf("cannot ask device-mapper for its devices: %w", err))
+		l.unseen[ofDevices] = fmt.Errorf("cannot ask device-mapper for its devices: %w", err)
 		return
 	}
 	l.active = servedByTables(tables)
@@ -169,10 +186,14 @@ func (l *Lookout) resolve() {
 	if l.stood == nil {
 		l.stood = map[string]bool{}
 	}
+	l.unseen[ofNames] = nil
 	for _, name := range l.Names {
 		paths := []string{name}
 		if IsPattern(name) {
-			paths, _ = filepath.Glob(name)
+			var err error
+			if paths, err = FilesLike(name); err != nil && !couldBeVolumes(name) {
+				l.unseen[ofNames] = err
+			}
 		}
 		for _, p := range paths {
 			l.files[name] = append(l.files[name], lookedFor{p, numberOf(p)})
@@ -205,7 +226,7 @@ func (of *Listed) isOn(f lookedFor) bool {
 	return f.number != (inuse.Number{}) && (f.number == of.serves.Number || of.mapping != nil && f.number == of.mapping.Number)
 }
 
-// numberOf is the block device of a path; zero for what is none.
+// numberOf is the number of the block device at a path, and the zero value if there is none.
 func numberOf(path string) inuse.Number {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -270,9 +291,9 @@ func (l *Lookout) findInactive() error {
 	if err != nil {
 		return err
 	}
-	for _, err := range slices.Concat(i.Closed, i.Empty, i.Faults, i.Unread) {
-		l.Unseen = append(l.Unseen, err)
-		break // one says enough
+	l.unseen[ofRecords] = nil
+	if all := slices.Concat(i.Closed, i.Empty, i.Faults, i.Unread); len(all) > 0 {
+		l.unseen[ofRecords] = all[0] // one says enough
 	}
 	for _, of := range i.All {
 		if of.Active && len(l.Options.Where) == 0 || !l.wantsRecorded(of) {

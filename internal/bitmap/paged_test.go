@@ -57,7 +57,7 @@ func TestPaged(t *testing.T) {
 	})
 }
 
-// TestMinus holds the difference of two sets to that of two maps.
+// TestMinus compares the difference of two sets with the difference of two maps.
 func TestMinus(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var sets [2]Paged

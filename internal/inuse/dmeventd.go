@@ -87,7 +87,7 @@ var ErrSilent = errors.New("dmeventd does not answer")
 
 func lockUntil(f *os.File, end time.Time) error {
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := lockAtOnce(f)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return err
 		}

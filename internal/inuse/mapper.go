@@ -57,24 +57,40 @@ var ErrNoMapper = errors.New("/dev/mapper/control is missing: device-mapper is n
 // newMapperRequest is a request, with room for an answer of at most size bytes.
 func newMapperRequest(size int, flags uint32) []byte {
 	buf := make([]byte, size)
+	beginRequest(buf, flags)
+	return buf
+}
+
+// beginRequest begins a request in a buffer, all of which the answer may take.
+func beginRequest(buf []byte, flags uint32) {
+	clear(buf[:mapperHead])
 	put := binary.NativeEndian.PutUint32
-	put(buf[0:], 4) // the interface's major version; any minor will do
-	put(buf[offDataSize:], uint32(size))
+	put(buf, 4) // the interface's major version; any minor will do
+	put(buf[offDataSize:], uint32(len(buf)))
 	put(buf[offDataStart:], mapperHead)
 	put(buf[offFlags:], flags)
-	return buf
+}
+
+// openControl opens device-mapper's control device.
+func openControl() (*os.File, error) {
+	control, err := os.Open("/dev/mapper/control")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoMapper
+	}
+	return control, err
 }
 
 // askMapper has device-mapper answer a request, in its place.
 func askMapper(request uintptr, buf []byte) error {
-	control, err := os.Open("/dev/mapper/control")
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return ErrNoMapper
-	case err != nil:
+	control, err := openControl()
+	if err != nil {
 		return err
 	}
 	defer control.Close()
+	return askOn(control, request, buf)
+}
+
+func askOn(control *os.File, request uintptr, buf []byte) error {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, control.Fd(), request, uintptr(unsafe.Pointer(unsafe.SliceData(buf))))
 	runtime.KeepAlive(buf)
 	if errno != 0 {

@@ -2,13 +2,10 @@ package inuse
 
 import (
 	"encoding/binary"
-	"errors"
 	"io/fs"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,16 +20,13 @@ type Mapper struct {
 
 // OpenMapper opens device-mapper, which takes root rights. The error is ErrNoMapper, or of the file.
 func OpenMapper() (*Mapper, error) {
-	control, err := os.Open("/dev/mapper/control")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoMapper
-	}
+	control, err := openControl()
 	if err != nil {
 		return nil, err
 	}
 	m := &Mapper{control: control, buf: make([]byte, mapperBuffer)}
 	if _, err := m.Devices(); err != nil {
-		control.Close()
+		m.Close()
 		return nil, &fs.PathError{Op: "ask", Path: control.Name(), Err: err}
 	}
 	return m, nil
@@ -72,12 +66,9 @@ func (m *Mapper) Tables() (all []Loaded, err error) {
 			continue // it is gone since
 		}
 		x := Loaded{Mapping: Mapping{
-			Number: n, Name: text(m.buf[offName:][:nameMost+1]), UUID: text(m.buf[offUUID:][:uuidMost+1]),
-			Suspended: binary.NativeEndian.Uint32(m.buf[offFlags:])&flagSuspended != 0,
+			Number: n, UUID: text(m.buf[offUUID:][:uuidMost+1]), Suspended: binary.NativeEndian.Uint32(m.buf[offFlags:])&flagSuspended != 0,
 		}}
-		if rows := parseTable(m.buf); len(rows) > 0 {
-			x.Target = rows[0].Target
-		}
+		x.Name, x.Target = m.answered()
 		all = append(all, x)
 	}
 	return all, nil
@@ -107,26 +98,25 @@ func (m *Mapper) Status(n Number) (name string, t Target, err error) {
 	if err := m.ask(tableStatus, 0, n); err != nil {
 		return "", Target{}, err
 	}
-	for _, row := range parseTable(m.buf) {
-		return text(m.buf[offName:][:nameMost+1]), row.Target, nil
+	name, t = m.answered()
+	return name, t, nil
+}
+
+// answered is the name in an answer, and the first target.
+func (m *Mapper) answered() (name string, t Target) {
+	if rows := parseTable(m.buf); len(rows) > 0 {
+		t = rows[0].Target
 	}
-	return text(m.buf[offName:][:nameMost+1]), Target{}, nil
+	return text(m.buf[offName:][:nameMost+1]), t
 }
 
 // ask has device-mapper answer a request in the buffer, which grows to what the answer takes.
 func (m *Mapper) ask(request uintptr, flags uint32, n Number) error {
 	for {
-		clear(m.buf[:mapperHead])
-		put := binary.NativeEndian.PutUint32
-		put(m.buf, 4)
-		put(m.buf[offDataSize:], uint32(len(m.buf)))
-		put(m.buf[offDataStart:], mapperHead)
-		put(m.buf[offFlags:], flags|flagNoFlush)
+		beginRequest(m.buf, flags|flagNoFlush)
 		binary.NativeEndian.PutUint64(m.buf[offDevice:], unix.Mkdev(n.Major, n.Minor))
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, m.control.Fd(), request, uintptr(unsafe.Pointer(unsafe.SliceData(m.buf))))
-		runtime.KeepAlive(m.buf)
-		if errno != 0 {
-			return errno
+		if err := askOn(m.control, request, m.buf); err != nil {
+			return err
 		}
 		if binary.NativeEndian.Uint32(m.buf[offFlags:])&flagBufferFull == 0 {
 			return nil

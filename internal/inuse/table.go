@@ -3,8 +3,6 @@ package inuse
 import (
 	"encoding/binary"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // Target is a target of a device-mapper device, as `dmsetup table` prints it.
@@ -36,17 +34,16 @@ func (n Number) table() []row {
 	if readLine(n.sysfs("dm/name")) == "" {
 		return nil
 	}
-	for size := mapperBuffer; size <= mapperMost; size *= 2 {
-		buf := newMapperRequest(size, flagStatusTable)
-		binary.NativeEndian.PutUint64(buf[offDevice:], unix.Mkdev(n.Major, n.Minor))
-		if askMapper(tableStatus, buf) != nil {
-			return nil
-		}
-		if binary.NativeEndian.Uint32(buf[offFlags:])&flagBufferFull == 0 {
-			return parseTable(buf)
-		}
+	control, err := openControl()
+	if err != nil {
+		return nil
 	}
-	return nil
+	m := &Mapper{control: control, buf: make([]byte, mapperBuffer)}
+	defer m.Close()
+	if m.ask(tableStatus, flagStatusTable, n) != nil {
+		return nil
+	}
+	return parseTable(m.buf)
 }
 
 func parseTable(buf []byte) (all []row) {

@@ -152,7 +152,7 @@ func TestText(t *testing.T) {
 	}
 	for _, bad := range []string{`{}`, `[1]`, `[[1,2,3,2]]`, `[[5,1,1,0],[4,1,1,0]]`, `[[18446744073709551615,0,0,0]]`, `[[-1,0,0,0]]`} {
 		if err := json.Unmarshal([]byte(bad), &got); err == nil {
-			t.Errorf("%s is no history", bad)
+			t.Errorf("%s was taken for a history", bad)
 		}
 	}
 }

@@ -26,8 +26,8 @@ func (h History) MarshalJSON() ([]byte, error) {
 	return json.Marshal(all)
 }
 
-// UnmarshalJSON reads them. What follows no order of time, or is no reading, is ErrHistory; what is too much is left
-// out.
+// UnmarshalJSON reads them. The error is ErrHistory for readings out of order and for anything else. Readings that
+// Add would not keep are dropped.
 func (h *History) UnmarshalJSON(text []byte) error {
 	var all []written
 	if err := json.Unmarshal(text, &all); err != nil {

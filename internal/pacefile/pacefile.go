@@ -3,6 +3,7 @@ package pacefile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,11 +16,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dmcow/internal/inuse"
 	"dmcow/internal/pace"
 	"dmcow/internal/words"
 )
 
-// File is a file of readings that is locked, so that of two runs at once none loses what the other has read.
+// File is a file of readings. It is locked, so that two runs at once do not lose each other's readings.
 type File struct {
 	// Stores are the readings of each store, by a name that it keeps.
 	Stores map[string]*pace.History
@@ -44,7 +46,6 @@ const (
 	version   = 1
 	mostBytes = 64 << 20
 	mostAge   = 7 * 24 * time.Hour // of a store that is read no more
-	tryEvery  = 20 * time.Millisecond
 )
 
 // Errors of a file that cannot be used.
@@ -77,35 +78,23 @@ func open(path string, patience time.Duration) (*File, error) {
 	return f, nil
 }
 
-// locked opens and locks the file that has the name when it is locked: another run may have replaced it meanwhile.
+// locked opens and locks the file that has the name then: another run may replace it meanwhile.
 func locked(path string, patience time.Duration) (*os.File, error) {
-	for end := time.Now().Add(patience); ; {
+	f, err := inuse.LockNamed(path, func() (*os.File, error) {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NONBLOCK, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		info, err := f.Stat()
-		if err == nil && !info.Mode().IsRegular() {
-			err = errors.New("not a regular file")
-		}
-		if err != nil {
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 			f.Close()
-			return nil, err
+			return nil, cmp.Or(err, errors.New("not a regular file"))
 		}
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if named, e := os.Stat(path); err == nil && e == nil && os.SameFile(info, named) {
-			return f, nil
-		}
-		f.Close()
-		switch {
-		case err != nil && !errors.Is(err, unix.EWOULDBLOCK):
-			return nil, err
-		case time.Now().After(end):
-			return nil, ErrBusy
-		case err != nil:
-			time.Sleep(tryEvery)
-		}
+		return f, nil
+	}, patience, func() error { return nil })
+	if errors.As(err, new(*inuse.BusyError)) {
+		return nil, ErrBusy
 	}
+	return f, err
 }
 
 // look reads what is there, and what time it is.
@@ -180,29 +169,36 @@ func (f *File) Keep() error {
 	return words.Pathless(f.replace(append(text, '\n')))
 }
 
+// replace puts a new file in the place of the locked one. As long as that has the name, nobody else has the lock, and the
+// new one's first name is this run's: from when the name is given on, it may be another's.
 func (f *File) replace(text []byte) error {
 	name := filepath.Join(filepath.Dir(f.path), "."+filepath.Base(f.path)+".new")
-	_ = os.Remove(name) // which a run that was killed has left: no other one has the lock
+	_ = os.Remove(name) // which a run that was killed has left
 	next, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(next.Name())
 	defer next.Close()
-	if info, err := f.lock.Stat(); err == nil { // who could use it, still can, as far as that may be
-		var of unix.Stat_t
-		if unix.Fstat(int(f.lock.Fd()), &of) == nil {
-			_ = next.Chown(int(of.Uid), int(of.Gid))
-		}
-		_ = next.Chmod(info.Mode().Perm())
-	}
+	f.beLike(next)
 	if _, err = next.Write(text); err == nil {
 		err = next.Sync()
 	}
 	if err == nil {
-		err = os.Rename(next.Name(), f.path)
+		err = os.Rename(name, f.path)
+	}
+	if err != nil {
+		os.Remove(name)
 	}
 	return err
+}
+
+// beLike has whoever could use the locked file use the new one, as far as that may be.
+func (f *File) beLike(next *os.File) {
+	var of unix.Stat_t
+	if unix.Fstat(int(f.lock.Fd()), &of) == nil {
+		_ = next.Chown(int(of.Uid), int(of.Gid))
+		_ = next.Chmod(os.FileMode(of.Mode & 0o777))
+	}
 }
 
 // Close gives the lock back.

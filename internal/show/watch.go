@@ -94,7 +94,7 @@ func (s Screen) table(all []*snapshot.Tracked, look watchLook, name int) (string
 func (s Screen) cell(x *snapshot.Tracked, column string, look watchLook, name int) string {
 	switch column {
 	case "name":
-		return cut(words.Printable(x.Name), name)
+		return words.Tail(words.Printable(x.Name), name, "~")
 	case "state":
 		return watchState(x)
 	case "full":
@@ -119,15 +119,6 @@ func (s Screen) cell(x *snapshot.Tracked, column string, look watchLook, name in
 		return s.spark(x, look.spark)
 	}
 	return "-"
-}
-
-// cut is a name of at most so many characters, 0 for any: its end says more than its beginning.
-func cut(name string, most int) string {
-	r := []rune(name)
-	if most == 0 || len(r) <= most {
-		return name
-	}
-	return "~" + string(r[len(r)-most+1:])
 }
 
 func watchState(x *snapshot.Tracked) string {

@@ -24,3 +24,14 @@ func TestSpan(t *testing.T) {
 		}
 	}
 }
+
+func TestTail(t *testing.T) {
+	for _, c := range []struct {
+		most int
+		want string
+	}{{0, "vg0/snäp"}, {8, "vg0/snäp"}, {7, "~0/snäp"}, {2, "~p"}, {1, "~"}} {
+		if got := Tail("vg0/snäp", c.most, "~"); got != c.want {
+			t.Errorf("%d: %q, expected %q", c.most, got, c.want)
+		}
+	}
+}

@@ -71,6 +71,16 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
+// Tail is the end of a text of more characters than that, behind a mark; 0 is for any number. Of names, the end says more
+// than the beginning.
+func Tail(text string, most int, mark string) string {
+	r := []rune(text)
+	if most == 0 || len(r) <= most {
+		return text
+	}
+	return mark + string(r[len(r)-most+1:])
+}
+
 // Pathless strips the operation and the path off an error of package os: messages name the file
 // themselves.
 func Pathless(err error) error {
