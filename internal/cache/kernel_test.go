@@ -28,6 +28,8 @@ func cacheOfKernel(t *testing.T, version string) {
 	data := kernellab.Loop(t, kernellab.File(t, "data", inCache*sectors))
 	table := fmt.Sprintf("0 %d cache %s %s %s %d %s writeback smq 0", blocks*sectors+odd, metadata, data, origin, sectors, version)
 	d := kernellab.Create(t, "cached", table, false)
+	// Else the kernel writes back what is dirty as soon as nothing is asked of the device for a second.
+	d.Message(t, "migration_threshold 0")
 	// What is written a block at a time goes to the cache at once, if it goes there.
 	var some []uint64
 	for i := range uint64(600) {
