@@ -162,7 +162,7 @@ func TestKernelOrphans(t *testing.T) {
 				}
 			}
 			kernellab.Run(t, "fsfreeze", "-f", v.dir)
-			f := mounted(t, writeFile(t, readFile(t, v.file)))
+			f := mounted(t, copyOf(t, v.file))
 			kernellab.Run(t, "fsfreeze", "-u", v.dir)
 			for n, err := range f.Orphans() {
 				if err != nil || !want[n] {
